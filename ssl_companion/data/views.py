@@ -1,0 +1,256 @@
+"""Random views of images: each image of a batch with its own crop, colours and flip.
+
+Two steps: :func:`draw` draws the parameters of n views, :func:`apply` makes the views. Being
+apart, the parameters of a global batch can be drawn once and sliced for each process
+(``parameters[rank::world]``), kept to replay a view, or written by hand in a test.
+
+The recipe is that of SimCLR (arXiv:2002.05709) and VICReg (arXiv:2105.04906) for small
+images, so without blur. Everything happens in one order, on every image: crop, resize and
+flip; brightness, contrast, saturation, hue; grey; solarisation. The order of the four jitters
+is fixed (torchvision's ColorJitter shuffles it), which lets them run as one pass over a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from ssl_companion.data import _pixels
+
+# Mean and standard deviation of the training pixels of CIFAR-100, per channel, in [0, 1].
+CIFAR_MEAN = (0.5071, 0.4865, 0.4409)
+CIFAR_STD = (0.2673, 0.2564, 0.2762)
+
+_TRIES = 10  # of a crop's area and shape before the central crop, as in torchvision
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """How views vary. Probabilities and ranges are fractions.
+
+    Raises
+    ------
+    ValueError
+        If a range, probability or amount makes no sense; it names the field and its value.
+    """
+
+    scale: tuple[float, float] = (0.2, 1.0)  #: area of the crop over that of the image
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)  #: width over height of the crop, log-uniform
+    flip: float = 0.5  #: probability of a mirrored view
+    jitter: float = 0.8  #: probability that the colours are jittered at all
+    brightness: float = 0.4  #: factor drawn from 1 +- this, never below 0
+    contrast: float = 0.4  #: likewise
+    saturation: float = 0.2  #: likewise
+    hue: float = 0.1  #: shift drawn from +- this, in turns of the colour circle
+    grey: float = 0.2  #: probability of a view without colour
+    solarise: float = 0.1  #: probability that pixels >= 1/2 are inverted
+    strength: float = 1.0  #: multiplies the four amounts of jitter
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "ratio"):
+            value = getattr(self, name)
+            if len(value) != 2 or not 0 < value[0] <= value[1] < math.inf:
+                raise ValueError(f"{name}={value!r}: expected (low, high) with 0 < low <= high")
+        if self.scale[1] > 1:
+            raise ValueError(f"scale={self.scale!r}: a crop's area is at most 1, the whole image")
+        for name in ("flip", "jitter", "grey", "solarise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a probability")
+        for name in ("brightness", "contrast", "saturation", "hue", "strength"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a finite number >= 0")
+        if self.hue * self.strength > 0.5:
+            raise ValueError(
+                f"hue={self.hue!r} times strength={self.strength!r} is more than 0.5, half a turn "
+                "of the colour circle: lower either"
+            )
+
+    @classmethod
+    def identity(cls) -> ViewConfig:
+        """The configuration whose views are the images themselves."""
+        return cls(scale=(1, 1), ratio=(1, 1), flip=0, jitter=0, grey=0, solarise=0)
+
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """What makes each of N views, on one device. Slices along N like a tensor."""
+
+    size: tuple[int, int]  #: (H, W) of the images they are drawn for
+    box: Tensor  #: int64 [N, 4], the crop's (top, left, height, width) in pixels
+    flip: Tensor  #: bool [N]
+    brightness: Tensor  #: float32 [N], a factor; 1 changes nothing
+    contrast: Tensor  #: float32 [N], likewise
+    saturation: Tensor  #: float32 [N], likewise
+    hue: Tensor  #: float32 [N], a shift in turns; 0 changes nothing
+    grey: Tensor  #: bool [N]
+    solarise: Tensor  #: bool [N]
+
+    def __len__(self) -> int:
+        return self.box.shape[0]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "size"}
+
+    def __getitem__(self, index: slice | Tensor | Sequence[int]) -> ViewParameters:
+        """The parameters of some of the views: a slice, a list of indices, or a tensor."""
+        if isinstance(index, int):
+            raise ValueError(f"index={index!r}: expected a slice or a list of indices")
+        return ViewParameters(self.size, **{k: v[index] for k, v in self._tensors().items()})
+
+    def to(self, device: torch.device | str) -> ViewParameters:
+        """The same parameters on another device."""
+        moved = {k: v.to(device, non_blocking=True) for k, v in self._tensors().items()}
+        return ViewParameters(self.size, **moved)
+
+
+def _between(uniform: Tensor, low: float, high: float) -> Tensor:
+    return low + (high - low) * uniform
+
+
+def _first(valid: Tensor, values: Tensor, otherwise: int) -> Tensor:
+    """Of each row of [N, tries], the value at the first valid place, or `otherwise`."""
+    chosen = values.gather(1, valid.to(torch.uint8).argmax(1, keepdim=True)).squeeze(1)
+    return torch.where(valid.any(1), chosen, otherwise)
+
+
+def _draw_boxes(uniform: Tensor, config: ViewConfig, height: int, width: int) -> Tensor:
+    """Crops [N, 4] from `uniform` [N, 2 tries + 2], as RandomResizedCrop.get_params has them.
+
+    Of each image's tries the first that fits counts. Where none does: the largest central
+    crop whose aspect ratio is allowed.
+    """
+    area = height * width * _between(uniform[:, :_TRIES], *config.scale)
+    low, high = math.log(config.ratio[0]), math.log(config.ratio[1])
+    ratio = torch.exp(_between(uniform[:, _TRIES : 2 * _TRIES], low, high))
+    widths = torch.sqrt(area * ratio).round().long()
+    heights = torch.sqrt(area / ratio).round().long()
+    valid = (0 < widths) & (widths <= width) & (0 < heights) & (heights <= height)
+    central_width = min(width, max(1, round(height * config.ratio[1])))
+    central_height = min(height, max(1, round(width / config.ratio[0])))
+    crop_width = _first(valid, widths, central_width)
+    crop_height = _first(valid, heights, central_height)
+    fits = valid.any(1)
+
+    def offset(uniform: Tensor, room: Tensor) -> Tensor:
+        # uniform < 1, but its product with room + 1 may still round up to room + 1
+        anywhere = torch.minimum((uniform * (room + 1)).long(), room)
+        return torch.where(fits, anywhere, room // 2)
+
+    top = offset(uniform[:, -2], height - crop_height)
+    left = offset(uniform[:, -1], width - crop_width)
+    return torch.stack((top, left, crop_height, crop_width), dim=1)
+
+
+def draw(
+    n: int, config: ViewConfig, generator: torch.Generator, height: int = 32, width: int = 32
+) -> ViewParameters:
+    """Draw the parameters of n views of [height, width] images, on the generator's device.
+
+    The generator advances by one call of `torch.rand` whatever the configuration says, so two
+    configurations with one seed share the randomness of what they have in common.
+
+    Raises
+    ------
+    ValueError
+        If `n`, `height` or `width` is not a positive whole number.
+    """
+    for name, value in (("n", n), ("height", height), ("width", width)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}={value!r}: expected a positive whole number")
+    uniform = torch.rand((n, 2 * _TRIES + 10), generator=generator, device=generator.device)
+    boxes, rest = uniform[:, : 2 * _TRIES + 2], uniform[:, 2 * _TRIES + 2 :].unbind(1)
+    jittered = rest[0] < config.jitter
+
+    def factor(uniform: Tensor, amount: float) -> Tensor:
+        amount *= config.strength
+        return torch.where(jittered, _between(uniform, max(0.0, 1 - amount), 1 + amount), 1.0)
+
+    hue = config.hue * config.strength
+    return ViewParameters(
+        size=(height, width),
+        box=_draw_boxes(boxes, config, height, width),
+        flip=rest[1] < config.flip,
+        brightness=factor(rest[2], config.brightness),
+        contrast=factor(rest[3], config.contrast),
+        saturation=factor(rest[4], config.saturation),
+        hue=torch.where(jittered, _between(rest[5], -hue, hue), 0.0),
+        grey=rest[6] < config.grey,
+        solarise=rest[7] < config.solarise,
+    )
+
+
+def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
+    """Make one view of each image.
+
+    Parameters
+    ----------
+    images : uint8 [N, 3, H, W], or floating point in [0, 1] of that shape
+    parameters : N of them, drawn for [H, W] images, on the images' device
+
+    Returns
+    -------
+    float32 [N, 3, H, W] in [0, 1], not normalised. Equal to torchvision's functional transforms
+    of each image with its parameters, in float32.
+
+    Raises
+    ------
+    ValueError
+        If shape, type, size, number or device do not fit; values are not looked at.
+    """
+    _check(images, parameters)
+    p = parameters
+    x = images.float() if images.dtype.is_floating_point else images.float() / 255
+    x = _pixels.crop_resize_flip(x, p.box, p.flip)
+    x = _pixels.brighten(x, p.brightness)
+    x = _pixels.contrast(x, p.contrast)
+    x = _pixels.saturate(x, p.saturation)
+    x = _pixels.shift_hue(x, p.hue)
+    return _pixels.solarise(_pixels.to_grey(x, p.grey), p.solarise)
+
+
+def _check(images: Tensor, parameters: ViewParameters) -> None:
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images of shape {tuple(images.shape)}: expected [N, 3, H, W]")
+    if images.dtype != torch.uint8 and not images.dtype.is_floating_point:
+        raise ValueError(f"images of type {images.dtype}: expected uint8, or floats in [0, 1]")
+    if len(parameters) != images.shape[0]:
+        raise ValueError(f"parameters of {len(parameters)} views for {images.shape[0]} images")
+    if parameters.size != tuple(images.shape[2:]):
+        raise ValueError(
+            f"parameters drawn for images of {parameters.size}, not {tuple(images.shape[2:])}: "
+            "give draw() the height and width of the images"
+        )
+    if parameters.box.device != images.device:
+        raise ValueError(
+            f"parameters on {parameters.box.device}, images on {images.device}: "
+            "move the parameters with .to()"
+        )
+
+
+def normalise(
+    x: Tensor, mean: Sequence[float] = CIFAR_MEAN, std: Sequence[float] = CIFAR_STD
+) -> Tensor:
+    """Subtract each channel's mean and divide by its standard deviation, [N, 3, H, W] in [0, 1]."""
+    shift = torch.tensor(mean, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
+    scale = torch.tensor(std, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
+    return (x - shift) / scale
+
+
+def two_views(
+    images: Tensor, config: ViewConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Two independent normalised views, float32 [N, 3, H, W], of uint8 [N, 3, H, W] images.
+
+    The parameters are drawn on the generator's device and moved to the images': a generator on
+    the CPU gives the same parameters on every device.
+    """
+    n, _, height, width = images.shape
+    first, second = (
+        normalise(apply(images, draw(n, config, generator, height, width).to(images.device)))
+        for _ in range(2)
+    )
+    return first, second
