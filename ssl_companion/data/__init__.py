@@ -1,0 +1,1 @@
+"""Images and their labels: CIFAR-100, and a stand-in drawn from fonts."""

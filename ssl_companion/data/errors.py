@@ -1,0 +1,20 @@
+"""The one error that everything about data raises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DataError(ValueError):
+    """Data that is absent, damaged or not what it claims to be.
+
+    The message names the file and the ways to mend it; `path` holds the file or folder
+    at fault, or None where there is none.
+    """
+
+    def __init__(self, problem: str, *, path: str | Path | None = None, mend: str = "") -> None:
+        self.path = None if path is None else Path(path)
+        parts = [f"{path}: {problem}" if path is not None else problem]
+        if mend:
+            parts.append(mend)
+        super().__init__("\n".join(parts))

@@ -1,0 +1,216 @@
+"""Levels of meaning: the same images under finer and coarser labels, and random controls.
+
+The paper asks at which level of a hierarchy representations align with classes
+(Ben-Shaul et al., *Reverse Engineering Self-Supervised Learning*, NeurIPS 2023,
+arXiv:2305.15614). Two kinds of random targets say what that alignment is worth:
+`random_labels`, drawn per image, and `random_grouping`, whole classes thrown together
+into groups of the same sizes as a level's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssl_companion.data import _cifar100_names, _glyph_names
+
+RANDOM = "random-"
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One way to group the K_fine fine classes into K classes.
+
+    Attributes:
+        name: for example "coarse", or "random-coarse" for its control.
+        class_names: the K names; class i is called `class_names[i]`.
+        of_fine: int64 [K_fine], the class at this level of every fine class; read only.
+
+    Raises:
+        ValueError: if `of_fine` is not one-dimensional and integer, or does not reach each
+            of the K classes and no other.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    of_fine: np.ndarray
+
+    def __post_init__(self) -> None:
+        of_fine = np.asarray(self.of_fine)
+        if of_fine.ndim != 1 or of_fine.dtype.kind not in "iu":
+            raise ValueError(
+                f"of_fine must be a one-dimensional array of integers, "
+                f"got shape {of_fine.shape} and dtype {of_fine.dtype}"
+            )
+        reached = np.unique(of_fine)
+        if not np.array_equal(reached, np.arange(len(self.class_names))):
+            raise ValueError(
+                f"of_fine must reach each of the {len(self.class_names)} classes of level "
+                f"{self.name!r}, 0 to {len(self.class_names) - 1}, got {reached.tolist()}"
+            )
+        of_fine = of_fine.astype(np.int64)
+        of_fine.flags.writeable = False
+        object.__setattr__(self, "of_fine", of_fine)
+
+    @property
+    def k(self) -> int:
+        """Number of classes, K."""
+        return len(self.class_names)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """How many fine classes each class holds: int64 [K]."""
+        return np.bincount(self.of_fine, minlength=self.k)
+
+    def labels(self, fine: np.ndarray) -> np.ndarray:
+        """Labels at this level of images with the given fine labels.
+
+        Args:
+            fine: integers [N], each from 0 to K_fine - 1.
+
+        Returns:
+            int64 [N], each from 0 to K - 1.
+
+        Raises:
+            ValueError: if `fine` is not integer or a label lies outside its range.
+        """
+        fine = np.asarray(fine)
+        if fine.dtype.kind not in "iu":
+            raise ValueError(f"fine must hold integer labels, got dtype {fine.dtype}")
+        outside = (fine < 0) | (fine >= len(self.of_fine))
+        if outside.any():
+            raise ValueError(
+                f"fine must hold labels from 0 to {len(self.of_fine) - 1}, "
+                f"got {fine[outside].ravel()[0]}"
+            )
+        return self.of_fine[fine]
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """Nested levels over the same fine classes, the finest first.
+
+    Raises:
+        ValueError: if the first level is not "fine", one class each, or a level splits a
+            class of the level before it.
+    """
+
+    name: str
+    levels: tuple[Level, ...]
+
+    def __post_init__(self) -> None:
+        finest = self.levels[0]
+        if finest.name != "fine" or not np.array_equal(finest.of_fine, np.arange(finest.k)):
+            raise ValueError(
+                f"levels must begin with one named 'fine' that keeps every class, "
+                f"got {finest.name!r}"
+            )
+        for finer, coarser in zip(self.levels, self.levels[1:], strict=False):
+            pairs = {(int(a), int(b)) for a, b in zip(finer.of_fine, coarser.of_fine, strict=True)}
+            if len(pairs) != finer.k:
+                raise ValueError(
+                    f"levels must be nested: {coarser.name!r} splits a class of {finer.name!r}"
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the levels, the finest first (without the random controls)."""
+        return tuple(level.name for level in self.levels)
+
+    def level(self, name: str, seed: int = 0) -> Level:
+        """The level of that name; "random-" before a name gives its control for `seed`.
+
+        Raises:
+            ValueError: if there is no such level; the message names those there are.
+        """
+        wanted = name.removeprefix(RANDOM)
+        for level in self.levels:
+            if level.name == wanted:
+                return random_grouping(level, seed) if name.startswith(RANDOM) else level
+        raise ValueError(
+            f"level must be one of {', '.join(self.names)}, or one of them after "
+            f"{RANDOM!r} for its random control, got {name!r}"
+        )
+
+
+def random_grouping(level: Level, seed: int) -> Level:
+    """The fine classes shuffled into groups of the same sizes as the level's own.
+
+    A seed stands for one shuffle of the fine classes, whatever the level: under the same
+    seed the controls of nested levels are nested too, the same tree with its leaves
+    shuffled. (At the level "fine" that only renames the classes.)
+
+    Returns:
+        A level named "random-<level>" with K classes "random 0" to "random K-1".
+    """
+    shuffle = np.random.default_rng(seed).permutation(len(level.of_fine))
+    names = tuple(f"random {index}" for index in range(level.k))
+    return Level(RANDOM + level.name, names, level.of_fine[shuffle])
+
+
+def random_labels(n: int, k: int, seed: int) -> np.ndarray:
+    """A class for every image, drawn uniformly and independently of what it shows.
+
+    Returns:
+        int64 [n], each from 0 to k - 1.
+
+    Raises:
+        ValueError: if `n` is negative or `k` is below 1.
+    """
+    if n < 0:
+        raise ValueError(f"n must be 0 or more images, got {n}")
+    if k < 1:
+        raise ValueError(f"k must be 1 or more classes, got {k}")
+    return np.random.default_rng(seed).integers(k, size=n, dtype=np.int64)
+
+
+def _group(name: str, groups: Mapping[str, Sequence[str]], finer: Level) -> Level:
+    """A level from the names of what each of its classes holds, one level down."""
+    index_of = {member: i for i, members in enumerate(groups.values()) for member in members}
+    up = np.array([index_of[member] for member in finer.class_names])
+    return Level(name, tuple(groups), up[finer.of_fine])
+
+
+def _cifar100() -> Hierarchy:
+    names = tuple(sorted(name for group in _cifar100_names.COARSE.values() for name in group))
+    fine = Level("fine", names, np.arange(len(names)))
+    coarse = _group("coarse", _cifar100_names.COARSE, fine)
+    seven = _group("seven", _cifar100_names.SEVEN, coarse)
+    return Hierarchy(
+        "CIFAR-100", (fine, coarse, seven, _group("living", _cifar100_names.LIVING, seven))
+    )
+
+
+def _glyphs100() -> Hierarchy:
+    blocks = {
+        block: tuple(f"{block}_{name}" for _, name in characters)
+        for block, characters in _glyph_names.COARSE.items()
+    }
+    names = tuple(name for group in blocks.values() for name in group)
+    fine = Level("fine", names, np.arange(len(names)))
+    coarse = _group("coarse", blocks, fine)
+    family = _group("family", _glyph_names.FAMILY, coarse)
+    return Hierarchy(
+        "Glyphs-100 (stand-in)", (fine, coarse, family, _group("kind", _glyph_names.KIND, family))
+    )
+
+
+CIFAR100 = _cifar100()
+GLYPHS100 = _glyphs100()
+_BY_NAME = {"cifar100": CIFAR100, "glyphs100": GLYPHS100}
+
+
+def hierarchy_of(data_name: str) -> Hierarchy:
+    """The hierarchy of a data set: "cifar100" or "glyphs100".
+
+    Raises:
+        ValueError: if the name is neither.
+    """
+    try:
+        return _BY_NAME[data_name]
+    except KeyError:
+        raise ValueError(
+            f"data_name must be one of {', '.join(_BY_NAME)}, got {data_name!r}"
+        ) from None
