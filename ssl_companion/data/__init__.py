@@ -1,1 +1,30 @@
 """Images and their labels: CIFAR-100, and a stand-in drawn from fonts."""
+
+from __future__ import annotations
+
+from ssl_companion.data.errors import DataError
+from ssl_companion.data.hierarchy import (
+    CIFAR100,
+    GLYPHS100,
+    Hierarchy,
+    Level,
+    hierarchy_of,
+    random_grouping,
+    random_labels,
+)
+from ssl_companion.data.images import ImageSet, balanced_indices
+from ssl_companion.data.loading import load
+
+__all__ = [
+    "CIFAR100",
+    "GLYPHS100",
+    "DataError",
+    "Hierarchy",
+    "ImageSet",
+    "Level",
+    "balanced_indices",
+    "hierarchy_of",
+    "load",
+    "random_grouping",
+    "random_labels",
+]

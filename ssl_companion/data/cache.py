@@ -1,0 +1,157 @@
+"""Decoded splits on disk: one folder each, memory-mapped, verified at every load.
+
+A folder appears whole or not at all (`atomic_directory`), under a name made from the
+fingerprint of what it was decoded from. Every load compares checksums of the arrays, so a
+truncated or altered cache is never served: it counts as absent and is built again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from filelock import FileLock
+
+from ssl_companion._files import atomic_directory
+from ssl_companion.data._decoded import SHAPE, Decoded
+from ssl_companion.data.errors import DataError
+from ssl_companion.data.images import fingerprint
+
+FORMAT = 1  # raise it when the content or the order of the arrays changes: old folders expire
+VARIABLE = "SSL_COMPANION_CACHE"
+_ARRAYS = ("images", "fine", "files")
+_ABANDONED = 24 * 3600  # seconds after which what a killed process left may go
+
+
+@dataclass(frozen=True, eq=False)
+class Cached:
+    """A split from the cache: `Decoded` with the images mapped, and its fingerprint."""
+
+    arrays: Decoded
+    fingerprint: str
+
+
+def cache_root() -> Path:
+    """SSL_COMPANION_CACHE, or the user's cache folder (XDG_CACHE_HOME where it is set)."""
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("ssl-companion"))
+
+
+def key_of(parts: Sequence[object]) -> str:
+    """A short name for what determines a folder's content."""
+    return hashlib.sha256(json.dumps([FORMAT, *parts], default=str).encode()).hexdigest()[:16]
+
+
+def key_of_files(split: str, files: Sequence[Path]) -> str:
+    """A key that changes when a source file does.
+
+    The change time (ctime) belongs to it since, unlike the modification time, nobody can
+    set it back: a file rewritten with its old size and date still counts as changed.
+    """
+    stats = [(path.resolve(), path.stat()) for path in files]
+    return key_of([split, [(p, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in stats]])
+
+
+def load_or_build(folder: Path, build: Callable[[], Decoded]) -> Cached:
+    """What `folder` holds, or what `build` makes, kept in `folder` for the next time.
+
+    Raises:
+        DataError: if the folder cannot be written; and whatever `build` raises.
+    """
+    if (found := read(folder)) is not None:
+        return found
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time(folder):
+            if (found := read(folder)) is not None:  # another process was faster
+                return found
+            write(folder, build())
+            _sweep(folder.parent)
+    except OSError as error:
+        raise DataError(
+            f"the cache cannot be written ({error}).",
+            path=folder,
+            mend=f"Free some space, or set {VARIABLE} to a folder with about 200 MB of it.",
+        ) from error
+    if (found := read(folder)) is None:
+        raise DataError(
+            "the cache does not hold what was just written.",
+            path=folder,
+            mend=f"Set {VARIABLE} to a folder on another disk.",
+        )
+    return found
+
+
+def read(folder: Path) -> Cached | None:
+    """The arrays of a folder, or None where there is none, or none that is whole."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if meta["format"] != FORMAT:
+            return None
+        arrays = [np.load(folder / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in _ARRAYS]
+        if [_checksum(array) for array in arrays] != [meta["crc32"][name] for name in _ARRAYS]:
+            return None
+        images, fine, files = arrays
+        whole = images.dtype == np.uint8 and images.shape == (len(fine), *SHAPE)
+        if not whole or fine.dtype != np.int64 or files.shape != fine.shape:
+            return None
+        return Cached(Decoded(images, fine, files), str(meta["fingerprint"]))
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+
+
+def write(folder: Path, decoded: Decoded) -> None:
+    """Write a folder aside and put it in place whole."""
+    with atomic_directory(folder) as temporary:
+        for name in _ARRAYS:
+            np.save(temporary / f"{name}.npy", getattr(decoded, name), allow_pickle=False)
+        meta = {
+            "format": FORMAT,
+            "fingerprint": fingerprint(decoded.images, decoded.fine),
+            "crc32": {name: _checksum(getattr(decoded, name)) for name in _ARRAYS},
+        }
+        (temporary / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+
+def _checksum(array: np.ndarray) -> int:
+    # Guards against accidents, and at 150 MB in some 0.04 s is cheap enough for every load.
+    contiguous = np.ascontiguousarray(array)
+    header = zlib.crc32(f"{array.dtype.str} {array.shape}".encode())
+    return zlib.crc32(contiguous.reshape(-1).view(np.uint8), header)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process build while the others wait for what it makes.
+
+    Only to save work: the result is right without a lock too, which is why a file system
+    that has none is no error.
+    """
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed processes left aside, once nobody can be writing it."""
+    for leftover in (*parent.glob(".*.tmp"), *parent.glob(".*.old")):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(leftover)

@@ -1,0 +1,120 @@
+"""A split of a data set: images, their fine labels and the hierarchy over them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssl_companion.data.hierarchy import Hierarchy
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one split, read only.
+
+    The order of the images depends on their pixels alone (they are sorted by a hash of
+    them), not on the files they came from: the same data in any layout is the same
+    `ImageSet`, image by image, with the same fingerprint and the same subsets.
+
+    Attributes:
+        name: what the data set is called, for titles: "CIFAR-100", "Glyphs-100 (stand-in)".
+        split: "train" or "test".
+        images: uint8 [N, 3, 32, 32], red, green and blue from 0 to 255; C-contiguous, read
+            only, a memory map where the split comes from the cache.
+        fine: int64 [N], the fine label of every image.
+        files: str [N], the file name that the data set gives an image.
+        fingerprint: SHA-256 of pixels and labels, hexadecimal.
+        hierarchy: the levels above the fine labels.
+        stand_in: True where generated images stand in for a real data set.
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    fine: np.ndarray
+    files: np.ndarray
+    fingerprint: str
+    hierarchy: Hierarchy
+    stand_in: bool = False
+
+    def __len__(self) -> int:
+        return len(self.fine)
+
+    def __repr__(self) -> str:
+        return f"ImageSet({self.name!r}, {self.split!r}, N={len(self)}, {self.fingerprint[:12]})"
+
+    def labels(self, level: str = "fine", seed: int = 0) -> np.ndarray:
+        """Labels of the images at a level: int64 [N].
+
+        Args:
+            level: a name in `hierarchy.names`, or "random-" before one for its control.
+            seed: which random grouping; of no effect on the semantic levels.
+
+        Raises:
+            ValueError: if there is no such level.
+        """
+        return self.hierarchy.level(level, seed).labels(self.fine)
+
+    def subset(self, n_per_class: int, seed: int = 0) -> ImageSet:
+        """The images at `balanced_indices(self.fine, n_per_class, seed)`, in memory."""
+        kept = balanced_indices(self.fine, n_per_class, seed)
+        images, fine, files = self.images[kept], self.fine[kept], self.files[kept]
+        for array in (images, fine, files):
+            array.flags.writeable = False
+        print_of_subset = fingerprint(images, fine)
+        return ImageSet(
+            self.name,
+            self.split,
+            images,
+            fine,
+            files,
+            print_of_subset,
+            self.hierarchy,
+            self.stand_in,
+        )
+
+
+def balanced_indices(fine: np.ndarray, n_per_class: int, seed: int = 0) -> np.ndarray:
+    """The same number of images of every class, drawn at random without replacement.
+
+    Under one seed a smaller draw is part of every larger one, and what is drawn of a class
+    does not depend on the other classes.
+
+    Args:
+        fine: integers [N], the label of every image.
+        n_per_class: images of each class that occurs in `fine`.
+        seed: which draw.
+
+    Returns:
+        int64 [K * n_per_class], indices into `fine`, ascending.
+
+    Raises:
+        ValueError: if `n_per_class` is below 1 or a class has fewer images.
+    """
+    if n_per_class < 1:
+        raise ValueError(f"n_per_class must be 1 or more images, got {n_per_class}")
+    kept = []
+    for label in np.unique(fine):
+        members = np.flatnonzero(fine == label)
+        if len(members) < n_per_class:
+            raise ValueError(
+                f"n_per_class must be at most {len(members)}, the number of images of class "
+                f"{label}, got {n_per_class}"
+            )
+        kept.append(np.random.default_rng([seed, int(label)]).permutation(members)[:n_per_class])
+    return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
+def fingerprint(images: np.ndarray, fine: np.ndarray) -> str:
+    """SHA-256 of the shape, the pixels and the labels, hexadecimal.
+
+    Args:
+        images: uint8 [N, 3, H, W].
+        fine: integers [N].
+    """
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images))
+    digest.update(np.ascontiguousarray(fine, dtype="<i8"))
+    return digest.hexdigest()
