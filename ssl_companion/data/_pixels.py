@@ -14,11 +14,16 @@ from torch.nn import functional
 
 # ITU-R 601 luma, with the digits of torchvision's rgb_to_grayscale.
 LUMA = (0.2989, 0.587, 0.114)
-SOLARISE_THRESHOLD = 0.5
 
 
 def _per_image(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
+
+
+def _choose(chosen: Tensor, then: Tensor, otherwise: Tensor) -> Tensor:
+    # torch.where would say the same, but on a CPU it costs ten times as much; lerp is exact
+    # at the weights 0 and 1.
+    return torch.lerp(otherwise, then, _per_image(chosen.float()))
 
 
 def _source(start: Tensor, length: Tensor, size: int) -> Tensor:
@@ -62,62 +67,62 @@ def crop_resize_flip(x: Tensor, box: Tensor, flip: Tensor) -> Tensor:
 def luma(x: Tensor) -> Tensor:
     """Brightness of each pixel, [N, 1, H, W]."""
     red, green, blue = x.unbind(1)
-    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).unsqueeze(1)
+    return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2]).unsqueeze(1)
 
 
 def brighten(x: Tensor, factor: Tensor) -> Tensor:
     """Multiply by `factor` [N] >= 0 and clip (torchvision's adjust_brightness)."""
-    return (x * _per_image(factor)).clamp(0, 1)
-
-
-def _blend(x: Tensor, other: Tensor, factor: Tensor) -> Tensor:
-    factor = _per_image(factor)
-    return (factor * x + (1 - factor) * other).clamp(0, 1)
+    return (x * _per_image(factor)).clamp_(0, 1)
 
 
 def contrast(x: Tensor, factor: Tensor) -> Tensor:
     """Stretch by `factor` [N] >= 0 about the image's mean luma (adjust_contrast)."""
-    return _blend(x, luma(x).mean((1, 2, 3), keepdim=True), factor)
+    mean = luma(x).mean((1, 2, 3), keepdim=True)
+    return torch.lerp(mean, x, _per_image(factor)).clamp_(0, 1)
 
 
 def saturate(x: Tensor, factor: Tensor) -> Tensor:
     """Stretch by `factor` [N] >= 0 about each pixel's luma (adjust_saturation)."""
-    return _blend(x, luma(x), factor)
+    return torch.lerp(luma(x), x, _per_image(factor)).clamp_(0, 1)
 
 
 def shift_hue(x: Tensor, shift: Tensor) -> Tensor:
     """Turn the colour circle by `shift` [N] in [-1/2, 1/2] turns (adjust_hue).
 
-    A shift of the hue keeps a pixel's largest and smallest channel, so there is no need for
-    HSV's value and saturation: with chroma c = max - min and hue h in sixths of a turn, a
-    channel is min + c clip(|h - a| - 1, 0, 1) with h - a in [-3, 3] the distance to the
-    channel's opposite hue, the same piecewise linear function for all three.
+    No round trip through HSV: a turn keeps a pixel's largest and smallest channel, and each
+    channel is one function of the hue's distance d (in turns, round the circle) from that
+    channel's own colour: smallest + (largest - smallest) * clip(2 - 6 d, 0, 1).
     """
     red, green, blue = x.unbind(1)
-    largest, smallest = x.amax(1), x.amin(1)
+    largest = torch.maximum(torch.maximum(red, green), blue)
+    smallest = torch.minimum(torch.minimum(red, green), blue)
     chroma = largest - smallest
-    divisor = torch.where(chroma == 0, 1.0, chroma)  # a grey pixel has no hue: any will do
-    hue = torch.where(
-        largest == red,
-        (green - blue) / divisor,
-        torch.where(
-            largest == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor
-        ),
-    )
-    hue = hue + 6 * shift[:, None, None]
-    channels = [
-        smallest + chroma * ((torch.remainder(hue + turn, 6) - 3).abs() - 1).clamp(0, 1)
-        for turn in (0, 4, 2)  # red, green, blue are 0, 2, 4 sixths of a turn from red
-    ]
-    # Where nothing turns the pixel stays as it is, free of the round trip's rounding.
-    return torch.where(_per_image(shift) == 0, x, torch.stack(channels, dim=1))
+    # 6 * chroma * hue is green - blue where red is the largest channel, blue - red + 2 chroma
+    # where green is, red - green + 4 chroma where blue is.
+    not_red, not_green = (largest - red).sign_(), (largest - green).sign_()
+    turn = torch.lerp((blue - red).add_(chroma, alpha=2), red - green + 4 * chroma, not_green)
+    turn = torch.lerp(green - blue, turn, not_red)
+    turn = turn.div_((6 * chroma).clamp_(min=1e-12))  # a grey pixel may have any hue
+    turn = turn.add_(shift[:, None, None])
+    channels = []
+    for channel in range(3):
+        distance = turn - channel / 3
+        distance = distance.sub_(distance.round()).abs_()
+        weight = distance.mul_(-6).add_(2).clamp_(0, 1)
+        channels.append(weight.mul_(chroma).add_(smallest))
+    turned = torch.stack(channels, dim=1)
+    # Where nothing turns the pixel stays as it is, free of the formula's rounding.
+    return _choose(shift != 0, turned, x)
 
 
 def to_grey(x: Tensor, chosen: Tensor) -> Tensor:
     """Replace all channels of the `chosen` (bool [N]) images by their luma."""
-    return torch.where(_per_image(chosen), luma(x), x)
+    return _choose(chosen, luma(x), x)
 
 
 def solarise(x: Tensor, chosen: Tensor) -> Tensor:
-    """Invert the pixels >= 1/2 of the `chosen` (bool [N]) images."""
-    return torch.where(_per_image(chosen) & (x >= SOLARISE_THRESHOLD), 1 - x, x)
+    """Invert the pixels >= 1/2 of the `chosen` (bool [N]) images (solarize).
+
+    The smaller of x and 1 - x; the others meet 2 - x, which is never the smaller.
+    """
+    return torch.minimum(x, torch.where(_per_image(chosen), 1.0, 2.0) - x)

@@ -183,6 +183,7 @@ def draw(
     )
 
 
+@torch.no_grad()
 def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
     """Make one view of each image.
 
