@@ -1,0 +1,1 @@
+"""Measures of representations: pure functions of features and labels (arrays only)."""

@@ -1,0 +1,150 @@
+"""Streaming counts, means and scatter of classes: accumulate here, measure elsewhere."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from . import _checks
+from ._checks import ArrayLike
+
+_ROWS = 8192  # rows turned to float64 at a time: 16 MB at D = 250
+
+
+class ClassStatistics:
+    """Counts, means and within-class scatter of K classes, in float64, batch after batch.
+
+    Batches are merged by the update of Chan, Golub and LeVeque (1983,
+    doi:10.1080/00031305.1983.10483115): nothing cancels, however far from the origin the
+    features lie and however tight the classes are. Squares are kept in units of
+    4**`unit_exponent` so that they neither overflow nor underflow.
+
+    Args:
+        scatter: what to keep of the spread inside the classes: "none", "trace" (one number
+            a class) or "full" (the trace and one matrix [D, D] over all classes).
+        n_classes: K if known; None lets K grow to the largest label plus one.
+        device: where to accumulate; None takes that of the first batch.
+
+    Attributes:
+        counts: int64 [K].
+        unit_exponent: e, with `means_in_units`, `sum_of_squares` and `scatter_matrix` in
+            units of 2**e and 4**e.
+    """
+
+    def __init__(
+        self,
+        scatter: Literal["none", "trace", "full"] = "trace",
+        n_classes: int | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.scatter = _checks.one_of(scatter, ("none", "trace", "full"), "scatter")
+        self.n_classes = None if n_classes is None else _checks.at_least(n_classes, 1, "n_classes")
+        self.device = None if device is None else torch.device(device)
+        self.unit_exponent = 0
+        self._dims: int | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether any batch has come."""
+        return self._dims is not None
+
+    def update(self, X: ArrayLike, y: ArrayLike) -> ClassStatistics:
+        """Add a batch of features [N, D] with labels [N].
+
+        Raises:
+            ValueError: bad features or labels, or a label of `n_classes` or more.
+        """
+        x = _checks.features(X, "X", dims=self._dims, device=self.device)
+        y_ = _checks.labels(y, "y", length=len(x), device=x.device)
+        return self._add(x, y_)
+
+    def _add(self, x: Tensor, y: Tensor) -> ClassStatistics:
+        largest = int(y.max())
+        if self.n_classes is not None and largest >= self.n_classes:
+            raise ValueError(f"y holds the label {largest}; expected labels below {self.n_classes}")
+        if self._dims is None:
+            self._start(x)
+        self._grow(self.n_classes or largest + 1)
+        for rows, labels in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
+            self._merge(_checks.times_power_of_two(rows, -self.unit_exponent), labels)
+        return self
+
+    def _start(self, x: Tensor) -> None:
+        self.device, self._dims = x.device, x.shape[1]
+        self.unit_exponent = _checks.exponent(x)
+        self.counts = torch.zeros(0, dtype=torch.int64, device=x.device)
+        self.means_in_units = torch.zeros(0, self._dims, dtype=torch.float64, device=x.device)
+        self.sum_of_squares = torch.zeros(0, dtype=torch.float64, device=x.device)
+        side = self._dims if self.scatter == "full" else 0
+        self.scatter_matrix = torch.zeros(side, side, dtype=torch.float64, device=x.device)
+
+    def _grow(self, k: int) -> None:
+        new = k - len(self.counts)
+        if new > 0:
+            self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
+            pad = self.means_in_units.new_zeros(new, self.means_in_units.shape[1])
+            self.means_in_units = torch.cat([self.means_in_units, pad])
+            self.sum_of_squares = torch.cat([self.sum_of_squares, pad.new_zeros(new)])
+
+    def _merge(self, x: Tensor, y: Tensor) -> None:
+        present, local = torch.unique(y, return_inverse=True)
+        n_new = torch.bincount(local, minlength=len(present))
+        # Sums of differences from one row of the batch stay small under a huge common offset.
+        origin = x[0]
+        away = x - origin
+        means_away = torch.zeros(len(present), x.shape[1], dtype=x.dtype, device=x.device)
+        means_away.index_add_(0, local, away)
+        means_away /= n_new[:, None]
+
+        n_old = self.counts[present]
+        n_all = n_old + n_new
+        old = self.means_in_units[present]
+        step = (origin - old) + means_away
+        first = (n_old == 0)[:, None]
+        merged = old + step * (n_new / n_all)[:, None]
+        self.means_in_units[present] = torch.where(first, origin + means_away, merged)
+        self.counts[present] = n_all
+        if self.scatter == "none":
+            return
+        residual = away - means_away[local]
+        squares = torch.zeros_like(self.sum_of_squares)
+        squares.index_add_(0, y, residual.square().sum(1))
+        weight = n_old * (n_new / n_all)  # zero for a class seen for the first time
+        squares.index_add_(0, present, weight * step.square().sum(1))
+        self.sum_of_squares += squares
+        if self.scatter == "full":
+            self.scatter_matrix += residual.T @ residual + (step * weight[:, None]).T @ step
+
+    def require_all_classes(self, name: str = "y") -> None:
+        """Refuse to be measured while a class is absent or there is only one.
+
+        Raises:
+            ValueError: nothing accumulated, an absent class, or a single class.
+        """
+        if not self.started:
+            raise ValueError(f"{name} is empty: call update with features and labels first")
+        _checks.refuse_absent(self.counts, name)
+
+    @property
+    def means(self) -> Tensor:
+        """Class means, float64 [K, D], in the features' own scale (0 where a class is absent)."""
+        return _checks.times_power_of_two(self.means_in_units, self.unit_exponent)
+
+    @property
+    def global_mean_in_units(self) -> Tensor:
+        """Mean over all samples, float64 [D], in units of 2**unit_exponent."""
+        share = self.counts / self.counts.sum()
+        origin = self.means_in_units[int(self.counts.argmax())]
+        return origin + share @ (self.means_in_units - origin)
+
+    @property
+    def variances_in_units(self) -> Tensor:
+        """Mean squared distance to the class mean, float64 [K], in units of 4**unit_exponent.
+
+        This is the biased (1/n) variance, the Var_k of the CDNV (arXiv:2112.15121).
+        """
+        if self.scatter == "none":
+            raise ValueError('scatter is "none"; expected "trace" or "full" to have variances')
+        return self.sum_of_squares / self.counts
