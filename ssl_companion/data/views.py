@@ -19,13 +19,13 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ssl_companion.data import _pixels
+from ssl_companion.data import _crops, _pixels
 
 # Mean and standard deviation of the training pixels of CIFAR-100, per channel, in [0, 1].
 CIFAR_MEAN = (0.5071, 0.4865, 0.4409)
 CIFAR_STD = (0.2673, 0.2564, 0.2762)
 
-_TRIES = 10  # of a crop's area and shape before the central crop, as in torchvision
+_BLOCK_PIXELS = 64 * 32 * 32  # that apply() takes at a time on a CPU: 0.8 MB of float32
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class ViewConfig:
     def __post_init__(self) -> None:
         for name in ("scale", "ratio"):
             value = getattr(self, name)
-            if len(value) != 2 or not 0 < value[0] <= value[1] < math.inf:
+            pair = isinstance(value, Sequence) and len(value) == 2
+            if not pair or not 0 < value[0] <= value[1] < math.inf:
                 raise ValueError(f"{name}={value!r}: expected (low, high) with 0 < low <= high")
         if self.scale[1] > 1:
             raise ValueError(f"scale={self.scale!r}: a crop's area is at most 1, the whole image")
@@ -111,40 +112,6 @@ def _between(uniform: Tensor, low: float, high: float) -> Tensor:
     return low + (high - low) * uniform
 
 
-def _first(valid: Tensor, values: Tensor, otherwise: int) -> Tensor:
-    """Of each row of [N, tries], the value at the first valid place, or `otherwise`."""
-    chosen = values.gather(1, valid.to(torch.uint8).argmax(1, keepdim=True)).squeeze(1)
-    return torch.where(valid.any(1), chosen, otherwise)
-
-
-def _draw_boxes(uniform: Tensor, config: ViewConfig, height: int, width: int) -> Tensor:
-    """Crops [N, 4] from `uniform` [N, 2 tries + 2], as RandomResizedCrop.get_params has them.
-
-    Of each image's tries the first that fits counts. Where none does: the largest central
-    crop whose aspect ratio is allowed.
-    """
-    area = height * width * _between(uniform[:, :_TRIES], *config.scale)
-    low, high = math.log(config.ratio[0]), math.log(config.ratio[1])
-    ratio = torch.exp(_between(uniform[:, _TRIES : 2 * _TRIES], low, high))
-    widths = torch.sqrt(area * ratio).round().long()
-    heights = torch.sqrt(area / ratio).round().long()
-    valid = (0 < widths) & (widths <= width) & (0 < heights) & (heights <= height)
-    central_width = min(width, max(1, round(height * config.ratio[1])))
-    central_height = min(height, max(1, round(width / config.ratio[0])))
-    crop_width = _first(valid, widths, central_width)
-    crop_height = _first(valid, heights, central_height)
-    fits = valid.any(1)
-
-    def offset(uniform: Tensor, room: Tensor) -> Tensor:
-        # uniform < 1, but its product with room + 1 may still round up to room + 1
-        anywhere = torch.minimum((uniform * (room + 1)).long(), room)
-        return torch.where(fits, anywhere, room // 2)
-
-    top = offset(uniform[:, -2], height - crop_height)
-    left = offset(uniform[:, -1], width - crop_width)
-    return torch.stack((top, left, crop_height, crop_width), dim=1)
-
-
 def draw(
     n: int, config: ViewConfig, generator: torch.Generator, height: int = 32, width: int = 32
 ) -> ViewParameters:
@@ -161,8 +128,8 @@ def draw(
     for name, value in (("n", n), ("height", height), ("width", width)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value!r}: expected a positive whole number")
-    uniform = torch.rand((n, 2 * _TRIES + 10), generator=generator, device=generator.device)
-    boxes, rest = uniform[:, : 2 * _TRIES + 2], uniform[:, 2 * _TRIES + 2 :].unbind(1)
+    uniform = torch.rand((n, _crops.UNIFORMS + 8), generator=generator, device=generator.device)
+    rest = uniform[:, _crops.UNIFORMS :].unbind(1)
     jittered = rest[0] < config.jitter
 
     def factor(uniform: Tensor, amount: float) -> Tensor:
@@ -172,7 +139,7 @@ def draw(
     hue = config.hue * config.strength
     return ViewParameters(
         size=(height, width),
-        box=_draw_boxes(boxes, config, height, width),
+        box=_crops.boxes(uniform[:, : _crops.UNIFORMS], config.scale, config.ratio, height, width),
         flip=rest[1] < config.flip,
         brightness=factor(rest[2], config.brightness),
         contrast=factor(rest[3], config.contrast),
@@ -202,9 +169,22 @@ def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
     ValueError
         If shape, type, size, number or device do not fit; values are not looked at.
     """
-    _check(images, parameters)
-    p = parameters
-    x = images.float() if images.dtype.is_floating_point else images.float() / 255
+    _check_images(images)
+    _check_parameters(parameters, images)
+    if images.device.type != "cpu" or torch.compiler.is_compiling():
+        return _apply(images, parameters)
+    # One block after another: what lies between the steps then stays in the processor's cache
+    # and in reused memory, which halves the time for a batch.
+    views = torch.empty(images.shape)
+    size = max(1, _BLOCK_PIXELS // (images.shape[2] * images.shape[3]))
+    for start in range(0, len(images), size):
+        block = slice(start, start + size)
+        views[block] = _apply(images[block], parameters[block])
+    return views
+
+
+def _apply(images: Tensor, p: ViewParameters) -> Tensor:
+    x = images.float() if images.dtype.is_floating_point else images.float().div_(255)
     x = _pixels.crop_resize_flip(x, p.box, p.flip)
     x = _pixels.brighten(x, p.brightness)
     x = _pixels.contrast(x, p.contrast)
@@ -213,11 +193,14 @@ def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
     return _pixels.solarise(_pixels.to_grey(x, p.grey), p.solarise)
 
 
-def _check(images: Tensor, parameters: ViewParameters) -> None:
+def _check_images(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images of shape {tuple(images.shape)}: expected [N, 3, H, W]")
     if images.dtype != torch.uint8 and not images.dtype.is_floating_point:
         raise ValueError(f"images of type {images.dtype}: expected uint8, or floats in [0, 1]")
+
+
+def _check_parameters(parameters: ViewParameters, images: Tensor) -> None:
     if len(parameters) != images.shape[0]:
         raise ValueError(f"parameters of {len(parameters)} views for {images.shape[0]} images")
     if parameters.size != tuple(images.shape[2:]):
@@ -238,7 +221,7 @@ def normalise(
     """Subtract each channel's mean and divide by its standard deviation, [N, 3, H, W] in [0, 1]."""
     shift = torch.tensor(mean, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
     scale = torch.tensor(std, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
-    return (x - shift) / scale
+    return (x - shift).div_(scale)
 
 
 def two_views(
@@ -249,6 +232,7 @@ def two_views(
     The parameters are drawn on the generator's device and moved to the images': a generator on
     the CPU gives the same parameters on every device.
     """
+    _check_images(images)
     n, _, height, width = images.shape
     first, second = (
         normalise(apply(images, draw(n, config, generator, height, width).to(images.device)))
