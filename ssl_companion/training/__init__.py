@@ -1,0 +1,1 @@
+"""Training: backbones, objectives, optimizers and one loop for every device."""

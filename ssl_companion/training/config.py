@@ -1,0 +1,124 @@
+"""What defines a run: frozen dataclasses whose defaults are the recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ssl_companion.data.views import ViewConfig
+from ssl_companion.training.optim import OptimConfig
+
+ObjectiveName = Literal["vicreg", "simclr", "barlow_twins", "byol", "supervised"]
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """An objective, as factors on the weights of its recipe (see `objectives`).
+
+    A factor of a term that the objective does not have is ignored.
+
+    Attributes:
+        name: "vicreg", "simclr", "barlow_twins", "byol" or "supervised".
+        invariance: factor on the invariance term: 1 is the recipe, 0 leaves it out.
+        regularizer: factor on all regularization terms together.
+        variance, covariance: further factors on VICReg's two regularization terms.
+        temperature: SimCLR's.
+        momentum: of BYOL's teacher at the start; rises to 1 along a half cosine.
+        on_from, on_until: the regularizer is on in the epochs [on_from, on_until), counted
+            from 0, and off (factor 0) in all others; on_until -1 means to the end.
+    """
+
+    name: ObjectiveName = "vicreg"
+    invariance: float = 1.0
+    regularizer: float = 1.0
+    variance: float = 1.0
+    covariance: float = 1.0
+    temperature: float = 0.2
+    momentum: float = 0.99
+    on_from: int = 0
+    on_until: int = -1
+
+    def __post_init__(self) -> None:
+        for name in ("invariance", "regularizer", "variance", "covariance"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected a factor of 0 or more")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature: {self.temperature!r}; expected a positive number")
+        if not 0 <= self.momentum <= 1:
+            raise ValueError(f"momentum: {self.momentum!r}; expected a number in [0, 1]")
+
+    def regularizer_at(self, epoch: int) -> float:
+        """The factor on the regularizer during `epoch` (from 0)."""
+        until = float("inf") if self.on_until < 0 else self.on_until
+        return self.regularizer if self.on_from <= epoch < until else 0.0
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training trajectory.
+
+    Attributes:
+        backbone: "res-L-H", "resnet18" or "vit-L-H".
+        objective, views, optim: what to minimise, on which views, and how.
+        projector_width: of the three-layer projector in front of the objective.
+        data: "cifar100" or "glyphs100".
+        images_per_class: a class-balanced subset of the training images; 0 means all of them.
+        epochs: passes over the (sub)set of training images.
+        batch: images in a step, over all processes.
+        seed: of everything random.
+        precision: "bf16" computes the network in bfloat16 where it is safe (autocast), the
+            loss always in float32; "fp32" computes everything in float32.
+    """
+
+    backbone: str = "res-5-250"
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    views: ViewConfig = field(default_factory=ViewConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    projector_width: int = 2048
+    data: Literal["cifar100", "glyphs100"] = "cifar100"
+    images_per_class: int = 0
+    epochs: int = 200
+    batch: int = 256
+    seed: int = 0
+    precision: Literal["bf16", "fp32"] = "bf16"
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 2), ("projector_width", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected at least {least}")
+        if self.images_per_class < 0:
+            raise ValueError(f"images_per_class: {self.images_per_class}; expected 0 (all) or more")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, nested as the dataclasses are."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    def digest(self) -> str:
+        """SHA-256 of the configuration; a checkpoint of another digest is refused."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def run_config_from_dict(values: dict[str, Any]) -> RunConfig:
+    """The inverse of `RunConfig.as_dict`.
+
+    Raises:
+        ValueError: a field that this version does not know, by name.
+    """
+    nested = {"objective": ObjectiveConfig, "views": ViewConfig, "optim": OptimConfig}
+
+    def build(kind: type, given: dict[str, Any]) -> Any:
+        names = {f.name for f in dataclasses.fields(kind)}
+        if unknown := sorted(set(given) - names):
+            raise ValueError(
+                f"{kind.__name__}: unknown field {unknown[0]!r}; known: {sorted(names)}"
+            )
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+    parts = {k: build(nested[k], v) if k in nested else v for k, v in values.items()}
+    built: RunConfig = build(RunConfig, parts)
+    return built

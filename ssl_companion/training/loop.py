@@ -1,0 +1,311 @@
+"""The loop: one story for CPU and CUDA, one process and several, whole or in pieces.
+
+Images live on the device as uint8. A step draws the parameters of the global batch's views,
+makes this process's share of them, and descends. What a step draws depends on the seed and
+its number alone (`randomness`), so a resumed run repeats an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from tqdm.auto import tqdm
+
+from ssl_companion.data import views
+from ssl_companion.data.images import ImageSet
+from ssl_companion.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from ssl_companion.training.config import RunConfig
+from ssl_companion.training.distributed import any_process, shard, synchronise_batch_norm, world
+from ssl_companion.training.learner import (
+    Learner,
+    Teacher,
+    batch_loss,
+    teacher_momentum,
+)
+from ssl_companion.training.optim import learning_rate, make_optimizer
+from ssl_companion.training.randomness import generator
+
+
+class DivergedError(RuntimeError):
+    """The loss turned NaN or infinite; the message names the step, the epoch and the term."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How to run, which does not change what is computed (and so not the digest).
+
+    Attributes:
+        device: "cuda", "cpu" or "auto".
+        minutes: stop cleanly at a step after this many minutes; 0 means never.
+        checkpoint_minutes: time between checkpoints.
+        checkpoint_steps: steps between checkpoints, besides; 0 means by time alone.
+        check_every: steps between looks at the loss for NaN (a look waits for the device).
+        compile: compile the network and the views; "auto" means on CUDA.
+        progress: show a progress bar.
+    """
+
+    device: str = "auto"
+    minutes: float = 0.0
+    checkpoint_minutes: float = 2.0
+    checkpoint_steps: int = 0
+    check_every: int = 50
+    compile: str = "auto"
+    progress: bool = True
+
+
+@dataclass
+class History:
+    """A row an epoch: the mean of each raw term and of the total, learning rate, seconds."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The torch device for "auto", "cpu", "cuda" or "cuda:N"; a ValueError when it is absent."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device: {name!r}, but this machine has no CUDA device; use 'cpu' or 'auto'"
+        )
+    return device
+
+
+class Trainer:
+    """One run in memory: the network, the optimizer, the step.
+
+    Args:
+        config: what is computed.
+        images: the training set.
+        loop: how it is run.
+        folder: where checkpoints go; None keeps none. An existing checkpoint is resumed.
+        on_epoch: called as `on_epoch(trainer, epoch)` after `epoch` finished epochs, first
+            with 0; by every process, so that it may measure. Nothing it draws may come from
+            the global random state.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        images: ImageSet,
+        loop: LoopConfig | None = None,
+        folder: str | Path | None = None,
+        on_epoch: Callable[[Trainer, int], None] | None = None,
+    ) -> None:
+        self.config, self.loop = config, loop or LoopConfig()
+        self.folder, self.on_epoch = folder, on_epoch
+        self.device = pick_device(self.loop.device)
+        if self.device.type == "cuda" and world()[1] > 1:
+            self.device = torch.device("cuda", torch.cuda.current_device())
+        if config.batch > len(images):
+            raise ValueError(f"batch: {config.batch}; expected at most the {len(images)} images")
+        if config.batch % world()[1]:
+            raise ValueError(f"batch: {config.batch}; does not divide among {world()[1]} processes")
+        self.images = torch.from_numpy(images.images.copy()).to(self.device)
+        self.labels = torch.from_numpy(images.fine.copy()).to(self.device)
+        self.steps_per_epoch = len(images) // config.batch
+        self.steps = config.epochs * self.steps_per_epoch
+        warmup = min(config.optim.warmup_epochs, config.epochs / 10)
+        self.warmup = math.ceil(warmup * self.steps_per_epoch)
+        self._build(images)
+        self.step, self.seconds, self.history = 0, 0.0, History()
+        self._terms: list[Tensor] = []
+        self._names: tuple[str, ...] = ()
+        if folder is not None and (path := latest_checkpoint(folder)) is not None:
+            self.load(load_checkpoint(path, config.digest(), self.device))
+
+    def _build(self, images: ImageSet) -> None:
+        cuda = self.device.type == "cuda"
+        classes = images.hierarchy.level("fine").k
+        self.learner = Learner(self.config, classes, pad_to=64 if cuda else 1)
+        self.learner.to(self.device)
+        self.learner.to(memory_format=torch.channels_last)
+        self.teacher = Teacher(self.learner) if self.config.objective.name == "byol" else None
+        synchronise_batch_norm(self.learner, self.device)
+        if self.teacher is not None:
+            synchronise_batch_norm(self.teacher, self.device)
+        self.optimizer = make_optimizer(self.learner, self.config.optim)
+        compiled = cuda if self.loop.compile == "auto" else self.loop.compile == "yes"
+        network: torch.nn.Module = self.learner
+        if world()[1] > 1:
+            network = DistributedDataParallel(network, broadcast_buffers=False)
+        # CUDA graphs replay a step in one launch; the collectives of several processes and a
+        # second network's (BYOL) outputs do not fit into their memory pools.
+        graphs = cuda and world()[1] == 1 and self.teacher is None
+        mode = "reduce-overhead" if graphs else "default"
+        self._network = torch.compile(network, mode=mode) if compiled else network
+        self._views = (
+            torch.compile(_normalised_views, dynamic=False) if compiled else _normalised_views
+        )
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return self.step // self.steps_per_epoch
+
+    def run(self) -> bool:
+        """Train to the end, or until the minutes are used up. True when the run is complete."""
+        deadline = time.monotonic() + self.loop.minutes * 60 if self.loop.minutes else math.inf
+        saved = time.monotonic()
+        if self.step == 0 and self.on_epoch is not None:
+            self.on_epoch(self, 0)
+        bar = tqdm(
+            total=self.steps, initial=self.step, unit="step", desc="training",
+            disable=not self.loop.progress or world()[0] > 0,
+        )  # fmt: skip
+        with bar:
+            while self.step < self.steps:
+                started = time.monotonic()
+                self.train_step()
+                bar.update()
+                ended = self.step % self.steps_per_epoch == 0
+                if ended or len(self._terms) % self.loop.check_every == 0:
+                    self.check()
+                self.seconds += time.monotonic() - started
+                if ended:
+                    self._end_epoch(bar)
+                    if self.on_epoch is not None:
+                        self.on_epoch(self, self.epoch)
+                now = time.monotonic()
+                stop = any_process(now >= deadline, self.device) if self.loop.minutes else False
+                due = now - saved >= 60 * self.loop.checkpoint_minutes or (
+                    self.loop.checkpoint_steps and self.step % self.loop.checkpoint_steps == 0
+                )
+                if (stop or due or self.step == self.steps) and self.folder is not None:
+                    self.save()
+                    saved = time.monotonic()
+                if stop:
+                    break
+        return self.step >= self.steps
+
+    def train_step(self) -> None:
+        """One descent step; its terms are kept on the device until `check`."""
+        config = self.config
+        self.learner.train()
+        rows = self._batch_rows()
+        x = self._make_views(rows)
+        rate = learning_rate(self.step, self.steps, self.warmup, config.optim.lr)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            outputs = self._network(x)
+            target = self.teacher(x) if self.teacher is not None else None
+        loss = batch_loss(outputs, config, self.epoch, self.labels[shard(rows)], target)
+        loss.total.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.teacher is not None:
+            momentum = teacher_momentum(self.step, self.steps, config.objective.momentum)
+            self.teacher.follow(self.learner, momentum)
+        self._names = ("total", *loss.terms)
+        self._terms.append(torch.stack([loss.total, *loss.terms.values()]).detach())
+        self.step += 1
+
+    def _batch_rows(self) -> Tensor:
+        """Indices of the global batch: a fresh permutation every epoch, the remainder dropped."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if position == 0 or not hasattr(self, "_order"):
+            order = torch.randperm(
+                len(self.images), generator=generator(self.config.seed, "order", epoch)
+            )
+            self._order = order.to(self.device)
+        return self._order[position * self.config.batch : (position + 1) * self.config.batch]
+
+    def _make_views(self, rows: Tensor) -> Tensor:
+        """Both views of this process's share of the batch: [2N/W, 3, H, W], normalised."""
+        _, _, height, width = self.images.shape
+        # Drawn for the global batch on the CPU: the same views on any device and any number of
+        # processes. A few kilobytes travel.
+        drawn = views.draw(
+            2 * len(rows), self.config.views, generator(self.config.seed, "views", self.step),
+            height, width,
+        )  # fmt: skip
+        mine = shard(torch.arange(len(rows)))
+        parameters = drawn[torch.cat([mine, mine + len(rows)])].to(self.device)
+        images = self.images[shard(rows)]
+        x: Tensor = self._views(torch.cat([images, images]), parameters)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def check(self) -> None:
+        """Look at the terms of the steps since the epoch began.
+
+        Raises:
+            DivergedError: one of them is NaN or infinite.
+        """
+        terms = torch.stack(self._terms).double().cpu()
+        bad = ~torch.isfinite(terms)
+        if bad.any():
+            row = int(bad.any(dim=1).nonzero()[0])
+            first = self.epoch * self.steps_per_epoch  # the epoch under way, or just ended
+            if self.step % self.steps_per_epoch == 0:
+                first -= self.steps_per_epoch
+            column = bad[row].nonzero().flatten()[-1]  # a term rather than the total it spoils
+            name = self._names[int(column)]
+            raise DivergedError(
+                f"step {first + row} (epoch {(first + row) // self.steps_per_epoch}): the term "
+                f"{name!r} is {terms[row, column].item()}; try a lower lr "
+                f"(now {self.config.optim.lr}) or precision='fp32'. The last checkpoint is good."
+            )
+
+    def _end_epoch(self, bar: Any) -> None:
+        means = torch.stack(self._terms).double().cpu().mean(dim=0).tolist()
+        row = dict(zip(self._names, means, strict=True))
+        row["lr"] = self.optimizer.param_groups[0]["lr"]
+        row["seconds"] = self.seconds
+        self.history.rows.append({"epoch": self.epoch, **row})
+        self._terms.clear()
+        bar.set_postfix(epoch=self.epoch, loss=f"{row['total']:.3f}")
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs, in tensors and plain types."""
+        return {
+            "digest": self.config.digest(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "learner": self.learner.state_dict(),
+            "teacher": None if self.teacher is None else self.teacher.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": self.history.rows,
+            "terms": torch.stack(self._terms).cpu() if self._terms else torch.zeros(0),
+            "names": list(self._names),
+            "random": {
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            },
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.learner.load_state_dict(state["learner"])
+        if self.teacher is not None:
+            self.teacher.load_state_dict(state["teacher"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.history = History(list(state["history"]))
+        self._terms = [row.to(self.device) for row in state["terms"]]
+        self._names = tuple(state["names"])
+        # The loop itself draws from no global state; a backbone with dropout would.
+        torch.set_rng_state(state["random"]["torch"].cpu())
+        if self.device.type == "cuda" and state["random"]["cuda"]:
+            torch.cuda.set_rng_state_all([s.cpu() for s in state["random"]["cuda"]])
+
+    def save(self) -> None:
+        """Write a checkpoint (the first process does) after making sure that the loss is finite."""
+        assert self.folder is not None
+        if self._terms:
+            self.check()
+        if world()[0] == 0:
+            save_checkpoint(self.folder, self.step, self.state())
+
+
+def _normalised_views(images: Tensor, parameters: views.ViewParameters) -> Tensor:
+    return views.normalise(views.apply(images, parameters))

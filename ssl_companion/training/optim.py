@@ -1,0 +1,135 @@
+"""LARS, the parameter groups that every optimizer here shares, and the schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How to descend. The defaults are the recipe for a batch of 256.
+
+    Attributes:
+        name: "lars" (You et al., arXiv:1708.03888), "sgd" or "adamw" (torch's own).
+        lr: peak learning rate.
+        weight_decay: on matrices and filters only, never on biases and normalisation.
+        momentum: of LARS and SGD.
+        eta: LARS's trust coefficient.
+        warmup_epochs: linear warm-up from 0, in epochs; at most a tenth of a short run.
+    """
+
+    name: Literal["lars", "sgd", "adamw"] = "lars"
+    lr: float = 0.3
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    eta: float = 0.02
+    warmup_epochs: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "eta"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected a positive number")
+        for name in ("weight_decay", "warmup_epochs"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected 0 or more")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum: {self.momentum!r}; expected a number in [0, 1)")
+
+
+class LARS(torch.optim.Optimizer):
+    """Layer-wise adaptive rate scaling (You, Gitman, Ginsburg, arXiv:1708.03888).
+
+    For each parameter w with gradient g, in a group with `adapt`:
+    u = g + weight_decay * w, q = min(1, eta |w| / |u|) (1 where either norm is 0),
+    m = momentum * m + q * u, w = w - lr * m. Groups without `adapt` take q = 1.
+
+    The update is written with the fused multi-tensor operations of torch: a step is a dozen
+    kernels, however many parameters there are.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        eta: float = 0.02,
+        adapt: bool = True,
+    ) -> None:
+        if not lr >= 0:
+            raise ValueError(f"lr: {lr!r}; expected 0 or more")
+        super().__init__(
+            params,
+            {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "eta": eta,
+             "adapt": adapt},
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
+                self._update(group, params)
+        return loss
+
+    def _update(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        updates = [p.grad for p in params]
+        if group["weight_decay"] != 0:
+            updates = torch._foreach_add(updates, params, alpha=group["weight_decay"])
+        if group["adapt"]:
+            sizes = torch.stack(torch._foreach_norm(params))
+            steps = torch.stack(torch._foreach_norm(updates))
+            trust = torch.where((sizes > 0) & (steps > 0), group["eta"] * sizes / steps, 1.0)
+            updates = torch._foreach_mul(updates, list(trust.clamp(max=1.0).unbind()))
+        momenta = []
+        for parameter in params:
+            state = self.state[parameter]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(parameter)
+            momenta.append(state["momentum"])
+        torch._foreach_mul_(momenta, group["momentum"])
+        torch._foreach_add_(momenta, updates)
+        torch._foreach_add_(params, momenta, alpha=-group["lr"])
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices and filters decay and adapt; biases and normalisation do neither."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay, "adapt": True},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
+    ]
+
+
+def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimizer that `config` describes, over the parameters of `module`."""
+    groups = parameter_groups(module, config.weight_decay)
+    if config.name == "lars":
+        return LARS(groups, lr=config.lr, momentum=config.momentum, eta=config.eta)
+    for group in groups:
+        del group["adapt"]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=False)
+    if config.name == "adamw":
+        on_cuda = next(module.parameters()).is_cuda
+        return torch.optim.AdamW(groups, lr=config.lr, fused=on_cuda)
+    raise ValueError(f"name: {config.name!r}; expected 'lars', 'sgd' or 'adamw'")
+
+
+def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
+    """Linear warm-up to `peak` over `warmup` steps, then a half cosine down to 0 at `steps`."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

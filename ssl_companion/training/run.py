@@ -1,0 +1,120 @@
+"""Train one run in a folder of its own: checkpoints to resume, snapshots to measure."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssl_companion import provenance
+from ssl_companion._files import atomic_file
+from ssl_companion.data.images import ImageSet
+from ssl_companion.training.checkpoint import CheckpointError
+from ssl_companion.training.config import RunConfig
+from ssl_companion.training.distributed import process_group, world
+from ssl_companion.training.loop import LoopConfig, Trainer, pick_device
+from ssl_companion.training.snapshots import log_spaced, save_snapshot
+
+
+def training_images(config: RunConfig, images: ImageSet) -> ImageSet:
+    """The part of the training set that `config` trains on (`images_per_class`, by seed 0)."""
+    return images.subset(config.images_per_class) if config.images_per_class else images
+
+
+def train(
+    config: RunConfig,
+    images: ImageSet,
+    folder: str | Path,
+    loop: LoopConfig | None = None,
+    epochs: tuple[int, ...] = (),
+) -> bool:
+    """Train `config` in `folder`, from its last checkpoint where there is one.
+
+    Args:
+        config: the run.
+        images: the whole training set; `training_images` picks the run's part.
+        folder: gets `run.json` (what ran, where, since when), `checkpoints/`, `snapshots/`.
+        loop: how to run; with `minutes` the call may stop before the end.
+        epochs: those after which a snapshot is kept; by default `log_spaced`.
+
+    Returns:
+        True when the run is complete, False when it stopped for the minutes and can go on.
+
+    Raises:
+        CheckpointError: `folder` holds another configuration, or a damaged checkpoint.
+        DivergedError: the loss turned NaN.
+    """
+    folder, loop = Path(folder), loop or LoopConfig()
+    kept = frozenset(epochs or log_spaced(config.epochs))
+    with process_group(pick_device(loop.device)) as device:
+        _claim(folder, config, device)
+
+        def on_epoch(trainer: Trainer, epoch: int) -> None:
+            if epoch in kept and world()[0] == 0:
+                backbone = trainer.learner.backbone
+                save_snapshot(folder / "snapshots", epoch, backbone, config.digest())
+
+        trainer = Trainer(
+            config, training_images(config, images), loop, folder / "checkpoints", on_epoch
+        )
+        started = time.monotonic()
+        complete = trainer.run()
+        if world()[0] == 0:
+            _note(folder, trainer, complete, time.monotonic() - started)
+    return complete
+
+
+def read_run(folder: str | Path) -> dict[str, Any]:
+    """`run.json` of a run's folder."""
+    described: dict[str, Any] = json.loads((Path(folder) / "run.json").read_text())
+    return described
+
+
+def _claim(folder: Path, config: RunConfig, device: torch.device) -> None:
+    """Write down what runs here at the first call; refuse a folder of another run."""
+    path = folder / "run.json"
+    if path.exists():
+        if read_run(folder)["digest"] != config.digest():
+            raise CheckpointError(
+                f"{folder}: holds a run of another configuration; choose another name or folder, "
+                "or delete it to start again"
+            )
+        return
+    if world()[0] > 0:
+        return
+    _write(path, {
+        "digest": config.digest(),
+        "config": config.as_dict(),
+        "git": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "device": provenance.device_name(device),
+        "processes": world()[1],
+        "start": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "complete": False,
+    })  # fmt: skip
+
+
+def _note(folder: Path, trainer: Trainer, complete: bool, seconds: float) -> None:
+    """Bring `run.json` up to date after a call."""
+    run = read_run(folder)
+    cuda = trainer.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated(trainer.device) if cuda else None
+    run |= {
+        "complete": complete,
+        "epochs_done": trainer.epoch,
+        "train_seconds": round(trainer.seconds, 3),
+        "wall_seconds": round(run.get("wall_seconds", 0.0) + seconds, 3),
+        "peak_memory_bytes": peak,
+        "end": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "losses": trainer.history.rows,
+    }
+    _write(folder / "run.json", run)
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n")

@@ -1,0 +1,81 @@
+"""Snapshots: the backbone's weights after chosen epochs, from which a run is measured.
+
+Training writes snapshots and nothing else; measuring reads them. So measuring can be done
+again, with more measures or on another machine, without training again.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from ssl_companion._files import atomic_file
+from ssl_companion.training.backbones import Backbone, make_backbone
+from ssl_companion.training.config import RunConfig
+from ssl_companion.training.randomness import derived_seed
+
+_NAME = re.compile(r"epoch-(\d{5})\.safetensors")
+
+
+def log_spaced(epochs: int) -> tuple[int, ...]:
+    """0 (before training), then 1, 2, 3, 5 times the powers of ten, and the last epoch.
+
+    >>> log_spaced(60)
+    (0, 1, 2, 3, 5, 10, 20, 30, 50, 60)
+    """
+    chosen = {0, epochs}
+    decade = 1
+    while decade <= epochs:
+        chosen.update(m * decade for m in (1, 2, 3, 5) if m * decade <= epochs)
+        decade *= 10
+    return tuple(sorted(chosen))
+
+
+def snapshot_path(folder: str | Path, epoch: int) -> Path:
+    """Where the snapshot of `epoch` stands in `folder`."""
+    return Path(folder) / f"epoch-{epoch:05d}.safetensors"
+
+
+def snapshot_epochs(folder: str | Path) -> tuple[int, ...]:
+    """The epochs that have a snapshot in `folder`, ascending."""
+    matches = (_NAME.fullmatch(path.name) for path in Path(folder).glob("epoch-*.safetensors"))
+    return tuple(sorted(int(match[1]) for match in matches if match))
+
+
+def save_snapshot(folder: str | Path, epoch: int, backbone: Backbone, digest: str) -> Path:
+    """Write the weights, float32 and without padding, with the configuration's digest."""
+    path = snapshot_path(folder, epoch)
+    state = {name: tensor.contiguous().cpu() for name, tensor in backbone.exported_state().items()}
+    with atomic_file(path) as temporary:
+        safetensors.torch.save_file(state, temporary, metadata={"digest": digest})
+    return path
+
+
+def load_snapshot(
+    path: str | Path, config: RunConfig, device: torch.device | str = "cpu"
+) -> Backbone:
+    """The backbone that a snapshot holds, in evaluation mode on `device`.
+
+    Raises:
+        ValueError: the file is truncated, or is of another configuration.
+    """
+    path = Path(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            digest = (file.metadata() or {}).get("digest", "")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a readable snapshot ({error}); delete it and resume the run"
+                         ) from error  # fmt: skip
+    if digest != config.digest():
+        raise ValueError(
+            f"{path}: a snapshot of another configuration (digest {digest[:12]}, expected "
+            f"{config.digest()[:12]}); use the folder of that run"
+        )
+    backbone = make_backbone(config.backbone, seed=derived_seed(config.seed, "backbone"))
+    backbone.load_state_dict(state)
+    return backbone.eval().to(device)
