@@ -1,0 +1,84 @@
+# Two commands on a fresh machine: `make book` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+# A file of exact versions for pip, e.g. CONSTRAINTS=constraints.txt; empty: the newest allowed.
+CONSTRAINTS ?=
+PYTEST_FLAGS ?=
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+# The book is the same with or without a data set at hand.
+JUPYTER_BOOK := env -u SSL_COMPANION_DATA $(BIN)/jupyter-book build . -W -n --keep-going
+
+.PHONY: book test test-slow test-browser test-all lint format notebooks repository serve links \
+	constraints clean clean-all help
+
+book: $(VENV)/.book ## Install what the book needs, execute every chapter, build the HTML
+	$(JUPYTER_BOOK)
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+test: $(VENV)/.dev ## Install the test tools too, run the tests (no data set, no network)
+	$(BIN)/python -m pytest -m "not slow and not browser" $(PYTEST_FLAGS)
+
+test-slow: $(VENV)/.dev ## The tests that take longer
+	$(BIN)/python -m pytest -m "slow and not browser" $(PYTEST_FLAGS)
+
+test-browser: $(VENV)/.dev ## The built book in Chromium (run `make book` first)
+	$(BIN)/python -m pytest -m browser tests/book $(PYTEST_FLAGS)
+
+test-all: test test-slow book test-browser ## Everything that .ci/run checks but lint
+
+lint: $(VENV)/.dev ## ruff, mypy, and whether the notebooks follow their sources
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python book/_tools/sync.py --check
+
+format: $(VENV)/.dev ## Let ruff write what it can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: $(VENV)/.book ## Write the paired notebooks, first cells and badges from their sources
+	$(BIN)/python book/_tools/sync.py
+
+repository: $(VENV)/.book ## Set the repository's address everywhere: make repository URL=https://...
+	$(BIN)/python book/_tools/sync.py --repository "$(URL)"
+
+serve: book ## Build, then serve the book on http://localhost:8000 (PORT=...)
+	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
+
+links: $(VENV)/.book ## Follow every link of the book (needs the network)
+	$(JUPYTER_BOOK) --builder linkcheck
+
+constraints: $(VENV)/.dev ## Write constraints.txt from what is installed now
+	$(BIN)/python book/_tools/constraints.py
+
+clean: ## Remove what was built
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find ssl_companion book tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-all: clean ## Remove the environment too
+	rm -rf $(VENV) *.egg-info
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment: made once, completed when the lists of requirements change.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { \
+	  echo "Python 3.10 to 3.13 is needed and $(PYTHON) is not one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.book
+	$(PIP) -e ".[dev]"
+	@touch $@

@@ -1,0 +1,141 @@
+"""A figure as HTML that needs nothing outside itself: pictures, slider, script, style."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from string import Template
+
+import numpy as np
+from PIL import Image
+
+CAPTION_MARK = "<!--caption-->"  # the book's extension cuts here to number the caption
+DPI = 144  # 1.5 device pixels for a CSS pixel: sharp on dense screens at half the bytes of 2
+_CSS_DPI = 96
+_COLOURS = 64
+
+
+def page_figure(
+    images: Sequence[np.ndarray],
+    shown: Sequence[str],
+    alts: Sequence[str],
+    name: str,
+    caption: str,
+    label: str = "",
+    start: int = 0,
+) -> str:
+    """HTML of one picture, or of several behind a slider.
+
+    Args:
+        images: uint8 [H, W, 3] each, all of one size, at `DPI`.
+        shown: how each value reads beside the slider.
+        alts: the alternative text of each picture.
+        name: identifier, unique in the page.
+        caption: plain text, between two `CAPTION_MARK`s.
+        label: what the slider chooses.
+        start: index of the picture shown first.
+    """
+    height, width = (round(side * _CSS_DPI / DPI) for side in images[0].shape[:2])
+    pictures = "\n".join(
+        f'<img class="dark-light" width="{width}" height="{height}" alt="{html.escape(alt)}" '
+        f'data-shown="{html.escape(text)}" src="{source}"{"" if i == start else " hidden"}>'
+        for i, (source, text, alt) in enumerate(zip(_encode(images), shown, alts, strict=True))
+    )
+    bar = ""
+    if len(images) > 1:
+        bar = _BAR.substitute(
+            name=name,
+            label=html.escape(label),
+            last=len(images) - 1,
+            start=start,
+            shown=html.escape(shown[start]),
+        )
+    return _FIGURE.substitute(
+        name=name,
+        bar=bar,
+        pictures=pictures,
+        caption=html.escape(caption),
+        mark=CAPTION_MARK,
+        script=_SCRIPT if bar else "",
+    )
+
+
+def _encode(images: Sequence[np.ndarray]) -> list[str]:
+    """PNGs as data addresses, in one palette of 64 colours so that nothing flickers."""
+    stride = max(1, int(np.ceil(np.sqrt(sum(image.size for image in images) / 12e6))))
+    montage = np.concatenate([image[::stride, ::stride] for image in images])
+    palette = Image.fromarray(montage).quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1)
+    return [
+        png_address(Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE))
+        for image in images
+    ]
+
+
+def png_address(image: Image.Image) -> str:
+    """The image as a `data:` address."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+_FIGURE = Template("""<figure class="frames" id="figure-$name">
+<style>
+.frames img{display:block;max-width:100%;height:auto;margin:0 auto;background:#fff;
+ border-radius:6px}
+.frames img[hidden]{display:none}
+.frames-bar{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem .7rem;margin:0 0 .6rem}
+.frames-bar input{flex:1 1 9rem;min-width:7rem;height:1.75rem}
+.frames-bar button{min-width:2.2rem;min-height:2rem;font:inherit;cursor:pointer}
+.frames-bar b{min-width:4ch;font-variant-numeric:tabular-nums}
+@media print{.frames-bar{display:none}}
+</style>
+${bar}<div class="frames-stage">
+$pictures
+</div>
+$mark<figcaption>$caption</figcaption>$mark
+$script</figure>""")
+
+_BAR = Template("""<div class="frames-bar">
+<button type="button" data-step="-1" aria-label="Previous $label">&#8249;</button>
+<button type="button" data-play>Play</button>
+<button type="button" data-step="1" aria-label="Next $label">&#8250;</button>
+<label for="range-$name">$label</label>
+<input id="range-$name" type="range" min="0" max="$last" step="1" value="$start"
+ aria-valuetext="$shown" autocomplete="off">
+<b aria-hidden="true">$shown</b>
+</div>
+""")
+
+# Arrow keys stop at the figure: JupyterLab and the theme listen for them further out.
+_SCRIPT = """<script>(() => {
+const root = document.currentScript.closest(".frames"), one = s => root.querySelector(s);
+const images = [...root.querySelectorAll("img")], range = one("input"), play = one("[data-play]");
+let timer = null;
+const go = i => {
+  range.value = Math.max(0, Math.min(images.length - 1, i));
+  images.forEach((image, k) => { image.hidden = k !== +range.value; });
+  one("b").textContent = images[+range.value].dataset.shown;
+  range.setAttribute("aria-valuetext", one("b").textContent);
+};
+const stop = () => {
+  clearInterval(timer); timer = null;
+  play.textContent = "Play";
+};
+range.addEventListener("input", () => { stop(); go(+range.value); });
+root.addEventListener("keydown", event => event.stopPropagation());
+root.querySelectorAll("[data-step]").forEach(button =>
+  button.addEventListener("click", () => { stop(); go(+range.value + +button.dataset.step); }));
+play.addEventListener("click", () => {
+  if (timer) { stop(); return; }
+  if (+range.value === images.length - 1) go(0);
+  play.textContent = "Pause";
+  timer = setInterval(() => {
+    go(+range.value + 1);
+    if (+range.value === images.length - 1) stop();
+  }, 700);
+});
+go(+range.value);
+})();</script>
+"""

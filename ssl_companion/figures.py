@@ -1,0 +1,230 @@
+"""The drawings of the book: one seaborn theme, plain arrays and tables in, figures out.
+
+Every figure stands on a white card, which both themes of the page show alike, and is at
+most 6.4 inches wide with 12-point text, so that a narrow screen can still be read. Colours
+come from seaborn's colour-blind palette and never carry a distinction alone: lines and
+points differ by marker as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
+
+WIDTH = 6.4  # inches
+_COLOURBLIND = sns.color_palette("colorblind")
+# The palette's order with its palest colours (orange, yellow, light pink) moved to the end.
+PALETTE = [_COLOURBLIND[i] for i in (0, 3, 2, 4, 5, 7, 9, 1, 6, 8)]
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+@contextlib.contextmanager
+def theme() -> Iterator[None]:
+    """The book's style for whatever is drawn inside; nothing outside is changed."""
+    style = sns.axes_style("whitegrid") | sns.plotting_context("notebook")
+    sizes = {"font.size": 12, "axes.titlesize": 12, "axes.labelsize": 12, "legend.fontsize": 12}
+    ticks = {"xtick.labelsize": 11, "ytick.labelsize": 11, "axes.titleweight": "bold"}
+    spines = {"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e3e3e3"}
+    with matplotlib.rc_context(style | sizes | ticks | spines | {"legend.frameon": False}):
+        yield
+
+
+def canvas(rows: int = 1, columns: int = 1, height: float = 3.8) -> tuple[Figure, np.ndarray]:
+    """A figure of the book's width and its axes, an array [rows, columns]; use inside `theme`."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def curves(
+    table: pd.DataFrame,
+    *,
+    y_label: str,
+    x: str = "epoch",
+    hue: str = "level",
+    percent: bool = True,
+    reference: float | None = None,
+    mark: float | None = None,
+    height: float = 3.8,
+) -> Figure:
+    """Lines over epochs with their intervals, on an axis logarithmic from epoch 1 on.
+
+    Args:
+        table: columns `x`, `hue` (the name of the line), `value`, and where there is an
+            interval `low` and `high`; values are fractions when `percent`.
+        y_label: what is measured, with its unit.
+        x: column of the horizontal axis.
+        hue: column that tells lines apart, drawn in the order of appearance.
+        percent: show fractions as percentages.
+        reference: height of a dashed line to compare with.
+        mark: position on `x` of a vertical line, for a figure that moves over it.
+        height: inches.
+    """
+    with theme():
+        figure, axes = canvas(height=height)
+        _draw_curves(axes[0, 0], table, x, hue, y_label, percent, reference, mark)
+        axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0.0, -0.18), ncols=3)
+    return figure
+
+
+def map_and_curves(
+    panel: Map,
+    table: pd.DataFrame,
+    *,
+    y_label: str,
+    x: str = "epoch",
+    hue: str = "level",
+    log: bool = True,
+    percent: bool = True,
+    mark: float | None = None,
+    limits: tuple[float, float] | None = None,
+    height: float = 4.2,
+) -> Figure:
+    """A map beside the curves it belongs to, with the present place on them marked.
+
+    Args: as `curves` and `Map`; `log` false for a plain axis, `limits` those of the map's
+    two axes where they should not follow the points.
+    """
+    with theme():
+        figure, axes = canvas(1, 2, height)
+        _draw_map(axes[0, 0], panel)
+        if limits is not None:
+            axes[0, 0].set(xlim=limits, ylim=limits)
+        _draw_curves(axes[0, 1], table, x, hue, y_label, percent, None, mark, log)
+        for axis in axes[0]:
+            axis.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.16), markerscale=1.4)
+    return figure
+
+
+def _draw_curves(
+    axis: Axes,
+    table: pd.DataFrame,
+    x: str,
+    hue: str,
+    y_label: str,
+    percent: bool,
+    reference: float | None,
+    mark: float | None,
+    log: bool = True,
+) -> None:
+    _require(table, (x, hue, "value"))
+    for i, (name, line) in enumerate(table.groupby(hue, sort=False)):
+        line = line.sort_values(x)
+        colour, marker = PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]
+        axis.plot(
+            line[x], line["value"], label=str(name), color=colour, marker=marker, markersize=5
+        )
+        if {"low", "high"} <= set(line.columns):
+            axis.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.2, lw=0)
+    if reference is not None:
+        axis.axhline(reference, color="#555555", linestyle="--", linewidth=1)
+    if mark is not None:
+        axis.axvline(mark, color="#222222", linewidth=1.2)
+    if log:
+        log_epochs(axis, table[x].to_numpy())
+    axis.set(xlabel=x, ylabel=y_label)
+    if percent:
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def log_epochs(axis: Axes, epochs: np.ndarray) -> None:
+    """A horizontal axis that holds epoch 0 and is logarithmic above 1, ticked at plain numbers."""
+    last = float(np.max(epochs))
+    axis.set_xscale("symlog", linthresh=1.0, linscale=0.5)
+    steps = [m * 10**e for e in range(7) for m in (1, 2, 5)]
+    axis.xaxis.set_major_locator(FixedLocator([0.0, *(s for s in steps if s <= last)]))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.set_xlim(-0.15, last * 1.12 if last > 1 else 1.1)
+
+
+@dataclass(frozen=True)
+class Map:
+    """Points of one panel: points [N, 2], labels int [N] in 0..K-1, names of the K groups."""
+
+    title: str
+    points: np.ndarray
+    labels: np.ndarray
+    names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or self.points.shape[1] != 2:
+            raise ValueError(f"points has shape {self.points.shape}, expected [N, 2]")
+        if self.labels.shape != self.points.shape[:1]:
+            raise ValueError(f"labels has shape {self.labels.shape}, points {self.points.shape}")
+        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < len(self.names):
+            raise ValueError(f"labels: expected 0 to {len(self.names) - 1}, one for each name")
+
+
+def maps(panels: Sequence[Sequence[Map]], *, legend: bool = True, height: float = 4.6) -> Figure:
+    """A grid of maps, row by row; the groups of a column share colours, markers and a legend.
+
+    A map's axes have no unit and its distances between far groups mean little, so no ticks
+    are drawn: what to read is which points are neighbours.
+    """
+    with theme():
+        figure, axes = canvas(len(panels), len(panels[0]), height)
+        for row, line in enumerate(panels):
+            for column, panel in enumerate(line):
+                _draw_map(axes[row, column], panel)
+        if legend:
+            for column in range(len(panels[-1])):
+                axes[-1, column].legend(
+                    loc="upper left", bbox_to_anchor=(-0.05, 0.0), fontsize=10.5,
+                    handletextpad=0.2, markerscale=1.6, labelspacing=0.25,
+                )  # fmt: skip
+    return figure
+
+
+def _draw_map(axis: Axes, panel: Map) -> None:
+    for k, name in enumerate(panel.names):
+        own = panel.points[panel.labels == k]
+        axis.scatter(
+            own[:, 0], own[:, 1], s=11, alpha=0.75, linewidths=0, label=name,
+            color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)],
+        )  # fmt: skip
+    axis.set(xticks=[], yticks=[])
+    axis.set_title(panel.title, loc="left")
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(True)
+
+
+def heat_map(
+    table: pd.DataFrame, *, label: str, percent: bool = True, height: float = 3.4
+) -> Figure:
+    """A matrix with its numbers written in: rows and columns as the table names them.
+
+    Args:
+        table: values, such as layers (rows, deepest last) by epochs (columns).
+        label: what the colour means, with its unit.
+        percent: show fractions as percentages.
+        height: inches.
+    """
+    numbers = table.to_numpy(dtype=float)
+    with theme():
+        figure, axes = canvas(height=height)
+        text = np.vectorize(lambda v: f"{100 * v:.0f}" if percent else f"{v:.2f}")(numbers)
+        sns.heatmap(
+            table, ax=axes[0, 0], annot=text, fmt="", cmap="crest", linewidths=0.5,
+            annot_kws={"fontsize": 11},
+            cbar_kws={"label": label, "format": PercentFormatter(1.0, 0) if percent else None},
+        )  # fmt: skip
+        axes[0, 0].invert_yaxis()  # the deepest layer on top
+        axes[0, 0].tick_params(axis="y", rotation=0)
+        axes[0, 0].set(xlabel=table.columns.name or "", ylabel=table.index.name or "")
+    return figure
+
+
+def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    if missing := [column for column in columns if column not in table.columns]:
+        raise ValueError(f"table lacks the columns {missing}; it has {list(table.columns)}")
+    if table.empty:
+        raise ValueError("table has no rows: nothing to draw")

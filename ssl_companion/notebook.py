@@ -1,0 +1,139 @@
+"""What a notebook needs when it is opened on its own, as on Colab.
+
+The first cell of every chapter clones the repository where the package is absent and then
+calls `prepare`, which installs what is missing and nothing else: every distribution that is
+there already, torch and numpy above all, is pinned to the version it has.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+import ssl_companion
+
+ROOT = Path(ssl_companion.__file__).resolve().parent.parent
+_BOOK_SECTION = "# --- the book"  # what follows in requirements.txt builds pages
+_EQUIVALENT = {"faiss-gpu": "faiss-cpu", "faiss-cpu": "faiss-gpu"}  # either gives `faiss`
+
+
+class SetupError(RuntimeError):
+    """The notebook's environment cannot be completed; the message says how to mend it."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What `prepare` found: a line for the reader."""
+
+    versions: str
+    device: str
+    installed: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        installed = f"\ninstalled: {', '.join(self.installed)}" if self.installed else ""
+        return f"{self.versions}\ndevice: {self.device}{installed}"
+
+
+def prepare() -> Setup:
+    """Install what this notebook lacks and say what it runs on.
+
+    Raises:
+        SetupError: when an installed torch or numpy is too old for the package (it is never
+            replaced), or pip fails.
+    """
+    wanted = notebook_requirements((ROOT / "requirements.txt").read_text(encoding="utf8"))
+    lacking = missing(wanted, _installed_version)
+    if lacking:
+        _install(lacking)
+    if _installed_version("ssl-companion") is None:
+        _pip("--no-deps", "-e", str(ROOT))
+    return Setup(_versions(), _device(), tuple(r.name for r in lacking))
+
+
+def notebook_requirements(text: str) -> list[Requirement]:
+    """The requirements of the package and its figures, for this platform."""
+    lines = text.split(_BOOK_SECTION)[0].splitlines()
+    stripped = (line.split("#")[0].strip() for line in lines)
+    requirements = [Requirement(line) for line in stripped if line]
+    return [r for r in requirements if r.marker is None or r.marker.evaluate()]
+
+
+def missing(
+    requirements: Iterable[Requirement], version: Callable[[str], str | None]
+) -> list[Requirement]:
+    """Those of `requirements` that no installed distribution provides.
+
+    Raises:
+        SetupError: when one is installed in a version too old to be used.
+    """
+    lacking = []
+    for requirement in requirements:
+        found = version(requirement.name) or version(_EQUIVALENT.get(requirement.name, ""))
+        if found is None:
+            lacking.append(requirement)
+        elif requirement.name not in _EQUIVALENT and not requirement.specifier.contains(
+            found, prereleases=True
+        ):
+            raise SetupError(
+                f"{requirement.name} {found} is installed, this book needs {requirement}. "
+                f"It was left alone; upgrade it yourself: pip install '{requirement}'"
+            )
+    return lacking
+
+
+def _install(lacking: list[Requirement]) -> None:
+    """pip, with every installed distribution held at its version."""
+    with tempfile.TemporaryDirectory() as folder:
+        held = Path(folder, "held.txt")
+        held.write_text("".join(f"{name}=={version}\n" for name, version in _all_installed()))
+        names = [f"{r.name}{r.specifier}" for r in lacking]
+        try:
+            _pip("-c", str(held), *names)
+        except SetupError:
+            if "faiss-gpu" not in (r.name for r in lacking):
+                raise
+            # Its CUDA libraries clash with those of the torch that is here: search on the CPU.
+            _pip("-c", str(held), *["faiss-cpu" if "faiss" in n else n for n in names])
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SetupError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+
+
+def _all_installed() -> list[tuple[str, str]]:
+    found = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+    return sorted((name, version) for name, version in found.items() if name)
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        return metadata.version(name) if name else None
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _versions() -> str:
+    return (
+        f"ssl_companion {ssl_companion.__version__}, Python {platform.python_version()}, "
+        f"PyTorch {_installed_version('torch')}, NumPy {_installed_version('numpy')}"
+    )
+
+
+def _device() -> str:
+    import torch  # seconds; only here, so that installing comes first
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {os.cpu_count()} cores"
