@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssl_companion.data.errors import DataError
+from ssl_companion.data.errors import CacheError, DataError
 from ssl_companion.data.hierarchy import (
     CIFAR100,
     GLYPHS100,
@@ -14,15 +14,19 @@ from ssl_companion.data.hierarchy import (
 )
 from ssl_companion.data.images import ImageSet, balanced_indices
 from ssl_companion.data.loading import load
+from ssl_companion.data.sources import Description, describe
 
 __all__ = [
     "CIFAR100",
     "GLYPHS100",
+    "CacheError",
     "DataError",
+    "Description",
     "Hierarchy",
     "ImageSet",
     "Level",
     "balanced_indices",
+    "describe",
     "hierarchy_of",
     "load",
     "random_grouping",

@@ -69,7 +69,9 @@ def in_canonical_order(images: np.ndarray, fine: np.ndarray, files: Sequence[str
     names, an image is called after its place.
     """
     pixels = np.ascontiguousarray(images).reshape(len(images), -1)
-    digests = [hashlib.sha256(row).digest() for row in pixels]
+    digests = [hashlib.sha256(row.data).digest() for row in pixels]
     order = sorted(range(len(fine)), key=lambda i: (digests[i], int(fine[i]), files[i]))
     names = [files[i] or f"image_{place:05d}.png" for place, i in enumerate(order)]
-    return Decoded(images[order], np.asarray(fine, dtype=np.int64)[order], np.array(names, dtype=str))
+    return Decoded(
+        images[order], np.asarray(fine, dtype=np.int64)[order], np.array(names, dtype=str)
+    )

@@ -14,17 +14,17 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import platformdirs
-from filelock import FileLock
 
 from ssl_companion._files import atomic_directory
 from ssl_companion.data._decoded import SHAPE, Decoded
-from ssl_companion.data.errors import DataError
+from ssl_companion.data._lock import one_at_a_time
+from ssl_companion.data.errors import CacheError
 from ssl_companion.data.images import fingerprint
 
 FORMAT = 1  # raise it when the content or the order of the arrays changes: old folders expire
@@ -44,7 +44,9 @@ class Cached:
 def cache_root() -> Path:
     """SSL_COMPANION_CACHE, or the user's cache folder (XDG_CACHE_HOME where it is set)."""
     chosen = os.environ.get(VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("ssl-companion"))
+    return (
+        Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("ssl-companion"))
+    )
 
 
 def key_of(parts: Sequence[object]) -> str:
@@ -66,25 +68,25 @@ def load_or_build(folder: Path, build: Callable[[], Decoded]) -> Cached:
     """What `folder` holds, or what `build` makes, kept in `folder` for the next time.
 
     Raises:
-        DataError: if the folder cannot be written; and whatever `build` raises.
+        CacheError: if the folder cannot be written; and whatever `build` raises.
     """
     if (found := read(folder)) is not None:
         return found
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(folder):
+        with one_at_a_time(folder):
             if (found := read(folder)) is not None:  # another process was faster
                 return found
             write(folder, build())
             _sweep(folder.parent)
     except OSError as error:
-        raise DataError(
+        raise CacheError(
             f"the cache cannot be written ({error}).",
             path=folder,
             mend=f"Free some space, or set {VARIABLE} to a folder with about 200 MB of it.",
         ) from error
     if (found := read(folder)) is None:
-        raise DataError(
+        raise CacheError(
             "the cache does not hold what was just written.",
             path=folder,
             mend=f"Set {VARIABLE} to a folder on another disk.",
@@ -127,26 +129,7 @@ def _checksum(array: np.ndarray) -> int:
     # Guards against accidents, and at 150 MB in some 0.04 s is cheap enough for every load.
     contiguous = np.ascontiguousarray(array)
     header = zlib.crc32(f"{array.dtype.str} {array.shape}".encode())
-    return zlib.crc32(contiguous.reshape(-1).view(np.uint8), header)
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process build while the others wait for what it makes.
-
-    Only to save work: the result is right without a lock too, which is why a file system
-    that has none is no error.
-    """
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
+    return zlib.crc32(contiguous.reshape(-1).view(np.uint8).data, header)
 
 
 def _sweep(parent: Path) -> None:

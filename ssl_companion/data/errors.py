@@ -18,3 +18,7 @@ class DataError(ValueError):
         if mend:
             parts.append(mend)
         super().__init__("\n".join(parts))
+
+
+class CacheError(DataError):
+    """The cache of decoded images cannot be written or read back."""

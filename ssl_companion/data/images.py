@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 
@@ -64,15 +65,8 @@ class ImageSet:
         for array in (images, fine, files):
             array.flags.writeable = False
         print_of_subset = fingerprint(images, fine)
-        return ImageSet(
-            self.name,
-            self.split,
-            images,
-            fine,
-            files,
-            print_of_subset,
-            self.hierarchy,
-            self.stand_in,
+        return dataclasses.replace(
+            self, images=images, fine=fine, files=files, fingerprint=print_of_subset
         )
 
 
@@ -115,6 +109,6 @@ def fingerprint(images: np.ndarray, fine: np.ndarray) -> str:
         fine: integers [N].
     """
     digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images))
-    digest.update(np.ascontiguousarray(fine, dtype="<i8"))
+    digest.update(np.ascontiguousarray(images).data)
+    digest.update(np.ascontiguousarray(fine, dtype="<i8").data)
     return digest.hexdigest()
