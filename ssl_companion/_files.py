@@ -67,9 +67,12 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                fsync_file(file)
+        for entry in temporary.rglob("*"):
+            if entry.is_file():
+                fsync_file(entry)
+            elif entry.is_dir():
+                fsync_directory(entry)
+        fsync_directory(temporary)
         while True:
             try:
                 os.rename(temporary, path)  # atomic while `path` is absent or empty
@@ -77,7 +80,9 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             except OSError:
                 if not path.exists():
                     raise
-                retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+                retired = Path(
+                    tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)
+                )
                 with contextlib.suppress(FileNotFoundError):  # another process moved it first
                     os.rename(path, retired / "old")
                 shutil.rmtree(retired, ignore_errors=True)

@@ -82,8 +82,9 @@ class ResLH(Backbone):
             _embed(modules, state)
         else:
             modules.load_state_dict(state)
-        self.stem = modules["stem"]
-        self.blocks = modules["blocks"]
+        blocks = modules["blocks"]
+        assert isinstance(blocks, nn.ModuleList)
+        self.stem, self.blocks = modules["stem"], blocks
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
         x = self.stem(x)
@@ -194,7 +195,7 @@ def make_backbone(name: str, *, seed: int, pad_to: int = 1) -> Backbone:
         ValueError: an unknown name.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if match := re.fullmatch(r"res-(\d+)-(\d+)", name):
             return ResLH(int(match[1]), int(match[2]), pad_to)
         if name == "resnet18":

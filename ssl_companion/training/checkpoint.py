@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,14 @@ def load_checkpoint(path: str | Path, digest: str, device: torch.device) -> dict
             f"{path}: truncated or altered (its SHA-256 does not fit); delete it to resume from "
             "the checkpoint before it, or from the start if there is none"
         )
-    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    try:
+        loaded = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: holds something else than tensors and plain types ({error}); it was not "
+            "made by this package, move it elsewhere"
+        ) from error
+    state: dict[str, Any] = loaded
     if state["digest"] != digest:
         raise CheckpointError(
             f"{path}: made with another configuration (digest {state['digest'][:12]}, this one "

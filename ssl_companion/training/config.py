@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.training.optim import OptimConfig
@@ -43,6 +43,8 @@ class ObjectiveConfig:
     on_until: int = -1
 
     def __post_init__(self) -> None:
+        if self.name not in get_args(ObjectiveName):
+            raise ValueError(f"name: {self.name!r}; expected one of {get_args(ObjectiveName)}")
         for name in ("invariance", "regularizer", "variance", "covariance"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name}: {getattr(self, name)!r}; expected a factor of 0 or more")
@@ -90,6 +92,8 @@ class RunConfig:
         for name, least in (("epochs", 1), ("batch", 2), ("projector_width", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: {getattr(self, name)!r}; expected at least {least}")
+        if self.precision not in ("bf16", "fp32"):
+            raise ValueError(f"precision: {self.precision!r}; expected 'bf16' or 'fp32'")
         if self.images_per_class < 0:
             raise ValueError(f"images_per_class: {self.images_per_class}; expected 0 (all) or more")
 

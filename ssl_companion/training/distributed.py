@@ -18,6 +18,8 @@ import torch.distributed as dist
 import torch.distributed.nn.functional as dist_f
 from torch import Tensor, nn
 
+from ssl_companion.training._loss import widened
+
 
 def world() -> tuple[int, int]:
     """(rank, number of processes); (0, 1) without a process group."""
@@ -92,7 +94,7 @@ class _SyncBatchNorm(nn.Module):
             )
         axes = (0, *range(2, x.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
-        wide = x.float()
+        wide = widened(x)
         count = wide.numel() / wide.shape[1] * world()[1]
         # Two passes (mean first, then squares about it): the one-pass difference cancels.
         mean = dist_f.all_reduce(wide.sum(axes)) / count

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ssl_companion.training import objectives
+from ssl_companion.training._loss import Loss, widened
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import gather
-from ssl_companion.training.objectives import Loss
 from ssl_companion.training.randomness import derived_seed
 
 
@@ -42,7 +42,7 @@ class Learner(nn.Module):
         )
         width = config.projector_width
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(config.seed, "head"))
+            torch.default_generator.manual_seed(derived_seed(config.seed, "head"))
             if self.objective == "supervised":
                 self.head: nn.Module = nn.Linear(self.backbone.width, classes)
             else:
@@ -76,9 +76,9 @@ def batch_loss(
         labels: [N/W] class labels (supervised).
         teacher: the teacher's embeddings of the slice, [2N/W, D] (BYOL).
     """
-    # Out of autocast: the terms are computed in float32 or they overflow.
+    # Out of autocast: the terms are computed in float32 at least, or they overflow.
     with torch.autocast(outputs[0].device.type, enabled=False):
-        wide = [output.float() for output in outputs]
+        wide = [widened(output) for output in outputs]
         z1, z2 = (gather(half) for half in wide[0].chunk(2))
         kind = config.objective
         factor = kind.regularizer_at(epoch)
@@ -109,7 +109,7 @@ def batch_loss(
         if kind.name == "byol":
             assert teacher is not None
             p1, p2 = (gather(half) for half in wide[1].chunk(2))
-            t1, t2 = (gather(half) for half in teacher.float().chunk(2))
+            t1, t2 = (gather(half) for half in widened(teacher).chunk(2))
             return objectives.byol(p1, p2, t1, t2)
     raise ValueError(f"objective: {kind.name!r} is not known")
 

@@ -19,46 +19,22 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
-from ssl_companion.data import views
 from ssl_companion.data.images import ImageSet
-from ssl_companion.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from ssl_companion.training.batches import Batches
+from ssl_companion.training.checkpoint import (
+    CheckpointError,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import any_process, shard, synchronise_batch_norm, world
-from ssl_companion.training.learner import (
-    Learner,
-    Teacher,
-    batch_loss,
-    teacher_momentum,
-)
+from ssl_companion.training.divergence import DivergedError, check_terms, check_weights
+from ssl_companion.training.learner import Learner, Teacher, batch_loss, teacher_momentum
+from ssl_companion.training.loop_config import LoopConfig, pick_device
 from ssl_companion.training.optim import learning_rate, make_optimizer
-from ssl_companion.training.randomness import generator
 
-
-class DivergedError(RuntimeError):
-    """The loss turned NaN or infinite; the message names the step, the epoch and the term."""
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """How to run, which does not change what is computed (and so not the digest).
-
-    Attributes:
-        device: "cuda", "cpu" or "auto".
-        minutes: stop cleanly at a step after this many minutes; 0 means never.
-        checkpoint_minutes: time between checkpoints.
-        checkpoint_steps: steps between checkpoints, besides; 0 means by time alone.
-        check_every: steps between looks at the loss for NaN (a look waits for the device).
-        compile: compile the network and the views; "auto" means on CUDA.
-        progress: show a progress bar.
-    """
-
-    device: str = "auto"
-    minutes: float = 0.0
-    checkpoint_minutes: float = 2.0
-    checkpoint_steps: int = 0
-    check_every: int = 50
-    compile: str = "auto"
-    progress: bool = True
+__all__ = ["DivergedError", "History", "LoopConfig", "Trainer", "pick_device"]
 
 
 @dataclass
@@ -66,18 +42,6 @@ class History:
     """A row an epoch: the mean of each raw term and of the total, learning rate, seconds."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The torch device for "auto", "cpu", "cuda" or "cuda:N"; a ValueError when it is absent."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device: {name!r}, but this machine has no CUDA device; use 'cpu' or 'auto'"
-        )
-    return device
 
 
 class Trainer:
@@ -110,22 +74,30 @@ class Trainer:
             raise ValueError(f"batch: {config.batch}; expected at most the {len(images)} images")
         if config.batch % world()[1]:
             raise ValueError(f"batch: {config.batch}; does not divide among {world()[1]} processes")
-        self.images = torch.from_numpy(images.images.copy()).to(self.device)
-        self.labels = torch.from_numpy(images.fine.copy()).to(self.device)
-        self.steps_per_epoch = len(images) // config.batch
+        cuda = self.device.type == "cuda"
+        compiled = cuda if self.loop.compile == "auto" else self.loop.compile == "yes"
+        self.batches = Batches(images, config, self.device, compiled)
+        self.steps_per_epoch = self.batches.per_epoch
         self.steps = config.epochs * self.steps_per_epoch
         warmup = min(config.optim.warmup_epochs, config.epochs / 10)
         self.warmup = math.ceil(warmup * self.steps_per_epoch)
-        self._build(images)
+        self._build(images.hierarchy.level("fine").k, compiled)
         self.step, self.seconds, self.history = 0, 0.0, History()
         self._terms: list[Tensor] = []
         self._names: tuple[str, ...] = ()
         if folder is not None and (path := latest_checkpoint(folder)) is not None:
-            self.load(load_checkpoint(path, config.digest(), self.device))
+            try:
+                self.load(load_checkpoint(path, config.digest(), self.device))
+            except RuntimeError as error:
+                if isinstance(error, CheckpointError):
+                    raise
+                raise CheckpointError(
+                    f"{path}: does not fit this network on {self.device.type}; a run is resumed "
+                    f"on the kind of device that it began on ({error})"
+                ) from error
 
-    def _build(self, images: ImageSet) -> None:
+    def _build(self, classes: int, compiled: bool) -> None:
         cuda = self.device.type == "cuda"
-        classes = images.hierarchy.level("fine").k
         self.learner = Learner(self.config, classes, pad_to=64 if cuda else 1)
         self.learner.to(self.device)
         self.learner.to(memory_format=torch.channels_last)
@@ -134,7 +106,6 @@ class Trainer:
         if self.teacher is not None:
             synchronise_batch_norm(self.teacher, self.device)
         self.optimizer = make_optimizer(self.learner, self.config.optim)
-        compiled = cuda if self.loop.compile == "auto" else self.loop.compile == "yes"
         network: torch.nn.Module = self.learner
         if world()[1] > 1:
             network = DistributedDataParallel(network, broadcast_buffers=False)
@@ -143,9 +114,6 @@ class Trainer:
         graphs = cuda and world()[1] == 1 and self.teacher is None
         mode = "reduce-overhead" if graphs else "default"
         self._network = torch.compile(network, mode=mode) if compiled else network
-        self._views = (
-            torch.compile(_normalised_views, dynamic=False) if compiled else _normalised_views
-        )
 
     @property
     def epoch(self) -> int:
@@ -191,15 +159,15 @@ class Trainer:
         """One descent step; its terms are kept on the device until `check`."""
         config = self.config
         self.learner.train()
-        rows = self._batch_rows()
-        x = self._make_views(rows)
+        rows = self.batches.rows(self.step)
+        x = self.batches.views(self.step, rows)
         rate = learning_rate(self.step, self.steps, self.warmup, config.optim.lr)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             outputs = self._network(x)
             target = self.teacher(x) if self.teacher is not None else None
-        loss = batch_loss(outputs, config, self.epoch, self.labels[shard(rows)], target)
+        loss = batch_loss(outputs, config, self.epoch, self.batches.labels[shard(rows)], target)
         loss.total.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -210,54 +178,23 @@ class Trainer:
         self._terms.append(torch.stack([loss.total, *loss.terms.values()]).detach())
         self.step += 1
 
-    def _batch_rows(self) -> Tensor:
-        """Indices of the global batch: a fresh permutation every epoch, the remainder dropped."""
-        epoch, position = divmod(self.step, self.steps_per_epoch)
-        if position == 0 or not hasattr(self, "_order"):
-            order = torch.randperm(
-                len(self.images), generator=generator(self.config.seed, "order", epoch)
-            )
-            self._order = order.to(self.device)
-        return self._order[position * self.config.batch : (position + 1) * self.config.batch]
-
-    def _make_views(self, rows: Tensor) -> Tensor:
-        """Both views of this process's share of the batch: [2N/W, 3, H, W], normalised."""
-        _, _, height, width = self.images.shape
-        # Drawn for the global batch on the CPU: the same views on any device and any number of
-        # processes. A few kilobytes travel.
-        drawn = views.draw(
-            2 * len(rows), self.config.views, generator(self.config.seed, "views", self.step),
-            height, width,
-        )  # fmt: skip
-        mine = shard(torch.arange(len(rows)))
-        parameters = drawn[torch.cat([mine, mine + len(rows)])].to(self.device)
-        images = self.images[shard(rows)]
-        x: Tensor = self._views(torch.cat([images, images]), parameters)
-        return x.contiguous(memory_format=torch.channels_last)
-
     def check(self) -> None:
-        """Look at the terms of the steps since the epoch began.
+        """Look at the terms of the steps since the epoch began, and at the weights.
 
         Raises:
             DivergedError: one of them is NaN or infinite.
         """
-        terms = torch.stack(self._terms).double().cpu()
-        bad = ~torch.isfinite(terms)
-        if bad.any():
-            row = int(bad.any(dim=1).nonzero()[0])
-            first = self.epoch * self.steps_per_epoch  # the epoch under way, or just ended
-            if self.step % self.steps_per_epoch == 0:
-                first -= self.steps_per_epoch
-            column = bad[row].nonzero().flatten()[-1]  # a term rather than the total it spoils
-            name = self._names[int(column)]
-            raise DivergedError(
-                f"step {first + row} (epoch {(first + row) // self.steps_per_epoch}): the term "
-                f"{name!r} is {terms[row, column].item()}; try a lower lr "
-                f"(now {self.config.optim.lr}) or precision='fp32'. The last checkpoint is good."
-            )
+        lr, rows = self.config.optim.lr, self._recent()
+        first = self.step - len(rows)
+        check_terms(rows, self._names, first, self.steps_per_epoch, lr)
+        check_weights(self.learner, self.step - 1, lr)
+
+    def _recent(self) -> Tensor:
+        """The terms of the steps since the epoch began, float64 [S, T] on the CPU."""
+        return torch.stack(self._terms).double().cpu()
 
     def _end_epoch(self, bar: Any) -> None:
-        means = torch.stack(self._terms).double().cpu().mean(dim=0).tolist()
+        means = self._recent().mean(dim=0).tolist()
         row = dict(zip(self._names, means, strict=True))
         row["lr"] = self.optimizer.param_groups[0]["lr"]
         row["seconds"] = self.seconds
@@ -305,7 +242,3 @@ class Trainer:
             self.check()
         if world()[0] == 0:
             save_checkpoint(self.folder, self.step, self.state())
-
-
-def _normalised_views(images: Tensor, parameters: views.ViewParameters) -> Tensor:
-    return views.normalise(views.apply(images, parameters))

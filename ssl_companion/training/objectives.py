@@ -10,77 +10,30 @@ Gram diagonal overflows it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Terms that compare the views of one image. All other terms regularize.
-INVARIANCE_TERMS = frozenset({"invariance", "alignment", "cross_entropy"})
+from ssl_companion.training._loss import (
+    INVARIANCE_TERMS,
+    Loss,
+    matching_pair,
+    weighted,
+    widened,
+)
 
-
-@dataclass(frozen=True)
-class Loss:
-    """An objective's value on one batch.
-
-    Attributes:
-        total: weighted sum of the terms, a scalar tensor with gradient.
-        terms: raw (unweighted) terms by name, scalar tensors.
-        weights: the weight of each term in `total`.
-    """
-
-    total: Tensor
-    terms: dict[str, Tensor]
-    weights: dict[str, float]
-
-    @property
-    def invariance(self) -> Tensor:
-        """Weighted sum of the terms that compare views (see `INVARIANCE_TERMS`)."""
-        return self._sum(keep_invariance=True)
-
-    @property
-    def regularization(self) -> Tensor:
-        """Weighted sum of all other terms; 0 for an objective without any (BYOL)."""
-        return self._sum(keep_invariance=False)
-
-    def _sum(self, keep_invariance: bool) -> Tensor:
-        parts = [
-            self.weights[name] * term
-            for name, term in self.terms.items()
-            if (name in INVARIANCE_TERMS) == keep_invariance
-        ]
-        return torch.stack(parts).sum() if parts else torch.zeros_like(self.total)
-
-
-def _weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Loss:
-    # A term of weight 0 is left out of the graph: 0 * inf would be NaN, and its backward pass
-    # is work for nothing. It is still reported.
-    active = [weights[name] * term for name, term in terms.items() if weights[name] != 0]
-    if not active:
-        raise ValueError(
-            f"weights: all of {sorted(weights)} are 0; at least one has to be positive"
-        )
-    return Loss(torch.stack(active).sum(), terms, weights)
-
-
-def _pair(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
-    """Two matching embeddings in at least float32, or a ValueError that says what is wrong."""
-    for name, z in (("z1", z1), ("z2", z2)):
-        if z.ndim != 2 or not z.is_floating_point():
-            raise ValueError(
-                f"{name}: shape {tuple(z.shape)} and type {z.dtype}; "
-                "expected a float tensor [N samples, D dimensions]"
-            )
-    if z1.shape != z2.shape:
-        raise ValueError(
-            f"z1, z2: shapes {tuple(z1.shape)} and {tuple(z2.shape)}; expected the same"
-        )
-    if len(z1) < 2:
-        raise ValueError(f"z1: {len(z1)} sample; expected at least 2, the terms compare samples")
-    if z1.dtype in (torch.float16, torch.bfloat16):
-        return z1.float(), z2.float()
-    return z1, z2
+__all__ = [
+    "INVARIANCE_TERMS",
+    "Loss",
+    "barlow_twins",
+    "byol",
+    "covariance_term",
+    "invariance_term",
+    "simclr",
+    "supervised",
+    "variance_term",
+    "vicreg",
+]
 
 
 def invariance_term(z1: Tensor, z2: Tensor) -> Tensor:
@@ -131,14 +84,14 @@ def vicreg(
     Raises:
         ValueError: shapes that differ, fewer than two samples, or all weights 0.
     """
-    z1, z2 = _pair(z1, z2)
+    z1, z2 = matching_pair(z1, z2)
     terms = {
         "invariance": invariance_term(z1, z2),
         "variance": (variance_term(z1, eps) + variance_term(z2, eps)) / 2,
         "covariance": covariance_term(z1) + covariance_term(z2),
     }
     weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
-    return _weighted(terms, weights)
+    return weighted(terms, weights)
 
 
 def simclr(
@@ -167,7 +120,7 @@ def simclr(
     """
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature!r}; expected a positive number")
-    z1, z2 = _pair(z1, z2)
+    z1, z2 = matching_pair(z1, z2)
     n = len(z1)
     u = F.normalize(torch.cat([z1, z2]), dim=1)
     logits = u @ u.T / temperature
@@ -177,7 +130,7 @@ def simclr(
         "alignment": -positives.mean(),
         "uniformity": torch.logsumexp(logits.masked_fill(itself, -torch.inf), dim=1).mean(),
     }
-    return _weighted(terms, {"alignment": alignment, "uniformity": uniformity})
+    return weighted(terms, {"alignment": alignment, "uniformity": uniformity})
 
 
 def barlow_twins(
@@ -198,7 +151,7 @@ def barlow_twins(
         invariance, redundancy: weights of the terms.
         eps: added to the variance before the root, as batch normalisation does.
     """
-    z1, z2 = _pair(z1, z2)
+    z1, z2 = matching_pair(z1, z2)
     n = len(z1)
     u1 = F.batch_norm(z1, None, None, training=True, eps=eps)
     u2 = F.batch_norm(z2, None, None, training=True, eps=eps)
@@ -208,7 +161,7 @@ def barlow_twins(
         "invariance": (1.0 - diagonal).square().sum(),
         "redundancy": (correlation - torch.diag_embed(diagonal)).square().sum(),
     }
-    return _weighted(terms, {"invariance": invariance, "redundancy": redundancy})
+    return weighted(terms, {"invariance": invariance, "redundancy": redundancy})
 
 
 def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Tensor) -> Loss:
@@ -224,12 +177,12 @@ def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Ten
     """
     terms = {"invariance": _cosine_distance(prediction1, target2)
              + _cosine_distance(prediction2, target1)}  # fmt: skip
-    return _weighted(terms, {"invariance": 1.0})
+    return weighted(terms, {"invariance": 1.0})
 
 
 def _cosine_distance(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of |u - v|^2 = 2 - 2 cos over the rows' unit vectors."""
-    prediction, target = _pair(prediction, target)
+    prediction, target = matching_pair(prediction, target)
     return (2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=1)).mean()
 
 
@@ -239,11 +192,20 @@ def supervised(logits: Tensor, labels: Tensor) -> Loss:
     Args:
         logits: [N, K] floats.
         labels: [N] integers in 0..K-1.
+
+    Raises:
+        ValueError: shapes or types that do not fit, or (looked for on the CPU only, where
+            looking does not stall a device) a label out of range.
     """
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    if logits.ndim != 2 or not logits.is_floating_point() or labels.shape != logits.shape[:1]:
         raise ValueError(
-            f"logits, labels: shapes {tuple(logits.shape)} and {tuple(labels.shape)}; "
-            "expected [N, K] and [N]"
+            f"logits, labels: shapes {tuple(logits.shape)} and {tuple(labels.shape)}, types "
+            f"{logits.dtype} and {labels.dtype}; expected floats [N, K] and integers [N]"
         )
-    return _weighted({"cross_entropy": F.cross_entropy(logits.float(), labels)},
-                     {"cross_entropy": 1.0})  # fmt: skip
+    k = logits.shape[1]
+    if labels.device.type == "cpu" and bool(((labels < 0) | (labels >= k)).any()):
+        raise ValueError(
+            f"labels: from {int(labels.min())} to {int(labels.max())}; expected 0 to {k - 1}"
+        )
+    terms = {"cross_entropy": F.cross_entropy(widened(logits), labels.long())}
+    return weighted(terms, {"cross_entropy": 1.0})

@@ -32,6 +32,8 @@ class OptimConfig:
     warmup_epochs: float = 10.0
 
     def __post_init__(self) -> None:
+        if self.name not in ("lars", "sgd", "adamw"):
+            raise ValueError(f"name: {self.name!r}; expected 'lars', 'sgd' or 'adamw'")
         for name in ("lr", "eta"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name}: {getattr(self, name)!r}; expected a positive number")
@@ -84,14 +86,14 @@ class LARS(torch.optim.Optimizer):
         return loss
 
     def _update(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        updates = [p.grad for p in params]
+        updates = tuple(p.grad for p in params if p.grad is not None)
         if group["weight_decay"] != 0:
             updates = torch._foreach_add(updates, params, alpha=group["weight_decay"])
         if group["adapt"]:
             sizes = torch.stack(torch._foreach_norm(params))
             steps = torch.stack(torch._foreach_norm(updates))
             trust = torch.where((sizes > 0) & (steps > 0), group["eta"] * sizes / steps, 1.0)
-            updates = torch._foreach_mul(updates, list(trust.clamp(max=1.0).unbind()))
+            updates = torch._foreach_mul(updates, trust.clamp(max=1.0).unbind())
         momenta = []
         for parameter in params:
             state = self.state[parameter]
@@ -121,10 +123,8 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         del group["adapt"]
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=False)
-    if config.name == "adamw":
-        on_cuda = next(module.parameters()).is_cuda
-        return torch.optim.AdamW(groups, lr=config.lr, fused=on_cuda)
-    raise ValueError(f"name: {config.name!r}; expected 'lars', 'sgd' or 'adamw'")
+    on_cuda = next(module.parameters()).is_cuda
+    return torch.optim.AdamW(groups, lr=config.lr, fused=on_cuda)
 
 
 def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
