@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ssl_companion.data import _crops, _pixels
+from ssl_companion.data._threads import one_thread
 
 # Mean and standard deviation of the training pixels of CIFAR-100, per channel, in [0, 1].
 CIFAR_MEAN = (0.5071, 0.4865, 0.4409)
@@ -72,7 +73,7 @@ class ViewConfig:
 
     @classmethod
     def identity(cls) -> ViewConfig:
-        """The configuration whose views are the images themselves."""
+        """The configuration whose views of square images are the images themselves."""
         return cls(scale=(1, 1), ratio=(1, 1), flip=0, jitter=0, grey=0, solarise=0)
 
 
@@ -104,12 +105,10 @@ class ViewParameters:
 
     def to(self, device: torch.device | str) -> ViewParameters:
         """The same parameters on another device."""
-        moved = {k: v.to(device, non_blocking=True) for k, v in self._tensors().items()}
+        # Only towards a GPU: a copy from one that does not wait can be read too early.
+        early = torch.device(device).type == "cuda"
+        moved = {k: v.to(device, non_blocking=early) for k, v in self._tensors().items()}
         return ViewParameters(self.size, **moved)
-
-
-def _between(uniform: Tensor, low: float, high: float) -> Tensor:
-    return low + (high - low) * uniform
 
 
 def draw(
@@ -131,12 +130,15 @@ def draw(
     uniform = torch.rand((n, _crops.UNIFORMS + 8), generator=generator, device=generator.device)
     rest = uniform[:, _crops.UNIFORMS :].unbind(1)
     jittered = rest[0] < config.jitter
+    hue = config.hue * config.strength
+
+    def between(uniform: Tensor, low: float, high: float, otherwise: float) -> Tensor:
+        return torch.where(jittered, low + (high - low) * uniform, otherwise)
 
     def factor(uniform: Tensor, amount: float) -> Tensor:
         amount *= config.strength
-        return torch.where(jittered, _between(uniform, max(0.0, 1 - amount), 1 + amount), 1.0)
+        return between(uniform, max(0.0, 1 - amount), 1 + amount, 1.0)
 
-    hue = config.hue * config.strength
     return ViewParameters(
         size=(height, width),
         box=_crops.boxes(uniform[:, : _crops.UNIFORMS], config.scale, config.ratio, height, width),
@@ -144,7 +146,7 @@ def draw(
         brightness=factor(rest[2], config.brightness),
         contrast=factor(rest[3], config.contrast),
         saturation=factor(rest[4], config.saturation),
-        hue=torch.where(jittered, _between(rest[5], -hue, hue), 0.0),
+        hue=between(rest[5], -hue, hue, 0.0),
         grey=rest[6] < config.grey,
         solarise=rest[7] < config.solarise,
     )
@@ -173,13 +175,14 @@ def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
     _check_parameters(parameters, images)
     if images.device.type != "cpu" or torch.compiler.is_compiling():
         return _apply(images, parameters)
-    # One block after another: what lies between the steps then stays in the processor's cache
-    # and in reused memory, which halves the time for a batch.
+    # In blocks, what lies between the steps stays in the processor's cache and in reused
+    # memory, which halves the time for a batch.
     views = torch.empty(images.shape)
     size = max(1, _BLOCK_PIXELS // (images.shape[2] * images.shape[3]))
-    for start in range(0, len(images), size):
-        block = slice(start, start + size)
-        views[block] = _apply(images[block], parameters[block])
+    with one_thread():
+        for start in range(0, len(images), size):
+            block = slice(start, start + size)
+            views[block] = _apply(images[block], parameters[block])
     return views
 
 
