@@ -29,6 +29,13 @@ def fsync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _publish(path: Path) -> None:
+    """Give a file the permissions of any other; temporary ones are private when they are made."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place when the block ends well.
@@ -43,10 +50,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; the result should follow the umask like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _publish(temporary)
         fsync_file(temporary)
         os.replace(temporary, path)
         fsync_directory(path.parent)
@@ -69,6 +73,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o755)
         for entry in temporary.rglob("*"):
             if entry.is_file():
+                _publish(entry)
                 fsync_file(entry)
             elif entry.is_dir():
                 fsync_directory(entry)

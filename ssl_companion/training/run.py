@@ -55,8 +55,15 @@ def train(
 
         def on_epoch(trainer: Trainer, epoch: int) -> None:
             if epoch in kept and world()[0] == 0:
-                backbone = trainer.learner.backbone
-                save_snapshot(folder / "snapshots", epoch, backbone, config.digest())
+                learner = trainer.learner
+                supervised = isinstance(learner.head, torch.nn.Linear)
+                save_snapshot(
+                    folder / "snapshots",
+                    epoch,
+                    learner.backbone,
+                    config.digest(),
+                    learner.head if supervised else None,
+                )
 
         trainer = Trainer(
             config, training_images(config, images), loop, folder / "checkpoints", on_epoch

@@ -12,12 +12,14 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor, nn
 
 from ssl_companion._files import atomic_file
 from ssl_companion.training.backbones import Backbone, make_backbone
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.randomness import derived_seed
 
+_CLASSIFIER = "classifier."
 _NAME = re.compile(r"epoch-(\d{5})\.safetensors")
 
 
@@ -46,10 +48,22 @@ def snapshot_epochs(folder: str | Path) -> tuple[int, ...]:
     return tuple(sorted(int(match[1]) for match in matches if match))
 
 
-def save_snapshot(folder: str | Path, epoch: int, backbone: Backbone, digest: str) -> Path:
-    """Write the weights, float32 and without padding, with the configuration's digest."""
+def save_snapshot(
+    folder: str | Path,
+    epoch: int,
+    backbone: Backbone,
+    digest: str,
+    classifier: nn.Linear | None = None,
+) -> Path:
+    """Write the weights, float32 and without padding, with the configuration's digest.
+
+    A supervised run's `classifier` stands beside them, so that its outputs can be targets.
+    """
     path = snapshot_path(folder, epoch)
-    state = {name: tensor.contiguous().cpu() for name, tensor in backbone.exported_state().items()}
+    whole = dict(backbone.exported_state())
+    if classifier is not None:
+        whole |= {_CLASSIFIER + name: value for name, value in classifier.state_dict().items()}
+    state = {name: tensor.contiguous().cpu() for name, tensor in whole.items()}
     with atomic_file(path) as temporary:
         safetensors.torch.save_file(state, temporary, metadata={"digest": digest})
     return path
@@ -63,6 +77,30 @@ def load_snapshot(
     Raises:
         ValueError: the file is truncated, or is of another configuration.
     """
+    state = _read(path, config)
+    backbone = make_backbone(config.backbone, seed=derived_seed(config.seed, "backbone"))
+    backbone.load_state_dict({k: v for k, v in state.items() if not k.startswith(_CLASSIFIER)})
+    return backbone.eval().to(device)
+
+
+def load_classifier(
+    path: str | Path, config: RunConfig, device: torch.device | str = "cpu"
+) -> nn.Linear:
+    """The classifier beside a supervised run's backbone.
+
+    Raises:
+        ValueError: the run was not supervised, or as in `load_snapshot`.
+    """
+    state = _read(path, config)
+    if _CLASSIFIER + "weight" not in state:
+        raise ValueError(f"{path}: holds no classifier; only supervised runs have one")
+    weight = state[_CLASSIFIER + "weight"]
+    classifier = nn.Linear(weight.shape[1], weight.shape[0])
+    classifier.load_state_dict({n: state[_CLASSIFIER + n] for n in ("weight", "bias")})
+    return classifier.eval().to(device)
+
+
+def _read(path: str | Path, config: RunConfig) -> dict[str, Tensor]:
     path = Path(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -76,6 +114,4 @@ def load_snapshot(
             f"{path}: a snapshot of another configuration (digest {digest[:12]}, expected "
             f"{config.digest()[:12]}); use the folder of that run"
         )
-    backbone = make_backbone(config.backbone, seed=derived_seed(config.seed, "backbone"))
-    backbone.load_state_dict(state)
-    return backbone.eval().to(device)
+    return state

@@ -1,0 +1,56 @@
+"""`ssl-companion measure RECORDING`: NCC accuracies, computed from the features it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from ssl_companion.cli.tables import show
+from ssl_companion.recordings import Recording, measure_kept, open_recording
+from ssl_companion.recordings.subset_rows import kept_levels
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure a recording's kept features again: NCC train and test by epoch, layer, level.
+
+    The class means are those of the run's whole training set; "train" and "test" are the kept
+    images of each, whose numbers n are printed.
+
+    Attributes:
+        recording: name or path.
+        root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
+        json: print JSON.
+    """
+
+    recording: Annotated[str, tyro.conf.Positional]
+    root: Path | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print the rows."""
+        show(ncc_rows(open_recording(self.recording, self.root)), self.json)
+        return 0
+
+
+def ncc_rows(recording: Recording) -> list[dict[str, object]]:
+    """A row for each epoch, layer and level that the recording keeps features of."""
+    rows: list[dict[str, object]] = []
+    for layer in recording.layers:
+        for epoch in recording.kept_epochs(layer):
+            means = recording.class_means(epoch, layer)
+            for level in kept_levels(recording.hierarchy):
+                row: dict[str, object] = {"epoch": epoch, "layer": layer, "level": level.name}
+                for split in ("train", "test"):
+                    fine = recording.fine(split)
+                    x = torch.from_numpy(recording.features(epoch, layer, split))
+                    row[f"ncc_{split}"] = measure_kept(
+                        means, recording.class_counts, x, fine, level
+                    )
+                    row[f"n_{split}"] = len(fine)
+                rows.append(row)
+    return rows

@@ -1,0 +1,42 @@
+"""`ssl-companion recordings`: what is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssl_companion.cli.tables import show
+from ssl_companion.recordings import list_recordings
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """List the recordings: what they are, how long they took, what they keep.
+
+    Attributes:
+        root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
+        json: print JSON.
+    """
+
+    root: Path | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print the table."""
+        rows = []
+        for recording in list_recordings(self.root):
+            run = recording.run
+            size = sum(file.stat().st_size for file in recording.path.iterdir())
+            rows.append(
+                {
+                    "name": recording.name,
+                    "title": recording.title,
+                    "device": run["device"],
+                    "minutes": round(run["wall_seconds"] / 60, 1),
+                    "commit": (run["git"]["commit"] or "-")[:10],
+                    "features": recording.has_features,
+                    "kB": round(size / 1000),
+                }
+            )
+        show(rows, self.json, "no recordings; `ssl-companion record --list` names the presets")
+        return 0

@@ -1,0 +1,255 @@
+"""The named presets: which runs each finding needs, at two scales.
+
+Every run has one name at both scales, so that a recording from an accelerator replaces one
+from a CPU and no chapter changes; the recording's title and `run.json` say what it is.
+
+- "full" is for an accelerator. 30 epochs separate the terms of the objective by a factor of
+  ten in NCC accuracy; comparisons take that length. The trajectory itself takes 400.
+- "reduced" is for two CPU cores: narrow networks on a class-balanced tenth or fifth of the
+  training images (the trajectory: all of them). It shows directions and orders, not sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ssl_companion.data.views import ViewConfig
+from ssl_companion.recordings import MeasureConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.optim import OptimConfig
+from ssl_companion.training.snapshots import log_spaced
+
+Scale = Literal["full", "reduced"]
+
+_OBJECTIVE_TITLES = {
+    "vicreg": "VICReg",
+    "simclr": "SimCLR",
+    "barlow_twins": "Barlow Twins",
+    "byol": "BYOL",
+    "supervised": "Supervised",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a preset.
+
+    Attributes:
+        name: of the recording, "<preset>-<variant>-s<seed>", the same at both scales.
+        variant: plain words for tables, what differs from the recipe.
+        config: what is trained.
+        measure: what is measured and kept.
+        snapshots: epochs after which it is measured.
+    """
+
+    name: str
+    variant: str
+    config: RunConfig
+    measure: MeasureConfig
+    snapshots: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """What the recording is, in words."""
+        return f"{describe(self.config)}; {self.variant}"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The runs of one finding, and how they were chosen."""
+
+    name: str
+    why: str
+    runs: tuple[Run, ...]
+
+
+def describe(config: RunConfig) -> str:
+    """A configuration in words: objective, backbone, data, images, epochs, seed."""
+    data = {"cifar100": "CIFAR-100", "glyphs100": "Glyphs-100 (stand-in)"}[config.data]
+    part = f", {config.images_per_class} images a class" if config.images_per_class else ""
+    return (
+        f"{_OBJECTIVE_TITLES[config.objective.name]}, {config.backbone.upper()}, {data}{part}, "
+        f"{config.epochs} epochs, seed {config.seed}"
+    )
+
+
+def _recipe(scale: Scale, seed: int = 0) -> RunConfig:
+    """The short run that every comparison starts from."""
+    if scale == "full":
+        return RunConfig(backbone="res-5-250", epochs=30, seed=seed)
+    return RunConfig(
+        backbone="res-5-32",
+        projector_width=256,
+        epochs=15,
+        images_per_class=100,
+        batch=128,  # more steps for the same work; the rate follows the batch
+        optim=OptimConfig(lr=0.15),
+        seed=seed,
+    )
+
+
+def _short_measure(scale: Scale) -> MeasureConfig:
+    if scale == "full":
+        return MeasureConfig(keep="none")
+    return MeasureConfig(sample_images=200, sample_views=40, sample_fresh=10, keep="none")
+
+
+def _run(preset: str, variant: str, words: str, config: RunConfig, measure: MeasureConfig) -> Run:
+    name = f"{preset}-{variant}-s{config.seed}"
+    return Run(name, words, config, measure, log_spaced(config.epochs))
+
+
+def _clustering(scale: Scale) -> Iterator[Run]:
+    for seed in (0, 1, 2):
+        first = seed == 0  # the run that chapters look into; the others give the interval
+        if scale == "full":
+            config = RunConfig(epochs=400, seed=seed)
+            all_layers: tuple[int, ...] = (0, 10, 400)
+            samples: tuple[int, ...] = (0, 1, 10, 100, 400)
+        else:
+            config = RunConfig(backbone="res-5-64", projector_width=512, epochs=50, seed=seed)
+            all_layers, samples = (0, 1, 5, 50), (0, 50)
+        measure = MeasureConfig(
+            every_sample_at=samples if first else (),
+            probe_layers_at=(0, config.epochs),
+            keep="all" if first else "none",
+            all_layers_at=all_layers,
+            weights=first and scale == "reduced",
+            against="targets-teacher-s0" if first else "",
+        )
+        yield _run("clustering", "vicreg", "the recipe", config, measure)
+
+
+def _methods(scale: Scale) -> Iterator[Run]:
+    recipe = _recipe(scale)
+    sgd = OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1)
+    measure = replace(_short_measure(scale), keep="last", keep_train=5, keep_test=10)
+    for name, words in _OBJECTIVE_TITLES.items():
+        if name == "vicreg":
+            continue
+        objective = ObjectiveConfig(name=name)  # type: ignore[arg-type]
+        config = replace(recipe, objective=objective)
+        if name == "supervised":
+            config = replace(config, optim=sgd)
+        yield _run("methods", name.replace("_", "-"), words, config, measure)
+
+
+def _regularizer(scale: Scale) -> Iterator[Run]:
+    half = _recipe(scale).epochs // 2
+    variants: dict[str, tuple[str, ObjectiveConfig]] = {
+        "recipe": ("the recipe", ObjectiveConfig()),
+        "invariance-only": ("invariance only", ObjectiveConfig(regularizer=0)),
+        "regularizer-only": ("regularizer only", ObjectiveConfig(invariance=0)),
+        "no-variance": ("without the variance term", ObjectiveConfig(variance=0)),
+        "no-covariance": ("without the covariance term", ObjectiveConfig(covariance=0)),
+        "weight-0.04": ("regularizer at 1/25", ObjectiveConfig(regularizer=0.04)),
+        "weight-0.2": ("regularizer at 1/5", ObjectiveConfig(regularizer=0.2)),
+        "weight-5": ("regularizer at 5", ObjectiveConfig(regularizer=5)),
+        "off-midway": ("regularizer switched off midway", ObjectiveConfig(on_until=half)),
+        "on-midway": ("regularizer switched on midway", ObjectiveConfig(on_from=half)),
+    }
+    for variant, (words, objective) in variants.items():
+        seeds = (0, 1, 2) if scale == "full" or variant == "recipe" else (0,)
+        for seed in seeds:
+            config = replace(_recipe(scale, seed), objective=objective)
+            measure = _short_measure(scale)
+            if seed == 0:
+                measure = replace(measure, keep="last", keep_train=5, keep_test=10)
+            run = _run("regularizer", variant, words, config, measure)
+            # An intervention is looked at just before and just after it, too.
+            yield replace(run, snapshots=tuple(sorted({*run.snapshots, half, half + 1, half + 2})))
+
+
+def _targets(scale: Scale) -> Iterator[Run]:
+    config = replace(
+        _recipe(scale),
+        objective=ObjectiveConfig(name="supervised"),
+        optim=OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1),
+    )
+    if scale == "full":
+        config = replace(config, backbone="resnet18")
+    run = _run("targets", "teacher", "the teacher of the targets", config, _short_measure(scale))
+    yield replace(run, measure=replace(run.measure, targets=True))
+
+
+def _architecture(scale: Scale) -> Iterator[Run]:
+    recipe, measure = _recipe(scale), _short_measure(scale)
+    widths = (50, 100, 500) if scale == "full" else (8, 16, 64)
+    for factor, width in zip(("fifth", "two-fifths", "double"), widths, strict=True):
+        config = replace(recipe, backbone=f"res-5-{width}")
+        yield _run("architecture", f"width-{factor}", f"{width} channels", config, measure)
+    width = 250 if scale == "full" else 32
+    for depth in (2, 10):
+        config = replace(recipe, backbone=f"res-{depth}-{width}")
+        yield _run("architecture", f"depth-{depth}", f"{depth} blocks", config, measure)
+    resnet = replace(recipe, backbone="resnet18")
+    if scale == "reduced":  # a hundred times the work of RES-5-32
+        resnet = replace(resnet, images_per_class=10, epochs=5)
+    yield _run("architecture", "resnet18", "ResNet-18", resnet, measure)
+    small = "vit-6-192" if scale == "full" else "vit-4-64"
+    adam = OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05)
+    vit = replace(recipe, backbone=small, optim=adam)
+    yield _run("architecture", "vit", "vision transformer", vit, measure)
+
+
+def _hyperparameters(scale: Scale) -> Iterator[Run]:
+    recipe, measure = _recipe(scale), _short_measure(scale)
+
+    def run(variant: str, words: str, config: RunConfig) -> Run:
+        return _run("hyperparameters", variant, words, config, measure)
+
+    for factor in (0.25, 0.5, 2):
+        batch = int(recipe.batch * factor)
+        # The rate follows the batch (linear scaling, arXiv:1706.02677), as the recipe's does.
+        optim = replace(recipe.optim, lr=recipe.optim.lr * factor)
+        config = replace(recipe, batch=batch, optim=optim)
+        yield run(f"batch-x{factor:g}", f"batch {batch}", config)
+    for temperature in (0.1, 0.5):
+        objective = ObjectiveConfig(name="simclr", temperature=temperature)
+        config = replace(recipe, objective=objective)
+        yield run(f"temperature-{temperature}", f"SimCLR at temperature {temperature}", config)
+    for strength in (0.0, 0.5, 2.0):
+        config = replace(recipe, views=ViewConfig(strength=strength))
+        yield run(f"strength-{strength:g}", f"colour jitter at {strength:g}", config)
+    for factor, word in ((0.25, "quarter"), (2.0, "double")):
+        width = int(recipe.projector_width * factor)
+        config = replace(recipe, projector_width=width)
+        yield run(f"projector-{word}", f"projector of width {width}", config)
+    for factor in (0.3, 3.0):
+        lr = recipe.optim.lr * factor
+        config = replace(recipe, optim=replace(recipe.optim, lr=lr))
+        yield run(f"lr-x{factor:g}", f"learning rate {lr:g}", config)
+
+
+_PRESETS: dict[str, tuple[Callable[[Scale], Iterator[Run]], str]] = {
+    "targets": (_targets, "A teacher from a random function to a trained one gives the targets."),
+    "clustering": (
+        _clustering,
+        "The trajectory: long enough for the semantic levels to rise after the sample level.",
+    ),
+    "regularizer": (
+        _regularizer,
+        "Terms removed, weighted and switched; as short as still separates them.",
+    ),
+    "methods": (_methods, "Other objectives on the recipe's network, and labels as a control."),
+    "architecture": (_architecture, "Width, depth and kind of the backbone, one at a time."),
+    "hyperparameters": (_hyperparameters, "One setting at a time, down and up from the recipe."),
+}
+
+PRESET_NAMES = tuple(_PRESETS)
+
+
+def preset(name: str, scale: Scale = "full") -> Preset:
+    """The runs of a preset at a scale.
+
+    Raises:
+        ValueError: an unknown name or scale.
+    """
+    if name not in _PRESETS:
+        raise ValueError(f"preset: {name!r}; expected one of {', '.join(_PRESETS)}")
+    if scale not in ("full", "reduced"):
+        raise ValueError(f"scale: {scale!r}; expected 'full' or 'reduced'")
+    runs, why = _PRESETS[name]
+    return Preset(name, why, tuple(runs(scale)))

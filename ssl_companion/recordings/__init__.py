@@ -1,0 +1,27 @@
+"""Recordings: training trajectories, written down to be measured in front of a reader."""
+
+from __future__ import annotations
+
+from ssl_companion.recordings.format import FORMAT, RecordingError
+from ssl_companion.recordings.measuring import MeasureConfig
+from ssl_companion.recordings.reader import (
+    Recording,
+    list_recordings,
+    open_recording,
+    recordings_root,
+)
+from ssl_companion.recordings.subset_rows import group_means, measure_kept
+from ssl_companion.recordings.writer import write_recording
+
+__all__ = [
+    "FORMAT",
+    "MeasureConfig",
+    "Recording",
+    "RecordingError",
+    "group_means",
+    "list_recordings",
+    "measure_kept",
+    "open_recording",
+    "recordings_root",
+    "write_recording",
+]

@@ -1,0 +1,48 @@
+"""The format of a recording: a folder that can be read without this package.
+
+    run.json              what ran: configuration, seed, commit, versions, device, times, data
+    losses.csv            a row an epoch, a column a term of the objective
+    measures.csv          tidy: epoch, layer, level, split, measure, value, n
+    subset.csv            the images whose features are kept: split, row, file, fine
+    features.safetensors  their features, quantised, and the class means (some recordings)
+    weights.safetensors   the backbone after the last epoch, float16 (some recordings)
+
+Features are uint8 with an offset and a scale for each dimension:
+feature = offset + scale * code. Keys are "<epoch>/<layer>/<what>", with the affine map at
+"<key>.affine" (float32 [2, D]); class and sample means are float16.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FORMAT = 1
+RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv"
+SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
+MEASURE_COLUMNS = ("epoch", "layer", "level", "split", "measure", "value", "n")
+
+
+class RecordingError(ValueError):
+    """A recording that cannot be used; the message names the path, the reason and a way out."""
+
+
+def key(epoch: int, layer: str, what: str) -> str:
+    """The name of a tensor in `features.safetensors`."""
+    return f"{epoch}/{layer}/{what}"
+
+
+def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
+    """float [N, D] -> codes uint8 [N, D] and affine float32 [2, D] (offset, scale).
+
+    The error is at most half a step: (max - min) / 510 in every dimension.
+    """
+    low, high = x.amin(dim=0), x.amax(dim=0)
+    scale = (high - low).clamp_min(torch.finfo(torch.float32).tiny) / 255
+    codes = ((x - low) / scale).round().clamp(0, 255).to(torch.uint8)
+    return codes, torch.stack([low, scale]).float()
+
+
+def dequantise(codes: Tensor, affine: Tensor) -> Tensor:
+    """The inverse of `quantise`, float32 [N, D]."""
+    return affine[0] + affine[1] * codes.float()

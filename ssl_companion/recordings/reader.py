@@ -1,0 +1,235 @@
+"""Read recordings: `open_recording(name)`, `list_recordings()`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors
+import torch
+
+import ssl_companion
+from ssl_companion.data import Hierarchy, hierarchy_of
+from ssl_companion.recordings.format import (
+    FEATURES,
+    FORMAT,
+    LOSSES,
+    MEASURE_COLUMNS,
+    MEASURES,
+    RUN,
+    SUBSET,
+    WEIGHTS,
+    RecordingError,
+    dequantise,
+    key,
+)
+
+ROOT_VARIABLE = "SSL_COMPANION_RECORDINGS"
+
+
+def recordings_root(root: str | Path | None = None) -> Path:
+    """Where recordings are: `root`, else SSL_COMPANION_RECORDINGS, else the checkout's own."""
+    if root is not None:
+        return Path(root)
+    if ROOT_VARIABLE in os.environ:
+        return Path(os.environ[ROOT_VARIABLE])
+    return Path(ssl_companion.__file__).parents[1] / "book" / "recordings"
+
+
+def list_recordings(root: str | Path | None = None) -> list[Recording]:
+    """All recordings under `root`, by name. Folders without a run.json do not count."""
+    folder = recordings_root(root)
+    found = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
+    return [open_recording(path) for path in found if not path.name.startswith(".")]
+
+
+def open_recording(name: str | Path, root: str | Path | None = None) -> Recording:
+    """A recording by its name under `recordings_root(root)`, or by its path.
+
+    Raises:
+        RecordingError: absent, truncated, foreign or of another format.
+    """
+    path = Path(name)
+    if not (path / RUN).exists():
+        path = recordings_root(root) / str(name)
+    if not (path / RUN).exists():
+        folder = recordings_root(root)
+        known = sorted(p.parent.name for p in folder.glob(f"*/{RUN}"))
+        raise RecordingError(
+            f"no recording {str(name)!r} in {folder}; known: {', '.join(known) or 'none'}. "
+            "`ssl-companion record` makes one."
+        )
+    return Recording(path)
+
+
+class Recording:
+    """One training trajectory, written down.
+
+    Attributes:
+        path, name, title: where it is and what it is called.
+        run: all of run.json.
+        layers: tapped layers, first to last.
+        epochs: the measured ones, ascending; 0 is before training.
+        hierarchy: the levels above the fine classes.
+        stand_in: True when the images were generated, not CIFAR-100.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.run: dict[str, Any] = json.loads((self.path / RUN).read_text())
+            form = self.run.get("format")
+        except (OSError, ValueError, AttributeError) as error:
+            raise self._unusable(RUN, f"cannot be read ({error})") from error
+        if form != FORMAT:
+            raise self._unusable(RUN, f"has format {form!r}, this version reads {FORMAT}")
+        self.name: str = self.path.name
+        self.title: str = self.run["title"]
+        self.layers: tuple[str, ...] = tuple(self.run["layers"])
+        self.epochs: tuple[int, ...] = tuple(self.run["epochs"])
+        self.hierarchy: Hierarchy = hierarchy_of(self.run["data"]["name"])
+        self.stand_in: bool = self.run["data"]["stand_in"]
+
+    def __repr__(self) -> str:
+        return f"Recording({self.name!r})"
+
+    def _unusable(self, file: str, reason: str) -> RecordingError:
+        return RecordingError(
+            f"{self.path / file}: {reason}; restore it from the repository, or make it again with "
+            "`ssl-companion record`"
+        )
+
+    def _table(self, file: str, columns: tuple[str, ...]) -> pd.DataFrame:
+        try:
+            table = pd.read_csv(self.path / file)
+        except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+            raise self._unusable(file, f"cannot be read ({error})") from error
+        if missing := [name for name in columns if name not in table.columns]:
+            raise self._unusable(file, f"has no column {missing[0]!r}")
+        return table
+
+    @functools.cached_property
+    def losses(self) -> pd.DataFrame:
+        """A row an epoch: epoch, total, the raw terms by name, lr, seconds so far."""
+        return self._table(LOSSES, ("epoch", "total"))
+
+    @functools.cached_property
+    def measures(self) -> pd.DataFrame:
+        """Tidy: epoch, layer, level, split, measure, value, n."""
+        table = self._table(MEASURES, MEASURE_COLUMNS)
+        if table[["value", "n"]].isna().to_numpy().any():
+            raise self._unusable(MEASURES, "has a row that is cut short")
+        return table
+
+    def select(self, **where: Any) -> pd.DataFrame:
+        """The rows of `measures` with these values: `select(measure="ncc", level="fine")`."""
+        table = self.measures
+        for column, value in where.items():
+            table = table[table[column] == value]
+        return table
+
+    @functools.cached_property
+    def _file(self) -> Any:
+        path = self.path / FEATURES
+        if not path.exists():
+            raise RecordingError(f"{self.path}: keeps no features, only measures and losses")
+        try:
+            return safetensors.safe_open(path, framework="pt")
+        except (safetensors.SafetensorError, OSError) as error:
+            raise self._unusable(FEATURES, f"truncated or foreign ({error})") from error
+
+    @functools.cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(self._file.keys())
+
+    @property
+    def has_features(self) -> bool:
+        """Whether features were kept at all."""
+        return (self.path / FEATURES).exists()
+
+    def kept_epochs(self, layer: str | None = None) -> tuple[int, ...]:
+        """Epochs with features of `layer` (by default the last)."""
+        layer = layer or self.layers[-1]
+        return tuple(e for e in self.epochs if key(e, layer, "test") in self._keys)
+
+    def _get(self, epoch: int, layer: str | None, what: str) -> np.ndarray:
+        name = key(epoch, layer or self.layers[-1], what)
+        if name not in self._keys:
+            raise RecordingError(
+                f"{self.path}: keeps no {what!r} of epoch {epoch}, layer {layer!r}; epochs kept: "
+                f"{self.kept_epochs(layer)}, layers: {self.layers}"
+            )
+        tensor = self._file.get_tensor(name)
+        if tensor.dtype == torch.uint8:
+            tensor = dequantise(tensor, self._file.get_tensor(name + ".affine"))
+        array: np.ndarray = tensor.float().numpy()
+        return array
+
+    def features(self, epoch: int, layer: str | None = None, split: str = "test") -> np.ndarray:
+        """Features of the kept images, float32 [N, D]; `split` is "test" or "train"."""
+        return self._get(epoch, layer, split)
+
+    def class_means(self, epoch: int, layer: str | None = None) -> np.ndarray:
+        """Means of the fine classes over the run's whole training set, float32 [K, D]."""
+        return self._get(epoch, layer, "class_means")
+
+    def sample_means(self, epoch: int, layer: str | None = None) -> np.ndarray:
+        """Means of many views of each sample-level image, float32 [images, D]."""
+        return self._get(epoch, layer, "sample_means")
+
+    def sample_views(self, epoch: int, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Fresh views of the sample-level images: float32 [M, D], and whose they are, int64 [M]."""
+        x = self._get(epoch, layer, "sample_views")
+        n = len(self.sample_means(epoch, layer))
+        return x, np.repeat(np.arange(n), len(x) // n)
+
+    def map_views(self, epoch: int, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Many views of a few images: float32 [M, D], and whose they are, int64 [M]."""
+        x = self._get(epoch, layer, "map_views")
+        n = self.run["measured"]["config"]["map_images"]
+        return x, np.repeat(np.arange(n), len(x) // n)
+
+    def target_epochs(self) -> tuple[int, ...]:
+        """Epochs at which the run's predictions were kept as targets (none for most runs)."""
+        if not self.has_features:
+            return ()
+        return tuple(e for e in self.epochs if key(e, "classifier", "targets.test") in self._keys)
+
+    def targets(self, epoch: int, split: str = "test") -> np.ndarray:
+        """Predicted classes of *all* images of a split, int64 [N], in the `ImageSet`'s order."""
+        name = key(epoch, "classifier", f"targets.{split}")
+        if name not in self._keys:
+            raise RecordingError(
+                f"{self.path}: keeps no targets of epoch {epoch}; kept: {self.target_epochs()}"
+            )
+        predictions: np.ndarray = self._file.get_tensor(name).numpy().astype(np.int64)
+        return predictions
+
+    @functools.cached_property
+    def _subset(self) -> pd.DataFrame:
+        return self._table(SUBSET, ("split", "row", "file", "fine"))
+
+    def fine(self, split: str = "test") -> np.ndarray:
+        """Fine labels of the kept images, int64 [N]; `split` is "test", "train" or "sample"."""
+        return self._subset.loc[self._subset.split == split, "fine"].to_numpy(np.int64)
+
+    def files(self, split: str = "test") -> np.ndarray:
+        """File names of the kept images in the data set, str [N]."""
+        return self._subset.loc[self._subset.split == split, "file"].to_numpy(str)
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Images behind each class mean, int64 [K]: the training sets are balanced."""
+        k = self.hierarchy.level("fine").k
+        return np.full(k, self.run["data"]["train_images"] // k, np.int64)
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The backbone's weights after the last epoch, if kept."""
+        path = self.path / WEIGHTS
+        return path if path.exists() else None

@@ -1,0 +1,70 @@
+"""Targets between a random function of the image and a semantic one: a teacher's predictions.
+
+A classifier that is not trained yet is a random function of the image, a trained one nearly
+the label; its snapshots in between are a continuum. Predictions are the argmax of the logits
+after each class's logits are standardised over the training images, so that every class stays
+a target however the untrained biases and norms differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ssl_companion.data import ImageSet
+from ssl_companion.recordings.format import RecordingError, key
+from ssl_companion.recordings.measuring import Target
+from ssl_companion.recordings.reader import open_recording
+from ssl_companion.training.backbones import Backbone
+from ssl_companion.training.extract import extract
+
+LAYER = "classifier"
+
+
+@torch.inference_mode()
+def teacher_predictions(
+    backbone: Backbone, classifier: nn.Linear, train: ImageSet, test: ImageSet, precision: str
+) -> tuple[Tensor, Tensor]:
+    """Predicted classes of all images, uint8 [N] and [M]."""
+    logits = []
+    for images in (train, test):
+        features = extract(backbone, images.images, precision=precision)[backbone.layers[-1]]
+        logits.append(classifier(features))
+    centre, spread = logits[0].mean(dim=0), logits[0].std(dim=0).clamp_min(1e-12)
+    first, second = (((z - centre) / spread).argmax(dim=1).to(torch.uint8).cpu() for z in logits)
+    return first, second
+
+
+def keep_targets(epoch: int, train: Tensor, test: Tensor) -> dict[str, Tensor]:
+    """The predictions under their names in `features.safetensors`."""
+    return {key(epoch, LAYER, "targets.train"): train, key(epoch, LAYER, "targets.test"): test}
+
+
+def load_targets(
+    name: str, root: str | Path, train: ImageSet, test: ImageSet, rows: np.ndarray | None = None
+) -> list[Target]:
+    """The targets that a recording keeps, one for each of its epochs.
+
+    Args:
+        name, root: of the recording.
+        train, test: the *whole* image sets that they have to be of.
+        rows: indices [n] into `train`, for a run on a part of it.
+
+    Raises:
+        RecordingError: no such recording, none kept, or of other images.
+    """
+    recording = open_recording(name, root)
+    wanted = (train.fingerprint, test.fingerprint)
+    about = recording.run["data"]
+    if (about["whole_train_fingerprint"], about["test_fingerprint"]) != wanted:
+        raise RecordingError(f"{recording.path}: its targets are of other images than {train.name}")
+    targets = []
+    for epoch in recording.target_epochs():
+        y, z = recording.targets(epoch, "train"), recording.targets(epoch, "test")
+        targets.append(Target(f"teacher-{epoch:03d}", y if rows is None else y[rows], z))
+    if not targets:
+        raise RecordingError(f"{recording.path}: keeps no targets; record the preset 'targets'")
+    return targets

@@ -1,0 +1,88 @@
+"""Features of a data set, layer by layer, from a backbone in evaluation mode."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssl_companion.data import views
+from ssl_companion.training.backbones import Backbone
+
+_BATCH = 1000
+
+
+@torch.inference_mode()
+def extract(
+    backbone: Backbone,
+    images: np.ndarray | Tensor,
+    *,
+    batch: int = _BATCH,
+    precision: str = "bf16",
+) -> dict[str, Tensor]:
+    """Vectors of every tapped layer of unaugmented images.
+
+    Args:
+        backbone: in evaluation mode; its device is where the work is done.
+        images: uint8 [N, 3, H, W].
+        batch: images in a forward pass.
+        precision: "bf16" (autocast, as in training) or "fp32".
+
+    Returns:
+        name -> float32 [N, D_layer], on the backbone's device.
+    """
+    device = next(backbone.parameters()).device
+    parts: dict[str, list[Tensor]] = {name: [] for name in backbone.layers}
+    for start in range(0, len(images), batch):
+        some = _tensor(images[start : start + batch]).to(device)
+        x = views.normalise(some.float() / 255)
+        for name, values in _forward(backbone, x, precision).items():
+            parts[name].append(values)
+    return {name: torch.cat(pieces) for name, pieces in parts.items()}
+
+
+@torch.inference_mode()
+def extract_views(
+    backbone: Backbone,
+    images: np.ndarray | Tensor,
+    n_views: int,
+    config: views.ViewConfig,
+    generator: torch.Generator,
+    *,
+    batch: int = _BATCH,
+    precision: str = "bf16",
+) -> dict[str, Tensor]:
+    """Vectors of every tapped layer of `n_views` random views of each image.
+
+    Args:
+        backbone: in evaluation mode.
+        images: uint8 [N, 3, H, W].
+        n_views: V, views of each image.
+        config: how the views vary.
+        generator: on the CPU; the same views on every device.
+
+    Returns:
+        name -> float32 [N, V, D_layer], on the backbone's device.
+    """
+    device = next(backbone.parameters()).device
+    n, _, height, width = images.shape
+    per = max(1, batch // n_views)
+    parts: dict[str, list[Tensor]] = {name: [] for name in backbone.layers}
+    for start in range(0, n, per):
+        some = _tensor(images[start : start + per]).to(device).repeat_interleave(n_views, dim=0)
+        drawn = views.draw(len(some), config, generator, height, width).to(device)
+        x = views.normalise(views.apply(some, drawn))
+        for name, values in _forward(backbone, x, precision).items():
+            parts[name].append(values.view(-1, n_views, values.shape[1]))
+    return {name: torch.cat(pieces) for name, pieces in parts.items()}
+
+
+def _tensor(images: np.ndarray | Tensor) -> Tensor:
+    # A copy of the batch: the images are a read-only memory map, which torch cannot share.
+    return torch.from_numpy(images.copy()) if isinstance(images, np.ndarray) else images
+
+
+def _forward(backbone: Backbone, x: Tensor, precision: str) -> dict[str, Tensor]:
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return {name: values.float() for name, values in backbone.features(x).items()}
