@@ -12,7 +12,7 @@ from torch import Tensor
 ArrayLike = Any  # numpy array, torch tensor, or nested sequence of numbers
 
 
-def _as_tensor(value: ArrayLike, name: str) -> Tensor:
+def as_tensor(value: ArrayLike, name: str) -> Tensor:
     """`value` as a detached tensor, sharing memory where that is possible."""
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
@@ -71,7 +71,7 @@ def features(
     Raises:
         ValueError: not two-dimensional, empty, not real, NaN or infinite, or of the wrong D.
     """
-    x = _as_tensor(value, name)
+    x = as_tensor(value, name)
     if x.ndim != 2:
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; expected two dimensions, [N samples, D dimensions]"
@@ -108,7 +108,7 @@ def labels(
     Raises:
         ValueError: not one-dimensional, empty, not integers, negative, or of the wrong length.
     """
-    y = _as_tensor(value, name)
+    y = as_tensor(value, name)
     if y.ndim != 1:
         raise ValueError(f"{name} has shape {tuple(y.shape)}; expected one dimension, [N samples]")
     if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
@@ -197,16 +197,28 @@ def one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
     return value
 
 
-def exponent(x: Tensor) -> int:
-    """The least e with |x| <= 2**e everywhere (0 for all zeros): multiplying by 2**-e is exact."""
-    low, high = torch.aminmax(x)
-    return int(np.frexp(max(abs(float(low)), abs(float(high))))[1])
+def labels_below(y: Tensor, k: int, name: str = "y") -> None:
+    """Refuse labels of k or more.
+
+    Raises:
+        ValueError: naming the largest.
+    """
+    if (largest := int(y.max())) >= k:
+        raise ValueError(f"{name} holds the label {largest}; expected labels below {k}")
 
 
-def times_power_of_two(x: Tensor, e: int) -> Tensor:
-    """x * 2**e in float64, without rounding unless the result leaves float64's normal range."""
-    x = x.double()
-    while abs(e) > 1000:  # 2**e itself would not be representable
-        step = 1000 if e > 0 else -1000
-        x, e = x * 2.0**step, e - step
-    return x * 2.0**e
+def in_kind(result: Tensor, X: ArrayLike) -> np.ndarray | Tensor:
+    """`result` as a tensor on the device of `X` if that is a tensor, else as a numpy array."""
+    return result.to(X.device) if isinstance(X, Tensor) else result.cpu().numpy()
+
+
+def accuracy(predicted: np.ndarray | Tensor, y: Tensor) -> float:
+    """Share of `predicted` [N] that equals `y` [N], in [0, 1].
+
+    Raises:
+        ValueError: lengths differ.
+    """
+    found = torch.as_tensor(predicted).cpu()
+    if len(y) != len(found):
+        raise ValueError(f"y has {len(y)} labels; expected {len(found)}, one for each row of X")
+    return float((found == y.cpu()).double().mean())

@@ -9,20 +9,19 @@ again among more candidates, then in float64.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from functools import cache
-from typing import Any
 
-import faiss
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks
+from . import _scaling
+from ._faiss import nearest
 
 _ROWS = 16384  # rows searched at a time: 33 MB of float64 at D = 250
-_CANDIDATES = 9  # width of the second and third search
+_CACHED = 512  # rows made float32 at a time on a CPU: 1 MB of float64 stays in its cache
+_BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences
+_CANDIDATES = 8  # centres compared by differences in float64
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 
 Search = Callable[[Tensor, int], tuple[Tensor, Tensor]]
@@ -37,7 +36,7 @@ class ExactSearch:
 
     def __init__(self, centres: Tensor) -> None:
         self.centres = centres
-        self._exponent = _checks.exponent(centres)
+        self._exponent = _scaling.exponent(centres)
         self._scaled_by: int | None = None
 
     def __call__(self, x: Tensor, transform: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -50,9 +49,11 @@ class ExactSearch:
         Returns:
             int64 [N].
         """
-        exponent = _checks.exponent(x) if transform is None else 0
+        exponent = _scaling.exponent(x) if transform is None else 0
         # Far queries share the centres' unit as long as their squares still fit into float64.
-        self._rescale(max(self._exponent, exponent - 400))
+        exponent = max(self._exponent, exponent - 400)
+        # Ordinary features need no scaling: float32 squares them with room to spare.
+        self._rescale(exponent if abs(exponent) > 20 else 0)
         found = torch.empty(len(x), dtype=torch.int64, device=x.device)
         for start in range(0, len(x), _ROWS):
             rows = x[start : start + _ROWS]
@@ -64,58 +65,78 @@ class ExactSearch:
         if exponent == self._scaled_by:
             return
         self._scaled_by = exponent
-        self._scaled = _checks.times_power_of_two(self.centres, -exponent)
+        self._scaled = self._scale(self.centres)
         # Measured from one centre, the mean is exact enough under any offset.
         self._mean = self._scaled[0] + (self._scaled - self._scaled[0]).mean(0)
         self._centred = self._scaled - self._mean
         self._centred32 = self._centred.float()
-        self._half_squares = self._centred.square().sum(1) / 2
+        squares = self._centred.square().sum(1)
+        self._half_squares = squares / 2
+        self._largest_norm = float(squares.max().sqrt())
+
+    def _scale(self, x: Tensor) -> Tensor:
+        e = self._scaled_by
+        return _scaling.times_power_of_two(x, -e) if e else x.double()
 
     def _block(self, x: Tensor) -> Tensor:
-        assert self._scaled_by is not None
-        rows = _checks.times_power_of_two(x, -self._scaled_by)
-        centred = rows - self._mean
-        norms = torch.linalg.vector_norm(centred, dim=1)
-        best = torch.empty(len(x), dtype=torch.int64, device=x.device)
-        left = torch.arange(len(x), device=x.device)
-        tiers: tuple[tuple[Search, float, int], ...] = (
-            (self._in_float32, _FLOAT32, 2),
-            (self._in_float32, _FLOAT32, _CANDIDATES),
-            (self._in_float64, _FLOAT64, _CANDIDATES),
+        centred32 = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+        step = _CACHED if x.device.type == "cpu" else len(x)
+        for rows, out in zip(x.split(step), centred32.split(step), strict=True):
+            out.copy_(self._scale(rows) - self._mean)
+        squares, indices = nearest(centred32, self._centred32, 2)
+        norms = centred32.square().sum(1).sqrt().double()
+        sure = self._separated(squares, norms, _FLOAT32, len(x) >= _BY_PRODUCTS)
+        best = indices[:, 0]
+        if not bool(sure.all()):
+            left = (~sure).nonzero()[:, 0]
+            best[left] = self._settle(self._scale(x[left]))
+        return best
+
+    def _settle(self, rows: Tensor) -> Tensor:
+        """The nearest centre of rows where the nearest two are too close for float32."""
+        best = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+        left = torch.arange(len(rows), device=rows.device)
+        tiers: tuple[tuple[Search, float], ...] = (
+            (self._in_float32, _FLOAT32),
+            (self._in_float64, _FLOAT64),
         )
-        for search, roundoff, k in tiers:
-            if k > len(self.centres):
-                continue
-            some = centred if len(left) == len(x) else centred[left]
-            squares, indices = search(some, k)
-            sure = self._separated(squares, norms[left], roundoff)
-            if k == 2:
-                best[left[sure]] = indices[sure, 0]
-            else:
-                best[left[sure]] = self._closest(rows[left[sure]], indices[sure, :-1])
+        for search, roundoff in tiers if len(self.centres) > _CANDIDATES else ():
+            centred = rows[left] - self._mean
+            squares, indices = search(centred, _CANDIDATES + 1)
+            norms = torch.linalg.vector_norm(centred, dim=1)
+            sure = self._separated(squares, norms, roundoff, len(left) >= _BY_PRODUCTS)
+            best[left[sure]] = self._closest(rows[left[sure]], indices[sure, :-1])
             left = left[~sure]
             if len(left) == 0:
                 return best
         best[left] = self._brute_force(rows[left])
         return best
 
-    def _separated(self, squares: Tensor, norms: Tensor, roundoff: float) -> Tensor:
+    def _separated(
+        self, squares: Tensor, norms: Tensor, roundoff: float, products: bool = True
+    ) -> Tensor:
         """Where the nearest centre is certainly among all but the last column of `squares`.
 
-        A computed square d^2 is off by at most g (|x| + |c|)^2, with g about D roundoffs, and
-        |c| <= |x| + d; so both ends are moved by g (2|x| + d)^2 against the claim. The term
-        in 2**-120 stands for products that underflow.
+        A square computed as |x|^2 - 2 x.c + |c|^2 is off by the error of |x|^2, which is the
+        same for every centre; by at most g (2 |x| |c| + |c|^2), with g about D roundoffs; and
+        by a few roundoffs of the sum. Both ends are moved by that against the claim, with |c|
+        bounded by the largest norm and by |x| + d. Without `products` the differences were
+        summed, and all of (|x| + |c|)^2 may be off by g.
         """
         dims = self.centres.shape[1]
-        slack = 1.01 * (dims + 16) * roundoff
-        floor = dims * (2.0**-120 if roundoff == _FLOAT32 else 2.0**-1000)
+        underflow = dims * (2.0**-120 if roundoff == _FLOAT32 else 2.0**-1000)
+
+        def slack(square: Tensor) -> Tensor:
+            reach = torch.clamp(norms + square.sqrt(), max=self._largest_norm)
+            cross = reach * (2 * norms + reach) if products else (norms + reach).square()
+            error = (dims + 8) * cross + 8 * (norms + reach).square()
+            return 1.01 * roundoff * error + underflow
+
         near, far = squares[:, 0].double(), squares[:, -1].double()
-        highest = near + slack * (2 * norms + near.sqrt()).square() + floor
-        lowest = far - slack * (2 * norms + far.sqrt()).square() - floor
-        return highest < lowest  # False for NaN, where float32 overflowed
+        return near + slack(near) < far - slack(far)  # False for NaN, where float32 overflowed
 
     def _in_float32(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        return _knn(x.float(), self._centred32, k)
+        return nearest(x.float(), self._centred32, k)
 
     def _in_float64(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         found = []
@@ -153,38 +174,3 @@ def _first_of_each(rows: Tensor) -> Tensor:
     as_bytes = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
     first = np.unique(as_bytes, return_index=True)[1]
     return torch.from_numpy(np.sort(first)).to(rows.device)
-
-
-def _knn(x: Tensor, centres: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Squared distances float32 [N, k], ascending, and indices int64 [N, k], by FAISS."""
-    if x.device.type == "cuda":
-        return _knn_cuda(x, centres, k)
-    squares, indices = faiss.knn(x.numpy(), centres.numpy(), k)
-    return torch.from_numpy(squares), torch.from_numpy(indices)
-
-
-def _knn_cuda(x: Tensor, centres: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    if not hasattr(faiss, "StandardGpuResources"):  # faiss-cpu beside a CUDA torch
-        return _knn_torch(x, centres, k)
-    importlib.import_module("faiss.contrib.torch_utils")  # teaches FAISS to take tensors
-
-    with torch.cuda.device(x.device):
-        return faiss.knn_gpu(_gpu_resources(x.device.index), x, centres, k, device=x.device.index)
-
-
-@cache
-def _gpu_resources(device: int) -> Any:
-    return faiss.StandardGpuResources()  # one per device: it owns scratch memory
-
-
-def _knn_torch(x: Tensor, centres: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    # The sum of float32 products is done in float64: no global TF32 switch to touch.
-    found = []
-    half = centres.double().square().sum(1) / 2
-    for rows in x.double().split(max(1, 2**24 // len(centres))):
-        values, indices = torch.addmm(half, rows, centres.double().T, alpha=-1).topk(
-            k, dim=1, largest=False
-        )
-        squares = (rows.square().sum(1, keepdim=True) + 2 * values).clamp_(min=0)
-        found.append((squares.float(), indices))
-    return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks
+from . import _checks, _scaling
 from ._checks import ArrayLike
 from ._search import ExactSearch
 from .class_statistics import ClassStatistics
@@ -37,9 +37,6 @@ class NearestCentroid:
         classes_: label of each centroid, int64 [K].
         counts_: samples behind each centroid, int64 [K] (absent after `from_centroids`).
     """
-
-    classes_: np.ndarray
-    counts_: np.ndarray
 
     def __init__(
         self, metric: Metric = "euclidean", device: torch.device | str | None = None
@@ -75,10 +72,7 @@ class NearestCentroid:
         means = _checks.features(centroids, "centroids", device=self.device).double()
         if len(means) < 2:
             raise ValueError(f"centroids has {len(means)} row; expected two classes or more")
-        if classes is None:
-            self.classes_ = np.arange(len(means))
-        else:
-            self.classes_ = _distinct(classes, len(means))
+        self._fixed = np.arange(len(means)) if classes is None else _distinct(classes, len(means))
         self._means = means.clone()
         return self
 
@@ -137,14 +131,11 @@ class NearestCentroid:
             if self._statistics is not None:
                 _refuse_gaps(self._statistics, self._fixed)
                 self._means = self._statistics.means
-                self.counts_ = self._statistics.counts.cpu().numpy()
-                fixed = self._fixed
-                self.classes_ = np.arange(len(self.counts_)) if fixed is None else fixed
             if self._means is None:
                 raise ValueError("NearestCentroid has no centroids; expected a call of fit first")
             means = self._means
             if self.metric == "cosine":
-                means = _unit(means, "centroids_")
+                means = _scaling.unit(means, "centroids_")
             self._search = ExactSearch(means)
         return self._search
 
@@ -154,6 +145,18 @@ class NearestCentroid:
         self._fitted()
         assert self._means is not None
         return self._means.cpu().numpy()
+
+    @property
+    def counts_(self) -> np.ndarray:
+        """Samples behind each centroid so far, int64 [K]."""
+        if self._statistics is None:
+            raise AttributeError("counts_ is known after fit or partial_fit")
+        return self._statistics.counts.cpu().numpy()
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Label of each centroid, int64 [K]."""
+        return np.arange(len(self.counts_)) if self._fixed is None else self._fixed
 
     def predict(self, X: ArrayLike) -> np.ndarray | Tensor:
         """Label of the nearest centroid, int64 [N]; the lowest row of `centroids_` wins a tie.
@@ -165,10 +168,10 @@ class NearestCentroid:
         search = self._fitted()
         centres = search.centres
         x = _checks.features(X, "X", dims=centres.shape[1], device=centres.device)
-        transform = (lambda rows: _unit(rows, "X")) if self.metric == "cosine" else None
+        transform = (lambda rows: _scaling.unit(rows, "X")) if self.metric == "cosine" else None
         rows = search(x, transform)
         found = torch.from_numpy(self.classes_).to(rows.device)[rows]
-        return found.to(X.device) if isinstance(X, Tensor) else found.cpu().numpy()
+        return _checks.in_kind(found, X)
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """NCC accuracy, a fraction in [0, 1].
@@ -178,13 +181,8 @@ class NearestCentroid:
         """
         self._fitted()
         y_ = _checks.labels(y, "y").cpu()
-        predicted = torch.as_tensor(self.predict(X)).cpu()
-        if len(y_) != len(predicted):
-            raise ValueError(
-                f"y has {len(y_)} labels; expected {len(predicted)}, one for each row of X"
-            )
         _positions(y_, self.classes_)
-        return float((predicted == y_).double().mean())
+        return _checks.accuracy(self.predict(X), y_)
 
 
 def _distinct(classes: ArrayLike, length: int | None = None) -> np.ndarray:
@@ -211,14 +209,3 @@ def _positions(y: Tensor, classes: np.ndarray) -> Tensor:
 def _refuse_gaps(statistics: ClassStatistics, fixed: np.ndarray | None) -> None:
     named = None if fixed is None else torch.from_numpy(fixed)
     _checks.refuse_absent(statistics.counts, "y", named)
-
-
-def _unit(rows: Tensor, name: str) -> Tensor:
-    """Rows divided by their length, in float64."""
-    rows = rows.double()
-    largest = rows.abs().amax(1, keepdim=True)
-    if bool((largest == 0).any()):
-        where = int((largest[:, 0] == 0).nonzero()[0, 0])
-        raise ValueError(f"{name}[{where}] is all zeros; cosine expects rows with a direction")
-    rows = rows / largest  # first, so that no square overflows
-    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)

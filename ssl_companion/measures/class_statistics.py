@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from . import _checks
+from . import _checks, _scaling
 from ._checks import ArrayLike
 
 _ROWS = 8192  # rows turned to float64 at a time: 16 MB at D = 250
@@ -62,18 +62,18 @@ class ClassStatistics:
 
     def _add(self, x: Tensor, y: Tensor) -> ClassStatistics:
         largest = int(y.max())
-        if self.n_classes is not None and largest >= self.n_classes:
-            raise ValueError(f"y holds the label {largest}; expected labels below {self.n_classes}")
+        if self.n_classes is not None:
+            _checks.labels_below(y, self.n_classes)
         if self._dims is None:
             self._start(x)
         self._grow(self.n_classes or largest + 1)
         for rows, labels in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
-            self._merge(_checks.times_power_of_two(rows, -self.unit_exponent), labels)
+            self._merge(_scaling.times_power_of_two(rows, -self.unit_exponent), labels)
         return self
 
     def _start(self, x: Tensor) -> None:
         self.device, self._dims = x.device, x.shape[1]
-        self.unit_exponent = _checks.exponent(x)
+        self.unit_exponent = _scaling.exponent(x)
         self.counts = torch.zeros(0, dtype=torch.int64, device=x.device)
         self.means_in_units = torch.zeros(0, self._dims, dtype=torch.float64, device=x.device)
         self.sum_of_squares = torch.zeros(0, dtype=torch.float64, device=x.device)
@@ -100,10 +100,11 @@ class ClassStatistics:
 
         n_old = self.counts[present]
         n_all = n_old + n_new
+        share = n_new.double() / n_all
         old = self.means_in_units[present]
         step = (origin - old) + means_away
         first = (n_old == 0)[:, None]
-        merged = old + step * (n_new / n_all)[:, None]
+        merged = old + step * share[:, None]
         self.means_in_units[present] = torch.where(first, origin + means_away, merged)
         self.counts[present] = n_all
         if self.scatter == "none":
@@ -111,7 +112,7 @@ class ClassStatistics:
         residual = away - means_away[local]
         squares = torch.zeros_like(self.sum_of_squares)
         squares.index_add_(0, y, residual.square().sum(1))
-        weight = n_old * (n_new / n_all)  # zero for a class seen for the first time
+        weight = n_old * share  # zero for a class seen for the first time
         squares.index_add_(0, present, weight * step.square().sum(1))
         self.sum_of_squares += squares
         if self.scatter == "full":
@@ -130,12 +131,12 @@ class ClassStatistics:
     @property
     def means(self) -> Tensor:
         """Class means, float64 [K, D], in the features' own scale (0 where a class is absent)."""
-        return _checks.times_power_of_two(self.means_in_units, self.unit_exponent)
+        return _scaling.times_power_of_two(self.means_in_units, self.unit_exponent)
 
     @property
     def global_mean_in_units(self) -> Tensor:
         """Mean over all samples, float64 [D], in units of 2**unit_exponent."""
-        share = self.counts / self.counts.sum()
+        share = self.counts.double() / self.counts.sum()
         origin = self.means_in_units[int(self.counts.argmax())]
         return origin + share @ (self.means_in_units - origin)
 

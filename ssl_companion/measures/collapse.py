@@ -1,0 +1,221 @@
+"""How far classes have collapsed: CDNV and the four signs of neural collapse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import _checks, _scaling
+from ._checks import ArrayLike
+from .centroids import NearestCentroid
+from .class_statistics import ClassStatistics
+
+_EPSILON = torch.finfo(torch.float64).eps
+_PAIRS = 2**23  # class pairs held at a time: 64 MB
+
+
+def cdnv(X: ArrayLike, y: ArrayLike) -> float:
+    """Class-distance normalized variance, averaged over the pairs of classes.
+
+    For classes i and j: (Var_i + Var_j) / (2 |mu_i - mu_j|^2), with Var_k the mean squared
+    distance of class k's samples to their mean mu_k (Galanti, Gyorgy, Hutter,
+    arXiv:2112.15121). Zero for collapsed classes; no upper bound; no unit.
+
+    Args:
+        X: features [N, D].
+        y: labels [N], 0 to K-1, each of them present, K >= 2.
+
+    Raises:
+        ValueError: bad features or labels, an absent or a single class, or two classes whose
+            means coincide.
+    """
+    return cdnv_of(ClassStatistics("trace").update(X, y))
+
+
+def cdnv_of(statistics: ClassStatistics) -> float:
+    """`cdnv` of accumulated statistics (scatter "trace" or "full").
+
+    Raises:
+        ValueError: an absent or a single class, or two classes whose means coincide.
+    """
+    statistics.require_all_classes()
+    variances = statistics.variances_in_units
+    means = statistics.means_in_units
+    # Nearer than the rounding of the means themselves is no distance at all.
+    rounding = 4 * _EPSILON * torch.linalg.vector_norm(means, dim=1)
+    centred = means - means.mean(0)
+    k = len(means)
+    total = 0.0
+    step = max(1, _PAIRS // k)
+    for start in range(0, k - 1, step):
+        stop = min(start + step, k)
+        squares = _squared_distances(centred[start:stop], centred[start:])
+        same = squares <= torch.maximum(rounding[start:stop, None], rounding[start:]).square()
+        later = torch.ones_like(same).triu(1)  # each pair once
+        if bool((same & later).any()):
+            i, j = (same & later).nonzero()[0].tolist()
+            raise ValueError(
+                f"X gives classes {start + i} and {start + j} of y the same mean; expected distinct"
+                " class means (CDNV divides by their distance; collapsed features have none)"
+            )
+        ratio = (variances[start:stop, None] + variances[start:]) / (2 * squares)
+        total += float(torch.where(later, ratio, 0.0).sum())
+    return total / (k * (k - 1) / 2)
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances [A, B], by a matrix product where that keeps nine digits."""
+    largest = a.square().sum(1)[:, None] + b.square().sum(1)
+    squares = largest - 2 * a @ b.T
+    i, j = (squares < 1e-4 * largest).nonzero(as_tuple=True)
+    for some in torch.arange(len(i), device=a.device).split(2**15):
+        squares[i[some], j[some]] = (a[i[some]] - b[j[some]]).square().sum(1)
+    return squares.clamp_(min=0)
+
+
+@dataclass(frozen=True)
+class NeuralCollapse:
+    """The signs of neural collapse (Papyan, Han, Donoho 2020, doi:10.1073/pnas.2015509117).
+
+    Each of nc1 to nc3 falls to zero, and nc4 rises to one, as the collapse completes.
+
+    Attributes:
+        nc1: within-class variability, tr(S_W S_B^+) / K, with S_W the covariance inside the
+            classes and S_B that of the class means around the global mean.
+        nc2_equinorm: standard deviation over mean of the norms of the centred class means.
+        nc2_equiangular: mean over pairs of |cos + 1/(K-1)| between centred class means.
+        nc3: self-duality, |W/|W| - M/|M||^2 in Frobenius norms, M the centred class means;
+            in [0, 4]. None without a classifier.
+        nc4: share of the samples on which the linear classifier and the nearest class mean
+            agree, in [0, 1]. None without a classifier or without samples.
+    """
+
+    nc1: float
+    nc2_equinorm: float
+    nc2_equiangular: float
+    nc3: float | None = None
+    nc4: float | None = None
+
+
+def neural_collapse(
+    X: ArrayLike,
+    y: ArrayLike,
+    classifier_weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+) -> NeuralCollapse:
+    """The signs of neural collapse for features X [N, D] with labels y [N].
+
+    Args:
+        classifier_weight: [K, D] of a linear classifier of X, for nc3 and nc4.
+        bias: [K] of that classifier; None means zeros.
+
+    Raises:
+        ValueError: bad features, labels or classifier, an absent or a single class, or class
+            means that all coincide or include the global mean itself.
+    """
+    statistics = ClassStatistics("full").update(X, y)
+    found = neural_collapse_of(statistics, classifier_weight)
+    if classifier_weight is None:
+        if bias is not None:
+            raise ValueError("bias is given without classifier_weight; expected both or neither")
+        return found
+    agreement = nc4(X, statistics.means, classifier_weight, bias)
+    return NeuralCollapse(
+        found.nc1, found.nc2_equinorm, found.nc2_equiangular, found.nc3, agreement
+    )
+
+
+def neural_collapse_of(
+    statistics: ClassStatistics, classifier_weight: ArrayLike | None = None
+) -> NeuralCollapse:
+    """`neural_collapse` of accumulated statistics (scatter "full"), without nc4.
+
+    Raises:
+        ValueError: as for `neural_collapse`, or statistics without a full scatter.
+    """
+    if statistics.scatter != "full":
+        raise ValueError(f'statistics has scatter {statistics.scatter!r}; expected "full"')
+    statistics.require_all_classes()
+    means = statistics.means_in_units
+    centred = means - statistics.global_mean_in_units
+    rounding = 4 * _EPSILON * float(torch.linalg.vector_norm(means, dim=1).max())
+    norms = torch.linalg.vector_norm(centred, dim=1)
+    if bool((norms <= rounding).any()):
+        where = int((norms <= rounding).nonzero()[0, 0])
+        raise ValueError(
+            f"X gives class {where} of y the global mean as its mean; expected class means away"
+            " from it (neural collapse compares their directions)"
+        )
+    nc3 = None if classifier_weight is None else _nc3(classifier_weight, centred)
+    equinorm = norms.std(correction=0) / norms.mean()
+    return NeuralCollapse(
+        _nc1(statistics, centred), float(equinorm), _nc2_equiangular(centred, norms), nc3
+    )
+
+
+def _nc1(statistics: ClassStatistics, centred: Tensor) -> float:
+    k, dims = centred.shape
+    within = statistics.scatter_matrix / statistics.counts.sum()
+    # S_B = M^T M / K, so its pseudo-inverse follows from the singular values of M.
+    _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+    eigenvalues = singular.square() / k
+    kept = eigenvalues > max(k, dims) * _EPSILON * eigenvalues.max()
+    v = directions[kept]
+    along = ((v @ within) * v).sum(1)
+    return float((along / eigenvalues[kept]).sum() / k)
+
+
+def _nc2_equiangular(centred: Tensor, norms: Tensor) -> float:
+    k = len(centred)
+    unit = centred / norms[:, None]
+    total = 0.0
+    for rows in torch.arange(k, device=unit.device).split(max(1, _PAIRS // k)):
+        off_ideal = (unit[rows] @ unit.T + 1 / (k - 1)).abs()
+        off_ideal[torch.arange(len(rows), device=unit.device), rows] = 0.0
+        total += float(off_ideal.sum())
+    return total / (k * (k - 1))
+
+
+def _classifier(weight: ArrayLike, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    w = _checks.features(weight, "classifier_weight", dims=shape[1], device=device).double()
+    if len(w) != shape[0]:
+        raise ValueError(
+            f"classifier_weight has {len(w)} rows; expected {shape[0]}, one for each class of y"
+        )
+    return w
+
+
+def _nc3(weight: ArrayLike, centred: Tensor) -> float:
+    w = _classifier(weight, tuple(centred.shape), centred.device)
+    w = _scaling.times_power_of_two(w, -_scaling.exponent(w))
+    norm = torch.linalg.matrix_norm(w)
+    if float(norm) == 0.0:
+        raise ValueError("classifier_weight is all zeros; expected a classifier with a direction")
+    return float((w / norm - centred / torch.linalg.matrix_norm(centred)).square().sum())
+
+
+def nc4(
+    X: ArrayLike,
+    class_means: ArrayLike,
+    classifier_weight: ArrayLike,
+    bias: ArrayLike | None = None,
+) -> float:
+    """Share of rows of X [N, D] where argmax(X W^T + b) is the nearest of the class means [K, D].
+
+    Raises:
+        ValueError: bad features, or shapes that do not match.
+    """
+    rule = NearestCentroid.from_centroids(class_means)
+    x = _checks.features(X, "X", dims=rule.centroids_.shape[1])
+    w = _classifier(classifier_weight, rule.centroids_.shape, x.device)
+    b = w.new_zeros(len(w))
+    if bias is not None:
+        b = _checks.features(torch.as_tensor(bias)[None], "bias", dims=len(w), device=x.device)
+        b = b[0].double()
+    nearest = torch.as_tensor(rule.predict(x)).to(x.device)
+    agree = 0
+    for rows, near in zip(x.split(8192), nearest.split(8192), strict=True):
+        agree += int((torch.addmm(b, rows.double(), w.T).argmax(1) == near).sum())
+    return agree / len(x)

@@ -1,0 +1,133 @@
+"""The tree that the class means grow, against a tree of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.cluster.hierarchy import cophenet, fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from . import _checks, _scaling
+from ._checks import ArrayLike
+
+METHODS = ("single", "complete", "average", "weighted", "centroid", "median", "ward")
+
+
+def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
+    """Agglomerative clustering of the class means by Euclidean distance.
+
+    Args:
+        class_means: [K, D], K >= 3.
+        method: of `scipy.cluster.hierarchy.linkage`.
+
+    Returns:
+        A linkage in SciPy's form, float64 [K-1, 4], with heights in the unit of the means.
+
+    Raises:
+        ValueError: bad means, fewer than three, or an unknown method.
+    """
+    _checks.one_of(method, METHODS, "method")
+    means = _checks.features(class_means, "class_means")
+    if len(means) < 3:
+        raise ValueError(f"class_means has {len(means)} rows; expected three or more")
+    e = _scaling.exponent(means)
+    scaled = _scaling.times_power_of_two(means - means[0].clone(), -e)
+    tree = linkage(scaled.cpu().numpy(), method=method)
+    tree[:, 2] = np.ldexp(tree[:, 2], e)
+    return tree
+
+
+def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
+    """Distance of two classes in a label tree: the number of levels that tell them apart.
+
+    Args:
+        levels: for each level, finest first, the group of every class, integers [K]; each
+            level refines the next. A level that only numbers the classes may be there or not.
+
+    Returns:
+        float64 [K (K-1) / 2], in the order of `scipy.spatial.distance.pdist`.
+
+    Raises:
+        ValueError: no level, bad or mismatched labels, levels that are not nested, or a tree
+            that holds every pair at the same distance.
+    """
+    if len(levels) == 0:
+        raise ValueError("levels is empty; expected at least one array of groups")
+    groups: list[np.ndarray] = []
+    for i, level in enumerate(levels):
+        length = len(groups[0]) if groups else None
+        g = _checks.labels(level, f"levels[{i}]", length=length, of="levels[0]").cpu().numpy()
+        if groups:
+            _refuse_unnested(groups[-1], g, i)
+        groups.append(g)
+    apart = sum((g[:, None] != g).astype(float) for g in groups)
+    distances = squareform(apart, checks=False)
+    if len(distances) == 0 or np.ptp(distances) == 0:
+        raise ValueError("levels holds all pairs of classes equally far apart; expected a tree")
+    return distances
+
+
+def _refuse_unnested(finer: np.ndarray, coarser: np.ndarray, i: int) -> None:
+    pairs = np.unique(np.stack([finer, coarser]), axis=1)
+    inside, times = np.unique(pairs[0], return_counts=True)
+    if (times > 1).any():
+        split = int(inside[times > 1][0])
+        raise ValueError(
+            f"levels[{i}] splits group {split} of levels[{i - 1}]; expected nested levels, finest"
+            " first (for a control, permute the classes of the whole tree)"
+        )
+
+
+def cophenetic_correlation(
+    class_means: ArrayLike, levels: Sequence[ArrayLike], method: str = "average"
+) -> float:
+    """Correlation of the means' dendrogram with a label tree, in [-1, 1].
+
+    Pearson's, over the pairs of classes, between the height at which the dendrogram joins two
+    classes and their distance in the tree (Sokal, Rohlf 1962, doi:10.2307/1217208).
+
+    Args:
+        class_means: [K, D].
+        levels: as for `label_distances`.
+        method: as for `dendrogram`.
+
+    Raises:
+        ValueError: as for `dendrogram` and `label_distances`, mismatched K, or means that are
+            all equally far apart.
+    """
+    tree = dendrogram(class_means, method)
+    distances = label_distances(levels)
+    heights = cophenet(tree)
+    if len(heights) != len(distances):
+        raise ValueError(
+            f"levels has {len(levels[0])} classes; expected {len(tree) + 1}, as class_means"
+        )
+    if np.ptp(heights) <= 1e-12 * heights.max():
+        raise ValueError("class_means has all classes joined at one height; expected a tree")
+    return float(np.corrcoef(heights / heights.max(), distances)[0, 1])
+
+
+def cut_agreement(class_means: ArrayLike, level: ArrayLike, method: str = "average") -> float:
+    """Adjusted mutual information of the dendrogram's cut with one level of the labels.
+
+    The dendrogram is cut where it has as many clusters as the level has groups. 1 if the two
+    partitions agree, about 0 for a random one (Vinh, Epps, Bailey 2010); below 0 for worse.
+
+    Args:
+        class_means: [K, D].
+        level: the group of every class, integers [K], with 2 to K-1 groups.
+        method: as for `dendrogram`.
+
+    Raises:
+        ValueError: as for `dendrogram`, bad or mismatched labels, or a level that puts all
+            classes into one group or each into its own.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score  # slow to import, and used here only
+
+    tree = dendrogram(class_means, method)
+    groups = _checks.labels(level, "level", length=len(tree) + 1, of="class_means").cpu().numpy()
+    k = len(np.unique(groups))
+    if not 2 <= k <= len(tree):
+        raise ValueError(f"level has {k} groups of {len(groups)} classes; expected 2 to K-1")
+    return float(adjusted_mutual_info_score(groups, fcluster(tree, k, criterion="maxclust")))

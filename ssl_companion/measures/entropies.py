@@ -1,0 +1,176 @@
+"""Entropies from pairwise similarities: no density is fitted. All in nats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import _checks, _scaling
+from ._checks import ArrayLike
+
+_TINY = float(torch.finfo(torch.float64).tiny)
+_PAIRS = 2**23  # pairs of samples held at a time: 64 MB
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances [A, B] of rows that are centred already, float64."""
+    squares = a.square().sum(1)[:, None] + b.square().sum(1)
+    return squares.addmm_(a, b.T, alpha=-2).clamp_(min=0)
+
+
+def _centred_in_units(X: ArrayLike) -> tuple[Tensor, int]:
+    """X minus its mean, float64, in units of 2**e, and e."""
+    x = _checks.features(X, "X")
+    e = _scaling.exponent(x)
+    x = _scaling.times_power_of_two(x, -e)
+    x = x - x[0]
+    x = x - x.mean(0)
+    # A second unit: the spread may be small beside the offset that is gone now.
+    f = _scaling.exponent(x)
+    return _scaling.times_power_of_two(x, -f), e + f
+
+
+def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
+    """Gram matrix with ones on the diagonal, float64 [N, N]."""
+    _checks.one_of(kernel, ("gaussian", "linear"), "kernel")
+    if kernel == "linear":
+        unit = _scaling.unit(_checks.features(X, "X"), "X")
+        return (unit @ unit.T).fill_diagonal_(1.0)
+    x, e = _centred_in_units(X)
+    squares = _squared_distances(x, x).fill_diagonal_(0.0)
+    if bandwidth is None:
+        n = len(x)
+        pairs = squares[torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)]
+        twice = 2 * pairs.median() if len(pairs) else squares.new_zeros(())
+    else:
+        width = _checks.positive(bandwidth, "bandwidth")
+        twice = 2 * squares.new_tensor(_square_times(width, -e))
+    # Where all samples are equal the median is 0, and the kernel is one everywhere.
+    return torch.exp(-squares / twice.clamp(min=_TINY)).fill_diagonal_(1.0)
+
+
+def _square_times(x: float, e: int) -> float:
+    """(x * 2**e)^2, infinite rather than an error where it overflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.square(np.ldexp(x, e)))
+
+
+def _entropy_of(gram: Tensor, alpha: float) -> float:
+    a = gram / len(gram)
+    if alpha == 2.0:
+        return max(0.0, -math.log(float(a.square().sum())))
+    eigenvalues = torch.linalg.eigvalsh(a).clamp_(min=0)
+    eigenvalues /= eigenvalues.sum()
+    if alpha == 1.0:
+        return float(torch.special.entr(eigenvalues).sum())
+    return max(0.0, math.log(float(eigenvalues.pow(alpha).sum())) / (1 - alpha))
+
+
+def renyi_entropy(
+    X: ArrayLike,
+    alpha: float = 2.0,
+    bandwidth: float | None = None,
+    kernel: str = "gaussian",
+) -> float:
+    """Matrix-based Renyi entropy of the features, in nats, from 0 to log N.
+
+    S_alpha(A) = log(tr A^alpha) / (1 - alpha), with A the kernel's Gram matrix over N (Sanchez
+    Giraldo, Rao, Principe, arXiv:1211.2459, with the natural logarithm). Zero if all samples
+    are equal to the kernel, log N if no two are alike.
+
+    Args:
+        X: features [N, D]; memory grows as N^2.
+        alpha: the order, above 0; 1 is the von Neumann entropy. 2 needs no eigenvalues.
+        bandwidth: sigma of exp(-|x - x'|^2 / (2 sigma^2)), in the features' unit; None takes
+            the median distance of the samples, which makes the entropy free of scale.
+        kernel: "gaussian", or "linear": the cosine of two rows.
+
+    Raises:
+        ValueError: bad features, alpha or bandwidth not above 0, an unknown kernel, or a row
+            of zeros (linear).
+    """
+    alpha = _checks.positive(alpha, "alpha")
+    return _entropy_of(_kernel(X, kernel, bandwidth), alpha)
+
+
+def renyi_information(
+    X: ArrayLike,
+    labels: ArrayLike,
+    alpha: float = 2.0,
+    bandwidth: float | None = None,
+    kernel: str = "gaussian",
+) -> float:
+    """Matrix-based information between features and labels: S(A) + S(B) - S(A o B / tr), in nats.
+
+    B compares labels by equality (arXiv:1211.2459, section on joint entropy). Labels may be
+    classes, or the samples whose views are the rows.
+
+    Raises:
+        ValueError: as for `renyi_entropy`, and bad labels or mismatched lengths.
+    """
+    alpha = _checks.positive(alpha, "alpha")
+    gram = _kernel(X, kernel, bandwidth)
+    y = _checks.labels(labels, "labels", length=len(gram), device=gram.device)
+    same = (y[:, None] == y).double()
+    joint = _entropy_of(gram * same, alpha)
+    return _entropy_of(gram, alpha) + _entropy_of(same, alpha) - joint
+
+
+@dataclass(frozen=True)
+class InformationBounds:
+    """Bounds on the information between input and noisy feature, in nats, within [0, log N].
+
+    Attributes:
+        lower, upper: the bounds.
+        noise_variance: variance of the noise in each dimension, in the features' unit squared.
+    """
+
+    lower: float
+    upper: float
+    noise_variance: float
+
+
+def kde_information_bounds(
+    X: ArrayLike, noise: float = 0.01, relative: bool = True
+) -> InformationBounds:
+    """Bounds on I(input; feature + Gaussian noise) from pairwise distances.
+
+    The N features are taken as the N equally likely inputs' images, and T = f + noise of
+    variance s^2 in every dimension, so that T is a mixture of N Gaussians and
+    I = H(T) - H(noise). Kolchinsky and Tracey (arXiv:1706.02419, eq. 10) bound it by
+    -mean_i log mean_j exp(-D(i, j)), with D = |f_i - f_j|^2 / (8 s^2) (Bhattacharyya) for the
+    lower and |f_i - f_j|^2 / (2 s^2) (Kullback-Leibler) for the upper bound.
+
+    Args:
+        X: features [N, D], N >= 2; time grows as N^2, memory as N.
+        noise: s^2, as a share of the features' total variance (summed over the dimensions),
+            or in the features' own unit squared if not `relative`.
+        relative: see `noise`; relative noise makes the bounds free of scale.
+
+    Raises:
+        ValueError: bad features, fewer than two samples, noise not above zero, or relative
+            noise for features without variance.
+    """
+    noise = _checks.positive(noise, "noise")
+    x, e = _centred_in_units(X)
+    n = len(x)
+    if n < 2:
+        raise ValueError(f"X has {n} sample; expected two or more")
+    if relative:
+        variance = noise * float(x.square().sum()) / n
+        if variance == 0.0:
+            raise ValueError("X has the same row throughout; expected variance to relate noise to")
+    else:
+        variance = max(_square_times(math.sqrt(noise), -e), _TINY)
+    lower = upper = 0.0
+    for rows in torch.arange(n, device=x.device).split(max(1, _PAIRS // n)):
+        scaled = _squared_distances(x[rows], x) / (2 * variance)
+        scaled[torch.arange(len(rows), device=x.device), rows] = 0.0
+        upper -= float((torch.logsumexp(-scaled, 1) - math.log(n)).sum())
+        lower -= float((torch.logsumexp(scaled.div_(-4), 1) - math.log(n)).sum())
+    in_unit = _square_times(math.sqrt(variance), e) if relative else noise
+    return InformationBounds(max(0.0, lower / n), max(0.0, upper / n), in_unit)

@@ -1,0 +1,220 @@
+"""Compression, estimator by estimator: none of them settles the question alone.
+
+Variance shares, coding rates and the effective rank stand here; the matrix-based entropy and
+the pairwise bounds on mutual information come from `entropies`. Rates and entropies are in
+nats.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import _checks, _scaling
+from ._checks import ArrayLike
+from .class_statistics import ClassStatistics
+from .entropies import (
+    InformationBounds,
+    kde_information_bounds,
+    renyi_entropy,
+    renyi_information,
+)
+
+__all__ = [
+    "InformationBounds",
+    "VarianceShares",
+    "coding_rate",
+    "coding_rate_given",
+    "directions",
+    "effective_rank",
+    "kde_information_bounds",
+    "renyi_entropy",
+    "renyi_information",
+    "variance_share_within",
+    "variance_shares",
+]
+
+DEFAULT_DISTORTION = math.sqrt(0.5)  # eps^2 = 0.5, for rows of length one
+
+
+@dataclass(frozen=True)
+class VarianceShares:
+    """Shares of the features' total variance, each in [0, 1].
+
+    Attributes:
+        within_samples: among the views of one sample.
+        within_classes: among the views of all samples of one class.
+    """
+
+    within_samples: float
+    within_classes: float
+
+
+def variance_shares(X: ArrayLike, samples: ArrayLike, classes: ArrayLike) -> VarianceShares:
+    """Shares of the total variance that lie within samples and within classes.
+
+    Args:
+        X: features of views [N, D].
+        samples: which sample each row is a view of, [N]; any integers of 0 or more.
+        classes: the class of each row, [N]; one class a sample.
+
+    Raises:
+        ValueError: bad features or labels, a single sample or class, a sample with two
+            classes, or features without any variance.
+    """
+    ids = _checks.labels(samples, "samples").cpu()
+    kinds = _checks.labels(classes, "classes", length=len(ids), of="samples").cpu()
+    pairs = torch.unique(torch.stack([ids, kinds]), dim=1)
+    _, times = torch.unique(pairs[0], return_counts=True)
+    if bool((times > 1).any()):
+        twice = int(torch.unique(pairs[0])[times > 1][0])
+        raise ValueError(f"samples has {twice} under two classes; expected one class a sample")
+    return VarianceShares(
+        variance_share_within(X, samples, "samples"), variance_share_within(X, classes, "classes")
+    )
+
+
+def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups") -> float:
+    """Share of the total variance of X [N, D] that lies within groups [N]: tr(S_W) / tr(S_T).
+
+    Returns:
+        A fraction in [0, 1]: 0 if every group is one point, 1 if all have the same mean.
+
+    Raises:
+        ValueError: bad features or labels, a single group, or features without any variance.
+    """
+    x = _checks.features(X, "X")
+    g = _grouping(groups, len(x), x.device, name)
+    statistics = ClassStatistics("trace").update(x, g)
+    within = float(statistics.sum_of_squares.sum())
+    away = statistics.means_in_units - statistics.global_mean_in_units
+    between = float((statistics.counts[:, None] * away.square()).sum())
+    if within + between == 0.0:
+        raise ValueError("X has the same row throughout; expected features with some variance")
+    return within / (within + between)
+
+
+def _grouping(groups: ArrayLike, n: int, device: torch.device, name: str) -> Tensor:
+    """Groups renumbered from 0 without gaps, [N]."""
+    g = _checks.labels(groups, name, length=n, device=device)
+    g = torch.unique(g, return_inverse=True)[1]
+    if int(g.max()) == 0:
+        raise ValueError(f"{name} holds a single group; expected two or more")
+    return g
+
+
+def directions(X: ArrayLike) -> Tensor:
+    """Features [N, D] as directions from their mean: centred, then rows of length one, float64.
+
+    Coding rates depend on the features' scale; in this form they can be compared between
+    epochs and layers.
+
+    Raises:
+        ValueError: bad features, or a row that equals the mean.
+    """
+    return _scaling.unit(_centred(_checks.features(X, "X")), "X minus its mean")
+
+
+def _centred(x: Tensor) -> Tensor:
+    """Minus the column means, float64, in a unit near one."""
+    x = _scaling.times_power_of_two(x, -_scaling.exponent(x))
+    x = x - x[0]
+    return x - x.mean(0)
+
+
+def coding_rate(X: ArrayLike, epsilon: float = DEFAULT_DISTORTION) -> float:
+    """Nats a sample to code the features up to a mean squared error of epsilon^2.
+
+    R(F) = 1/2 log det(I + d / (n epsilon^2) F^T F) (Ma, Derksen, Hong, Wright 2007,
+    doi:10.1109/TPAMI.2007.1085; Yu et al. 2020, arXiv:2006.08558), for F = X as it is: the
+    rate grows with the scale. `coding_rate(directions(X))` does not.
+
+    Args:
+        X: features [N, D].
+        epsilon: the distortion, in the features' unit.
+
+    Raises:
+        ValueError: bad features, or epsilon not above zero.
+    """
+    x = _checks.features(X, "X")
+    epsilon = _checks.positive(epsilon, "epsilon")
+    return float(_rates(x.double()[None], epsilon)[0])
+
+
+def coding_rate_given(
+    X: ArrayLike, groups: ArrayLike, epsilon: float = DEFAULT_DISTORTION
+) -> float:
+    """Nats a sample to code the features when the group is known: sum_k n_k/n R(F_k).
+
+    Groups are classes, or samples whose views are the rows (arXiv:2006.08558, eq. 8).
+
+    Args:
+        X: features [N, D].
+        groups: integers of 0 or more, [N]; gaps are allowed.
+        epsilon: the distortion, in the features' unit.
+
+    Raises:
+        ValueError: bad features or groups, a single group, or epsilon not above zero.
+    """
+    x = _checks.features(X, "X")
+    g = _grouping(groups, len(x), x.device, "groups")
+    epsilon = _checks.positive(epsilon, "epsilon")
+    rows = x.double()[g.argsort(stable=True)]
+    counts = torch.bincount(g)
+    starts = counts.cumsum(0) - counts
+    total = 0.0
+    for n in torch.unique(counts).tolist():  # groups of one size at once
+        span = torch.arange(n, device=x.device)
+        same = starts[counts == n]
+        for some in same.split(max(1, 2**23 // (n * x.shape[1]))):
+            total += n * float(_rates(rows[some[:, None] + span], epsilon).sum())
+    return total / len(x)
+
+
+def _rates(x: Tensor, epsilon: float) -> Tensor:
+    """Coding rate of each of G groups [G, N, D], float64 [G]."""
+    n, d = x.shape[1:]
+    e = _scaling.exponent(x)
+    singular = _singular_values(_scaling.times_power_of_two(x, -e))
+    # log(1 + c s^2) by logaddexp: squares of features at any scale would overflow
+    log_c = math.log(d / n) - 2 * math.log(epsilon) + 2 * e * math.log(2.0)
+    logs = torch.logaddexp(torch.zeros_like(singular), log_c + 2 * singular.log())
+    return logs.sum(-1) / 2
+
+
+def _singular_values(x: Tensor) -> Tensor:
+    """Singular values of [..., N, D]; a QR first where N is the larger by far."""
+    if x.shape[-2] > 2 * x.shape[-1]:
+        x = torch.linalg.qr(x, mode="r")[1]
+    return torch.linalg.svdvals(x)
+
+
+def effective_rank(X: ArrayLike, of: str = "features") -> float:
+    """Exponential of the entropy of a normalised spectrum, from 1 to min(N, D).
+
+    Args:
+        X: features [N, D].
+        of: "features": the singular values of X as it is, with the 1e-7 of RankMe (Garrido,
+            Balestriero, Najman, LeCun, arXiv:2210.02885). "variance": the eigenvalues of the
+            covariance, the squares of the former after centring (Roy, Vetterli 2007).
+
+    Raises:
+        ValueError: bad features, `of` unknown, or features that are all zeros ("features")
+            or all the same ("variance").
+    """
+    _checks.one_of(of, ("features", "variance"), "of")
+    x = _checks.features(X, "X")
+    if of == "variance":
+        spectrum = _singular_values(_centred(x)).square()
+    else:
+        spectrum = _singular_values(_scaling.times_power_of_two(x, -_scaling.exponent(x)))
+    total = spectrum.sum()
+    if float(total) == 0.0:
+        what = "rows that differ" if of == "variance" else "rows other than zero"
+        raise ValueError(f"X has no {of} to spread over ranks; expected {what}")
+    p = spectrum / total
+    p = p + 1e-7 if of == "features" else p
+    return float(torch.special.entr(p).sum().exp())
