@@ -17,12 +17,10 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     lock too, which is why a file system that has none is no error.
     """
     lock = FileLock(path.parent / f".{path.name}.lock")
-    try:
+    with contextlib.suppress(OSError, NotImplementedError):
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (OSError, NotImplementedError):
-        yield
-        return
     try:
         yield
     finally:
-        lock.release()
+        lock.release()  # of no effect where none was acquired

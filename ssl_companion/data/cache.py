@@ -24,7 +24,7 @@ import platformdirs
 from ssl_companion._files import atomic_directory
 from ssl_companion.data._decoded import SHAPE, Decoded
 from ssl_companion.data._lock import one_at_a_time
-from ssl_companion.data.errors import CacheError
+from ssl_companion.data.errors import CacheError, DataError
 from ssl_companion.data.images import fingerprint
 
 FORMAT = 1  # raise it when the content or the order of the arrays changes: old folders expire
@@ -59,8 +59,14 @@ def key_of_files(split: str, files: Sequence[Path]) -> str:
 
     The change time (ctime) belongs to it since, unlike the modification time, nobody can
     set it back: a file rewritten with its old size and date still counts as changed.
+
+    Raises:
+        DataError: if a file cannot be read.
     """
-    stats = [(path.resolve(), path.stat()) for path in files]
+    try:
+        stats = [(path.resolve(), path.stat()) for path in files]
+    except OSError as error:
+        raise DataError(f"cannot be read ({error}).", path=error.filename) from error
     return key_of([split, [(p, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in stats]])
 
 
@@ -72,19 +78,19 @@ def load_or_build(folder: Path, build: Callable[[], Decoded]) -> Cached:
     """
     if (found := read(folder)) is not None:
         return found
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with one_at_a_time(folder):
-            if (found := read(folder)) is not None:  # another process was faster
-                return found
-            write(folder, build())
-            _sweep(folder.parent)
-    except OSError as error:
-        raise CacheError(
-            f"the cache cannot be written ({error}).",
-            path=folder,
-            mend=f"Free some space, or set {VARIABLE} to a folder with about 200 MB of it.",
-        ) from error
+    with one_at_a_time(folder):
+        if (found := read(folder)) is not None:  # another process was faster
+            return found
+        decoded = build()
+        try:
+            write(folder, decoded)
+        except OSError as error:
+            raise CacheError(
+                f"the cache cannot be written ({error}).",
+                path=folder,
+                mend=f"Free some space, or set {VARIABLE} to a folder with about 200 MB of it.",
+            ) from error
+        _sweep(folder.parent)
     if (found := read(folder)) is None:
         raise CacheError(
             "the cache does not hold what was just written.",
@@ -100,13 +106,14 @@ def read(folder: Path) -> Cached | None:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != FORMAT:
             return None
-        arrays = [np.load(folder / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in _ARRAYS]
-        if [_checksum(array) for array in arrays] != [meta["crc32"][name] for name in _ARRAYS]:
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        fine, files = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in _ARRAYS[1:])
+        if [_checksum(a) for a in (images, fine, files)] != [meta["crc32"][n] for n in _ARRAYS]:
             return None
-        images, fine, files = arrays
         whole = images.dtype == np.uint8 and images.shape == (len(fine), *SHAPE)
         if not whole or fine.dtype != np.int64 or files.shape != fine.shape:
             return None
+        fine.flags.writeable = files.flags.writeable = False
         return Cached(Decoded(images, fine, files), str(meta["fingerprint"]))
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None

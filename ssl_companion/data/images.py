@@ -61,7 +61,8 @@ class ImageSet:
     def subset(self, n_per_class: int, seed: int = 0) -> ImageSet:
         """The images at `balanced_indices(self.fine, n_per_class, seed)`, in memory."""
         kept = balanced_indices(self.fine, n_per_class, seed)
-        images, fine, files = self.images[kept], self.fine[kept], self.files[kept]
+        images = np.asarray(self.images)[kept]
+        fine, files = self.fine[kept], self.files[kept]
         for array in (images, fine, files):
             array.flags.writeable = False
         print_of_subset = fingerprint(images, fine)

@@ -6,6 +6,7 @@ and `coarse_label`. A split is one file or several shards.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ssl_companion._files import file_digest
 from ssl_companion.data._decoded import (
@@ -27,6 +29,8 @@ from ssl_companion.data.errors import DataError
 
 COLUMNS = ("img", "fine_label", "coarse_label")
 CHECKSUMS = "SHA256SUMS"
+# what pillow raises for one or the other kind of damage
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _CHUNK = 512  # images a thread decodes at a time: long enough to outweigh the hand-over
 
 
@@ -80,7 +84,10 @@ def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
             path=path,
             mend=FETCH_AGAIN,
         )
-    names = [name or "" for name in pictures.field("path").to_pylist()]
+    try:
+        names = [name or "" for name in pictures.field("path").to_pylist()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"a file name is no text ({error}).", path=path, mend=FETCH_AGAIN) from error
     return _decode(pictures.field("bytes").to_pylist(), path), fine, names
 
 
@@ -89,7 +96,7 @@ def _verify_checksum(path: Path) -> None:
     checksums = path.parent / CHECKSUMS
     if not checksums.is_file():
         return
-    for line in checksums.read_text(encoding="utf-8").splitlines():
+    for line in checksums.read_text(encoding="utf-8", errors="replace").splitlines():
         expected, _, name = line.partition(" ")
         if name.strip().lstrip("*") == path.name:
             found = file_digest(path)
@@ -138,34 +145,30 @@ def _integers(table: Any, column: str, path: Path) -> np.ndarray:
 
 def _decode(pictures: list[bytes | None], path: Path) -> np.ndarray:
     """Decode PNG files on several threads: uint8 [N, 3, 32, 32]."""
-    import torch
-    from torchvision.io import ImageReadMode, decode_png
-
     images = np.empty((len(pictures), *SHAPE), dtype=np.uint8)
 
     def decode(start: int) -> None:
         for index in range(start, min(start + _CHUNK, len(pictures))):
-            data = pictures[index]
             try:
-                # A copy, since torch has no tensors that are read only.
-                buffer = torch.frombuffer(bytearray(data or b""), dtype=torch.uint8)
-                image = decode_png(buffer, ImageReadMode.UNCHANGED).numpy()
-            except (RuntimeError, ValueError) as error:
+                images[index] = _pixels(pictures[index] or b"")
+            except _UNREADABLE as error:
                 raise DataError(
-                    f"image {index} is no PNG file that can be read ({error}).",
+                    f"image {index} is no PNG file of {SHAPE[1]}x{SHAPE[2]} pixels in colour "
+                    f"({error}).",
                     path=path,
                     mend=FETCH_AGAIN,
                 ) from error
-            if image.shape != SHAPE or image.dtype != np.uint8:
-                raise DataError(
-                    f"image {index} has shape {image.shape} and type {image.dtype}, where "
-                    f"CIFAR-100 has {SHAPE} and uint8 (colours, height, width).",
-                    path=path,
-                    mend=FETCH_AGAIN,
-                )
-            images[index] = image
 
-    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for _ in pool.map(decode, range(0, len(pictures), _CHUNK)):
             pass
     return images
+
+
+def _pixels(png: bytes) -> np.ndarray:
+    """The pixels of a PNG file, uint8 [3, 32, 32]; its size is looked at before the rest."""
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        if image.mode != "RGB" or image.size != (SHAPE[2], SHAPE[1]):
+            raise ValueError(f"it is {image.mode} of {image.size[0]}x{image.size[1]} pixels")
+        flat = np.frombuffer(image.tobytes(), dtype=np.uint8)
+    return flat.reshape(SHAPE[1], SHAPE[2], 3).transpose(2, 0, 1)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
+
+from ssl_companion.data.hierarchy import (
+    CIFAR100,
+    GLYPHS100,
+    Hierarchy,
+    Level,
+    hierarchy_of,
+    random_grouping,
+    random_labels,
+)
+
+# The coarse label of each fine label as it is published (the columns of the data set itself
+# are compared in test_cifar100_real.py).
+PUBLISHED = np.array(
+    [4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11]
+    + [6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5]
+    + [5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17]
+    + [10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13]
+    + [16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13]
+)
+
+
+def test_superclasses_are_the_published_ones() -> None:
+    assert np.array_equal(CIFAR100.level("coarse").of_fine, PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "seven", "living"),
+    [
+        ("whale", "aquatic_mammals", "mammals", "living"),
+        ("kangaroo", "large_omnivores_and_herbivores", "mammals", "living"),
+        ("worm", "non-insect_invertebrates", "other_animals", "living"),
+        ("girl", "people", "people", "living"),
+        ("mushroom", "fruit_and_vegetables", "plants", "living"),
+        ("wardrobe", "household_furniture", "household", "not_living"),
+        ("sea", "large_natural_outdoor_scenes", "outdoors", "not_living"),
+        ("castle", "large_man-made_outdoor_things", "outdoors", "not_living"),
+        ("streetcar", "vehicles_2", "vehicles", "not_living"),
+    ],
+)
+def test_classes_of_an_image_at_every_level(
+    fine: str, coarse: str, seven: str, living: str
+) -> None:
+    label = np.array([CIFAR100.level("fine").class_names.index(fine)])
+    names = [level.class_names[level.labels(label)[0]] for level in CIFAR100.levels]
+    assert names == [fine, coarse, seven, living]
+
+
+@pytest.mark.parametrize("hierarchy", [CIFAR100, GLYPHS100], ids=lambda h: h.name)
+def test_hundred_classes_in_twenty_groups_of_five(hierarchy: Hierarchy) -> None:
+    fine, coarse, *above = hierarchy.levels
+    assert (fine.k, coarse.k) == (100, 20)
+    assert len(set(fine.class_names)) == 100
+    assert coarse.sizes.tolist() == [5] * 20
+    assert [level.k for level in above] == [7, 2]
+    assert hierarchy.names[:2] == ("fine", "coarse")
+
+
+@pytest.mark.parametrize("hierarchy", [CIFAR100, GLYPHS100], ids=lambda h: h.name)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=20, deadline=None)
+def test_random_grouping_keeps_the_sizes_and_nothing_else(hierarchy: Hierarchy, seed: int) -> None:
+    coarse = hierarchy.level("coarse")
+    control = random_grouping(coarse, seed)
+    assert control.name == "random-coarse"
+    assert sorted(control.sizes) == sorted(coarse.sizes)
+    assert np.array_equal(control.of_fine, hierarchy.level("random-coarse", seed).of_fine)
+    # 0 for unrelated groupings, 1 for equal ones
+    assert abs(adjusted_rand_score(coarse.of_fine, control.of_fine)) < 0.25
+
+
+def test_random_groupings_of_a_seed_are_nested_and_of_two_seeds_differ() -> None:
+    controls = [CIFAR100.level(f"random-{name}", 5) for name in CIFAR100.names]
+    for finer, coarser in zip(controls, controls[1:], strict=False):
+        for group in range(finer.k):
+            assert len(set(coarser.of_fine[finer.of_fine == group])) == 1
+    other = CIFAR100.level("random-coarse", 6)
+    assert adjusted_rand_score(controls[1].of_fine, other.of_fine) < 0.25
+
+
+def test_random_labels_are_uniform_and_repeatable() -> None:
+    labels = random_labels(200_000, 20, seed=3)
+    assert labels.dtype == np.int64
+    counts = np.bincount(labels, minlength=20)
+    assert len(counts) == 20
+    # chi-squared with 19 degrees of freedom: 43.8 leaves one in a thousand
+    assert ((counts - 10_000) ** 2 / 10_000).sum() < 43.8
+    assert np.array_equal(labels, random_labels(200_000, 20, seed=3))
+    assert not np.array_equal(labels, random_labels(200_000, 20, seed=4))
+
+
+def test_labels_reject_what_is_no_label() -> None:
+    level = CIFAR100.level("coarse")
+    with pytest.raises(ValueError, match=r"from 0 to 99, got 100"):
+        level.labels(np.array([3, 100]))
+    with pytest.raises(ValueError, match=r"from 0 to 99, got -1"):
+        level.labels(np.array([-1]))
+    with pytest.raises(ValueError, match="float64"):
+        level.labels(np.array([1.0]))
+
+
+def test_levels_are_read_only() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        CIFAR100.level("coarse").of_fine[0] = 3
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="fine, coarse, seven, living.*'eight'"):
+        CIFAR100.level("eight")
+    with pytest.raises(ValueError, match="fine, coarse.*'random-eight'"):
+        CIFAR100.level("random-eight")
+    with pytest.raises(ValueError, match="cifar100, glyphs100, got 'cifar10'"):
+        hierarchy_of("cifar10")
+    assert hierarchy_of("cifar100") is CIFAR100
+    assert hierarchy_of("glyphs100") is GLYPHS100
+
+
+def test_levels_that_contradict_themselves_are_refused() -> None:
+    with pytest.raises(ValueError, match="each of the 3 classes"):
+        Level("odd", ("a", "b", "c"), np.array([0, 0, 1, 1]))
+    with pytest.raises(ValueError, match="integers"):
+        Level("odd", ("a", "b"), np.array([0.0, 1.0]))
+    fine = Level("fine", ("p", "q", "r", "s"), np.arange(4))
+    halves = Level("halves", ("ab", "cd"), np.array([0, 0, 1, 1]))
+    crossed = Level("crossed", ("ac", "bd"), np.array([0, 1, 0, 1]))
+    Hierarchy("nested", (fine, halves))
+    with pytest.raises(ValueError, match="'crossed' splits a class of 'halves'"):
+        Hierarchy("crossed", (fine, halves, crossed))
+    with pytest.raises(ValueError, match="must begin with one named 'fine'"):
+        Hierarchy("headless", (halves,))
+
+
+@pytest.mark.parametrize(("n", "k", "named"), [(-1, 3, "n must be"), (3, 0, "k must be")])
+def test_random_labels_reject_nonsense(n: int, k: int, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        random_labels(n, k, 0)
