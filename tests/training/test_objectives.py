@@ -1,0 +1,530 @@
+"""Objectives against formulas written out in loops, against lightly, and by their symmetries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import sklearn.metrics
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, VICRegLoss
+from torch import Tensor
+
+from ssl_companion.training import objectives
+from ssl_companion.training.objectives import INVARIANCE_TERMS, Loss
+
+Rows = list[list[float]]
+
+
+# --- the formulas, in float64, an index at a time ----------------------------------------
+
+
+def mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def column(rows: Rows, j: int) -> list[float]:
+    return [row[j] for row in rows]
+
+
+def dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))
+
+
+def covariance(a: Sequence[float], b: Sequence[float]) -> float:
+    """Unbiased."""
+    ma, mb = mean(a), mean(b)
+    return math.fsum((x - ma) * (y - mb) for x, y in zip(a, b, strict=True)) / (len(a) - 1)
+
+
+def vicreg_by_hand(z1: Rows, z2: Rows) -> dict[str, float]:
+    n, d = len(z1), len(z1[0])
+    s = mean([(z1[i][j] - z2[i][j]) ** 2 for i in range(n) for j in range(d)])
+    v, c = 0.0, 0.0
+    for z in (z1, z2):
+        deviations = [math.sqrt(covariance(column(z, j), column(z, j)) + 1e-4) for j in range(d)]
+        v += mean([max(0.0, 1 - deviation) for deviation in deviations]) / 2
+        for i in range(d):
+            for j in range(d):
+                if i != j:
+                    c += covariance(column(z, i), column(z, j)) ** 2 / d
+    return {"invariance": s, "variance": v, "covariance": c}
+
+
+def simclr_by_hand(z1: Rows, z2: Rows, temperature: float = 0.2) -> dict[str, float]:
+    u = [[x / math.sqrt(dot(row, row)) for x in row] for row in [*z1, *z2]]
+    n = len(z1)
+    alignment, uniformity = [], []
+    for i in range(2 * n):
+        alignment.append(-dot(u[i], u[(i + n) % (2 * n)]) / temperature)
+        others = [dot(u[i], u[j]) / temperature for j in range(2 * n) if j != i]
+        top = max(others)
+        uniformity.append(top + math.log(math.fsum(math.exp(x - top) for x in others)))
+    return {"alignment": mean(alignment), "uniformity": mean(uniformity)}
+
+
+def barlow_twins_by_hand(z1: Rows, z2: Rows) -> dict[str, float]:
+    n, d = len(z1), len(z1[0])
+
+    def standardised(z: Rows, j: int) -> list[float]:
+        values = column(z, j)
+        centre = mean(values)
+        scale = math.sqrt(mean([(x - centre) ** 2 for x in values]) + 1e-5)
+        return [(x - centre) / scale for x in values]
+
+    invariance, redundancy = 0.0, 0.0
+    for i in range(d):
+        for j in range(d):
+            correlation = dot(standardised(z1, i), standardised(z2, j)) / n
+            if i == j:
+                invariance += (1 - correlation) ** 2
+            else:
+                redundancy += correlation**2
+    return {"invariance": invariance, "redundancy": redundancy}
+
+
+def byol_by_hand(p1: Rows, p2: Rows, t1: Rows, t2: Rows) -> dict[str, float]:
+    total = 0.0
+    for prediction, target in ((p1, t2), (p2, t1)):
+        distances = []
+        for p, t in zip(prediction, target, strict=True):
+            u = [x / math.sqrt(dot(p, p)) for x in p]
+            v = [x / math.sqrt(dot(t, t)) for x in t]
+            distances.append(math.fsum((x - y) ** 2 for x, y in zip(u, v, strict=True)))
+        total += mean(distances)
+    return {"invariance": total}
+
+
+LABELS = [2, 0, 1, 2, 2]
+
+
+def supervised_by_hand(logits: Rows) -> dict[str, float]:
+    losses = []
+    for row, label in zip(logits, LABELS, strict=True):
+        top = max(row)
+        losses.append(top + math.log(math.fsum(math.exp(x - top) for x in row)) - row[label])
+    return {"cross_entropy": mean(losses)}
+
+
+def supervised(logits: Tensor) -> Loss:
+    return objectives.supervised(logits, torch.tensor(LABELS))
+
+
+# name: the objective, its formula, how many embeddings it takes, how many of them learn
+CASES: dict[str, tuple[Callable[..., Loss], Callable[..., dict[str, float]], int, int]] = {
+    "vicreg": (objectives.vicreg, vicreg_by_hand, 2, 2),
+    "simclr": (objectives.simclr, simclr_by_hand, 2, 2),
+    "barlow_twins": (objectives.barlow_twins, barlow_twins_by_hand, 2, 2),
+    "byol": (objectives.byol, byol_by_hand, 4, 2),
+    "supervised": (supervised, supervised_by_hand, 1, 1),
+}
+RECIPE = {
+    "vicreg": {"invariance": 25.0, "variance": 25.0, "covariance": 1.0},
+    "simclr": {"alignment": 1.0, "uniformity": 1.0},
+    "barlow_twins": {"invariance": 1.0, "redundancy": 5e-3},
+    "byol": {"invariance": 1.0},
+    "supervised": {"cross_entropy": 1.0},
+}
+PAIRS = ("vicreg", "simclr", "barlow_twins")
+by_name = pytest.mark.parametrize("name", CASES)
+
+
+def draw(
+    count: int, n: int = 5, d: int = 3, seed: int = 0, scale: float = 0.8, dtype=torch.float64
+) -> list[Tensor]:
+    """Views of n points: the later ones are the first with noise, so that they correlate."""
+    g = torch.Generator().manual_seed(seed)
+    first = torch.randn((n, d), generator=g, dtype=torch.float64) * scale
+    noise = torch.randn((count, n, d), generator=g, dtype=torch.float64) * scale / 2
+    noise[0] = 0
+    return [(first + one).to(dtype) for one in noise]
+
+
+def with_gradient(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [t.clone().requires_grad_() for t in tensors]
+
+
+def close(ours: Tensor, theirs: Tensor | float, rtol: float = 1e-12) -> None:
+    expected = torch.as_tensor(theirs, dtype=ours.dtype)
+    torch.testing.assert_close(ours, expected, rtol=rtol, atol=rtol)
+
+
+@by_name
+@pytest.mark.parametrize("seed", range(3))
+def test_terms_equal_the_formulas_written_as_loops(name: str, seed: int) -> None:
+    ours, by_hand, count, _ = CASES[name]
+    z = draw(count, seed=seed)
+    loss, expected = ours(*z), by_hand(*(t.tolist() for t in z))
+    assert set(loss.terms) == set(expected)
+    for term, value in expected.items():
+        close(loss.terms[term], value)
+    assert loss.weights == RECIPE[name]
+    close(loss.total, math.fsum(RECIPE[name][t] * value for t, value in expected.items()))
+
+
+@by_name
+def test_gradients_equal_differences_of_the_formulas(name: str) -> None:
+    ours, by_hand, count, learning = CASES[name]
+    z = with_gradient(draw(count))
+    ours(*z).total.backward()
+    rows, step = [t.tolist() for t in z], 1e-5
+
+    def total() -> float:
+        return math.fsum(RECIPE[name][term] * value for term, value in by_hand(*rows).items())
+
+    for which, view in enumerate(rows[:learning]):
+        for i, row in enumerate(view):
+            for j, centre in enumerate(row):
+                row[j] = centre + step
+                above = total()
+                row[j] = centre - step
+                slope = (above - total()) / (2 * step)
+                row[j] = centre
+                assert z[which].grad is not None
+                assert z[which].grad[i, j].item() == pytest.approx(slope, rel=1e-6, abs=1e-7)
+
+
+def test_byol_passes_no_gradient_to_the_teacher() -> None:
+    p1, p2, t1, t2 = with_gradient(draw(4))
+    objectives.byol(p1, p2, t1, t2).total.backward()
+    assert t1.grad is None
+    assert t2.grad is None
+
+
+def lightly_byol(p1: Tensor, p2: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
+    """|u - v|^2 = 2 - 2 cos in each of the two directions."""
+    criterion = NegativeCosineSimilarity()
+    return 4 + 2 * (criterion(p1, t2.detach()) + criterion(p2, t1.detach()))
+
+
+LIGHTLY: dict[str, Callable[..., Tensor]] = {
+    "vicreg": VICRegLoss(),
+    "simclr": NTXentLoss(temperature=0.2),
+    "barlow_twins": BarlowTwinsLoss(),
+    "byol": lightly_byol,
+}
+
+
+@pytest.mark.parametrize("name", LIGHTLY)
+@pytest.mark.parametrize(("n", "d"), [(2, 5), (16, 4), (24, 40)])
+@pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
+def test_values_and_gradients_equal_those_of_lightly(
+    name: str, n: int, d: int, scale: float
+) -> None:
+    ours, _, count, learning = CASES[name]
+    z = draw(count, n, d, seed=n + d, scale=scale)
+    mine, theirs = with_gradient(z), with_gradient(z)
+    loss, expected = ours(*mine).total, LIGHTLY[name](*theirs)
+    close(loss, expected.detach(), 1e-10)
+    loss.backward()
+    expected.backward()
+    for a, b in list(zip(mine, theirs, strict=True))[:learning]:
+        assert a.grad is not None
+        assert b.grad is not None
+        size = b.grad.abs().max().item()
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-10 * size + 1e-12)
+
+
+@pytest.mark.parametrize("weights", [(25.0, 25.0, 1.0), (5.0, 0.0, 1.0), (0.0, 1.0, 0.2)])
+def test_vicreg_weights_mean_what_they_mean_in_lightly(weights: tuple[float, ...]) -> None:
+    z1, z2 = draw(2, 12, 6)
+    invariance, variance, covariance_ = weights
+    ours = objectives.vicreg(
+        z1, z2, invariance=invariance, variance=variance, covariance=covariance_
+    )
+    close(ours.total, VICRegLoss(invariance, variance, covariance_)(z1, z2))
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5, 3.0])
+def test_simclr_temperature_means_what_it_means_in_lightly(temperature: float) -> None:
+    z1, z2 = draw(2, 12, 6)
+    ours = objectives.simclr(z1, z2, temperature=temperature)
+    close(ours.total, NTXentLoss(temperature=temperature)(z1, z2))
+
+
+def test_barlow_twins_redundancy_weight_means_what_it_means_in_lightly() -> None:
+    z1, z2 = draw(2, 12, 6)
+    ours = objectives.barlow_twins(z1, z2, redundancy=0.3)
+    close(ours.total, BarlowTwinsLoss(lambda_param=0.3)(z1, z2))
+
+
+def test_supervised_equals_scikit_learns_log_loss() -> None:
+    logits = torch.randn((40, 7), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = np.arange(40) % 7
+    probabilities = torch.softmax(logits, dim=1).numpy()
+    expected = sklearn.metrics.log_loss(labels, probabilities, labels=list(range(7)))
+    close(objectives.supervised(logits, torch.from_numpy(labels)).total, expected)
+
+
+# --- what a Loss says of itself ----------------------------------------------------------
+
+
+@by_name
+def test_total_is_invariance_plus_regularization(name: str) -> None:
+    ours, _, count, _ = CASES[name]
+    loss = ours(*draw(count))
+    close(loss.invariance + loss.regularization, loss.total.item())
+    regularizing = set(loss.terms) - INVARIANCE_TERMS
+    assert len(loss.terms) - len(regularizing) == 1
+    if not regularizing:
+        assert loss.regularization.item() == 0
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_term_of_weight_0_is_reported_but_leaves_the_graph(name: str) -> None:
+    ours = CASES[name][0]
+    for off in RECIPE[name]:
+        z1, z2 = with_gradient(draw(2))
+        loss = ours(z1, z2, **{off: 0.0})
+        loss.total.backward()
+        a1, a2 = with_gradient(draw(2))
+        reference = ours(a1, a2)
+        sum(RECIPE[name][t] * v for t, v in reference.terms.items() if t != off).backward()
+        close(loss.terms[off], reference.terms[off].item())
+        torch.testing.assert_close(z1.grad, a1.grad)
+        torch.testing.assert_close(z2.grad, a2.grad)
+
+
+def test_a_term_that_overflows_does_no_harm_at_weight_0() -> None:
+    # The squared covariances of such embeddings do not fit into float32.
+    z1, z2 = with_gradient([t * 1e12 for t in draw(2, dtype=torch.float32)])
+    loss = objectives.vicreg(z1, z2, covariance=0.0)
+    loss.total.backward()
+    assert loss.terms["covariance"].item() == math.inf
+    assert torch.isfinite(loss.total)
+    assert torch.isfinite(loss.regularization)
+    assert z1.grad is not None
+    assert torch.isfinite(z1.grad).all()
+
+
+# --- numbers at the edge -----------------------------------------------------------------
+
+
+@by_name
+@pytest.mark.parametrize("constant", [0.0, 1.0, -30.0])
+def test_collapsed_embeddings_have_finite_gradients(name: str, constant: float) -> None:
+    ours, _, count, learning = CASES[name]
+    z = with_gradient([torch.full((5, 3), constant) for _ in range(count)])
+    loss = ours(*z)
+    loss.total.backward()
+    assert torch.isfinite(loss.total)
+    for t in z[:learning]:
+        assert t.grad is not None
+        assert torch.isfinite(t.grad).all()
+
+
+def test_vicreg_of_a_collapse_is_the_variance_term_alone() -> None:
+    z = torch.ones((6, 4), dtype=torch.float64)
+    loss = objectives.vicreg(z, z)
+    # Each dimension lacks 1 - sqrt(0 + eps), with eps = 1e-4.
+    close(loss.total, 25 * (1 - 0.01))
+
+
+@by_name
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened(name: str, dtype: torch.dtype) -> None:
+    ours, _, count, _ = CASES[name]
+    # Sums of squares of 300 are beyond the largest half, 65,504.
+    halves = draw(count, scale=300, dtype=dtype)
+    loss = ours(*halves)
+    wide = ours(*(t.float() for t in halves))
+    assert loss.total.dtype == torch.float32
+    assert torch.isfinite(loss.total)
+    assert loss.total.item() == wide.total.item()
+
+
+@by_name
+def test_float64_stays_float64(name: str) -> None:
+    ours, _, count, _ = CASES[name]
+    assert ours(*draw(count)).total.dtype == torch.float64
+
+
+@pytest.mark.parametrize("temperature", [1e-2, 1e-3, 1e-4])
+def test_a_small_temperature_does_not_overflow(temperature: float) -> None:
+    z = draw(2, 8, 4, dtype=torch.float32)
+    z1, z2 = with_gradient(z)
+    loss = objectives.simclr(z1, z2, temperature=temperature)
+    loss.total.backward()
+    expected = simclr_by_hand(*(t.double().tolist() for t in z), temperature)
+    for term, value in expected.items():
+        assert loss.terms[term].item() == pytest.approx(value, rel=1e-5)
+    assert z1.grad is not None
+    assert torch.isfinite(z1.grad).all()
+
+
+# --- what does not change them -----------------------------------------------------------
+
+drawn = st.builds(
+    draw,
+    st.just(4),
+    n=st.integers(2, 9),
+    d=st.integers(2, 7),
+    seed=st.integers(0, 2**31),
+    scale=st.sampled_from([0.01, 0.3, 1.0, 10.0]),
+)
+seeds = st.integers(0, 2**31)
+modest = settings(max_examples=25, deadline=None)
+
+
+def same(a: Loss, b: Loss, rtol: float = 1e-9) -> None:
+    for name, value in a.terms.items():
+        torch.testing.assert_close(value, b.terms[name], rtol=rtol, atol=1e-9)
+
+
+def rotation(d: int, seed: int) -> Tensor:
+    g = torch.Generator().manual_seed(seed)
+    return torch.linalg.qr(torch.randn((d, d), generator=g, dtype=torch.float64))[0]
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n != "supervised"])
+@modest
+@given(z=drawn, seed=seeds)
+def test_the_order_of_samples_does_not_matter(name: str, z: list[Tensor], seed: int) -> None:
+    ours, _, count, _ = CASES[name]
+    order = torch.randperm(len(z[0]), generator=torch.Generator().manual_seed(seed))
+    same(ours(*z[:count]), ours(*(t[order] for t in z[:count])))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@modest
+@given(z=drawn)
+def test_the_order_of_views_does_not_matter(name: str, z: list[Tensor]) -> None:
+    ours = CASES[name][0]
+    same(ours(z[0], z[1]), ours(z[1], z[0]))
+
+
+@modest
+@given(z=drawn)
+def test_the_order_of_views_does_not_matter_to_byol(z: list[Tensor]) -> None:
+    p1, p2, t1, t2 = z
+    same(objectives.byol(p1, p2, t1, t2), objectives.byol(p2, p1, t2, t1))
+
+
+@modest
+@given(z=drawn, seed=seeds)
+def test_vicreg_does_not_see_a_shift(z: list[Tensor], seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    a, b = torch.randn((2, z[0].shape[1]), generator=g, dtype=torch.float64)
+    before = objectives.vicreg(z[0], z[1])
+    same(before, objectives.vicreg(z[0] + a, z[1] + a), 1e-6)
+    apart = objectives.vicreg(z[0] + a, z[1] + b)  # the regularizer looks at each view alone
+    close(apart.terms["variance"], before.terms["variance"].item(), 1e-6)
+    close(apart.terms["covariance"], before.terms["covariance"].item(), 1e-6)
+
+
+@modest
+@given(z=drawn, seed=seeds)
+def test_rotations_leave_what_has_no_axes(z: list[Tensor], seed: int) -> None:
+    q = rotation(z[0].shape[1], seed)
+    turned = [t @ q for t in z]
+    same(objectives.simclr(*z[:2]), objectives.simclr(*turned[:2]))
+    same(objectives.byol(*z), objectives.byol(*turned))
+    close(
+        objectives.vicreg(*turned[:2]).terms["invariance"],
+        objectives.vicreg(*z[:2]).terms["invariance"].item(),
+        1e-9,
+    )
+
+
+@modest
+@given(z=drawn, seed=seeds)
+def test_cosines_do_not_see_lengths(z: list[Tensor], seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    lengths = torch.rand((4, len(z[0]), 1), generator=g, dtype=torch.float64) + 0.1
+    scaled = [t * length for t, length in zip(z, lengths, strict=True)]
+    same(objectives.simclr(*z[:2]), objectives.simclr(*scaled[:2]))
+    same(objectives.byol(*z), objectives.byol(*scaled))
+
+
+@modest
+@given(z=drawn, seed=seeds)
+def test_barlow_twins_does_not_see_the_scales_of_dimensions(z: list[Tensor], seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    scale, shift = torch.rand((2, 2, z[0].shape[1]), generator=g, dtype=torch.float64)
+    moved = [t * (s + 0.1) + m for t, s, m in zip(z[:2], scale, shift, strict=True)]
+    # Up to the eps in the root, which is as good as left out here.
+    same(
+        objectives.barlow_twins(*z[:2], eps=1e-20), objectives.barlow_twins(*moved, eps=1e-20), 1e-5
+    )
+
+
+@modest
+@given(z=drawn)
+def test_ranges(z: list[Tensor]) -> None:
+    vicreg = objectives.vicreg(*z[:2]).terms
+    assert vicreg["invariance"] >= 0
+    assert 0 <= vicreg["variance"] <= 1
+    assert vicreg["covariance"] >= 0
+    simclr = objectives.simclr(*z[:2])
+    assert simclr.total >= 0  # the positive is one of the others
+    assert simclr.terms["alignment"].abs() <= 5 + 1e-9  # 1 / temperature
+    assert 0 <= objectives.byol(*z).total <= 8 + 1e-9
+    assert all(term >= 0 for term in objectives.barlow_twins(*z[:2]).terms.values())
+
+
+def test_equal_views_have_no_invariance_loss() -> None:
+    z, _ = draw(2, 9, 4)
+    assert objectives.vicreg(z, z).invariance.item() == 0
+    close(objectives.byol(z, z, z, z).total, 0.0)
+    close(objectives.simclr(z, z, temperature=0.5).terms["alignment"], -2.0)
+    close(objectives.barlow_twins(z, z, eps=1e-20).invariance, 0.0)
+
+
+# --- what is refused ---------------------------------------------------------------------
+
+Z = torch.ones((4, 3))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(
+    ("z1", "z2", "message"),
+    [
+        (Z, torch.ones((4, 2)), r"z1, z2: shapes \(4, 3\) and \(4, 2\); expected the same"),
+        (Z, torch.ones((5, 3)), r"shapes \(4, 3\) and \(5, 3\)"),
+        (Z[0], Z[0], r"z1: shape \(3,\).*expected a float tensor \[N samples, D dimensions\]"),
+        (Z, Z[None], r"z2: shape \(1, 4, 3\)"),
+        (Z.long(), Z.long(), r"z1: .*torch\.int64.*expected a float tensor"),
+        (Z[:1], Z[:1], r"z1: 1 sample; expected at least 2"),
+    ],
+)
+def test_embeddings_that_do_not_fit(name: str, z1: Tensor, z2: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CASES[name][0](z1, z2)
+
+
+def test_byol_looks_at_all_four_embeddings() -> None:
+    with pytest.raises(ValueError, match="expected the same"):
+        objectives.byol(Z, Z, Z, Z[:, :2])
+    with pytest.raises(ValueError, match="expected the same"):
+        objectives.byol(Z, Z, Z[:3], Z)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_a_temperature_that_is_not_positive(temperature: float) -> None:
+    with pytest.raises(ValueError, match=r"temperature: .*; expected a positive number"):
+        objectives.simclr(Z, Z, temperature=temperature)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_all_weights_0(name: str) -> None:
+    with pytest.raises(ValueError, match=r"weights: all of .* are 0"):
+        CASES[name][0](Z, Z, **dict.fromkeys(RECIPE[name], 0.0))
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (torch.ones((4, 3)), torch.zeros(5, dtype=torch.int64), r"\(4, 3\) and \(5,\)"),
+        (torch.ones(4), torch.zeros(4, dtype=torch.int64), r"expected floats \[N, K\]"),
+        (torch.ones((2, 3)).long(), torch.zeros(2, dtype=torch.int64), "torch.int64"),
+        (torch.ones((2, 3)), torch.tensor([0, 3]), "labels: from 0 to 3; expected 0 to 2"),
+        (torch.ones((2, 3)), torch.tensor([-100, 1]), "labels: from -100 to 1"),
+    ],
+)
+def test_labels_that_do_not_fit(logits: Tensor, labels: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        objectives.supervised(logits, labels)
