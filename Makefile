@@ -56,7 +56,8 @@ links: $(VENV)/.book ## Follow every link of the book (needs the network)
 	$(JUPYTER_BOOK) --builder linkcheck
 
 constraints: $(VENV)/.dev ## Write constraints.txt from what is installed now
-	$(BIN)/python book/_tools/constraints.py
+	{ echo "# What CI installs, from $$($(BIN)/python -V) on Linux; \`make constraints\` renews it."; \
+	  $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
 
 clean: ## Remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

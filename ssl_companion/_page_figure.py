@@ -67,10 +67,19 @@ def _encode(images: Sequence[np.ndarray]) -> list[str]:
     stride = max(1, int(np.ceil(np.sqrt(sum(image.size for image in images) / 12e6))))
     montage = np.concatenate([image[::stride, ::stride] for image in images])
     palette = Image.fromarray(montage).quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1)
-    return [
-        png_address(Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE))
-        for image in images
-    ]
+    indexed = [_in(palette, Image.fromarray(image)) for image in images]
+    # Pillow finds the nearest entry only roughly. The ground has to be white, not nearly
+    # white, to vanish in the card it stands on: the entry that white falls into becomes white.
+    entries = palette.getpalette() or []
+    ground = 3 * _in(palette, Image.new("RGB", (1, 1), "white")).tobytes()[0]
+    entries[ground : ground + 3] = [255, 255, 255]
+    for image in indexed:
+        image.putpalette(entries)
+    return [png_address(image) for image in indexed]
+
+
+def _in(palette: Image.Image, image: Image.Image) -> Image.Image:
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def png_address(image: Image.Image) -> str:

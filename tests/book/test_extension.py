@@ -1,0 +1,175 @@
+"""The Sphinx extension: numbered figures, honest caches, nothing from another host."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import companion_stamp
+import pytest
+from companion_book import NumberFigures
+from docutils import nodes
+from docutils.frontend import get_default_settings
+from docutils.parsers.rst import Parser
+from docutils.utils import new_document
+from matplotlib.figure import Figure
+
+from ssl_companion.frames import picture
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def emitted(name: str, caption: str) -> nodes.document:
+    """A document with one output cell as myst-nb leaves it."""
+    document = new_document("page", get_default_settings(Parser))
+    page = picture(Figure(figsize=(1, 1)), name, caption, "an empty figure").html
+    bundle = nodes.container(nb_element="mime_bundle")
+    for kind, text in (("text/html", page), ("text/plain", "PageFigure()")):
+        bundle += nodes.container(
+            "", nodes.raw("", text, format="html" if "html" in kind else "text"), mime_type=kind
+        )
+    document += bundle
+    return document
+
+
+def test_a_picture_becomes_a_figure_that_can_be_referred_to() -> None:
+    document = emitted("two-clouds", 'Points of "a" & b')
+    NumberFigures(document).apply()
+    (figure,) = document.findall(nodes.figure)
+    assert figure["names"] == ["two-clouds"]
+    assert document.nameids["two-clouds"] in figure["ids"]
+    (caption,) = figure.findall(nodes.caption)
+    assert caption.astext() == 'Points of "a" & b'
+    (raw,) = document.findall(nodes.raw)
+    assert 'alt="an empty figure"' in raw.astext()
+    assert "<figure" not in raw.astext()
+    assert "figcaption" not in raw.astext()
+    assert raw.astext().count("<div") == raw.astext().count("</div>")
+
+
+def test_other_outputs_are_left_alone() -> None:
+    document = new_document("page", get_default_settings(Parser))
+    bundle = nodes.container(nb_element="mime_bundle")
+    bundle += nodes.raw("", "<table></table>", format="html")
+    document += bundle
+    NumberFigures(document).apply()
+    assert list(document.findall(nodes.figure)) == []
+    assert bundle in document.children
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    for name in ("ssl_companion/measures", "book/recordings/run", "tests"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "requirements.txt").write_text("numpy>=1.26\n# --- the book\njupytext>=1\n")
+    (tmp_path / "ssl_companion/measures/ncc.py").write_text("A = 1\n")
+    (tmp_path / "book/recordings/run/measures.csv").write_text("epoch\n0\n")
+    (tmp_path / "book/page.md").write_text("# Page\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "counts"),
+    [
+        ("ssl_companion/measures/ncc.py", True),
+        ("book/recordings/run/measures.csv", True),
+        ("requirements.txt", True),
+        ("ssl_companion/new.py", True),
+        ("book/page.md", False),
+        ("tests/test_new.py", False),
+    ],
+)
+def test_outputs_are_kept_until_what_they_are_computed_from_changes(
+    inputs: Path, path: str, counts: bool
+) -> None:
+    before = companion_stamp.inputs_digest(inputs)
+    assert companion_stamp.inputs_digest(inputs) == before
+    (inputs / path).write_text("# other\n")
+    assert (companion_stamp.inputs_digest(inputs) != before) is counts
+
+
+def test_an_upgraded_library_counts(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = companion_stamp.inputs_digest(inputs)
+    monkeypatch.setattr(companion_stamp, "_version", lambda name: "99.0")
+    assert companion_stamp.inputs_digest(inputs) != before
+
+
+def test_the_address_is_the_configured_one_or_where_the_build_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    unset = "https://github.com/OWNER/ssl-companion"
+    mine = "https://github.com/me/mine"
+    address = companion_stamp.published_address
+    assert address(unset, tmp_path) == unset, "no repository here"
+    assert address(mine, tmp_path) == mine
+    monkeypatch.setenv("GITHUB_REPOSITORY", "fork/book")
+    assert address(unset, tmp_path) == "https://github.com/fork/book"
+    assert address(mine, tmp_path) == mine
+    monkeypatch.delenv("GITHUB_REPOSITORY")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    remote = ["remote", "add", "origin", "git@github.com:them/theirs.git"]
+    subprocess.run(["git", "-C", str(tmp_path), *remote], check=True)
+    assert address(unset, tmp_path) == "https://github.com/them/theirs"
+
+
+def test_the_footer_names_version_and_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    line = companion_stamp.footer(tmp_path)  # no repository: the day of the build
+    assert '<time datetime="2023-11-14">14 November 2023</time>' in line
+    assert re.search(r"Version \d+\.\d+\.\d+", line)
+
+
+PAGE = """---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+# Page
+
+```{code-cell} ipython3
+import os
+from pathlib import Path
+
+print("constant is", Path("../ssl_companion/constant.txt.py").read_text())
+print("building:", os.environ["SSL_COMPANION_BOOK"])
+```
+"""
+
+
+@pytest.mark.slow
+def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_path: Path) -> None:
+    book = tmp_path / "book"
+    book.mkdir()
+    shutil.copytree(ROOT / "book/_ext", book / "_ext")
+    shutil.copytree(ROOT / "book/assets", book / "assets")
+    (book / "references.bib").write_text("")
+    for name in ("_config.yml", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")
+    (book / "page.md").write_text(PAGE)
+    constant = tmp_path / "ssl_companion/constant.txt.py"
+    constant.parent.mkdir()
+
+    def build() -> tuple[str, str]:
+        jupyter_book = Path(sys.executable).with_name("jupyter-book")
+        command = [str(jupyter_book), "build", str(tmp_path), "-W", "-n"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr, (tmp_path / "_build/html/book/page.html").read_text()
+
+    constant.write_text("1")
+    log, page = build()
+    assert "constant is 1" in page
+    assert "building: html" in page
+    assert "Executed notebook" in log
+    log, page = build()
+    assert "Executed notebook" not in log
+    assert "constant is 1" in page
+    constant.write_text("2")
+    log, page = build()
+    assert "constant is 2" in page
+    assert len(list((tmp_path / "_build/.jupyter_cache").iterdir())) == 1
