@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+_IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 def fsync_directory(path: Path) -> None:
@@ -82,8 +85,9 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             try:
                 os.rename(temporary, path)  # atomic while `path` is absent or empty
                 break
-            except OSError:
-                if not path.exists():
+            except OSError as error:
+                # Another process may have taken away by now what was in the way a moment ago.
+                if error.errno not in _IN_THE_WAY and not path.exists():
                     raise
                 retired = Path(
                     tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)

@@ -44,6 +44,8 @@ def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any]) -> Pat
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
+    for leftover in Path(folder).glob(".step-*.tmp"):  # of a process that was killed writing it
+        leftover.unlink(missing_ok=True)
     try:
         with atomic_file(path) as temporary, open(temporary, "wb") as file:
             file.write(_MAGIC + hashlib.sha256(payload).digest())
