@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,21 +11,18 @@ import torch
 from torch import Tensor
 
 from ssl_companion import measures
-from ssl_companion.data import ImageSet, random_labels
-from ssl_companion.data.hierarchy import RANDOM
+from ssl_companion.data import ImageSet
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.format import key, quantise
+from ssl_companion.recordings.level_rows import Row, Target, class_rows, probe_rows, target_rows
 from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.extract import extract, extract_views
 from ssl_companion.training.randomness import generator
 
-RANDOM_IMAGE = "random-image"
 SAMPLE = "sample"
 EVERY_SAMPLE = "sample-all"
-
-Row = tuple[int, str, str, str, str, float, int]
 
 
 @dataclass(frozen=True)
@@ -88,15 +85,6 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
-    """Labels from elsewhere: int64 [N] of the training and of the test images."""
-
-    level: str
-    train: np.ndarray
-    test: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class Subsets:
     """Which images are kept: indices into the training and the test set, fixed by seed 0."""
 
@@ -107,6 +95,7 @@ class Subsets:
     @classmethod
     def choose(cls, train: ImageSet, test: ImageSet, config: MeasureConfig) -> Subsets:
         per_class = -(-config.sample_images // train.hierarchy.level("fine").k)
+        per_class = min(per_class, _smallest_class(train))
         return cls(
             balanced_indices(train.fine, min(config.keep_train, _smallest_class(train))),
             balanced_indices(test.fine, min(config.keep_test, _smallest_class(test))),
@@ -171,73 +160,6 @@ def _keep(out: Measured, epoch: int, layer: str, what: str, x: Tensor) -> None:
     codes, affine = quantise(x.cpu())
     out.tensors[key(epoch, layer, what)] = codes
     out.tensors[key(epoch, layer, what) + ".affine"] = affine
-
-
-def label_levels(images: ImageSet) -> Iterator[tuple[str, np.ndarray]]:
-    """Every level's labels [N] by name, then the controls: random groupings, random labels."""
-    hierarchy = images.hierarchy
-    for name in hierarchy.names:
-        yield name, images.labels(name)
-    for name in hierarchy.names[1:]:
-        yield RANDOM + name, images.labels(RANDOM + name)
-    # Of the images' order, which depends on their pixels alone; another draw for each split.
-    seed = 0 if images.split == "train" else 1
-    yield RANDOM_IMAGE, random_labels(len(images), hierarchy.level("fine").k, seed)
-
-
-def class_rows(
-    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: ImageSet, test: ImageSet
-) -> list[Row]:
-    """NCC accuracy and CDNV of every level, neural collapse of the fine classes."""
-    rows: list[Row] = []
-    n, m = len(x_train), len(x_test)
-    for (level, y), (_, z) in zip(label_levels(train), label_levels(test), strict=True):
-        centroids = NearestCentroid().fit(x_train, y)
-        rows.append((epoch, layer, level, "train", "ncc", centroids.score(x_train, y), n))
-        rows.append((epoch, layer, level, "test", "ncc", centroids.score(x_test, z), m))
-        rows.append((epoch, layer, level, "train", "cdnv", measures.cdnv(x_train, y), n))
-    collapse = measures.neural_collapse(x_train, train.fine)
-    for name in ("nc1", "nc2_equinorm", "nc2_equiangular"):
-        rows.append((epoch, layer, "fine", "train", name, getattr(collapse, name), n))
-    rank = measures.effective_rank(x_test)
-    rows.append((epoch, layer, "all", "test", "effective_rank", rank, m))
-    return rows
-
-
-def probe_rows(
-    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: ImageSet, test: ImageSet
-) -> list[Row]:
-    """Linear and kNN accuracy at every level of the hierarchy (kNN: fine only)."""
-    rows: list[Row] = []
-    n, m = len(x_train), len(x_test)
-    for level in train.hierarchy.names[:2]:
-        y, z = train.labels(level), test.labels(level)
-        probe = measures.LinearProbe().fit(x_train, y)
-        rows.append((epoch, layer, level, "train", "linear", probe.score(x_train, y), n))
-        rows.append((epoch, layer, level, "test", "linear", probe.score(x_test, z), m))
-    knn = measures.WeightedKNN(k=min(200, n // 10)).fit(x_train, train.fine)
-    rows.append((epoch, layer, "fine", "test", "knn", knn.score(x_test, test.fine), m))
-    return rows
-
-
-def target_rows(
-    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, target: Target
-) -> list[Row]:
-    """NCC and linear accuracy against labels that a teacher gave (absent classes left out)."""
-    rows: list[Row] = []
-    y, present = target.train, np.unique(target.train)
-    known = np.isin(target.test, present)
-    for measure, rule in (
-        ("ncc", NearestCentroid().fit(x_train, y, classes=present)),
-        ("linear", measures.LinearProbe().fit(x_train, y)),
-    ):
-        for split, x, labels in (
-            ("train", x_train, y),
-            ("test", x_test[known], target.test[known]),
-        ):
-            score = rule.score(x, labels)
-            rows.append((epoch, layer, target.level, split, measure, score, len(labels)))
-    return rows
 
 
 def _sample_level(

@@ -14,7 +14,8 @@ from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import Hierarchy, Level
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.format import dequantise, key
-from ssl_companion.recordings.measuring import Row, Subsets
+from ssl_companion.recordings.level_rows import Row
+from ssl_companion.recordings.measuring import Subsets
 
 
 def group_means(means: np.ndarray, counts: np.ndarray, level: Level) -> np.ndarray:
@@ -56,7 +57,7 @@ def subset_rows(
     counts = np.bincount(train.fine, minlength=train.hierarchy.level("fine").k)
     fine = {"train": train.fine[subsets.train], "test": test.fine[subsets.test]}
     places = [name.split("/")[:2] for name in tensors if name.endswith("/class_means")]
-    for epoch, layer in ((int(e), layer) for e, layer in places):
+    for epoch, layer in sorted((int(e), layer) for e, layer in places):
         means = tensors[key(epoch, layer, "class_means")].float().numpy()
         for split, y in fine.items():
             name = key(epoch, layer, split)

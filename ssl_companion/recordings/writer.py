@@ -29,11 +29,11 @@ from ssl_companion.recordings.format import (
     WEIGHTS,
     RecordingError,
 )
+from ssl_companion.recordings.level_rows import Target
 from ssl_companion.recordings.measuring import (
     MeasureConfig,
     Measured,
     Subsets,
-    Target,
     measure_snapshot,
 )
 from ssl_companion.recordings.subset_rows import subset_rows
@@ -93,13 +93,16 @@ def write_recording(
     recipe = run_config_from_dict(run["config"])
     whole, train = train, training_images(recipe, train)
     targets = _targets_for(config, recipe, destination.parent, whole, test)
-    started, deadline = time.monotonic(), minutes * 60
-    epochs = snapshot_epochs(run_folder / "snapshots")
+    work = _Work(run_folder, recipe, whole, train, test, config, device, targets)
+    before = len(list((run_folder / "measured").glob("epoch-*.safetensors")))
+    started = time.monotonic()
     parts: list[Measured] = []
+    epochs = snapshot_epochs(run_folder / "snapshots")
     for epoch in tqdm(epochs, desc=f"measuring {destination.name}", disable=not progress):
-        if deadline and time.monotonic() - started > deadline:
+        # Every call measures something new, however short its time: calls come to an end.
+        fresh = len(parts) > before
+        if minutes and fresh and time.monotonic() - started > minutes * 60:
             return None
-        work = _Work(run_folder, recipe, whole, train, test, config, device, targets)
         parts.append(_measured(work, epoch))
     _assemble(work, destination, run, parts, title)
     return destination

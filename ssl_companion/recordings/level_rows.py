@@ -1,0 +1,94 @@
+"""Rows for `measures.csv`: every measure of features against every level of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ssl_companion import measures
+from ssl_companion.data import ImageSet
+from ssl_companion.data.hierarchy import RANDOM
+from ssl_companion.measures import NearestCentroid
+
+RANDOM_IMAGE = "random-image"
+
+#: epoch, layer, level, split, measure, value, n
+Row = tuple[int, str, str, str, str, float, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Labels from elsewhere: int64 [N] of the training and of the test images."""
+
+    level: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+def label_levels(images: ImageSet) -> Iterator[tuple[str, np.ndarray]]:
+    """Every level's labels [N] by name, then the controls: random groupings, random labels."""
+    hierarchy = images.hierarchy
+    for name in hierarchy.names:
+        yield name, images.labels(name)
+    for name in hierarchy.names[1:]:
+        yield RANDOM + name, images.labels(RANDOM + name)
+    # The images' own labels in another order: every class keeps its size, none is absent.
+    rng = np.random.default_rng([0, images.split == "train"])
+    yield RANDOM_IMAGE, rng.permutation(images.fine)
+
+
+def class_rows(
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: ImageSet, test: ImageSet
+) -> list[Row]:
+    """NCC accuracy and CDNV of every level, neural collapse of the fine classes."""
+    rows: list[Row] = []
+    n, m = len(x_train), len(x_test)
+    for (level, y), (_, z) in zip(label_levels(train), label_levels(test), strict=True):
+        centroids = NearestCentroid().fit(x_train, y)
+        rows.append((epoch, layer, level, "train", "ncc", centroids.score(x_train, y), n))
+        rows.append((epoch, layer, level, "test", "ncc", centroids.score(x_test, z), m))
+        rows.append((epoch, layer, level, "train", "cdnv", measures.cdnv(x_train, y), n))
+    collapse = measures.neural_collapse(x_train, train.fine)
+    for name in ("nc1", "nc2_equinorm", "nc2_equiangular"):
+        rows.append((epoch, layer, "fine", "train", name, getattr(collapse, name), n))
+    rank = measures.effective_rank(x_test)
+    rows.append((epoch, layer, "all", "test", "effective_rank", rank, m))
+    return rows
+
+
+def probe_rows(
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: ImageSet, test: ImageSet
+) -> list[Row]:
+    """Linear and kNN accuracy at every level of the hierarchy (kNN: fine only)."""
+    rows: list[Row] = []
+    n, m = len(x_train), len(x_test)
+    for level in train.hierarchy.names[:2]:
+        y, z = train.labels(level), test.labels(level)
+        probe = measures.LinearProbe().fit(x_train, y)
+        rows.append((epoch, layer, level, "train", "linear", probe.score(x_train, y), n))
+        rows.append((epoch, layer, level, "test", "linear", probe.score(x_test, z), m))
+    knn = measures.WeightedKNN(k=min(200, n // 10)).fit(x_train, train.fine)
+    rows.append((epoch, layer, "fine", "test", "knn", knn.score(x_test, test.fine), m))
+    return rows
+
+
+def target_rows(
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, target: Target
+) -> list[Row]:
+    """NCC and linear accuracy against labels that a teacher gave (absent classes left out)."""
+    rows: list[Row] = []
+    # A teacher may never predict some class: what it does predict is numbered without gaps.
+    present, y = np.unique(target.train, return_inverse=True)
+    known = np.isin(target.test, present)
+    z = np.searchsorted(present, target.test[known])
+    for measure, rule in (
+        ("ncc", NearestCentroid().fit(x_train, y)),
+        ("linear", measures.LinearProbe().fit(x_train, y)),
+    ):
+        for split, x, labels in (("train", x_train, y), ("test", x_test[known], z)):
+            score = rule.score(x, labels)
+            rows.append((epoch, layer, target.level, split, measure, score, len(labels)))
+    return rows

@@ -1,0 +1,167 @@
+"""Truncated, altered and foreign recordings are refused by name; unfinished work goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ssl_companion import recorder
+from ssl_companion.data import ImageSet
+from ssl_companion.recorder import Budget, record_run
+from ssl_companion.recordings import (
+    MeasureConfig,
+    Recording,
+    RecordingError,
+    list_recordings,
+    open_recording,
+    writer,
+)
+
+from .conftest import KEEP_ALL, QUIET, tiny_config, tiny_run
+
+
+@pytest.fixture
+def copy(recording: Recording, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recording.path, tmp_path / "copy"))
+
+
+def test_an_absent_recording_names_the_known_ones(recording: Recording) -> None:
+    with pytest.raises(RecordingError, match=r"'nothing'.*known: .*tiny"):
+        open_recording("nothing", recording.path.parent)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"name": "x"}'])
+def test_a_foreign_run_json_is_refused(copy: Path, content: str) -> None:
+    (copy / "run.json").write_text(content)
+    with pytest.raises(RecordingError, match=r"run\.json"):
+        open_recording(copy)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_truncated_features_are_refused(copy: Path, share: float) -> None:
+    path = copy / "features.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(RecordingError, match=r"features\.safetensors"):
+        open_recording(copy).features(2)
+
+
+def test_a_truncated_table_is_refused(copy: Path) -> None:
+    path = copy / "measures.csv"
+    text = path.read_text()
+    path.write_text(text[: text.rindex(",") - 8])
+    with pytest.raises(RecordingError, match=r"measures\.csv"):
+        _ = open_recording(copy).measures
+
+
+def test_a_missing_column_is_named(copy: Path) -> None:
+    path = copy / "measures.csv"
+    path.write_text(path.read_text().replace("layer", "room", 1))
+    with pytest.raises(RecordingError, match="'layer'"):
+        _ = open_recording(copy).measures
+
+
+def test_what_is_not_kept_is_named(recording: Recording) -> None:
+    with pytest.raises(RecordingError, match="epoch 1"):
+        recording.features(1, "stem")
+
+
+def test_listing_leaves_other_folders_alone(recording: Recording, tmp_path: Path) -> None:
+    shutil.copytree(recording.path, tmp_path / "one")
+    (tmp_path / "notes").mkdir()
+    shutil.copytree(recording.path, tmp_path / ".one.half.tmp")
+    assert [found.name for found in list_recordings(tmp_path)] == ["one"]
+
+
+def test_an_unfinished_run_is_not_written(
+    glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    run = tiny_run("slow", tiny_config(epochs=50))
+    spent = Budget(1e-5)
+    assert not record_run(run, *glyphs, tmp_path / "runs", tmp_path / "out", QUIET, spent)
+    folder = next((tmp_path / "runs").iterdir())
+    with pytest.raises(RecordingError, match="50 epochs"):
+        writer.write_recording(folder, tmp_path / "out" / "slow", *glyphs, progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_pieces_make_the_same_recording_as_one_go(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    run = tiny_run("tiny", tiny_config())
+    calls = 0
+    while not record_run(run, *glyphs, tmp_path / "r", tmp_path / "out", QUIET, Budget(1e-5)):
+        calls += 1
+        assert calls < 50
+    assert calls >= 2
+    pieced = open_recording("tiny", tmp_path / "out")
+    for file in ("measures.csv", "features.safetensors", "weights.safetensors", "subset.csv"):
+        assert (pieced.path / file).read_bytes() == (recording.path / file).read_bytes(), file
+
+
+def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
+    recording: Recording,
+    glyphs: tuple[ImageSet, ImageSet],
+    folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained = []
+
+    def fake(config: object, *_: object) -> bool:
+        trained.append(config)
+        return False
+
+    monkeypatch.setattr(recorder, "train", fake)
+    assert record_run(tiny_run("tiny", tiny_config()), *glyphs, *folders, QUIET)
+    assert not trained
+    assert not record_run(tiny_run("tiny", tiny_config(seed=1)), *glyphs, *folders, QUIET)
+    assert len(trained) == 1
+
+
+def test_a_failed_rewrite_leaves_the_old_recording(
+    copy: Path,
+    glyphs: tuple[ImageSet, ImageSet],
+    folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = {file.name: file.read_bytes() for file in copy.iterdir()}
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "_write_weights", full_disk)
+    folder = next(folders[0].glob("tiny-*"))
+    with pytest.raises(OSError, match="No space left"):
+        writer.write_recording(
+            folder, copy, *glyphs, replace(KEEP_ALL, keep="none", probes=False), progress=False
+        )
+    assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
+def test_targets_of_a_teacher_are_labels_for_another_run(
+    glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    few = MeasureConfig(sample_images=4, sample_views=2, sample_fresh=1, probes=False)
+    teacher = tiny_run("teacher", tiny_config("supervised"), replace(few, targets=True))
+    student = tiny_run("student", tiny_config(), replace(few, against="teacher"))
+    out = tmp_path / "out"
+    assert record_run(teacher, *glyphs, tmp_path / "runs", out, QUIET)
+    taught = open_recording("teacher", out)
+    assert taught.target_epochs() == (0, 1, 2)
+    assert taught.targets(2, "train").shape == (len(glyphs[0]),)
+    assert taught.targets(2).max() < 100
+    assert record_run(student, *glyphs, tmp_path / "runs", out, QUIET)
+    levels = set(open_recording("student", out).measures.level)
+    assert {"teacher-000", "teacher-001", "teacher-002"} <= levels
+
+    described = json.loads((taught.path / "run.json").read_text())
+    described["data"]["test_fingerprint"] = "0" * 64
+    (taught.path / "run.json").write_text(json.dumps(described))
+    other = tiny_run("other", tiny_config(seed=3), student.measure)
+    with pytest.raises(RecordingError, match="other images"):
+        record_run(other, *glyphs, tmp_path / "runs", out, QUIET)

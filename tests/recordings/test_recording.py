@@ -1,0 +1,146 @@
+"""A recording says what was measured, and measuring what it keeps says it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+import torch
+from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
+
+from ssl_companion.cli.measure import ncc_rows
+from ssl_companion.data import ImageSet
+from ssl_companion.recordings import Recording
+from ssl_companion.training.config import run_config_from_dict
+from ssl_companion.training.extract import extract, extract_views
+from ssl_companion.training.randomness import generator
+from ssl_companion.training.snapshots import load_snapshot, snapshot_path
+
+from .conftest import KEEP_ALL
+
+
+def test_files_are_readable_without_the_package(recording: Recording) -> None:
+    run = json.loads((recording.path / "run.json").read_text())
+    for field in ("config", "seed", "git", "versions", "device", "wall_seconds", "start", "end"):
+        assert field in run, field
+    assert run["data"]["train_fingerprint"]
+    assert run["data"]["stand_in"] is True
+    losses = pd.read_csv(recording.path / "losses.csv")
+    assert list(losses.epoch) == [1, 2]
+    assert {"total", "invariance", "variance", "covariance", "lr"} <= set(losses.columns)
+    measures = pd.read_csv(recording.path / "measures.csv")
+    columns = ["epoch", "layer", "level", "split", "measure", "value", "n"]
+    assert list(measures.columns) == columns
+    tensors = safetensors.numpy.load_file(recording.path / "features.safetensors")
+    assert tensors["2/block1/test"].dtype == np.uint8
+    assert tensors["2/block1/test.affine"].shape == (2, 6)
+    assert set(safetensors.numpy.load_file(recording.path / "weights.safetensors"))
+
+
+def test_totals_are_the_weighted_sums_of_the_terms(recording: Recording) -> None:
+    terms = recording.losses
+    expected = 25 * terms.invariance + 25 * terms.variance + terms.covariance
+    np.testing.assert_allclose(terms.total, expected, rtol=1e-5)
+
+
+def test_measuring_the_kept_features_again_gives_the_recorded_rows(recording: Recording) -> None:
+    rows = ncc_rows(recording)
+    assert {row["epoch"] for row in rows} == {0, 1, 2}
+    for row in rows:
+        for split in ("train", "test"):
+            said = recording.select(
+                epoch=row["epoch"], layer=row["layer"], level=row["level"],
+                split=f"subset-{split}", measure="ncc",
+            )  # fmt: skip
+            assert len(said) == 1
+            assert said.value.item() == pytest.approx(row[f"ncc_{split}"], abs=1e-6)
+            assert said.n.item() == row[f"n_{split}"]
+
+
+def test_full_rows_are_those_of_an_independent_measurement(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+) -> None:
+    config = run_config_from_dict(recording.run["config"])
+    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
+    backbone = load_snapshot(snapshot_path(snapshots, 2), config)
+    train, test = glyphs[0].subset(config.images_per_class), glyphs[1]
+    for level in ("fine", "coarse", "random-coarse"):
+        x, y = extract(backbone, train.images)["block1"].numpy(), train.labels(level)
+        z, w = extract(backbone, test.images)["block1"].numpy(), test.labels(level)
+        oracle = SklearnNearestCentroid().fit(x.astype(np.float64), y)
+        said = recording.select(epoch=2, layer="block1", level=level, measure="ncc")
+        by_split = dict(zip(said.split, said.value, strict=True))
+        assert by_split["train"] == pytest.approx(oracle.score(x.astype(np.float64), y), abs=1e-6)
+        assert by_split["test"] == pytest.approx(oracle.score(z.astype(np.float64), w), abs=1e-6)
+
+
+def test_the_kept_features_are_those_of_the_named_images(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+) -> None:
+    config = run_config_from_dict(recording.run["config"])
+    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
+    backbone = load_snapshot(snapshot_path(snapshots, 1), config)
+    test = glyphs[1]
+    place = {name: row for row, name in enumerate(test.files)}
+    rows = [place[name] for name in recording.files("test")]
+    np.testing.assert_array_equal(test.fine[rows], recording.fine("test"))
+    exact = extract(backbone, test.images[rows])["block1"].numpy()
+    kept = recording.features(1)
+    step = (exact.max(axis=0) - exact.min(axis=0)) / 255
+    assert (np.abs(kept - exact) <= 0.51 * step + 1e-6).all()
+
+
+def test_only_the_chosen_epochs_keep_every_layer(recording: Recording) -> None:
+    assert recording.kept_epochs("stem") == (0, 2)
+    assert recording.kept_epochs() == (0, 1, 2)
+
+
+def test_sample_level_rows_follow_from_the_same_views(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+) -> None:
+    config = run_config_from_dict(recording.run["config"])
+    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
+    backbone = load_snapshot(snapshot_path(snapshots, 2), config)
+    train = glyphs[0].subset(config.images_per_class)
+    place = {name: row for row, name in enumerate(train.files)}
+    rows = [place[name] for name in recording.files("sample")]
+    total = KEEP_ALL.sample_views + KEEP_ALL.sample_fresh
+    stream = generator(0, "sample-level")
+    x = extract_views(backbone, train.images[rows], total, config.views, stream)["block1"].double()
+    means = x[:, : KEEP_ALL.sample_views].mean(dim=1)
+    fresh = x[:, KEEP_ALL.sample_views :].reshape(-1, x.shape[2])
+    nearest = torch.cdist(fresh, means).argmin(dim=1)
+    owner = torch.arange(len(rows)).repeat_interleave(KEEP_ALL.sample_fresh)
+    said = recording.select(epoch=2, layer="block1", level="sample", split="test", measure="ncc")
+    assert said.value.item() == pytest.approx((nearest == owner).double().mean().item(), abs=1e-6)
+    np.testing.assert_allclose(recording.sample_means(2), means, rtol=2e-3, atol=1e-3)
+    views, owners = recording.sample_views(2)
+    assert views.shape == (len(rows) * KEEP_ALL.keep_fresh, 6)
+    np.testing.assert_array_equal(np.bincount(owners), KEEP_ALL.keep_fresh)
+    maps, of = recording.map_views(2)
+    assert maps.shape == (6, 6)
+    np.testing.assert_array_equal(of, [0, 0, 0, 1, 1, 1])
+
+
+def test_all_images_as_classes(recording: Recording) -> None:
+    rows = recording.select(level="sample-all")
+    assert list(rows.epoch) == [2]
+    assert rows.n.item() == recording.run["data"]["train_images"]
+    assert 0 < rows.value.item() <= 1
+
+
+def test_class_means_are_over_the_whole_training_set(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+) -> None:
+    config = run_config_from_dict(recording.run["config"])
+    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
+    backbone = load_snapshot(snapshot_path(snapshots, 2), config)
+    train = glyphs[0].subset(config.images_per_class)
+    x = extract(backbone, train.images)["block1"].double().numpy()
+    expected = np.stack([x[train.fine == k].mean(axis=0) for k in range(100)])
+    np.testing.assert_allclose(recording.class_means(2), expected, rtol=2e-3, atol=2e-3)
+    np.testing.assert_array_equal(recording.class_counts, 2)
