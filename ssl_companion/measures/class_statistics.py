@@ -91,9 +91,12 @@ class ClassStatistics:
     def _merge(self, x: Tensor, y: Tensor) -> None:
         present, local = torch.unique(y, return_inverse=True)
         n_new = torch.bincount(local, minlength=len(present))
-        # Sums of differences from one row of the batch stay small under a huge common offset.
-        origin = x[0]
-        away = x - origin
+        # Differences from one sample of the class keep every digit of a tight class, however
+        # far it lies from the origin and from the other classes.
+        rows = torch.arange(len(x), device=x.device)
+        first_row = torch.full_like(present, len(x)).scatter_reduce_(0, local, rows, "amin")
+        origin = x[first_row]
+        away = x - origin[local]
         means_away = torch.zeros(len(present), x.shape[1], dtype=x.dtype, device=x.device)
         means_away.index_add_(0, local, away)
         means_away /= n_new[:, None]

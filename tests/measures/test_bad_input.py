@@ -1,0 +1,225 @@
+"""Every measure refuses bad input with a ValueError that names the argument and the value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_companion import measures as m
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((60, 5))
+Y = np.arange(60) % 3
+
+# Functions of (features, labels), whichever way they are spelled.
+OF_BOTH: dict[str, Callable[[Any, Any], Any]] = {
+    "NearestCentroid.fit": lambda x, y: m.NearestCentroid().fit(x, y),
+    "NearestCentroid cosine": lambda x, y: m.NearestCentroid("cosine").fit(x, y),
+    "ClassStatistics": lambda x, y: m.ClassStatistics().update(x, y).require_all_classes(),
+    "cdnv": m.cdnv,
+    "neural_collapse": m.neural_collapse,
+    "LinearProbe": lambda x, y: m.LinearProbe(max_iter=1).fit(x, y),
+    "WeightedKNN": lambda x, y: m.WeightedKNN(k=1).fit(x, y),
+}
+# Groups may have gaps here: they are looked up, not counted from zero.
+OF_GROUPS: dict[str, Callable[[Any, Any], Any]] = {
+    "variance_share_within": m.variance_share_within,
+    "coding_rate_given": m.coding_rate_given,
+    "renyi_information": m.renyi_information,
+}
+OF_FEATURES: dict[str, Callable[[Any], Any]] = {
+    "coding_rate": m.coding_rate,
+    "effective_rank": m.effective_rank,
+    "renyi_entropy": m.renyi_entropy,
+    "kde_information_bounds": m.kde_information_bounds,
+    "directions": m.directions,
+    "dendrogram": m.dendrogram,
+    "predict": m.NearestCentroid().fit(X, Y).predict,
+    "predict cosine": m.NearestCentroid("cosine").fit(X, Y).predict,
+    "probe predict": m.LinearProbe(max_iter=1).fit(X, Y).predict,
+    "kNN predict": m.WeightedKNN(k=1).fit(X, Y).predict,
+    "from_centroids": m.NearestCentroid.from_centroids,
+}
+WITH_LABELS = {**OF_BOTH, **OF_GROUPS}
+ALL = {**{n: (lambda x, f=f: f(x, Y)) for n, f in WITH_LABELS.items()}, **OF_FEATURES}
+
+
+def spoilt(value: float) -> np.ndarray:
+    x = X.copy()
+    x[7, 2] = value
+    return x
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, "tensor"])
+def test_not_finite(name, value, kind):
+    x = spoilt(value)
+    x = torch.from_numpy(x) if kind == "tensor" else x.astype(kind)
+    with pytest.raises(ValueError, match=rf"\w+\[7, 2\] is {value}; expected finite"):
+        ALL[name](x)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (X[:, 0], r"\w+ has shape \(60,\); expected two dimensions"),
+        (X[:, None], r"\w+ has shape \(60, 1, 5\); expected two dimensions"),
+        (X[:0], r"\w+ is empty, shape \(0, 5\)"),
+        (X[:, :0], r"\w+ is empty, shape \(60, 0\)"),
+        (X + 1j, r"\w+ has dtype complex128; expected real"),
+        (torch.from_numpy(X + 1j), r"\w+ has dtype torch.complex128; expected real"),
+        (X > 0, r"\w+ has dtype torch.bool; expected real"),
+        (X.astype(str), r"\w+ has dtype <U\d+; expected real"),
+        ([[1.0], [1.0, 2.0]], r"\w+ is not rectangular"),
+        (torch.eye(5).to_sparse(), r"\w+ is a torch.sparse_coo tensor"),
+    ],
+    ids=[
+        "1d",
+        "3d",
+        "no rows",
+        "no dims",
+        "complex",
+        "complex tensor",
+        "bool",
+        "str",
+        "ragged",
+        "sparse",
+    ],
+)
+def test_misshapen_features(name, x, message):
+    with pytest.raises(ValueError, match=message):
+        ALL[name](x)
+
+
+@pytest.mark.parametrize("name", WITH_LABELS)
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (Y[:-1], r"has 59 labels; expected 60"),
+        (np.where(Y == 1, -2, Y), r"\[1\] is -2; expected labels of 0 or more"),
+        (Y + 0.5, r"has dtype torch.float64; expected integer labels"),
+        (Y.astype(float), r"has dtype torch.float64; expected integer labels"),
+        (Y > 0, r"has dtype torch.bool; expected integer labels"),
+        (Y[:, None], r"has shape \(60, 1\); expected one dimension"),
+        (Y.astype(str), r"has dtype <U\d+; expected real numbers"),
+    ],
+    ids=["length", "negative", "fraction", "float", "bool", "2d", "str"],
+)
+def test_bad_labels(name, y, message):
+    with pytest.raises(ValueError, match=message):
+        WITH_LABELS[name](X, y)
+
+
+@pytest.mark.parametrize("name", OF_BOTH)
+def test_absent_class(name):
+    with pytest.raises(ValueError, match=r"y has no sample of class 1 \(1 of 3 absent\)"):
+        OF_BOTH[name](X, np.where(Y == 1, 2, Y))
+
+
+@pytest.mark.parametrize("name", OF_BOTH)
+def test_single_class(name):
+    with pytest.raises(ValueError, match=r"y holds the single class \[0\]"):
+        OF_BOTH[name](X, 0 * Y)
+
+
+@pytest.mark.parametrize("name", ["variance_share_within", "coding_rate_given"])
+def test_single_group(name):
+    with pytest.raises(ValueError, match="groups holds a single group"):
+        OF_GROUPS[name](X, 0 * Y + 4)
+
+
+@pytest.mark.parametrize("name", ["predict", "predict cosine", "probe predict", "kNN predict"])
+def test_other_dimensions_than_fitted(name):
+    with pytest.raises(ValueError, match="X has 4 dimensions; expected 5"):
+        OF_FEATURES[name](X[:, :4])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        m.NearestCentroid().fit(X, Y),
+        m.LinearProbe(max_iter=1).fit(X, Y),
+        m.WeightedKNN(1).fit(X, Y),
+    ],
+    ids=["ncc", "probe", "knn"],
+)
+def test_score_refuses_labels_it_never_saw(model):
+    with pytest.raises(ValueError, match="y holds the label 3"):
+        model.score(X, Y + 1)
+    with pytest.raises(ValueError, match="y has 59 labels; expected 60"):
+        model.score(X, Y[:-1])
+
+
+@pytest.mark.parametrize("model", [m.NearestCentroid(), m.LinearProbe(), m.WeightedKNN()])
+def test_not_fitted(model):
+    with pytest.raises(ValueError, match="expected a call of fit first"):
+        model.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: m.NearestCentroid("manhattan"), "metric is 'manhattan'; expected one of 'eucl"),
+        (lambda: m.NearestCentroid().partial_fit(X, Y).partial_fit(X[:, :4], Y), "has 4 dim"),
+        (lambda: m.NearestCentroid().fit(X, Y, classes=[0, 1]), "y holds the label 2, which"),
+        (lambda: m.NearestCentroid().fit(X, Y, classes=[0, 1, 2, 9]), "no sample of class 9"),
+        (lambda: m.NearestCentroid().fit(X, Y, classes=[0, 1, 1]), "classes repeats a label"),
+        (lambda: m.NearestCentroid.from_centroids(X[:1]), "centroids has 1 row"),
+        (lambda: m.NearestCentroid.from_centroids(X, [1, 2]), "classes has 2 labels; expected 60"),
+        (lambda: m.ClassStatistics("half"), "scatter is 'half'"),
+        (lambda: m.ClassStatistics(n_classes=2).update(X, Y), "label 2; expected labels below 2"),
+        (lambda: m.ClassStatistics(n_classes=0), "n_classes is 0"),
+        (lambda: m.ClassStatistics().require_all_classes(), "y is empty: call update"),
+        (lambda: m.neural_collapse_of(m.ClassStatistics().update(X, Y)), "scatter 'trace'"),
+        (lambda: m.neural_collapse(X, Y, np.ones((3, 4))), "classifier_weight has 4 dim"),
+        (lambda: m.neural_collapse(X, Y, np.ones((4, 5))), "classifier_weight has 4 rows"),
+        (lambda: m.neural_collapse(X, Y, np.zeros((3, 5))), "classifier_weight is all zeros"),
+        (lambda: m.neural_collapse(X, Y, np.ones((3, 5)), np.ones(4)), "bias has 4 dim"),
+        (lambda: m.neural_collapse(X, Y, None, np.ones(3)), "bias is given without"),
+        (lambda: m.LinearProbe(method="newton"), "method is 'newton'"),
+        (lambda: m.LinearProbe(l2=-1), "l2 is -1; expected a finite number of 0 or more"),
+        (lambda: m.LinearProbe(epochs=0), "epochs is 0; expected an integer of 1 or more"),
+        (lambda: m.LinearProbe(learning_rate="fast"), "learning_rate is 'fast'"),
+        (lambda: m.LinearProbe(batch_size=2.5), "batch_size is 2.5"),
+        (lambda: m.WeightedKNN(k=0), "k is 0"),
+        (lambda: m.WeightedKNN(temperature=0), "temperature is 0; expected a finite number above"),
+        (lambda: m.WeightedKNN(k=61).fit(X, Y), "k is 61; expected at most 60"),
+        (lambda: m.coding_rate(X, 0), "epsilon is 0"),
+        (lambda: m.effective_rank(X, of="norms"), "of is 'norms'"),
+        (lambda: m.renyi_entropy(X, alpha=0), "alpha is 0"),
+        (lambda: m.renyi_entropy(X, bandwidth=-1.0), "bandwidth is -1.0"),
+        (lambda: m.renyi_entropy(X, kernel="cubic"), "kernel is 'cubic'"),
+        (lambda: m.kde_information_bounds(X, noise=0.0), "noise is 0.0"),
+        (lambda: m.kde_information_bounds(X[:1]), "X has 1 sample"),
+        (lambda: m.variance_shares(X, Y, np.arange(60) % 2), "samples has 0 under two classes"),
+    ],
+)
+def test_other_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+COLLAPSED = np.full((60, 5), 0.3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        m.kde_information_bounds,
+        m.directions,
+        lambda x: m.variance_share_within(x, Y),
+        lambda x: m.effective_rank(x, of="variance"),
+        lambda x: m.effective_rank(0 * x),
+        lambda x: m.cdnv(x, Y),
+        lambda x: m.neural_collapse(x, Y),
+    ],
+)
+def test_collapsed_features_are_refused(call):
+    with pytest.raises(ValueError, match=r"^X .*expected"):
+        call(COLLAPSED)

@@ -1,0 +1,198 @@
+"""NearestCentroid against scikit-learn and float64 differences, and its estimator's manners."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
+
+from ssl_companion.measures import NearestCentroid, _search
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_agrees_with_sklearn(clusters, dtype):
+    X, y = clusters(n=3000, k=30, d=20, spread=1.5)
+    X = X.astype(dtype)
+    ours, theirs = NearestCentroid().fit(X, y), SklearnNearestCentroid().fit(X, y)
+    np.testing.assert_allclose(ours.centroids_, theirs.centroids_, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    assert ours.score(X, y) == pytest.approx(theirs.score(X, y))
+    assert 0.3 < ours.score(X, y) < 0.99
+
+
+def test_cosine_agrees_with_sklearn_distances(clusters):
+    X, y = clusters(n=2000, k=20, d=10, spread=1.5)
+    ours = NearestCentroid("cosine").fit(X, y)
+    means = np.stack([X[y == c].mean(0) for c in range(20)])
+    np.testing.assert_allclose(ours.centroids_, means, atol=1e-12)
+    expected = pairwise_distances(X, means, metric="cosine").argmin(1)
+    np.testing.assert_array_equal(ours.predict(X), expected)
+    assert (expected != NearestCentroid().fit(X, y).predict(X)).any()
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_batches_in_any_order_equal_one_fit(clusters, metric):
+    X, y = clusters(n=1000, k=7)
+    whole = NearestCentroid(metric).fit(X, y)
+    parts = NearestCentroid(metric)
+    order = np.argsort(y, kind="stable")  # so that classes are absent from most batches
+    for rows in np.array_split(order, 13):
+        parts.partial_fit(X[rows], y[rows])
+    np.testing.assert_allclose(parts.centroids_, whole.centroids_, atol=1e-14)
+    np.testing.assert_array_equal(parts.counts_, np.bincount(y))
+    np.testing.assert_array_equal(parts.predict(X), whole.predict(X))
+
+
+def test_fit_forgets_what_came_before(clusters):
+    X, y = clusters()
+    fresh = NearestCentroid().fit(X, y)
+    used = NearestCentroid().fit(X[:, :3] + 5, y % 3).fit(X, y)
+    np.testing.assert_array_equal(used.centroids_, fresh.centroids_)
+    np.testing.assert_array_equal(used.classes_, np.arange(6))
+
+
+def test_predictions_follow_more_batches(clusters):
+    X, y = clusters()
+    model = NearestCentroid().partial_fit(X[:300], y[:300])
+    before = model.predict(X)
+    model.partial_fit(X[300:], y[300:])
+    np.testing.assert_array_equal(model.predict(X), NearestCentroid().fit(X, y).predict(X))
+    assert before.shape == (600,)
+
+
+def test_tensors_come_back_as_tensors(clusters):
+    X, y = clusters()
+    expected = NearestCentroid().fit(X, y).predict(X)
+    model = NearestCentroid().fit(torch.from_numpy(X), torch.from_numpy(y))
+    found = model.predict(torch.from_numpy(X))
+    assert isinstance(found, torch.Tensor)
+    assert found.dtype == torch.int64
+    np.testing.assert_array_equal(found.numpy(), expected)
+    assert isinstance(model.predict(X), np.ndarray)
+    assert model.score(torch.from_numpy(X), y) == NearestCentroid().fit(X, y).score(X, y)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda X: X.astype(np.float16),
+        lambda X: torch.from_numpy(X).bfloat16(),
+        lambda X: np.round(X * 10).astype(np.int16),
+        lambda X: X.astype(">f4"),
+        lambda X: np.asfortranarray(X),
+        lambda X: X[::-1][::-1][:, ::-1],
+        lambda X: X.astype(np.longdouble),
+        lambda X: X.tolist(),
+    ],
+    ids=["half", "bfloat16", "int16", "big-endian", "fortran", "negative", "long", "lists"],
+)
+def test_any_kind_of_real_array(clusters, convert):
+    X, y = clusters()
+    given = convert(X)
+    plain = np.asarray(given.float() if isinstance(given, torch.Tensor) else given, np.float64)
+    model = NearestCentroid().fit(given, y)
+    expected = NearestCentroid().fit(plain, y)
+    np.testing.assert_array_equal(np.asarray(model.predict(given)), expected.predict(plain))
+
+
+@pytest.mark.filterwarnings("error")
+def test_read_only_input_is_neither_copied_to_nor_warned_about(clusters):
+    X, y = clusters()
+    before = X.copy()
+    X.setflags(write=False)
+    y.setflags(write=False)
+    NearestCentroid().fit(X, y).score(X, y)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_from_centroids_with_classes_of_its_own(clusters):
+    X, y = clusters()
+    means = NearestCentroid().fit(X, y).centroids_
+    names = np.array([40, 7, 11, 90, 3, 22])
+    model = NearestCentroid.from_centroids(means, names)
+    np.testing.assert_array_equal(model.predict(X), names[NearestCentroid().fit(X, y).predict(X)])
+    fitted = NearestCentroid().fit(X, names[y], classes=names)
+    np.testing.assert_array_equal(fitted.predict(X), model.predict(X))
+    assert fitted.score(X, names[y]) == NearestCentroid().fit(X, y).score(X, y)
+
+
+def test_from_centroids_keeps_its_own_copy():
+    means = np.eye(3)
+    model = NearestCentroid.from_centroids(means)
+    means[:] = 0
+    np.testing.assert_array_equal(model.predict(np.eye(3)), [0, 1, 2])
+
+
+def test_ties_go_to_the_lowest_row():
+    means = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    model = NearestCentroid.from_centroids(means)
+    np.testing.assert_array_equal(model.predict([[0.0, 0.0], [2.0, 0.0], [0.0, 3.0]]), [0, 0, 3])
+    many = NearestCentroid.from_centroids(np.tile(means, (20, 1)))
+    np.testing.assert_array_equal(many.predict([[0.0, 0.0], [2.0, 0.0], [0.0, 3.0]]), [0, 0, 3])
+
+
+def test_collapsed_features_all_go_to_class_zero():
+    X = np.full((500, 16), 0.1)
+    model = NearestCentroid().fit(X, np.arange(500) % 50)
+    np.testing.assert_array_equal(model.predict(X), np.zeros(500))
+
+
+def test_every_tier_of_the_search_gives_the_answer_of_float64(brute_squares):
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((40, 6))
+    X = rng.standard_normal((300, 6))
+    expected = brute_squares(X, centres).argmin(1)
+    search = _search.ExactSearch(torch.from_numpy(centres))
+    rows = torch.from_numpy(X)
+    np.testing.assert_array_equal(search(rows), expected)
+    np.testing.assert_array_equal(search._settle(rows), expected)
+    np.testing.assert_array_equal(search._brute_force(rows), expected)
+    squares, indices = search._in_float64(rows - search._mean, 9)
+    np.testing.assert_array_equal(indices[:, 0], expected)
+    np.testing.assert_allclose(squares, np.sort(brute_squares_in_unit(X, centres))[:, :9])
+
+
+def brute_squares_in_unit(X: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    return ((X[:, None] - centres) ** 2).sum(-1)
+
+
+def test_answers_that_float32_cannot_give_are_searched_again(monkeypatch):
+    """Without the second look the same search is wrong, so the look is what mends it."""
+    rng = np.random.default_rng(1)
+    centres = 1e-5 * rng.standard_normal((50, 32))
+    X = rng.standard_normal((2000, 32))
+    exact = brute_squares_in_unit(X, centres).argmin(1)
+    model = NearestCentroid.from_centroids(centres)
+    np.testing.assert_array_equal(model.predict(X), exact)
+    trusting = torch.ones(1, dtype=torch.bool)
+    monkeypatch.setattr(
+        _search.ExactSearch, "_separated", lambda self, squares, *_: trusting.expand(len(squares))
+    )
+    assert (model.predict(X) != exact).mean() > 1e-3
+
+
+def test_a_far_query_does_not_spoil_the_others(clusters):
+    X, y = clusters()
+    model = NearestCentroid().fit(X, y)
+    with_outlier = np.concatenate([X, [[1e60] * 8], [[1e-300] * 8]])
+    np.testing.assert_array_equal(model.predict(with_outlier)[:-2], model.predict(X))
+
+
+def test_cosine_refuses_a_row_without_direction(clusters):
+    X, y = clusters()
+    model = NearestCentroid("cosine").fit(X, y)
+    with pytest.raises(ValueError, match=r"X\[1\] is all zeros"):
+        model.predict(np.stack([X[0], 0 * X[0]]))
+
+
+def test_refuses_to_go_on_from_given_centroids(clusters):
+    X, y = clusters()
+    with pytest.raises(ValueError, match="partial_fit"):
+        NearestCentroid.from_centroids(np.eye(8)).partial_fit(X, y)
+
+
+def test_refuses_to_predict_unfitted(clusters):
+    with pytest.raises(ValueError, match="fit"):
+        NearestCentroid().predict(clusters()[0])
