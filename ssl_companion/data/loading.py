@@ -117,7 +117,7 @@ def _glyphs100(split: str, n: int | None, seed: int) -> ImageSet:
 def _cached(
     folder: str, hierarchy: Hierarchy, split: str, key: str, build: Callable[[], Decoded]
 ) -> ImageSet:
-    cached = load_or_build(cache_root() / folder / f"{split}-{key}", build)
+    cached = load_or_build(cache_root() / "decoded" / folder / f"{split}-{key}", build)
     return ImageSet(
         name=hierarchy.name,
         split=split,

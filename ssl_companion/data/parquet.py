@@ -87,7 +87,9 @@ def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     try:
         names = [name or "" for name in pictures.field("path").to_pylist()]
     except UnicodeDecodeError as error:
-        raise DataError(f"a file name is no text ({error}).", path=path, mend=FETCH_AGAIN) from error
+        raise DataError(
+            f"a file name is no text ({error}).", path=path, mend=FETCH_AGAIN
+        ) from error
     return _decode(pictures.field("bytes").to_pylist(), path), fine, names
 
 

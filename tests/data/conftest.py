@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from ssl_companion.data.hierarchy import CIFAR100
-
 
 
 @dataclass
@@ -72,7 +71,7 @@ def python2_pickle(content: Any) -> bytes:
 
 
 class _Python2Pickler(pickle._Pickler):  # the one in Python, whose parts can be exchanged
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar[dict[type, Any]] = dict(pickle._Pickler.dispatch)
 
     def save_string(self, data: bytes) -> None:
         self.write(pickle.BINSTRING + len(data).to_bytes(4, "little") + data)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,12 +21,14 @@ from ssl_companion.data.hierarchy import (
 # The coarse label of each fine label as it is published (the columns of the data set itself
 # are compared in test_cifar100_real.py).
 PUBLISHED = np.array(
-    [4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11]
-    + [6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5]
-    + [5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17]
-    + [10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13]
-    + [16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13]
-)
+    [
+        [4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11],
+        [6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5],
+        [5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17],
+        [10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13],
+        [16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13],
+    ]
+).ravel()
 
 
 def test_superclasses_are_the_published_ones() -> None:
@@ -78,7 +82,7 @@ def test_random_grouping_keeps_the_sizes_and_nothing_else(hierarchy: Hierarchy, 
 
 def test_random_groupings_of_a_seed_are_nested_and_of_two_seeds_differ() -> None:
     controls = [CIFAR100.level(f"random-{name}", 5) for name in CIFAR100.names]
-    for finer, coarser in zip(controls, controls[1:], strict=False):
+    for finer, coarser in itertools.pairwise(controls):
         for group in range(finer.k):
             assert len(set(coarser.of_fine[finer.of_fine == group])) == 1
     other = CIFAR100.level("random-coarse", 6)
@@ -112,9 +116,9 @@ def test_levels_are_read_only() -> None:
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="fine, coarse, seven, living.*'eight'"):
+    with pytest.raises(ValueError, match=r"fine, coarse, seven, living.*'eight'"):
         CIFAR100.level("eight")
-    with pytest.raises(ValueError, match="fine, coarse.*'random-eight'"):
+    with pytest.raises(ValueError, match=r"fine, coarse.*'random-eight'"):
         CIFAR100.level("random-eight")
     with pytest.raises(ValueError, match="cifar100, glyphs100, got 'cifar10'"):
         hierarchy_of("cifar10")

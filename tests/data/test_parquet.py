@@ -172,7 +172,7 @@ def test_truncated_file(parquet_folder: Path, keep: float) -> None:
 
 def test_missing_shard(parquet_folder: Path) -> None:
     (parquet_folder / "test-00000-of-00002.parquet").unlink()
-    with pytest.raises(DataError, match="missing; test-00001-of-00002.parquet is one of 2") as e:
+    with pytest.raises(DataError, match=r"missing; test-00001-of-00002\.parquet is one of 2") as e:
         files_of(parquet_folder, "test")
     assert e.value.path == parquet_folder / "test-00000-of-00002.parquet"
 
@@ -184,7 +184,7 @@ def test_checksums_beside_the_files_are_compared(parquet_folder: Path, fake: Any
     read([path])
     fake.images[0, 0, 0, 0] ^= 1  # a whole and plausible file, but another one
     pq.write_table(fake.table(), path)
-    with pytest.raises(DataError, match="its SHA-256 is .* SHA256SUMS beside it says"):
+    with pytest.raises(DataError, match=r"its SHA-256 is .* SHA256SUMS beside it says"):
         read([path])
 
 

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssl_companion.data import CacheError, DataError, cache
+from ssl_companion.data._decoded import Decoded, in_canonical_order
+
+
+@pytest.fixture
+def decoded(fake: Any) -> Decoded:
+    return in_canonical_order(fake.images, fake.fine, fake.names)
+
+
+def never() -> Decoded:
+    raise AssertionError("the cache was to be used")
+
+
+def same(found: cache.Cached, decoded: Decoded) -> bool:
+    names = ("images", "fine", "files")
+    return all(np.array_equal(getattr(found.arrays, n), getattr(decoded, n)) for n in names)
+
+
+def test_built_once_and_mapped_after_that(tmp_path: Path, decoded: Decoded) -> None:
+    folder = tmp_path / "a" / "train-0"
+    built = cache.load_or_build(folder, lambda: decoded)
+    again = cache.load_or_build(folder, never)
+    assert same(built, decoded)
+    assert same(again, decoded)
+    assert again.fingerprint == built.fingerprint
+    images = again.arrays.images
+    assert isinstance(images, np.memmap)
+    assert images.flags.c_contiguous
+    for array in (images, again.arrays.fine, again.arrays.files):
+        assert not array.flags.writeable
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "files.npy",
+        "fine.npy",
+        "images.npy",
+        "meta.json",
+    ]
+
+
+@pytest.mark.parametrize("name", ["images.npy", "fine.npy", "files.npy", "meta.json"])
+@pytest.mark.parametrize("fault", ["flip", "truncate", "empty", "delete", "lengthen"])
+def test_damage_is_seen_and_mended(tmp_path: Path, decoded: Decoded, name: str, fault: str) -> None:
+    folder = tmp_path / "train-0"
+    cache.write(folder, decoded)
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    stamps = path.stat()
+    if fault == "flip":  # one bit in the middle, with size and date as before
+        content[len(content) // 2] ^= 1
+    elif fault == "truncate":
+        del content[len(content) * 2 // 3 :]
+    elif fault == "empty":
+        content.clear()
+    elif fault == "lengthen":
+        content += b"x"
+    if fault == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(content)
+        os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    found = cache.read(folder)
+    harmless = fault == "lengthen" and name != "meta.json"  # what counts is there, unchanged
+    if not harmless:
+        assert found is None or (name == "meta.json" and same(found, decoded))
+    assert same(cache.load_or_build(folder, lambda: decoded), decoded)
+    assert same(cache.load_or_build(folder, lambda: decoded), decoded)
+
+
+def test_a_format_of_another_version_is_built_again(tmp_path: Path, decoded: Decoded) -> None:
+    folder = tmp_path / "train-0"
+    cache.write(folder, decoded)
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "format": cache.FORMAT + 1}))
+    assert cache.read(folder) is None
+
+
+def test_an_error_while_building_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> Decoded:
+        raise DataError("no good", path="some file")
+
+    with pytest.raises(DataError, match="some file: no good"):
+        cache.load_or_build(tmp_path / "c" / "train-0", fail)
+    assert [p.name for p in (tmp_path / "c").iterdir() if p.suffix != ".lock"] == []
+
+
+def test_an_error_while_writing_leaves_nothing(
+    tmp_path: Path, decoded: Decoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = np.save
+
+    def full(path: Path, array: np.ndarray, **options: Any) -> None:
+        if path.name == "files.npy":
+            raise OSError(28, "No space left on device")
+        save(path, array, **options)
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(CacheError, match=r"No space left.*\n.*SSL_COMPANION_CACHE") as caught:
+        cache.load_or_build(tmp_path / "c" / "train-0", lambda: decoded)
+    assert str(tmp_path / "c" / "train-0") in str(caught.value)
+    assert [p.name for p in (tmp_path / "c").iterdir() if p.suffix != ".lock"] == []
+
+
+def test_a_cache_that_cannot_be_a_folder(tmp_path: Path, decoded: Decoded) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CacheError, match="cannot be written"):
+        cache.load_or_build(tmp_path / "file" / "train-0", lambda: decoded)
+
+
+def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path, decoded: Decoded) -> None:
+    old, young = tmp_path / ".train-1.abc.tmp", tmp_path / ".train-2.def.tmp"
+    for leftover in (old, young):
+        leftover.mkdir()
+        (leftover / "images.npy").write_bytes(b"half")
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    cache.load_or_build(tmp_path / "train-0", lambda: decoded)
+    assert not old.exists()
+    assert young.exists()
+
+
+@pytest.mark.parametrize("change", ["content", "rename", "same size and date"])
+def test_key_follows_the_files(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "train.parquet"
+    path.write_bytes(b"one")
+    before = cache.key_of_files("train", [path])
+    assert cache.key_of_files("train", [path]) == before
+    assert cache.key_of_files("test", [path]) != before
+    stamps = path.stat()
+    time.sleep(0.02)  # file systems count time in ticks
+    if change == "content":
+        path.write_bytes(b"three")
+    elif change == "rename":
+        path = path.rename(tmp_path / "train-0.parquet")
+    else:
+        path.write_bytes(b"two")
+        os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    assert cache.key_of_files("train", [path]) != before
+
+
+def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_COMPANION_CACHE", "~/somewhere")
+    assert cache.cache_root() == Path.home() / "somewhere"
+    monkeypatch.delenv("SSL_COMPANION_CACHE")
+    if sys.platform == "linux":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        assert cache.cache_root() == tmp_path / "ssl-companion"
+
+
+# --- several processes
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from ssl_companion.data import cache
+from ssl_companion.data._decoded import Decoded
+
+def content(value):
+    images = np.full((300, 3, 32, 32), value, np.uint8)
+    return Decoded(images, np.full(300, value), np.full(300, str(value)))
+
+print("ready", flush=True)
+turn = 0
+while True:
+    turn += 1
+    cache.write(Path(sys.argv[1]), content(turn % 2))
+"""
+
+
+def whole(found: cache.Cached | None) -> bool:
+    """Absent, or all of one content (see WRITER)."""
+    if found is None:
+        return True
+    values = {int(found.arrays.images.min()), int(found.arrays.images.max())}
+    values |= set(found.arrays.fine.tolist()) | {int(name) for name in set(found.arrays.files)}
+    return len(values) == 1
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_cache_is_whole_or_absent(tmp_path: Path) -> None:
+    folder = tmp_path / "train-0"
+    chance = random.Random(0)
+    seen = 0
+    for _ in range(10):
+        command = [sys.executable, "-c", WRITER, str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.1))
+            process.send_signal(signal.SIGKILL)
+        found = cache.read(folder)
+        assert whole(found)
+        seen += found is not None
+    assert seen > 0
+    assert list(tmp_path.glob(".*.tmp"))  # some were caught in the act
+
+
+@pytest.mark.slow
+def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
+    folder = tmp_path / "train-0"
+    command = [sys.executable, "-c", WRITER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            until = time.monotonic() + 3
+            seen = set()
+            while time.monotonic() < until:
+                found = cache.read(folder)
+                assert whole(found)
+                if found is not None:
+                    seen.add(int(found.arrays.fine[0]))
+            assert seen == {0, 1}  # both contents came by
+            assert writer.poll() is None
+        finally:
+            writer.kill()
+
+
+LOADER = """
+import sys
+from ssl_companion.data import load
+images = load(root=sys.argv[1])
+print(images.fingerprint, len(images), int(images.images[-1].sum()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
+def test_processes_that_load_at_once_agree(
+    unpacked_folder: Path, surroundings: Path, make: Callable[..., Any]
+) -> None:
+    big = make(4000)
+    for split in ("train", "test"):
+        (unpacked_folder / "cifar-100-python" / split).write_bytes(big.pickled())
+    command = [sys.executable, "-W", "ignore", "-c", LOADER, str(unpacked_folder)]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(5)
+    ]
+    answers = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 5, answers
+    assert len({out for out, _ in answers}) == 1
+    folders = [p for p in (surroundings / "decoded" / "cifar100").iterdir() if p.is_dir()]
+    assert len(folders) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
+def test_a_load_killed_at_any_moment_does_no_harm(
+    unpacked_folder: Path, surroundings: Path, make: Callable[..., Any], agree: Callable[..., bool]
+) -> None:
+    from ssl_companion.data import load
+
+    big = make(8000)
+    (unpacked_folder / "cifar-100-python" / "train").write_bytes(big.pickled())
+    command = [sys.executable, "-W", "ignore", "-c", LOADER, str(unpacked_folder)]
+    start = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    duration = time.monotonic() - start
+    (folder,) = (p for p in (surroundings / "decoded" / "cifar100").iterdir() if p.is_dir())
+    chance = random.Random(1)
+    for _ in range(8):
+        (folder / "meta.json").unlink(missing_ok=True)  # so that it is built again
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.3, 1.0) * duration)
+        process.kill()
+        process.wait()
+        found = cache.read(folder)
+        assert found is None or len(found.arrays.fine) == 8000
+    assert agree(load(root=unpacked_folder), big)
