@@ -55,11 +55,6 @@ class Learner(nn.Module):
         return (z,) if self.predictor is None else (z, self.predictor(z))
 
 
-def interleave(view1: Tensor, view2: Tensor) -> Tensor:
-    """Both views in one batch: batch normalisation sees 2N samples, a step is one forward pass."""
-    return torch.cat([view1, view2])
-
-
 def batch_loss(
     outputs: tuple[Tensor, ...],
     config: RunConfig,

@@ -45,29 +45,24 @@ def train(
         True when the run is complete, False when it stopped for the minutes and can go on.
 
     Raises:
-        CheckpointError: `folder` holds another configuration, or a damaged checkpoint.
+        CheckpointError: `folder` holds a run of another configuration or on other images, or a
+            damaged checkpoint.
         DivergedError: the loss turned NaN.
+        ValueError: `folder` holds a `run.json` that is not a run's.
     """
     folder, loop = Path(folder), loop or LoopConfig()
     kept = frozenset(epochs or log_spaced(config.epochs))
+    used = training_images(config, images)
     with process_group(pick_device(loop.device)) as device:
-        _claim(folder, config, device)
+        _claim(folder, config, used, device)
 
         def on_epoch(trainer: Trainer, epoch: int) -> None:
             if epoch in kept and world()[0] == 0:
-                learner = trainer.learner
-                supervised = isinstance(learner.head, torch.nn.Linear)
-                save_snapshot(
-                    folder / "snapshots",
-                    epoch,
-                    learner.backbone,
-                    config.digest(),
-                    learner.head if supervised else None,
-                )
+                backbone, head = trainer.learner.backbone, trainer.learner.head
+                classifier = head if isinstance(head, torch.nn.Linear) else None
+                save_snapshot(folder / "snapshots", epoch, backbone, config.digest(), classifier)
 
-        trainer = Trainer(
-            config, training_images(config, images), loop, folder / "checkpoints", on_epoch
-        )
+        trainer = Trainer(config, used, loop, folder / "checkpoints", on_epoch)
         started = time.monotonic()
         complete = trainer.run()
         if world()[0] == 0:
@@ -76,19 +71,36 @@ def train(
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
-    """`run.json` of a run's folder."""
-    described: dict[str, Any] = json.loads((Path(folder) / "run.json").read_text())
+    """`run.json` of a run's folder.
+
+    Raises:
+        ValueError: there is none, or it is damaged or of something else.
+    """
+    path = Path(folder) / "run.json"
+    try:
+        described = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable description of a run ({error})") from error
+    if not isinstance(described, dict) or not {"digest", "config", "complete"} <= described.keys():
+        raise ValueError(f"{path}: does not describe a run; expected what `train` writes there")
     return described
 
 
-def _claim(folder: Path, config: RunConfig, device: torch.device) -> None:
+def _claim(folder: Path, config: RunConfig, images: ImageSet, device: torch.device) -> None:
     """Write down what runs here at the first call; refuse a folder of another run."""
     path = folder / "run.json"
     if path.exists():
-        if read_run(folder)["digest"] != config.digest():
+        run = read_run(folder)
+        if run["digest"] != config.digest():
             raise CheckpointError(
                 f"{folder}: holds a run of another configuration; choose another name or folder, "
                 "or delete it to start again"
+            )
+        begun_on = run.get("images", {}).get("fingerprint", images.fingerprint)
+        if begun_on != images.fingerprint:
+            raise CheckpointError(
+                f"{folder}: holds a run on other images (fingerprint {begun_on[:12]}, these have "
+                f"{images.fingerprint[:12]}); give it those, or choose another name or folder"
             )
         return
     if world()[0] > 0:
@@ -96,6 +108,7 @@ def _claim(folder: Path, config: RunConfig, device: torch.device) -> None:
     _write(path, {
         "digest": config.digest(),
         "config": config.as_dict(),
+        "images": {"name": images.name, "n": len(images), "fingerprint": images.fingerprint},
         "git": provenance.git_commit(),
         "versions": provenance.versions(),
         "device": provenance.device_name(device),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ssl_companion._files import atomic_file
 from ssl_companion.training.backbones import Backbone, make_backbone
+from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.randomness import derived_seed
 
@@ -58,14 +59,22 @@ def save_snapshot(
     """Write the weights, float32 and without padding, with the configuration's digest.
 
     A supervised run's `classifier` stands beside them, so that its outputs can be targets.
+
+    Raises:
+        CheckpointError: the disk is full or the folder is not writable.
     """
     path = snapshot_path(folder, epoch)
     whole = dict(backbone.exported_state())
     if classifier is not None:
         whole |= {_CLASSIFIER + name: value for name, value in classifier.state_dict().items()}
     state = {name: tensor.contiguous().cpu() for name, tensor in whole.items()}
-    with atomic_file(path) as temporary:
-        safetensors.torch.save_file(state, temporary, metadata={"digest": digest})
+    try:
+        with atomic_file(path) as temporary:
+            safetensors.torch.save_file(state, temporary, metadata={"digest": digest})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: could not be written ({error}); make room there and resume the run"
+        ) from error
     return path
 
 
@@ -95,7 +104,9 @@ def load_classifier(
     if _CLASSIFIER + "weight" not in state:
         raise ValueError(f"{path}: holds no classifier; only supervised runs have one")
     weight = state[_CLASSIFIER + "weight"]
-    classifier = nn.Linear(weight.shape[1], weight.shape[0])
+    # Without drawing weights, which would move the global random state.
+    classifier = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
+    assert isinstance(classifier, nn.Linear)
     classifier.load_state_dict({n: state[_CLASSIFIER + n] for n in ("weight", "bias")})
     return classifier.eval().to(device)
 

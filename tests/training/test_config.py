@@ -1,0 +1,105 @@
+"""Configurations: refused where they make no sense, named by their digest, back from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+
+import pytest
+
+from ssl_companion.data.views import ViewConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig, run_config_from_dict
+from ssl_companion.training.loop import LoopConfig, pick_device
+from ssl_companion.training.optim import OptimConfig
+
+VARIED = RunConfig(
+    backbone="vit-2-64",
+    objective=ObjectiveConfig("simclr", temperature=0.07, on_from=3, on_until=9),
+    views=ViewConfig(scale=(0.5, 0.9), strength=0.5),
+    optim=OptimConfig("adamw", lr=1e-3),
+    projector_width=17,
+    data="glyphs100",
+    images_per_class=5,
+    epochs=3,
+    batch=8,
+    seed=11,
+    precision="fp32",
+)
+
+
+@pytest.mark.parametrize("config", [RunConfig(), VARIED])
+def test_json_and_back(config: RunConfig) -> None:
+    assert run_config_from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_every_field_counts_in_the_digest() -> None:
+    base, seen = RunConfig(), {RunConfig().digest()}
+    for field in dataclasses.fields(RunConfig):
+        changed = dataclasses.replace(base, **{field.name: getattr(VARIED, field.name)})
+        seen.add(changed.digest())
+    assert len(seen) == 1 + len(dataclasses.fields(RunConfig))
+    assert RunConfig().digest() in seen
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"colour": 1}, "RunConfig: unknown field 'colour'; known: .*backbone"),
+        ({"optim": {"rate": 1}}, "OptimConfig: unknown field 'rate'"),
+        ({"objective": {"name": "vicreg", "tau": 1}}, "ObjectiveConfig: unknown field 'tau'"),
+        ({"views": {"blur": 1}}, "ViewConfig: unknown field 'blur'"),
+    ],
+)
+def test_fields_of_another_version_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        run_config_from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("make", "field", "value"),
+    [
+        (RunConfig, "epochs", 0),
+        (RunConfig, "batch", 1),
+        (RunConfig, "projector_width", 0),
+        (RunConfig, "images_per_class", -1),
+        (RunConfig, "precision", "fp16"),
+        (ObjectiveConfig, "name", "moco"),
+        (ObjectiveConfig, "invariance", -1.0),
+        (ObjectiveConfig, "regularizer", math.nan),
+        (ObjectiveConfig, "variance", math.inf),
+        (ObjectiveConfig, "covariance", -0.1),
+        (ObjectiveConfig, "temperature", 0.0),
+        (ObjectiveConfig, "momentum", 1.1),
+        (LoopConfig, "minutes", -1.0),
+        (LoopConfig, "minutes", math.nan),
+        (LoopConfig, "checkpoint_minutes", -1.0),
+        (LoopConfig, "checkpoint_steps", -1),
+        (LoopConfig, "check_every", 0),
+        (LoopConfig, "compile", "maybe"),
+    ],
+)
+def test_values_that_make_no_sense(make: Callable[..., object], field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: {value!r}; expected"):
+        make(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("on_from", "on_until", "expected"),
+    [(0, -1, "11111"), (2, -1, "00111"), (0, 3, "11100"), (1, 3, "01100"), (3, 3, "00000")],
+)
+def test_when_the_regularizer_is_on(on_from: int, on_until: int, expected: str) -> None:
+    config = ObjectiveConfig(regularizer=5.0, on_from=on_from, on_until=on_until)
+    assert [config.regularizer_at(epoch) for epoch in range(5)] == [5.0 * int(c) for c in expected]
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert pick_device("auto").type == pick_device("cpu").type == "cpu"
+    with pytest.raises(ValueError, match="device: 'cuda:1', but this machine has no CUDA device"):
+        pick_device("cuda:1")
+    with pytest.raises(ValueError, match="device: 'gpu'; expected 'auto', 'cpu', 'cuda'"):
+        pick_device("gpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert pick_device("auto").type == "cuda"

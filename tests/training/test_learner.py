@@ -1,0 +1,143 @@
+"""What is trained, and how a configuration becomes a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from ssl_companion.training import objectives
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.learner import (
+    Learner,
+    Teacher,
+    batch_loss,
+    projector,
+    teacher_momentum,
+)
+
+Make = Callable[..., RunConfig]
+
+
+def embeddings(count: int = 1, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
+    g = torch.Generator().manual_seed(0)
+    return [torch.randn((12, 5), generator=g).to(dtype) for _ in range(count)]
+
+
+def test_a_projector_has_no_bias_that_normalisation_would_cancel() -> None:
+    kinds = [type(layer).__name__ for layer in projector(4, 8)]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d", "ReLU", "Linear"]
+    assert all(layer.bias is None for layer in projector(4, 8) if isinstance(layer, nn.Linear))
+    assert projector(4, 8)(torch.ones((3, 4))).shape == (3, 8)
+
+
+@pytest.mark.parametrize("objective", ["vicreg", "byol", "supervised"])
+def test_outputs(tiny: Make, objective: str) -> None:
+    outputs = Learner(tiny(objective), classes=7)(torch.randn((6, 3, 16, 16)))
+    widths = {"vicreg": [8], "byol": [8, 8], "supervised": [7]}[objective]
+    assert [tuple(o.shape) for o in outputs] == [(6, width) for width in widths]
+
+
+def test_the_seed_decides_backbone_and_head_and_nothing_global_does(tiny: Make) -> None:
+    before = torch.get_rng_state()
+    first, again, other = (Learner(tiny(seed=s)).state_dict() for s in (0, 0, 1))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    for key in ("backbone.stem.0.weight", "head.0.weight"):
+        assert not torch.equal(first[key], other[key])
+
+
+# --- the loss that a configuration asks for ----------------------------------------------
+
+
+def test_vicregs_factors_scale_its_recipe(tiny: Make) -> None:
+    (z,) = embeddings()
+    factors = ObjectiveConfig("vicreg", 0.2, regularizer=3.0, variance=0.5, covariance=2.0)
+    loss = batch_loss((z,), tiny(factors), epoch=0)
+    assert loss.weights == pytest.approx({"invariance": 5, "variance": 37.5, "covariance": 6})
+    z1, z2 = z.chunk(2)
+    assert loss.terms == objectives.vicreg(z1, z2).terms
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("simclr", {"alignment": 0.2, "uniformity": 3.0}),
+        ("barlow_twins", {"invariance": 0.2, "redundancy": 0.015}),
+        ("vicreg", {"invariance": 5.0, "variance": 75.0, "covariance": 3.0}),
+    ],
+)
+def test_factors_on_invariance_and_regularizer(
+    tiny: Make, name: str, weights: dict[str, float]
+) -> None:
+    config = tiny(ObjectiveConfig(name, invariance=0.2, regularizer=3.0))  # type: ignore[arg-type]
+    assert batch_loss(tuple(embeddings()), config, epoch=0).weights == pytest.approx(weights)
+
+
+def test_a_switched_regularizer_is_off_outside_its_epochs(tiny: Make) -> None:
+    config = tiny(ObjectiveConfig("simclr", on_from=1, on_until=3))
+    (z,) = embeddings()
+    regular = [batch_loss((z,), config, epoch).regularization.item() != 0 for epoch in range(4)]
+    assert regular == [False, True, True, False]
+
+
+def test_simclrs_temperature_arrives(tiny: Make) -> None:
+    (z,) = embeddings()
+    config = tiny(ObjectiveConfig("simclr", temperature=0.07))
+    expected = objectives.simclr(*z.chunk(2), temperature=0.07)
+    assert torch.equal(batch_loss((z,), config, 0).total, expected.total)
+
+
+def test_supervised_sees_the_labels_for_both_views(tiny: Make) -> None:
+    (z,) = embeddings()
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    loss = batch_loss((z,), tiny("supervised"), 0, labels)
+    halves = [nn.functional.cross_entropy(half, labels) for half in z.chunk(2)]
+    torch.testing.assert_close(loss.total, (halves[0] + halves[1]) / 2)
+
+
+def test_byol_compares_each_view_with_the_teachers_other(tiny: Make) -> None:
+    z, prediction, teacher = embeddings(3)
+    loss = batch_loss((z, prediction), tiny("byol"), 0, teacher=teacher)
+    (p1, p2), (t1, t2) = prediction.chunk(2), teacher.chunk(2)
+    cosine = nn.functional.cosine_similarity
+    expected = 4 - 2 * (cosine(p1, t2).mean() + cosine(p2, t1).mean())
+    torch.testing.assert_close(loss.total, expected)
+
+
+def test_the_loss_is_computed_in_float32_within_autocast(tiny: Make) -> None:
+    (z,) = embeddings(dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = batch_loss((z,), tiny(), 0)
+    assert loss.total.dtype == torch.float32
+    assert torch.equal(loss.total, batch_loss((z.float(),), tiny(), 0).total)
+
+
+# --- the teacher -------------------------------------------------------------------------
+
+
+def test_the_teacher_begins_as_the_student_and_follows_it(tiny: Make) -> None:
+    learner = Learner(tiny("byol"))
+    teacher = Teacher(learner)
+    students = [*learner.backbone.parameters(), *learner.head.parameters()]
+    pairs = list(zip(teacher.parameters(), students, strict=True))
+    assert all(torch.equal(t, s) and t is not s for t, s in pairs)
+    assert not any(t.requires_grad for t, _ in pairs)
+    old = [t.clone() for t, _ in pairs]
+    with torch.no_grad():
+        for s in students:
+            s.add_(1.0)
+    teacher.follow(learner, 0.9)
+    for (t, s), before in zip(pairs, old, strict=True):
+        torch.testing.assert_close(t.detach(), 0.9 * before + 0.1 * s.detach())
+    assert teacher(torch.randn((4, 3, 16, 16))).requires_grad is False
+
+
+def test_the_teachers_momentum_rises_to_1() -> None:
+    values = [teacher_momentum(step, 10, 0.99) for step in range(11)]
+    assert values[0] == pytest.approx(0.99)
+    assert values[5] == pytest.approx(0.995)
+    assert values[10] == 1.0
+    assert values == sorted(values)

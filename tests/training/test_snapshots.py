@@ -1,0 +1,174 @@
+"""Snapshots: what is saved is what comes back, or an error that names the file."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from ssl_companion.training.backbones import Backbone, make_backbone
+from ssl_companion.training.checkpoint import CheckpointError
+from ssl_companion.training.config import RunConfig
+from ssl_companion.training.snapshots import (
+    load_classifier,
+    load_snapshot,
+    log_spaced,
+    save_snapshot,
+    snapshot_epochs,
+    snapshot_path,
+)
+
+
+def trained(name: str = "res-1-4", pad_to: int = 1) -> Backbone:
+    """A network whose weights and running statistics are not those of any seed."""
+    backbone = make_backbone(name, seed=9, pad_to=pad_to)
+    g = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        backbone(torch.randn((4, 3, 32, 32), generator=g))
+    return backbone
+
+
+def features(backbone: Backbone) -> dict[str, torch.Tensor]:
+    x = torch.randn((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return backbone.eval().features(x)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        (1, (0, 1)),
+        (2, (0, 1, 2)),
+        (4, (0, 1, 2, 3, 4)),
+        (60, (0, 1, 2, 3, 5, 10, 20, 30, 50, 60)),
+        (400, (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 400)),
+    ],
+)
+def test_log_spaced(epochs: int, expected: tuple[int, ...]) -> None:
+    assert log_spaced(epochs) == expected
+
+
+@given(st.integers(1, 10**6))
+def test_log_spaced_goes_from_0_to_the_end_in_growing_steps(epochs: int) -> None:
+    chosen = log_spaced(epochs)
+    assert chosen[0] == 0
+    assert chosen[-1] == epochs
+    assert all(a < b for a, b in itertools.pairwise(chosen))
+    inner = chosen[1:-1]
+    assert all(b <= 2 * a for a, b in itertools.pairwise(inner))
+    assert len(chosen) <= 2 + 4 * len(str(epochs))
+
+
+@pytest.mark.parametrize(
+    ("name", "pad_to"), [("res-1-4", 1), ("res-1-4", 8), ("resnet18", 1), ("vit-1-16", 1)]
+)
+def test_round_trip(tmp_path: Path, tiny: Callable[..., RunConfig], name: str, pad_to: int) -> None:
+    config, backbone = tiny(backbone=name), trained(name, pad_to)
+    path = save_snapshot(tmp_path / "new", 7, backbone, config.digest())
+    assert path == snapshot_path(tmp_path / "new", 7)
+    loaded = load_snapshot(path, config)
+    assert not loaded.training
+    for layer, expected in features(backbone).items():
+        torch.testing.assert_close(features(loaded)[layer], expected)
+    if pad_to == 1:
+        assert all(
+            torch.equal(value, backbone.state_dict()[key])
+            for key, value in loaded.state_dict().items()
+        )
+
+
+def test_a_snapshot_is_readable_without_this_package(
+    tmp_path: Path, tiny: Callable[..., RunConfig]
+) -> None:
+    config = tiny()
+    path = save_snapshot(tmp_path, 0, trained(pad_to=8), config.digest())
+    with safetensors.safe_open(path, framework="np") as file:
+        assert file.metadata() == {"digest": config.digest()}
+        assert file.get_tensor("blocks.0.c1.weight").shape == (4, 4, 3, 3)
+        assert set(file.keys()) == set(make_backbone("res-1-4", seed=0).state_dict())
+
+
+def test_the_epochs_that_are_there(tmp_path: Path) -> None:
+    assert snapshot_epochs(tmp_path / "absent") == ()
+    for epoch in (10, 0, 200):
+        save_snapshot(tmp_path, epoch, trained(), "d")
+    for name in ("epoch-7.safetensors", "epoch-00003.safetensors.bak", "epoch-abcde.safetensors"):
+        (tmp_path / name).touch()
+    assert snapshot_epochs(tmp_path) == (0, 10, 200)
+
+
+def test_a_classifier_beside_the_backbone(tmp_path: Path, tiny: Callable[..., RunConfig]) -> None:
+    config, classifier = tiny("supervised"), nn.Linear(4, 100)
+    path = save_snapshot(tmp_path, 1, trained(), config.digest(), classifier)
+    before = torch.get_rng_state()
+    loaded = load_classifier(path, config)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not loaded.training
+    x = torch.randn((3, 4))
+    assert torch.equal(loaded(x), classifier(x))
+    assert load_snapshot(path, config).width == 4
+
+
+def test_no_classifier_to_load(tmp_path: Path, tiny: Callable[..., RunConfig]) -> None:
+    path = save_snapshot(tmp_path, 1, trained(), tiny().digest())
+    with pytest.raises(ValueError, match=r"epoch-00001.* holds no classifier; only supervised"):
+        load_classifier(path, tiny())
+
+
+def test_another_configurations_snapshot_is_refused(
+    tmp_path: Path, tiny: Callable[..., RunConfig]
+) -> None:
+    path = save_snapshot(tmp_path, 1, trained(), tiny(seed=1).digest())
+    digests = f"digest {tiny(seed=1).digest()[:12]}, expected {tiny().digest()[:12]}"
+    with pytest.raises(ValueError, match=f"epoch-00001.*another configuration .{digests}"):
+        load_snapshot(path, tiny())
+
+
+def test_a_foreign_safetensors_file_is_refused(
+    tmp_path: Path, tiny: Callable[..., RunConfig]
+) -> None:
+    path = snapshot_path(tmp_path, 1)
+    safetensors.torch.save_file({"x": torch.ones(3)}, path)
+    with pytest.raises(ValueError, match="another configuration"):
+        load_snapshot(path, tiny())
+
+
+@pytest.mark.parametrize("part", [0, 4, 100, 0.5, -1])
+def test_a_truncated_snapshot_is_refused(
+    tmp_path: Path, tiny: Callable[..., RunConfig], part: float
+) -> None:
+    path = save_snapshot(tmp_path, 1, trained(), tiny().digest())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole)) if isinstance(part, float) else part])
+    with pytest.raises(ValueError, match=r"epoch-00001\.safetensors: not a readable snapshot"):
+        load_snapshot(path, tiny())
+
+
+def test_an_absent_snapshot(tmp_path: Path, tiny: Callable[..., RunConfig]) -> None:
+    with pytest.raises(ValueError, match=r"epoch-00005\.safetensors: not a readable snapshot"):
+        load_snapshot(snapshot_path(tmp_path, 5), tiny())
+
+
+def test_a_full_disk_leaves_the_snapshot_that_stands(
+    tmp_path: Path, tiny: Callable[..., RunConfig]
+) -> None:
+    path = save_snapshot(tmp_path, 1, trained(), tiny().digest())
+    content = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"epoch-00001.* could not be written"):
+            save_snapshot(tmp_path, 1, make_backbone("res-1-4", seed=0), tiny().digest())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == content
