@@ -43,8 +43,7 @@ def cdnv_of(statistics: ClassStatistics) -> float:
     statistics.require_all_classes()
     variances = statistics.variances_in_units
     means = statistics.means_in_units
-    # Nearer than the rounding of the means themselves is no distance at all.
-    rounding = 4 * _EPSILON * torch.linalg.vector_norm(means, dim=1)
+    rounding = _rounding(statistics)
     centred = means - means.mean(0)
     k = len(means)
     total = 0.0
@@ -63,6 +62,12 @@ def cdnv_of(statistics: ClassStatistics) -> float:
         ratio = (variances[start:stop, None] + variances[start:]) / (2 * squares)
         total += float(torch.where(later, ratio, 0.0).sum())
     return total / (k * (k - 1) / 2)
+
+
+def _rounding(statistics: ClassStatistics) -> Tensor:
+    """How far rounding may have moved each class mean [K]: less than that is no distance."""
+    norms = torch.linalg.vector_norm(statistics.means_in_units, dim=1)
+    return 4 * _EPSILON * (norms + statistics.sum_of_squares.sqrt())
 
 
 def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -140,7 +145,7 @@ def neural_collapse_of(
     statistics.require_all_classes()
     means = statistics.means_in_units
     centred = means - statistics.global_mean_in_units
-    rounding = 4 * _EPSILON * float(torch.linalg.vector_norm(means, dim=1).max())
+    rounding = float(_rounding(statistics).max())
     norms = torch.linalg.vector_norm(centred, dim=1)
     if bool((norms <= rounding).any()):
         where = int((norms <= rounding).nonzero()[0, 0])

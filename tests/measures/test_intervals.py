@@ -1,0 +1,121 @@
+"""Bootstrap intervals against the binomial, SciPy's bootstrap and their own coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ssl_companion.measures import bootstrap, bootstrap_accuracy, bootstrap_mean
+
+
+def test_an_accuracys_interval_is_the_binomials():
+    y = np.zeros(1000, dtype=int)
+    predicted = (np.arange(1000) >= 300).astype(int)  # 30% correct
+    found = bootstrap_accuracy(predicted, y, resamples=20_000)
+    assert found.value == pytest.approx(0.3)
+    low, high = stats.binom.ppf([0.025, 0.975], 1000, 0.3) / 1000
+    assert found.low == pytest.approx(low, abs=0.0021)
+    assert found.high == pytest.approx(high, abs=0.0021)
+    assert bootstrap_accuracy(predicted, y, confidence=0.5).high < found.high
+
+
+def test_agrees_with_scipy_on_real_values():
+    values = np.random.default_rng(0).exponential(size=150)
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=5000, rng=np.random.default_rng(1)
+    ).confidence_interval
+    for found in (
+        bootstrap_mean(values, resamples=5000),
+        bootstrap(lambda rows: values[rows].mean(), 150, resamples=5000),
+    ):
+        assert found.value == pytest.approx(values.mean())
+        assert found.low == pytest.approx(theirs.low, abs=0.02)
+        assert found.high == pytest.approx(theirs.high, abs=0.02)
+
+
+def test_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for seed in range(300):
+        found = bootstrap_mean(rng.random(200) < 0.4, resamples=400, seed=seed)
+        hits += found.low <= 0.4 <= found.high
+    assert 0.9 < hits / 300 < 0.985
+
+
+def test_views_of_one_image_are_drawn_together():
+    rng = np.random.default_rng(0)
+    per_image = rng.random(100)
+    images = np.repeat(rng.permutation(1000)[:100], 20)  # ids with gaps
+    views = np.repeat(per_image, 20)
+    together = bootstrap_mean(views, images)
+    alone = bootstrap_mean(per_image)
+    assert together.low == pytest.approx(alone.low, abs=0.01)
+    assert together.high == pytest.approx(alone.high, abs=0.01)
+    apart = bootstrap_mean(views)  # as if the 2000 views were independent
+    assert (together.high - together.low) > 3 * (apart.high - apart.low)
+
+
+def test_uneven_images_are_weighted_by_their_views():
+    values, images = np.array([1.0, 0.0, 0.0, 0.0]), np.array([0, 1, 1, 1])
+    found = bootstrap_mean(values, images, resamples=4000)
+    assert found.value == 0.25
+    assert found.low == 0.0
+    assert found.high == 1.0
+
+
+def test_paired_differences_are_tighter_than_unpaired():
+    rng = np.random.default_rng(0)
+    a = rng.random(2000) < 0.5
+    b = np.where(rng.random(2000) < 0.05, ~a, a)
+    paired = bootstrap_mean(b.astype(int) - a.astype(int))
+    assert paired.value == pytest.approx(b.mean() - a.mean())
+    assert paired.high - paired.low < 0.5 * (bootstrap_mean(a).high - bootstrap_mean(a).low + 1e-9)
+
+
+def test_the_seed_decides():
+    values = np.random.default_rng(0).random(50)
+    assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
+    assert bootstrap_mean(values, seed=3) != bootstrap_mean(values, seed=4)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    bootstrap_mean(values)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_a_correlations_interval():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(400)
+    y = 0.6 * x + 0.8 * rng.standard_normal(400)
+    found = bootstrap(lambda rows: np.corrcoef(x[rows], y[rows])[0, 1], 400)
+    centre, half = np.arctanh(found.value), 1.96 / np.sqrt(397)  # Fisher's
+    assert found.low == pytest.approx(np.tanh(centre - half), abs=0.03)
+    assert found.high == pytest.approx(np.tanh(centre + half), abs=0.03)
+
+
+def test_draws_without_a_value_are_left_out():
+    def only_if_varied(rows: np.ndarray) -> float:
+        return np.nan if np.ptp(rows) == 0 else float(rows.mean())
+
+    found = bootstrap(only_if_varied, 3)  # one draw in nine is constant
+    assert np.isfinite([found.low, found.high]).all()
+    with pytest.raises(ValueError, match="statistic is nan"):
+        bootstrap(lambda rows: np.nan, 5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bootstrap_mean([]), "values is empty"),
+        (lambda: bootstrap_mean([1.0, np.nan]), r"values\[0, 1\] is nan"),
+        (lambda: bootstrap_mean([[1.0]]), r"values has shape \(1, 1\)"),
+        (lambda: bootstrap_mean([1.0, 2.0], [0]), "images has 1 labels; expected 2"),
+        (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence is 1.0"),
+        (lambda: bootstrap_mean([1.0], resamples=0), "resamples is 0"),
+        (lambda: bootstrap_mean([1.0], seed=-1), "seed is -1"),
+        (lambda: bootstrap_accuracy([1, 2], [1]), "predicted has 2 labels; expected 1"),
+        (lambda: bootstrap(lambda rows: 0.0, 0), "n is 0"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,129 @@
+"""The linear probe against scikit-learn's logistic regression."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from ssl_companion.measures import LinearProbe, ProbeConfig, linear_probe
+
+
+@pytest.fixture(scope="module")
+def data(clusters):
+    X, y = clusters(n=1500, k=7, d=12, spread=1.3)
+    return X * np.logspace(-2, 2, 12) + 5.0, y
+
+
+@pytest.fixture(scope="module")
+def sklearns(data):
+    X, y = data
+    z = StandardScaler().fit_transform(X)
+    model = LogisticRegression(C=1 / (1e-3 * len(X)), tol=1e-8, max_iter=5000).fit(z, y)
+    return model, z
+
+
+def test_lbfgs_finds_sklearns_solution(data, sklearns):
+    X, y = data
+    model, z = sklearns
+    probe = LinearProbe(l2=1e-3, tolerance=1e-9, max_iter=2000).fit(X, y)
+    expected = model.decision_function(z)
+    found = probe.decision_function(X)
+    np.testing.assert_allclose(
+        found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-4
+    )
+    np.testing.assert_array_equal(probe.predict(X), model.predict(z))
+    assert probe.score(X, y) == pytest.approx(model.score(z, y))
+    assert 0.5 < probe.score(X, y) < 0.99
+    log_p = model.predict_log_proba(z)[np.arange(len(y)), y]
+    penalty = 1e-3 / 2 * (model.coef_**2).sum()
+    assert probe.loss_ == pytest.approx(-log_p.mean() + penalty, rel=1e-6)
+
+
+def test_the_published_weights_are_for_features_as_they_come(data):
+    X, y = data
+    probe = LinearProbe(max_iter=50).fit(X, y)
+    np.testing.assert_allclose(
+        X @ probe.weight_.T + probe.bias_, probe.decision_function(X), atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("kind", ["float32", "tensor"])
+def test_float32_and_tensors_reach_the_same_accuracy(data, sklearns, kind):
+    X, y = data
+    model, z = sklearns
+    given = X.astype(np.float32) if kind == "float32" else torch.from_numpy(X).float()
+    probe = LinearProbe(l2=1e-3).fit(given, y)
+    found = probe.predict(given)
+    assert isinstance(found, torch.Tensor) == (kind == "tensor")
+    assert (np.asarray(found) == model.predict(z)).mean() > 0.995
+
+
+def test_minibatches_come_near_the_full_batch(data, sklearns):
+    X, y = data
+    model, z = sklearns
+    probe = LinearProbe(method="minibatch", l2=1e-3, epochs=60, batch_size=128).fit(X, y)
+    assert probe.score(X, y) == pytest.approx(model.score(z, y), abs=0.01)
+    assert probe.n_iter_ == 60 * 12
+
+
+def test_the_seed_decides_the_minibatches(data):
+    X, y = data
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    weights = [
+        LinearProbe(method="minibatch", epochs=2, seed=seed).fit(X, y).weight_ for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert (weights[0] != weights[2]).any()
+    assert torch.equal(torch.get_rng_state(), state)  # the global state is not touched
+    again = [LinearProbe().fit(X, y).weight_ for _ in range(2)]
+    np.testing.assert_array_equal(*again)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scale_and_offset_of_the_features_do_not_matter(clusters, dtype):
+    X, y = clusters(n=800, k=5, d=6, spread=1.5)
+    expected = LinearProbe(l2=1e-2).fit(X, y).predict(X)
+    scales = np.array([1e-15, 1e-3, 1.0, 1e3, 1e10, 1e18])
+    moved = ((X + 100.0) * scales).astype(dtype)
+    assert (LinearProbe(l2=1e-2).fit(moved, y).predict(moved) == expected).mean() > 0.99
+
+
+def test_constant_features_are_ignored(clusters):
+    X, y = clusters()
+    constant = np.concatenate([X, np.full((len(X), 2), 0.1)], axis=1)
+    probe = LinearProbe().fit(constant, y)
+    np.testing.assert_array_equal(probe.weight_[:, 8:], 0)
+    constant[:, 8:] = 1e9  # nor do they matter where they do vary later
+    np.testing.assert_array_equal(probe.predict(constant), LinearProbe().fit(X, y).predict(X))
+
+
+def test_without_standardisation_it_is_sklearn_on_raw_features(clusters):
+    X, y = clusters(n=500)
+    model = LogisticRegression(C=1 / (1e-2 * len(X)), tol=1e-8, max_iter=2000).fit(X, y)
+    probe = LinearProbe(l2=1e-2, standardise=False, tolerance=1e-9, max_iter=1000).fit(X, y)
+    np.testing.assert_allclose(probe.weight_, model.coef_, atol=1e-4)
+
+
+def test_train_and_test_accuracy(clusters):
+    X, y = clusters(n=900, d=40, spread=3.0)
+    found = linear_probe(X[:300], y[:300], X[300:], y[300:], ProbeConfig(l2=1e-6))
+    model = LinearProbe(l2=1e-6).fit(X[:300], y[:300])
+    assert found.train == model.score(X[:300], y[:300])
+    assert found.test == model.score(X[300:], y[300:])
+    assert found.train > found.test + 0.1  # few samples in many dimensions
+
+
+def test_fits_inside_no_grad(clusters):
+    X, y = clusters()
+    with torch.no_grad():
+        assert LinearProbe().fit(X, y).score(X, y) > 0.5
+
+
+def test_more_iterations_never_worsen_the_loss(data):
+    X, y = data
+    losses = [LinearProbe(max_iter=i).fit(X, y).loss_ for i in (1, 5, 25, 125)]
+    assert losses == sorted(losses, reverse=True)
