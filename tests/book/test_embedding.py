@@ -28,7 +28,7 @@ def test_clusters_stay_clusters_and_a_seed_fixes_the_map(
     turned = features @ np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))[0]
     first, second = umap_series([features, turned])
     np.testing.assert_array_equal(first, points)
-    assert np.linalg.norm(first - second, axis=1).mean() < 0.5, "begun where the first one ended"
+    assert np.linalg.norm(first - second, axis=1).mean() < 1, "begun where the first one ended"
 
 
 def test_bad_input_is_refused(clusters: tuple[np.ndarray, np.ndarray]) -> None:
