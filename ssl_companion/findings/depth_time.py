@@ -1,0 +1,147 @@
+"""Alignment by layer, epoch and level: one table, its maps, and the order along either axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.findings.live import RESAMPLES, hits, interval, measured, resampled
+from ssl_companion.measures import Interval
+from ssl_companion.recordings import Recording
+
+
+def by_layer_and_epoch(
+    recording: Recording,
+    levels: Sequence[str] | None = None,
+    measure: str = "ncc",
+    split: str = "test",
+) -> pd.DataFrame:
+    """A measure of all images at every layer, epoch and level.
+
+    Returns:
+        recording, epoch, layer, depth (0 for the first layer), level, split, value, n.
+    """
+    levels = recording.hierarchy.names if levels is None else levels
+    table = measured(recording, measure, levels, "all", split)
+    table.insert(3, "depth", table["layer"].map({n: i for i, n in enumerate(recording.layers)}))
+    return table
+
+
+def matrix(
+    recording: Recording, level: str = "fine", measure: str = "ncc", split: str = "test"
+) -> pd.DataFrame:
+    """A measure of all images, one row a layer (first to last), one column an epoch."""
+    table = by_layer_and_epoch(recording, [level], measure, split)
+    wide = table.pivot_table(index="layer", columns="epoch", values="value")
+    return wide.reindex([name for name in recording.layers if name in wide.index])
+
+
+def relative_matrix(recording: Recording, level: str = "fine", split: str = "test") -> pd.DataFrame:
+    """`matrix` of NCC accuracy, each layer divided by its own value before training."""
+    whole = matrix(recording, level, split=split)
+    return whole.div(whole.iloc[:, 0], axis=0)
+
+
+def side_by_side(
+    recordings: Sequence[Recording], level: str = "fine", split: str = "test"
+) -> pd.DataFrame:
+    """The last epoch's NCC accuracy by depth, for several runs (supervised beside others).
+
+    Returns:
+        recording, title, layer, depth, share_of_depth (0 first layer, 1 last), start, value.
+    """
+    parts = []
+    for run in recordings:
+        table = by_layer_and_epoch(run, [level], split=split)
+        ends = table.pivot_table(index=["layer", "depth"], columns="epoch", values="value")
+        ends = ends.sort_index(level="depth")
+        frame = pd.DataFrame({"start": ends.iloc[:, 0], "value": ends.iloc[:, -1]}).reset_index()
+        frame.insert(0, "recording", run.name)
+        frame.insert(1, "title", run.title)
+        frame["share_of_depth"] = frame["depth"] / max(1, len(run.layers) - 1)
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def rank_order(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Spearman's correlation of values with their order along an axis, in [-1, 1].
+
+    1 if they rise at every step, -1 if they fall; ties share their rank. NaN where nothing
+    changes.
+    """
+    from scipy import stats
+
+    ranks = np.moveaxis(stats.rankdata(values, axis=axis), axis, -1)
+    order = np.arange(ranks.shape[-1], dtype=np.float64)
+    ranks = ranks - ranks.mean(axis=-1, keepdims=True)
+    order -= order.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.sqrt(np.square(ranks).sum(axis=-1) * np.square(order).sum())
+        found: np.ndarray = np.where(scale > 0, ranks @ order / scale, np.nan)
+    return found
+
+
+def order_of_rows(
+    recording: Recording, along: str, levels: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """How well a level's accuracy (all test images) is ordered by epoch or by depth.
+
+    Args:
+        recording: any.
+        along: "epoch" (last layer), "depth" (last epoch) or "depth before training".
+        levels: by default the hierarchy's.
+
+    Returns:
+        level, value: Spearman's correlation, NaN where nothing changes.
+    """
+    table = by_layer_and_epoch(recording, levels)
+    if along == "epoch":
+        table = table[table["layer"] == recording.layers[-1]].sort_values("epoch")
+    elif along in ("depth", "depth before training"):
+        at = recording.epochs[-1 if along == "depth" else 0]
+        table = table[table["epoch"] == at].sort_values("depth")
+    else:
+        raise ValueError(
+            f"along is {along!r}; expected 'epoch', 'depth' or 'depth before training'"
+        )
+    rows = [
+        {"level": level, "value": float(rank_order(line["value"].to_numpy()))}
+        for level, line in table.groupby("level", sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["level", "value"])
+
+
+def live_order(
+    recording: Recording,
+    along: str,
+    levels: Sequence[str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """`order_of_rows` averaged over levels, live from the kept features, with an interval over
+    images.
+
+    Args:
+        recording: with features; of every layer, for the depth.
+        along, levels: as for `order_of_rows`.
+        resamples, seed: of the bootstrap.
+    """
+    levels = recording.hierarchy.names if levels is None else levels
+    values, draws = [], []
+    for level in levels:
+        hit = _along(recording, along, level)
+        values.append(rank_order(hit.mean(axis=1)))
+        draws.append(rank_order(resampled(hit, None, resamples, seed), axis=0))
+    return interval(float(np.mean(values)), np.mean(draws, axis=0))
+
+
+def _along(recording: Recording, along: str, level: str) -> np.ndarray:
+    """Hits [steps, N] along epochs or layers."""
+    if along == "epoch":
+        return hits(recording, level)
+    shared = set.intersection(*(set(recording.kept_epochs(name)) for name in recording.layers))
+    at = sorted(shared)[-1 if along == "depth" else 0]
+    return np.concatenate([hits(recording, level, [at], name) for name in recording.layers])

@@ -1,0 +1,176 @@
+"""Clustering against classifiers: NCC beside linear and kNN accuracy, and few labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.findings.live import Runs, interval, resampled
+from ssl_companion.measures import Interval, LinearProbe, NearestCentroid
+from ssl_companion.recordings import Recording
+
+PROBES = ("linear", "knn")
+LABELLED = ("supervised", "targets-teacher")  # what was trained on labels is no evidence
+
+
+def accuracies(recording: Recording, level: str = "fine") -> pd.DataFrame:
+    """NCC, linear and kNN accuracy wherever all images were probed.
+
+    Returns:
+        recording, epoch, layer, ncc, linear, knn; fractions of the test images. kNN was
+        measured of the fine classes only.
+    """
+    rows = recording.select(split="test", level=level)
+    rows = rows[rows["measure"].isin(("ncc", *PROBES))]
+    wide = rows.pivot_table(index=["epoch", "layer"], columns="measure", values="value")
+    wide = wide.reindex(columns=["ncc", *PROBES]).dropna(subset=["ncc", "linear"]).reset_index()
+    wide["_place"] = wide["layer"].map({name: i for i, name in enumerate(recording.layers)})
+    wide = wide.sort_values(["epoch", "_place"]).drop(columns="_place")
+    wide.insert(0, "recording", recording.name)
+    wide.columns.name = None
+    return wide.reset_index(drop=True)
+
+
+def self_supervised(recordings: Runs) -> list[Recording]:
+    """The runs that saw no labels."""
+    return [r for name, r in recordings.items() if not any(word in name for word in LABELLED)]
+
+
+def over_runs(recordings: Runs, level: str = "fine") -> pd.DataFrame:
+    """Every self-supervised run at its end, and what it gained over its own initialisation.
+
+    Returns:
+        recording, title, ncc, linear, knn, and ncc_gain, linear_gain, knn_gain (differences).
+    """
+    rows = []
+    for run in self_supervised(recordings):
+        table = accuracies(run, level)
+        table = table[table["layer"] == run.layers[-1]]
+        if len(table) < 2:
+            continue
+        first, last = table.iloc[0], table.iloc[-1]
+        row = {"recording": run.name, "title": run.title}
+        row |= {name: last[name] for name in ("ncc", *PROBES)}
+        row |= {f"{name}_gain": last[name] - first[name] for name in ("ncc", *PROBES)}
+        rows.append(row)
+    measures = ["ncc", *PROBES, "ncc_gain", "linear_gain", "knn_gain"]
+    return pd.DataFrame(rows, columns=["recording", "title", *measures])
+
+
+def correlation(
+    x: Sequence[float] | np.ndarray | pd.Series,
+    y: Sequence[float] | np.ndarray | pd.Series,
+    kind: str = "spearman",
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Correlation in [-1, 1] with its bootstrap interval over pairs (runs, epochs, layers).
+
+    Args:
+        x, y: [N] each.
+        kind: "spearman" (of ranks) or "pearson".
+        resamples, seed: of the bootstrap.
+
+    Returns:
+        NaN in all three numbers where x or y does not vary, or for fewer than three pairs.
+
+    Raises:
+        ValueError: unequal lengths, or an unknown kind.
+    """
+    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(f"x and y have shapes {a.shape} and {b.shape}; expected [N] both")
+    if kind not in ("spearman", "pearson"):
+        raise ValueError(f"kind is {kind!r}; expected 'spearman' or 'pearson'")
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, max(1, len(a)), (resamples, len(a)))
+    if len(a) < 3:
+        return interval(float("nan"), np.full(resamples, np.nan))
+    value = float(_correlate(a, b, kind))
+    return interval(value, _correlate(a[drawn], b[drawn], kind))
+
+
+def _correlate(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
+    """Correlation along the last axis."""
+    from scipy import stats
+
+    if kind == "spearman":
+        a, b = stats.rankdata(a, axis=-1), stats.rankdata(b, axis=-1)
+    a = a - a.mean(axis=-1, keepdims=True)
+    b = b - b.mean(axis=-1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+        r: np.ndarray = np.where(scale > 0, (a * b).sum(axis=-1) / scale, np.nan)
+    return r
+
+
+def few_labels(
+    recording: Recording,
+    labels_per_class: Sequence[int] = (1, 2, 5, 10),
+    epochs: Sequence[int] | None = None,
+    *,
+    layer: str | None = None,
+    level: str = "fine",
+    draws: int = 3,
+    seed: int = 0,
+    resamples: int = 500,
+) -> pd.DataFrame:
+    """Accuracy on the kept test images when only a few kept training images have labels.
+
+    Args:
+        recording: with features.
+        labels_per_class: labelled images of each *fine* class; counts above those kept are
+            left out.
+        epochs: by default the first and the last kept.
+        layer: by default the last.
+        level: of the labels.
+        draws: how many choices of the labelled images are averaged.
+        seed: of the choices and of the bootstrap.
+        resamples: draws of the bootstrap over test images.
+
+    Returns:
+        epoch, labels, classifier ("nearest centroid" or "linear probe"), value, low, high, n.
+    """
+    kept = recording.kept_epochs(layer)
+    epochs = (kept[0], kept[-1]) if epochs is None else epochs
+    fine = recording.fine("train")
+    here = recording.hierarchy.level(level)
+    z = here.labels(recording.fine("test"))
+    counts = [m for m in labels_per_class if m <= int(np.bincount(fine).min())]
+    choices = {m: [_choose(fine, m, seed + i) for i in range(draws)] for m in counts}
+    rows = []
+    for epoch in epochs:
+        x = recording.features(epoch, layer, "train")
+        test = recording.features(epoch, layer, "test")
+        for m in counts:
+            found: dict[str, list[np.ndarray]] = {"nearest centroid": [], "linear probe": []}
+            for chosen in choices[m]:
+                y = here.labels(fine[chosen])
+                rules: dict[str, NearestCentroid | LinearProbe] = {
+                    "nearest centroid": NearestCentroid(),
+                    "linear probe": _probe(),
+                }
+                for name, rule in rules.items():
+                    found[name].append(np.asarray(rule.fit(x[chosen], y).predict(test)) == z)
+            for name, hit in found.items():
+                share = np.mean(hit, axis=0)  # of the draws that got an image right
+                estimate = interval(share.mean(), resampled(share, None, resamples, seed))
+                rows.append({"epoch": epoch, "labels": m, "classifier": name,
+                             "value": estimate.value, "low": estimate.low,
+                             "high": estimate.high, "n": len(z)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _probe() -> LinearProbe:
+    # A stronger penalty than with all labels: there are fewer points than dimensions.
+    return LinearProbe(l2=1e-2, max_iter=100)
+
+
+def _choose(fine: np.ndarray, m: int, seed: int) -> np.ndarray:
+    """m rows of each class."""
+    order = np.random.default_rng(seed).permutation(len(fine))
+    rows = [order[fine[order] == k][:m] for k in np.unique(fine)]
+    return np.concatenate(rows)

@@ -1,0 +1,65 @@
+"""A table with every run, misses included: does what holds for one hold elsewhere?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.findings.depth_time import order_of_rows
+from ssl_companion.findings.downstream import self_supervised
+from ssl_companion.findings.live import Runs, at_epoch
+from ssl_companion.recordings import Recording
+
+FAMILIES = ("clustering", "methods", "architecture", "hyperparameters")
+
+
+def every_run(recordings: Runs, level: str = "coarse") -> pd.DataFrame:
+    """Every run at its end beside its own start, over all test images; none is left out.
+
+    Returns:
+        recording, title, family (the preset), start and ncc (fine NCC accuracy), ratio (ncc
+        over start), advantage (of `level` over one random grouping of its sizes, at the end
+        less before training), time and depth (order along epochs and layers, averaged over
+        levels), linear, sample.
+    """
+    return pd.DataFrame([_row(name, run, level) for name, run in recordings.items()])
+
+
+def _row(name: str, run: Recording, level: str) -> dict[str, object]:
+    first, last = run.epochs[0], run.epochs[-1]
+    start, end = at_epoch(run, first), at_epoch(run, last)
+    if level not in run.hierarchy.names:
+        level = run.hierarchy.names[1]
+    return {
+        "recording": name,
+        "title": run.title,
+        "family": name.partition("-")[0],
+        "start": start,
+        "ncc": end,
+        "ratio": end / start if start > 0 else float("nan"),
+        "advantage": advantage(run, last, level) - advantage(run, first, level),
+        "time": mean_order(run, "epoch"),
+        "depth": mean_order(run, "depth"),
+        "linear": at_epoch(run, last, "linear"),
+        "sample": at_epoch(run, last, level="sample"),
+    }
+
+
+def advantage(run: Recording, epoch: int, level: str) -> float:
+    """NCC accuracy of a level less that of its random control, at an epoch."""
+    return at_epoch(run, epoch, level=level) - at_epoch(run, epoch, level=f"random-{level}")
+
+
+def mean_order(run: Recording, along: str) -> float:
+    """`order_of_rows` averaged over levels; NaN if any of them does not change."""
+    return float(np.mean(order_of_rows(run, along)["value"].to_numpy()))
+
+
+def intact_runs(recordings: Runs) -> dict[str, Recording]:
+    """The runs whose objective is whole and saw no labels: methods, architectures, settings."""
+    named = {run.name for run in self_supervised(recordings)}
+    return {
+        name: run
+        for name, run in recordings.items()
+        if run.name in named and name.startswith(FAMILIES)
+    }

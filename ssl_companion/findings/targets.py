@@ -1,0 +1,176 @@
+"""Semantic targets against three kinds of random ones, relative to initialisation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.data.hierarchy import Level, random_grouping
+from ssl_companion.findings.live import (
+    RESAMPLES,
+    hits,
+    interval,
+    level_of,
+    measured,
+    resampled,
+    table_row,
+)
+from ssl_companion.measures import Interval, bootstrap_accuracy
+from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings.format import SUBSET
+
+RANDOM_IMAGE = "random-image"
+GROUPINGS = 20
+_TEACHER = re.compile(r"teacher-(\d+)")
+
+
+def random_images(recording: Recording, layer: str | None = None) -> pd.DataFrame:
+    """NCC accuracy on labels drawn at random per image, and on the true ones, of all images.
+
+    Returns:
+        recording, epoch, layer, level ("fine" or "random-image"), split, value, n.
+    """
+    parts = [
+        measured(recording, "ncc", ["fine", RANDOM_IMAGE], layer, split)
+        for split in ("train", "test")
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def grouping_hits(
+    recording: Recording,
+    level: str | Level,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Hits under several random groupings of the same sizes, bool [groupings, epochs, N]."""
+    own = level_of(recording, level)
+    controls = [random_grouping(own, seed + i) for i in range(groupings)]
+    return np.stack([hits(recording, control, epochs, layer) for control in controls])
+
+
+def against_groupings(
+    recording: Recording,
+    level: str = "coarse",
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """A level's NCC accuracy beside that of random groupings of the same sizes, live.
+
+    Returns:
+        recording, epoch, layer, level, target ("semantic", "random groupings" or
+        "advantage", their difference), value, low, high, n. The interval of "semantic" and of
+        the advantage is over images (paired); that of the random groupings is over groupings.
+    """
+    layer = layer or recording.layers[-1]
+    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    own = hits(recording, level, epochs, layer)
+    others = grouping_hits(recording, level, epochs, layer, groupings, seed)
+    mean_hit = others.mean(axis=0)
+    drawn, gained = resampled(own, None, resamples, seed), own - mean_hit
+    drawn_gain = resampled(gained, None, resamples, seed)
+    rows = []
+    for e, epoch in enumerate(epochs):
+        for target, value, draws in (
+            ("semantic", own[e].mean(), drawn[e]),
+            ("random groupings", mean_hit[e].mean(), others[:, e].mean(axis=1)),
+            ("advantage", gained[e].mean(), drawn_gain[e]),
+        ):
+            where = {"recording": recording.name, "epoch": epoch, "layer": layer,
+                     "level": level, "target": target}  # fmt: skip
+            rows.append(table_row(where, interval(float(value), draws), own.shape[1]))
+    return pd.DataFrame(rows)
+
+
+def growth_of_advantage(
+    recording: Recording,
+    level: str | Level = "coarse",
+    layer: str | None = None,
+    *,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """By how much the advantage over random groupings grew from the first to the last epoch.
+
+    (NCC of the level - mean NCC of the groupings) at the end, less the same before training;
+    a difference of fractions, paired over images.
+    """
+    gained = advantage_gained(recording, level, layer, groupings, seed)
+    return interval(gained.mean(), resampled(gained, None, resamples, seed))
+
+
+def advantage_gained(
+    recording: Recording,
+    level: str | Level,
+    layer: str | None = None,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+) -> np.ndarray:
+    """`growth_of_advantage` image by image, float64 [N], each from -2 to 2."""
+    kept = recording.kept_epochs(layer)
+    ends = (kept[0], kept[-1])
+    own = hits(recording, level, ends, layer)
+    others = grouping_hits(recording, level, ends, layer, groupings, seed).mean(axis=0)
+    gained: np.ndarray = (own[1] - others[1]) - (own[0] - others[0])
+    return gained
+
+
+def teacher_agreement(teacher: Recording) -> pd.DataFrame:
+    """How far each snapshot of the teacher is from a random function: its accuracy.
+
+    Returns:
+        teacher_epoch, value, low, high, n: agreement of the targets with the true classes on
+        the kept test images, as fractions.
+    """
+    subset = pd.read_csv(teacher.path / SUBSET)
+    subset = subset[subset["split"] == "test"]
+    rows = []
+    for epoch in teacher.target_epochs():
+        found = teacher.targets(epoch)[subset["row"].to_numpy()]
+        estimate = bootstrap_accuracy(found, subset["fine"].to_numpy(np.int64))
+        rows.append(table_row({"teacher_epoch": epoch}, estimate, len(found)))
+    return pd.DataFrame(rows, columns=["teacher_epoch", "value", "low", "high", "n"])
+
+
+def teacher_continuum(
+    student: Recording, teacher: Recording, measure: str = "linear"
+) -> pd.DataFrame:
+    """The student's accuracy on each of the teacher's targets, from random to semantic.
+
+    Args:
+        student: measured against the teacher ("clustering-vicreg-s0").
+        teacher: "targets-teacher-s0".
+        measure: "linear" or "ncc".
+
+    Returns:
+        teacher_epoch, agreement (of the targets with the truth), epoch (the student's), value,
+        relative (over the student's first epoch), n.
+
+    Raises:
+        RecordingError: the student was not measured against a teacher.
+    """
+    rows = measured(student, measure, None)
+    rows = rows[rows["level"].str.fullmatch(_TEACHER)]
+    if rows.empty:
+        raise RecordingError(
+            f"{student.path}: was not measured against a teacher's targets; record the preset "
+            "'targets', then 'clustering'"
+        )
+    rows = rows.assign(teacher_epoch=rows["level"].str.extract(_TEACHER)[0].astype(int))
+    agreement = teacher_agreement(teacher).set_index("teacher_epoch")["value"]
+    rows["agreement"] = rows["teacher_epoch"].map(agreement)
+    rows = rows.sort_values(["teacher_epoch", "epoch"])
+    first = rows.groupby("teacher_epoch")["value"].transform("first")
+    rows["relative"] = rows["value"] / first
+    columns = ["teacher_epoch", "agreement", "epoch", "value", "relative", "n"]
+    return rows[columns].reset_index(drop=True)

@@ -1,0 +1,201 @@
+"""Synthetic recordings: features whose clusters are made, written with the package's own pieces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+
+from ssl_companion.data import ImageSet
+from ssl_companion.data.hierarchy import GLYPHS100
+from ssl_companion.measures import LinearProbe, NearestCentroid
+from ssl_companion.recordings import Recording, open_recording
+from ssl_companion.recordings.format import FORMAT, MEASURE_COLUMNS, key, quantise
+from ssl_companion.recordings.measuring import Row, Subsets, class_rows
+from ssl_companion.recordings.subset_rows import subset_rows
+
+LAYERS = ("stem", "block1", "block2", "block3")
+PER_CLASS = {"train": 12, "test": 8}
+OBJECTIVE = {"name": "vicreg", "on_from": 0, "on_until": -1}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens in a synthetic run.
+
+    Attributes:
+        kind: "clusters" (class clusters grow with epochs and depth), "untrained" (every epoch
+            is epoch 0), "collapsed" (all images run onto one line and the classes are lost)
+            or "permuted" (clusters grow, but the labels are permuted among the images).
+        strength: of the class centres at the end, against noise of one.
+        seed: of the network; the images are those of seed 0 always.
+        epochs: measured ones.
+        features: keep features.
+    """
+
+    kind: str = "clusters"
+    strength: float = 1.0
+    seed: int = 0
+    epochs: tuple[int, ...] = (0, 1, 3, 10, 20)
+    features: bool = True
+
+
+Write = Callable[..., Recording]
+
+
+@pytest.fixture(scope="session")
+def write_synthetic(tmp_path_factory: pytest.TempPathFactory) -> Write:
+    """`write(name, root=None, **story)` writes a recording folder and opens it."""
+    shared = tmp_path_factory.mktemp("synthetic")
+
+    def write(name: str, root: Path | None = None, **story: object) -> Recording:
+        return _write((root or shared) / name, Story(**story))  # type: ignore[arg-type]
+
+    return write
+
+
+def _write(folder: Path, story: Story) -> Recording:
+    world = _World(story)
+    rows: list[Row] = []
+    tensors: dict[str, torch.Tensor] = {}
+    for epoch in story.epochs:
+        for depth, layer in enumerate(LAYERS):
+            x = {split: world.features(epoch, depth, split) for split in ("train", "test")}
+            rows += class_rows(epoch, layer, x["train"], x["test"], *world.sets.values())
+            if layer == LAYERS[-1] and epoch in (story.epochs[0], story.epochs[-1]):
+                rows += world.probes(epoch, layer, x)
+            if story.features:
+                world.keep(tensors, epoch, layer, x)
+        rows += world.sample_level(tensors, epoch)
+    rows += subset_rows(tensors, *world.sets.values(), world.subsets)
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(_described(folder.name, story)))
+    pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(folder / "measures.csv", index=False)
+    last = np.arange(1, story.epochs[-1] + 1)
+    losses = {"epoch": last, "total": 30 / last, "invariance": 0.1 + last / 100,
+              "variance": 1 / last, "covariance": 2 / last, "lr": 0.1, "seconds": last}  # fmt: skip
+    pd.DataFrame(losses).to_csv(folder / "losses.csv", index=False)
+    if story.features:
+        world.subset().to_csv(folder / "subset.csv", index=False)
+        safetensors.torch.save_file(tensors, folder / "features.safetensors")
+    return open_recording(folder)
+
+
+def _described(name: str, story: Story) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "name": name,
+        "title": f"Synthetic; {story.kind}",
+        "config": {"objective": OBJECTIVE, "seed": story.seed, "epochs": story.epochs[-1]},
+        "seed": story.seed,
+        "layers": list(LAYERS),
+        "epochs": list(story.epochs),
+        "data": {"name": "glyphs100", "title": "synthetic", "stand_in": True,
+                 "train_images": 100 * PER_CLASS["train"], "test_images": 100 * PER_CLASS["test"]},
+        "measured": {"config": {"map_images": 5}},
+    }  # fmt: skip
+
+
+class _World:
+    """Images as random vectors, and what a network of the story makes of them."""
+
+    dims, samples, views = 16, 100, 12
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        rng = np.random.default_rng(0)
+        coarse = GLYPHS100.level("coarse").of_fine
+        upper = [rng.normal(size=(GLYPHS100.level(n).k, self.dims)) for n in GLYPHS100.names[1:]]
+        self.centres = rng.normal(size=(100, self.dims)) + upper[0][coarse]
+        for name, own in zip(GLYPHS100.names[2:], upper[1:], strict=True):
+            self.centres += own[GLYPHS100.level(name).of_fine]
+        self.true = {split: np.repeat(np.arange(100), n) for split, n in PER_CLASS.items()}
+        self.own = {split: rng.normal(size=(len(y), self.dims)) for split, y in self.true.items()}
+        self.line = rng.normal(size=self.dims)
+        labels = {split: y.copy() for split, y in self.true.items()}
+        if story.kind == "permuted":
+            labels = {s: rng.permutation(y) for s, y in labels.items()}
+        self.sets = {split: _images(split, y) for split, y in labels.items()}
+        n = np.arange(len(self.true["train"]))
+        sample = n[:: len(n) // self.samples][: self.samples]
+        self.subsets = Subsets(n, np.arange(len(self.true["test"])), sample)
+
+    def _progress(self, epoch: int) -> float:
+        if self.story.kind == "untrained":
+            return 0.0
+        return float(np.log1p(epoch) / np.log1p(self.story.epochs[-1]))
+
+    def _through(self, x: np.ndarray, y: np.ndarray, epoch: int, depth: int) -> np.ndarray:
+        """What the network makes of images x of true classes y."""
+        t, deep = self._progress(epoch), (depth + 1) / len(LAYERS)
+        if self.story.kind == "collapsed":
+            pulled = (0.1 * self.centres[y] + x) * (1 - 0.97 * t * deep)
+            return pulled + 5 * t * deep * (x @ self.line)[:, None] * self.line / len(self.line)
+        strength = 0.1 + (self.story.strength - 0.1) * t * deep
+        jitter = np.random.default_rng([self.story.seed, epoch, depth]).normal(size=x.shape)
+        jitter *= 0.0 if self.story.kind == "untrained" else 0.05
+        return strength * self.centres[y] + x + jitter
+
+    def features(self, epoch: int, depth: int, split: str) -> torch.Tensor:
+        x = self._through(self.own[split], self.true[split], epoch, depth)
+        return torch.from_numpy(x).float()
+
+    def probes(self, epoch: int, layer: str, x: dict[str, torch.Tensor]) -> list[Row]:
+        train, test = self.sets["train"], self.sets["test"]
+        probe = LinearProbe(max_iter=20).fit(x["train"], train.fine)
+        accuracy = probe.score(x["test"], test.fine)
+        return [(epoch, layer, "fine", "test", "linear", accuracy, len(test))]
+
+    def keep(
+        self, tensors: dict[str, torch.Tensor], epoch: int, layer: str, x: dict[str, torch.Tensor]
+    ) -> None:
+        means = NearestCentroid().fit(x["train"], self.sets["train"].fine).centroids_
+        tensors[key(epoch, layer, "class_means")] = torch.from_numpy(means).half()
+        for split in ("train", "test"):
+            self._put(tensors, key(epoch, layer, split), x[split])
+
+    @staticmethod
+    def _put(tensors: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> None:
+        tensors[name], tensors[name + ".affine"] = quantise(x)
+
+    def sample_level(self, tensors: dict[str, torch.Tensor], epoch: int) -> list[Row]:
+        """Views scatter about their image, and less so as training goes on."""
+        rows, fresh = self.subsets.sample, 2
+        y = self.true["train"][rows].repeat(self.views + fresh)
+        noise = np.random.default_rng(1).normal(size=(len(y), self.dims))
+        wide = 1.5 - 1.2 * self._progress(epoch)
+        x = self.own["train"][rows].repeat(self.views + fresh, axis=0) + wide * noise
+        out = torch.from_numpy(self._through(x, y, epoch, len(LAYERS) - 1)).float()
+        out = out.reshape(self.samples, -1, self.dims)
+        fit, test = out[:, : self.views], out[:, self.views :].reshape(-1, self.dims)
+        means = fit.mean(dim=1)
+        if self.story.features:
+            tensors[key(epoch, LAYERS[-1], "sample_means")] = means.half()
+            self._put(tensors, key(epoch, LAYERS[-1], "sample_views"), test)
+            many = fit[:5].reshape(-1, self.dims)
+            self._put(tensors, key(epoch, LAYERS[-1], "map_views"), many)
+        z = torch.arange(self.samples).repeat_interleave(fresh)
+        score = NearestCentroid.from_centroids(means).score(test, z)
+        return [(epoch, LAYERS[-1], "sample", "test", "ncc", score, len(z))]
+
+    def subset(self) -> pd.DataFrame:
+        parts = []
+        for split, rows in (("train", self.subsets.train), ("test", self.subsets.test),
+                            ("sample", self.subsets.sample)):  # fmt: skip
+            images = self.sets["test" if split == "test" else "train"]
+            parts.append(pd.DataFrame({"split": split, "row": rows, "file": images.files[rows],
+                                       "fine": images.fine[rows]}))  # fmt: skip
+        return pd.concat(parts)
+
+
+def _images(split: str, fine: np.ndarray) -> ImageSet:
+    pixels = np.zeros((len(fine), 3, 32, 32), np.uint8)
+    files = np.array([f"{split}-{i}.png" for i in range(len(fine))])
+    return ImageSet("synthetic", split, pixels, fine, files, "synthetic", GLYPHS100, True)
