@@ -82,7 +82,7 @@ def _recipe(scale: Scale, seed: int = 0) -> RunConfig:
     return RunConfig(
         backbone="res-5-32",
         projector_width=256,
-        epochs=15,
+        epochs=8,
         images_per_class=100,
         batch=128,  # more steps for the same work; the rate follows the batch
         optim=OptimConfig(lr=0.15),
@@ -168,8 +168,10 @@ def _targets(scale: Scale) -> Iterator[Run]:
         objective=ObjectiveConfig(name="supervised"),
         optim=OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1),
     )
+    # Longer than the comparisons: its last snapshot should come near to the labels.
+    config = replace(config, epochs=15)
     if scale == "full":
-        config = replace(config, backbone="resnet18")
+        config = replace(config, backbone="resnet18", epochs=30)
     run = _run("targets", "teacher", "the teacher of the targets", config, _short_measure(scale))
     yield replace(run, measure=replace(run.measure, targets=True))
 

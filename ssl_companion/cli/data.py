@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssl_companion.data import load
+from ssl_companion.data import describe, load
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,11 @@ class Data:
     download: bool = False
 
     def run(self) -> int:
-        """Load both splits and print what they are."""
+        """Print where the data set was looked for and what was found; load it if it is there."""
+        found = describe(self.data_root)
+        print(found)
+        if not (found.complete or self.download):
+            return 1
         for split in ("train", "test"):
             images = load("cifar100", split, self.data_root, download=self.download)
             print(f"{images.name} {split}: {len(images)} images, fingerprint {images.fingerprint}")

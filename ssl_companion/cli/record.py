@@ -11,6 +11,7 @@ import torch
 import tyro
 
 from ssl_companion.cli.tables import show
+from ssl_companion.cluster import ClusterConfig, submit
 from ssl_companion.data import load
 from ssl_companion.estimates import estimate
 from ssl_companion.experiments import PRESET_NAMES, Run, describe, preset
@@ -39,7 +40,7 @@ class _Where:
     threads: int = 0
 
     def loop(self) -> LoopConfig:
-        return LoopConfig(device=self.device)
+        return LoopConfig(device=self.device, minutes=self.minutes)
 
     def destination(self) -> Path:
         return recordings_root(self.out)
@@ -61,11 +62,14 @@ class Record(_Where):
     #: the stand-in glyphs100 needs no data set
     data: Literal["cifar100", "glyphs100"] = "cifar100"
     #: name the presets and their runs
-    show: Annotated[bool, tyro.conf.arg(name="list")] = False
+    listing: Annotated[bool, tyro.conf.arg(name="list")] = False
     #: estimate each run's minutes on this device, and its disk, and train nothing
     dry_run: bool = False
     #: print JSON (with --list and --dry-run)
     json: bool = False
+    #: queue a job for each run instead: "slurm", or "local" processes (needs the extra `cluster`)
+    cluster: Literal["", "slurm", "local"] = ""
+    job: ClusterConfig = field(default_factory=ClusterConfig)
 
     def selected(self) -> list[Run]:
         """The runs that the arguments name."""
@@ -84,13 +88,15 @@ class Record(_Where):
         if self.threads:
             torch.set_num_threads(self.threads)
         runs = self.selected()
-        if self.show:
+        if self.listing:
             show([{"name": r.name, "what": describe(r.config), "variant": r.variant} for r in runs],
                  self.json)  # fmt: skip
             return 0
         if self.dry_run:
             show(estimate(runs, pick_device(self.device)), self.json)
             return 0
+        if self.cluster:
+            return self._queue(runs)
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
         budget = Budget(self.minutes)
@@ -101,6 +107,13 @@ class Record(_Where):
                 )
                 return 0
             print(f"{run.name}: recorded in {self.destination() / run.name}")
+        return 0
+
+    def _queue(self, runs: list[Run]) -> int:
+        job = replace(self.job, kind=self.cluster)
+        jobs = submit(runs, job, self.runs, self.destination(), self.loop(), self.data_root)
+        rows = zip(runs, jobs, strict=True)
+        show([{"name": run.name, "job": queued.job_id} for run, queued in rows], self.json)
         return 0
 
 
