@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 
@@ -137,6 +136,8 @@ class ResNet18(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
+        import torchvision  # here: it takes longer to import than all the rest of the package
+
         net = torchvision.models.resnet18(weights=None, num_classes=1)
         self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), net.bn1, net.relu)
         self.blocks = nn.ModuleList(
@@ -162,6 +163,8 @@ class ViT(Backbone):
 
     def __init__(self, depth: int = 6, width: int = 192, patch: int = 4) -> None:
         super().__init__()
+        import torchvision  # here: as in ResNet18
+
         self.net = torchvision.models.VisionTransformer(
             image_size=32, patch_size=patch, num_layers=depth, num_heads=max(1, width // 64),
             hidden_dim=width, mlp_dim=2 * width, num_classes=1,
