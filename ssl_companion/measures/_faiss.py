@@ -20,6 +20,7 @@ def nearest(x: Tensor, base: Tensor, k: int, kind: Kind = "l2") -> tuple[Tensor,
         Squared distances (kind "l2", ascending) or inner products ("inner-product",
         descending), float32 [N, k], and row numbers, int64 [N, k].
     """
+    x, base = x.contiguous(), base.contiguous()
     if x.device.type != "cuda":
         found = faiss.knn(x.numpy(), base.numpy(), k, metric=_metric(kind))
         return torch.from_numpy(found[0]), torch.from_numpy(found[1])
@@ -27,7 +28,8 @@ def nearest(x: Tensor, base: Tensor, k: int, kind: Kind = "l2") -> tuple[Tensor,
         return _by_torch(x, base, k, kind)
     importlib.import_module("faiss.contrib.torch_utils")  # teaches FAISS to take tensors
     device = x.device.index
-    return faiss.knn_gpu(_resources(device), x, base, k, metric=_metric(kind), device=device)
+    with torch.cuda.device(x.device):  # FAISS works on the current device's current stream
+        return faiss.knn_gpu(_resources(device), x, base, k, metric=_metric(kind), device=device)
 
 
 def _metric(kind: Kind) -> Any:
