@@ -1,0 +1,368 @@
+"""The loop: interrupted anywhere it ends as if it had not been, and it notices NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ssl_companion.data import load, views
+from ssl_companion.data.images import ImageSet
+from ssl_companion.data.views import ViewConfig
+from ssl_companion.training.batches import Batches
+from ssl_companion.training.checkpoint import (
+    CheckpointError,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from ssl_companion.training.config import RunConfig
+from ssl_companion.training.divergence import check_terms, check_weights
+from ssl_companion.training.learner import Learner, batch_loss
+from ssl_companion.training.loop import DivergedError, LoopConfig, Trainer
+from ssl_companion.training.optim import learning_rate
+from ssl_companion.training.randomness import generator
+
+Make = Callable[..., RunConfig]
+Quiet = Callable[..., LoopConfig]
+CPU = torch.device("cpu")
+
+
+def outcome(trainer: Trainer) -> dict[str, Any]:
+    """All that a run leaves in memory, but for the time that it took."""
+    state = trainer.state()
+    del state["seconds"], state["random"]
+    state["history"] = [{k: v for k, v in r.items() if k != "seconds"} for r in state["history"]]
+    return state
+
+
+def assert_same_bits(a: Any, b: Any, where: str = "") -> None:
+    assert type(a) is type(b), where
+    if isinstance(a, Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same_bits(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same_bits(x, y, f"{where}[{i}]")
+    else:
+        assert a == b, where
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Interruptible(Trainer):
+    """A trainer whose process dies, as it were, before a step."""
+
+    last: int
+
+    def train_step(self) -> None:
+        if self.step == self.last:
+            raise Interrupted
+        super().train_step()
+
+
+# --- resuming ----------------------------------------------------------------------------
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "vicreg": {},
+    "simclr": {"name": "sgd", "lr": 0.05},
+    "barlow_twins": {"name": "adamw", "lr": 1e-3},
+    "byol": {},
+    "supervised": {"precision": "bf16", "backbone": "vit-1-16", "name": "adamw", "lr": 1e-3},
+}
+_whole: dict[str, dict[str, Any]] = {}
+
+
+@pytest.mark.parametrize("objective", VARIANTS)
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(deaths=st.lists(st.integers(1, 11), min_size=1, max_size=2), every=st.integers(1, 4))
+def test_interrupted_at_any_step_it_ends_as_an_uninterrupted_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny: Make,
+    quiet: Quiet,
+    noise_images: Callable[..., ImageSet],
+    objective: str,
+    deaths: list[int],
+    every: int,
+) -> None:
+    config = tiny(objective, **VARIANTS[objective])
+    images = noise_images(side=32 if "vit" in config.backbone else 16)
+    if objective not in _whole:
+        trainer = Trainer(config, images, quiet())
+        assert trainer.run()
+        _whole[objective] = outcome(trainer)
+    folder = tmp_path_factory.mktemp("run")
+    for last in sorted(deaths):
+        dying = Interruptible(config, images, quiet(checkpoint_steps=every), folder)
+        dying.last = last
+        with pytest.raises(Interrupted):
+            dying.run()
+    torch.manual_seed(last)  # whatever the global state is
+    resumed = Trainer(config, images, quiet(), folder)
+    assert resumed.step == last - last % every
+    assert resumed.run()
+    assert_same_bits(outcome(resumed), _whole[objective])
+
+
+def test_a_trainer_goes_back_to_a_state(tiny: Make, quiet: Quiet, images: ImageSet) -> None:
+    whole = Trainer(tiny(), images, quiet())
+    whole.run()
+    early = Trainer(tiny(), images, quiet())
+    for _ in range(2):
+        early.train_step()
+    state = early.state()
+    late = Trainer(tiny(), images, quiet())
+    late.run()
+    late.load(state)  # an epoch's order must not outlive the epoch
+    assert late.run()
+    assert_same_bits(outcome(late), outcome(whole))
+
+
+def test_minutes_stop_at_a_step_and_the_next_call_goes_on(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    whole = Trainer(tiny(), images, quiet())
+    assert whole.run()
+    steps = []
+    while True:
+        trainer = Trainer(tiny(), images, quiet(minutes=1e-9), tmp_path)
+        complete = trainer.run()
+        steps.append(trainer.step)
+        path = latest_checkpoint(tmp_path)
+        assert path is not None
+        assert path.name == f"step-{trainer.step:09d}.ckpt"
+        if complete:
+            break
+    assert steps == list(range(1, 13))
+    assert_same_bits(outcome(trainer), outcome(whole))
+
+
+def test_seconds_add_up_over_calls(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    seconds = []
+    for _ in range(3):
+        trainer = Trainer(tiny(), images, quiet(minutes=1e-9), tmp_path)
+        trainer.run()
+        seconds.append(trainer.seconds)
+    assert 0 < seconds[0] < seconds[1] < seconds[2]
+
+
+def test_a_checkpoint_of_a_network_of_another_shape(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    # As it would be with the padding of another kind of device.
+    trainer = Trainer(tiny(), images, quiet())
+    state = trainer.state()
+    state["learner"]["backbone.stem.0.weight"] = torch.zeros((8, 3, 2, 2))
+    save_checkpoint(tmp_path, 0, state)
+    with pytest.raises(CheckpointError, match=r"does not fit this network on cpu; a run is res"):
+        Trainer(tiny(), images, quiet(), tmp_path)
+
+
+def test_on_epoch_sees_every_epoch_once(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def note(trainer: Trainer, epoch: int) -> None:
+        seen.append((epoch, trainer.step))
+
+    for _ in range(12):
+        Trainer(tiny(), images, quiet(minutes=1e-9), tmp_path, note).run()
+    assert seen == [(0, 0), (1, 4), (2, 8), (3, 12)]
+
+
+# --- what a step sees and what is written down -------------------------------------------
+
+
+def test_an_epoch_is_a_permutation_less_the_remainder(tiny: Make, images: ImageSet) -> None:
+    batches = Batches(images, tiny(batch=6), CPU)
+    assert batches.per_epoch == 3
+    epochs = [torch.cat([batches.rows(3 * e + i) for i in range(3)]).tolist() for e in range(3)]
+    for rows in epochs:
+        assert len(set(rows)) == 18
+        assert set(rows) <= set(range(20))
+    assert epochs[0] != epochs[1] != epochs[2]
+    # Steps may be asked for in any order.
+    anew = Batches(images, tiny(batch=6), CPU)
+    for step in (8, 0, 4, 5, 3):
+        assert torch.equal(anew.rows(step), batches.rows(step))
+    assert not torch.equal(Batches(images, tiny(batch=6, seed=1), CPU).rows(0), anew.rows(0))
+
+
+def test_both_views_are_of_the_rows(tiny: Make, images: ImageSet) -> None:
+    batches = Batches(images, tiny(views=ViewConfig.identity()), CPU)
+    rows = batches.rows(2)
+    expected = views.normalise(torch.from_numpy(images.images.copy())[rows].float() / 255)
+    for half in batches.views(2, rows).chunk(2):
+        torch.testing.assert_close(half, expected, rtol=0, atol=1e-5)
+
+
+def test_views_differ_by_view_and_by_step(tiny: Make, images: ImageSet) -> None:
+    batches = Batches(images, tiny(), CPU)
+    rows = batches.rows(0)
+    first, second = batches.views(0, rows).chunk(2)
+    assert not torch.equal(first, second)
+    assert not torch.equal(batches.views(1, rows).chunk(2)[0], first)
+    assert torch.equal(batches.views(0, rows).chunk(2)[0], first)
+
+
+@pytest.mark.parametrize("objective", ["vicreg", "simclr", "barlow_twins", "supervised"])
+def test_history_holds_the_means_of_an_epochs_terms(
+    tiny: Make, quiet: Quiet, images: ImageSet, objective: str
+) -> None:
+    # Steps too small to change a float32: every step's terms can be computed apart.
+    config = tiny(objective, lr=1e-30, epochs=2)
+    trainer = Trainer(config, images, quiet())
+    trainer.run()
+    learner = Learner(config, classes=100).train()
+    pictures, labels = torch.from_numpy(images.images.copy()), torch.from_numpy(images.fine.copy())
+    for epoch, row in enumerate(trainer.history.rows):
+        order = torch.randperm(20, generator=generator(0, "order", epoch))
+        losses = []
+        for step in range(4):
+            mine = order[5 * step : 5 * step + 5]
+            drawn = views.draw(10, config.views, generator(0, "views", 4 * epoch + step), 16, 16)
+            x = views.normalise(views.apply(pictures[torch.cat([mine, mine])], drawn))
+            losses.append(batch_loss(learner(x), config, epoch, labels[mine]))
+        total = sum(loss.total.item() for loss in losses) / 4
+        assert row["total"] == pytest.approx(total, rel=1e-4)
+        for name in losses[0].terms:
+            value = sum(loss.terms[name].item() for loss in losses) / 4
+            assert row[name] == pytest.approx(value, rel=1e-4, abs=1e-6)
+        assert row["epoch"] == epoch + 1
+        warmup = math.ceil(0.2 * 4)  # a tenth of a short run
+        assert row["lr"] == learning_rate(4 * epoch + 3, 8, warmup, 1e-30)
+    assert trainer.history.rows[0]["seconds"] < trainer.history.rows[1]["seconds"]
+
+
+@pytest.mark.parametrize("objective", ["vicreg", "supervised"])
+def test_it_learns_on_glyphs(
+    tmp_path: Path,
+    tiny: Make,
+    quiet: Quiet,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+) -> None:
+    monkeypatch.setenv("SSL_COMPANION_CACHE", str(tmp_path))
+    images = load("glyphs100", "train", n=400)
+    config = tiny(
+        objective, backbone="res-1-8", projector_width=16, epochs=8, batch=40, name="adamw", lr=1e-2
+    )
+    trainer = Trainer(config, images, quiet())
+    before = [p.detach().clone() for p in trainer.learner.parameters()]
+    trainer.run()
+    losses = [row["total"] for row in trainer.history.rows]
+    # A guess among the 100 classes costs log 100.
+    assert losses[-1] < (0.95 * losses[0] if objective == "vicreg" else math.log(100))
+    for old, new in zip(before, trainer.learner.parameters(), strict=True):
+        assert not torch.equal(old, new)
+
+
+def test_nothing_is_printed_but_a_bar_on_standard_error(
+    tiny: Make, quiet: Quiet, images: ImageSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainer(tiny(epochs=1), images, quiet()).run()
+    assert capsys.readouterr() == ("", "")
+    Trainer(tiny(epochs=1), images, quiet(progress=True)).run()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "training" in printed.err
+    assert "4/4" in printed.err
+
+
+def test_more_images_in_a_batch_than_there_are(tiny: Make, quiet: Quiet, images: ImageSet) -> None:
+    with pytest.raises(ValueError, match="batch: 21; expected at most the 20 images"):
+        Trainer(tiny(batch=21), images, quiet())
+
+
+# --- numbers that are not finite ---------------------------------------------------------
+
+
+def test_a_nan_in_the_weights_is_found_with_its_step_and_term(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    class Poisoned(Trainer):
+        def train_step(self) -> None:
+            if self.step == 5:
+                with torch.no_grad():
+                    self.learner.head[-1].weight[0, 0] = math.nan
+            super().train_step()
+
+    trainer = Poisoned(tiny(), images, quiet(checkpoint_steps=1, check_every=100), tmp_path)
+    with pytest.raises(DivergedError, match=r"step 5 \(epoch 1\): the term '\w+' is nan; try a"):
+        trainer.run()
+    # Nothing after the last good step was kept.
+    assert latest_checkpoint(tmp_path) == tmp_path / "step-000000005.ckpt"
+    resumed = Trainer(tiny(), images, quiet(), tmp_path)
+    assert resumed.run()
+    whole = Trainer(tiny(), images, quiet())
+    whole.run()
+    assert_same_bits(outcome(resumed), outcome(whole))
+
+
+def test_a_gradient_that_overflows_is_found_before_it_is_saved(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    # The step's own loss is finite; only the weights that it leaves are not.
+    trainer = Trainer(tiny(), images, quiet(checkpoint_steps=1), tmp_path)
+    weight = trainer.learner.backbone.get_parameter("stem.0.weight")
+    weight.register_hook(lambda g: g * math.inf if trainer.step == 6 else g)
+    with pytest.raises(DivergedError, match=r"step 6: the weights 'backbone\.stem\.0\.weight'"):
+        trainer.run()
+    path = latest_checkpoint(tmp_path)
+    assert path == tmp_path / "step-000000006.ckpt"
+    state = load_checkpoint(path, tiny().digest(), CPU)
+    assert all(v.isfinite().all() for v in state["learner"].values())
+
+
+def test_an_absurd_learning_rate_is_found(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    config = tiny("supervised", name="sgd", lr=1e30)
+    trainer = Trainer(config, images, quiet(check_every=1, checkpoint_steps=1), tmp_path)
+    with pytest.raises(DivergedError, match=r"step \d+.*try a lower lr \(now 1e\+30\)"):
+        trainer.run()
+    for path in tmp_path.iterdir():
+        state = load_checkpoint(path, config.digest(), CPU)
+        assert all(v.isfinite().all() for v in state["learner"].values())
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[1, 1, 0], [math.nan, 1, math.nan]], r"step 8 \(epoch 2\): the term 'variance' is nan"),
+        ([[math.inf, math.inf, 0], [math.nan, math.nan, 1]], "step 7 .*'invariance' is inf"),
+        ([[math.inf, 3e38, 3e38]], r"step 7 \(epoch 1\): the term 'total' is inf"),
+    ],
+)
+def test_the_first_bad_step_and_its_term_are_named(rows: list[list[float]], message: str) -> None:
+    names = ("total", "invariance", "variance")
+    with pytest.raises(DivergedError, match=message):
+        check_terms(torch.tensor(rows), names, first=7, steps_per_epoch=4, lr=0.3)
+
+
+def test_finite_numbers_pass(tiny: Make) -> None:
+    check_terms(torch.tensor([[1e38, -3.0]]), ("total", "invariance"), 0, 4, 0.3)
+    learner = Learner(tiny())
+    with torch.no_grad():
+        learner.head[0].weight.fill_(3e38)  # their sum is infinite, they are not
+    check_weights(learner, 3, 0.3)
+    with torch.no_grad():
+        learner.head[0].weight[0, 0] = -math.inf
+    with pytest.raises(DivergedError, match=r"step 3: the weights 'head\.0\.weight' are not fin"):
+        check_weights(learner, 3, 0.3)
