@@ -18,7 +18,7 @@ from ssl_companion.findings.live import (
     resampled,
     table_row,
 )
-from ssl_companion.measures import Interval
+from ssl_companion.measures import Interval, NearestCentroid
 from ssl_companion.recordings import Recording
 
 
@@ -107,6 +107,30 @@ def gain(
         value = last - first if subtract else last / first
         drawn = draws[1] - draws[0] if subtract else draws[1] / draws[0]
     return interval(float(value), drawn)
+
+
+def gain_on_permuted_labels(
+    recording: Recording, *, shuffles: int = 20, layer: str | None = None, seed: int = 0
+) -> Interval:
+    """`gain` where every image has another's label: a control, which should stay near 1.
+
+    The labels are permuted among the kept training images, whose class means then judge the
+    kept test images by permuted labels too. Accuracies are averaged over the shuffles before
+    the ratio is taken; the interval draws shuffles again.
+    """
+    kept = recording.kept_epochs(layer)
+    y, z = recording.fine("train"), recording.fine("test")
+    rng = np.random.default_rng(seed)
+    labels = [(rng.permutation(y), rng.permutation(z)) for _ in range(shuffles)]
+    means = []
+    for epoch in (kept[0], kept[-1]):
+        x = recording.features(epoch, layer, "train")
+        test = recording.features(epoch, layer, "test")
+        means.append([NearestCentroid().fit(x, a).score(test, b) for a, b in labels])
+    first, last = np.array(means)
+    drawn = resampled(np.stack([first, last]), None, RESAMPLES, seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return interval(float(last.mean() / first.mean()), drawn[1] / drawn[0])
 
 
 def halfway(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,13 +7,13 @@ Coding rates are of directions (centred rows of length one), entropies and bound
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 
 from ssl_companion.findings.live import interval, table_row
+from ssl_companion.findings.material import Material
 from ssl_companion.measures import (
     coding_rate,
     coding_rate_given,
@@ -25,63 +25,6 @@ from ssl_companion.measures import (
 from ssl_companion.recordings import Recording
 
 NOISE = 0.01
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """What the estimators read of one epoch, all of the last layer.
-
-    Attributes:
-        views, image: augmented views [M, D] and which of the S images each shows [M].
-        classes: fine label of each image, [S].
-        sample_means: mean of many other views of each image, [S, D].
-        many, many_of: many views of a few images [M', D], and which image each shows [M'].
-        test, test_classes: test images as they are [N, D] and their fine labels [N].
-        class_means: of the whole training set, [K, D].
-    """
-
-    views: np.ndarray
-    image: np.ndarray
-    classes: np.ndarray
-    sample_means: np.ndarray
-    many: np.ndarray
-    many_of: np.ndarray
-    test: np.ndarray
-    test_classes: np.ndarray
-    class_means: np.ndarray
-
-    @classmethod
-    def of(cls, recording: Recording, epoch: int) -> Material:
-        """Of a recording that keeps features."""
-        return cls(
-            *recording.sample_views(epoch),
-            recording.fine("sample"),
-            recording.sample_means(epoch),
-            *recording.map_views(epoch),
-            recording.features(epoch),
-            recording.fine(),
-            recording.class_means(epoch),
-        )
-
-    def half(self, seed: int) -> Material:
-        """Half of the images, drawn without replacement, with all of their views."""
-        rng = np.random.default_rng(seed)
-        few = np.unique(self.many_of)
-        samples = np.sort(rng.permutation(len(self.classes))[: len(self.classes) // 2])
-        tests = np.sort(rng.permutation(len(self.test))[: len(self.test) // 2])
-        some = rng.permutation(few)[: (len(few) + 1) // 2]
-        own, manies = np.isin(self.image, samples), np.isin(self.many_of, some)
-        return Material(
-            self.views[own],
-            np.searchsorted(samples, self.image[own]),
-            self.classes[samples],
-            self.sample_means[samples],
-            self.many[manies],
-            self.many_of[manies],
-            self.test[tests],
-            self.test_classes[tests],
-            self.class_means,
-        )
 
 
 def share_within(points: np.ndarray, group: np.ndarray, means: np.ndarray) -> float:
@@ -229,15 +172,15 @@ def falls(values: np.ndarray) -> np.ndarray:
 
 
 def shape_of_lines(table: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
-    """Which estimators rise, fall, or rise and then fall (by `least` of the peak, or more).
+    """Which estimators rise, fall, or rise and then fall.
 
     Args:
         table: of `over_epochs`.
         least: a smaller rise or fall, as a share of the peak, does not count.
 
     Returns:
-        estimator, first, peak, peak_epoch, last, rise (of the peak over the first), fall (of
-        the last under the peak; both shares of the peak), shape in words.
+        estimator, first, peak, peak_epoch, last, rise (from the first to the peak) and fall
+        (from there to the last; both as shares of the peak), shape in words.
     """
     rows = []
     for name, line in table.groupby("estimator", sort=False):

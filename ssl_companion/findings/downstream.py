@@ -33,9 +33,11 @@ def accuracies(recording: Recording, level: str = "fine") -> pd.DataFrame:
     return wide.reset_index(drop=True)
 
 
-def self_supervised(recordings: Runs) -> list[Recording]:
+def self_supervised(recordings: Runs) -> dict[str, Recording]:
     """The runs that saw no labels."""
-    return [r for name, r in recordings.items() if not any(word in name for word in LABELLED)]
+    return {
+        name: run for name, run in recordings.items() if not any(word in name for word in LABELLED)
+    }
 
 
 def over_runs(recordings: Runs, level: str = "fine") -> pd.DataFrame:
@@ -45,15 +47,15 @@ def over_runs(recordings: Runs, level: str = "fine") -> pd.DataFrame:
         recording, title, ncc, linear, knn, and ncc_gain, linear_gain, knn_gain (differences).
     """
     rows = []
-    for run in self_supervised(recordings):
+    for name, run in self_supervised(recordings).items():
         table = accuracies(run, level)
         table = table[table["layer"] == run.layers[-1]]
         if len(table) < 2:
             continue
         first, last = table.iloc[0], table.iloc[-1]
-        row = {"recording": run.name, "title": run.title}
-        row |= {name: last[name] for name in ("ncc", *PROBES)}
-        row |= {f"{name}_gain": last[name] - first[name] for name in ("ncc", *PROBES)}
+        row = {"recording": name, "title": run.title}
+        row |= {what: last[what] for what in ("ncc", *PROBES)}
+        row |= {f"{what}_gain": last[what] - first[what] for what in ("ncc", *PROBES)}
         rows.append(row)
     measures = ["ncc", *PROBES, "ncc_gain", "linear_gain", "knn_gain"]
     return pd.DataFrame(rows, columns=["recording", "title", *measures])

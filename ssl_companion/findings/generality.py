@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -56,10 +58,20 @@ def mean_order(run: Recording, along: str) -> float:
 
 
 def intact_runs(recordings: Runs) -> dict[str, Recording]:
-    """The runs whose objective is whole and saw no labels: methods, architectures, settings."""
-    named = {run.name for run in self_supervised(recordings)}
-    return {
-        name: run
-        for name, run in recordings.items()
-        if run.name in named and name.startswith(FAMILIES)
-    }
+    """The runs whose objective is whole and saw no labels: methods, architectures, settings.
+
+    Of runs that differ by their seed alone, the one of the lowest seed.
+    """
+    chosen: dict[str, str] = {}
+    for name in sorted(self_supervised(recordings), key=_seed_last):
+        if name.startswith(FAMILIES):
+            chosen.setdefault(_SEED.sub("", name), name)
+    return {name: recordings[name] for name in chosen.values()}
+
+
+_SEED = re.compile(r"-s(\d+)$")
+
+
+def _seed_last(name: str) -> tuple[str, int]:
+    match = _SEED.search(name)
+    return _SEED.sub("", name), int(match[1]) if match else 0

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ssl_companion.findings.live import RESAMPLES, interval, resampled, table_row
-from ssl_companion.findings.targets import GROUPINGS, advantage_gained, against_groupings
+from ssl_companion.data.hierarchy import Level
+from ssl_companion.findings.live import RESAMPLES, interval, table_row
+from ssl_companion.findings.targets import (
+    GROUPINGS,
+    advantage_gained,
+    against_groupings,
+    draws_of_gain,
+)
 from ssl_companion.measures import (
     Interval,
     cophenetic_correlation,
@@ -47,29 +53,32 @@ def against_random(
 
 
 def growth_by_level(
-    recording: Recording, levels: Sequence[str] | None = None, *, seed: int = 0
+    recording: Recording,
+    levels: Sequence[str | Level] | None = None,
+    *,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
 ) -> tuple[pd.DataFrame, Interval]:
     """How much the advantage over random groupings grew at each level, and at the least of them.
 
+    Args:
+        recording: with features.
+        levels: by default all above the fine one.
+        groupings, seed: of the random groupings, and of the bootstrap.
+
     Returns:
-        A table (level, value, low, high, n), and the interval of the smallest growth, taken
-        anew in each draw of the bootstrap over images.
+        A table (level, value, low, high, n), and the interval of the smallest growth, which is
+        looked for anew in each draw of the bootstrap over images and groupings.
     """
     levels = upper_levels(recording) if levels is None else levels
-    gained = np.stack([advantage_gained(recording, level, seed=seed) for level in levels])
-    return growth_table(levels, gained, seed)
-
-
-def growth_table(
-    levels: Sequence[str], gained: np.ndarray, seed: int = 0
-) -> tuple[pd.DataFrame, Interval]:
-    """The table and the smallest growth from growths image by image, [levels, N]."""
-    drawn = resampled(gained, None, RESAMPLES, seed)
-    rows = [
-        table_row({"level": level}, interval(own.mean(), draws), len(own))
-        for level, own, draws in zip(levels, gained, drawn, strict=True)
-    ]
-    return pd.DataFrame(rows), interval(float(gained.mean(axis=1).min()), drawn.min(axis=0))
+    rows, values, draws = [], [], []
+    for level in levels:
+        gained = advantage_gained(recording, level, None, groupings, seed)
+        values.append(float(gained.mean()))
+        draws.append(draws_of_gain(gained, RESAMPLES, seed))
+        name = level.name if isinstance(level, Level) else level
+        rows.append(table_row({"level": name}, interval(values[-1], draws[-1]), gained.shape[1]))
+    return pd.DataFrame(rows), interval(min(values), np.min(draws, axis=0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,11 +102,11 @@ def growth_of_advantage(
 ) -> Interval:
     """By how much the advantage over random groupings grew from the first to the last epoch.
 
-    (NCC of the level - mean NCC of the groupings) at the end, less the same before training;
-    a difference of fractions, paired over images.
+    (NCC of the level - mean NCC of the groupings) at the end, less the same before training; a
+    difference of fractions. The interval draws images and groupings again, both paired.
     """
     gained = advantage_gained(recording, level, layer, groupings, seed)
-    return interval(gained.mean(), resampled(gained, None, resamples, seed))
+    return interval(gained.mean(), draws_of_gain(gained, resamples, seed))
 
 
 def advantage_gained(
@@ -116,13 +116,25 @@ def advantage_gained(
     groupings: int = GROUPINGS,
     seed: int = 0,
 ) -> np.ndarray:
-    """`growth_of_advantage` image by image, float64 [N], each from -2 to 2."""
+    """`growth_of_advantage` over each grouping, image by image: int8 [groupings, N], -2 to 2."""
     kept = recording.kept_epochs(layer)
     ends = (kept[0], kept[-1])
-    own = hits(recording, level, ends, layer)
-    others = grouping_hits(recording, level, ends, layer, groupings, seed).mean(axis=0)
-    gained: np.ndarray = (own[1] - others[1]) - (own[0] - others[0])
+    own = hits(recording, level, ends, layer).astype(np.int8)
+    others = grouping_hits(recording, level, ends, layer, groupings, seed).astype(np.int8)
+    gained: np.ndarray = (own[1] - own[0]) - (others[:, 1] - others[:, 0])
     return gained
+
+
+def draws_of_gain(gained: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Means of [groupings, N] with images and groupings drawn again: float64 [resamples].
+
+    The same seed draws the same images and groupings, so draws of several levels are paired.
+    """
+    over_images = resampled(gained, None, resamples, seed)
+    g = len(gained)
+    weights = np.random.default_rng([seed, 1]).multinomial(g, np.full(g, 1 / g), size=resamples)
+    drawn: np.ndarray = np.einsum("gr,rg->r", over_images, weights) / g
+    return drawn
 
 
 def teacher_agreement(teacher: Recording) -> pd.DataFrame:
