@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from ssl_companion.cli.claims import Claims
 from ssl_companion.cli.data import Data
 from ssl_companion.cli.measure import Measure
 from ssl_companion.cli.record import Record, Train
@@ -18,6 +19,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Recordings, tyro.conf.subcommand("recordings")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
+    | Annotated[Claims, tyro.conf.subcommand("claims")]
 )
 
 

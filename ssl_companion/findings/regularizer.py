@@ -113,7 +113,7 @@ def _ordered(table: pd.DataFrame, order: Iterable[str]) -> pd.DataFrame:
     return chosen.drop(columns="_place").reset_index(drop=True)
 
 
-_SWITCHED = {"off-midway": "on_until", "on-midway": "on_from"}
+_SWITCHED = ("off-midway", "on-midway")
 
 
 def switched(recordings: Runs, level: str = "fine") -> pd.DataFrame:
@@ -124,7 +124,7 @@ def switched(recordings: Runs, level: str = "fine") -> pd.DataFrame:
         switched; NaN for the recipe and for invariance alone).
     """
     rows = []
-    table = _ordered(variants(recordings), ("recipe", "off-midway", "on-midway", "invariance-only"))
+    table = _ordered(variants(recordings), ("recipe", *_SWITCHED, "invariance-only"))
     for row in table.to_dict("records"):
         run = recordings[str(row["recording"])]
         at = switch_epoch(run)
@@ -138,8 +138,9 @@ def switched(recordings: Runs, level: str = "fine") -> pd.DataFrame:
 def switch_epoch(recording: Recording) -> float:
     """The number of epochs after which the regularizer was switched, NaN if it never was."""
     objective = recording.run["config"]["objective"]
-    variant = recording.name.removeprefix("regularizer-").rpartition("-s")[0]
-    return float(objective[_SWITCHED[variant]]) if variant in _SWITCHED else float("nan")
+    if objective["on_until"] >= 0:
+        return float(objective["on_until"])
+    return float(objective["on_from"]) if objective["on_from"] > 0 else float("nan")
 
 
 def switch_effect(recordings: Runs, level: str = "fine") -> pd.DataFrame:

@@ -1,0 +1,83 @@
+"""The one rule by which every verdict is given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from ssl_companion.measures import Interval
+
+
+class Verdict(str, Enum):
+    """What a claim comes to."""
+
+    REPRODUCED = "reproduced"
+    PARTLY = "partly"
+    NOT_REPRODUCED = "not reproduced"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What an effect has to be, fixed before it is measured.
+
+    Attributes:
+        direction: "above" if the claim says that the effect is large, "below" if small.
+        null: the effect where nothing is there.
+        least: the smallest effect that supports the claim in full.
+        unit: of the effect.
+        why: the reasons for `least`.
+    """
+
+    direction: Literal["above", "below"]
+    null: float
+    least: float
+    unit: str
+    why: str
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("above", "below"):
+            raise ValueError(f"direction: {self.direction!r}; expected 'above' or 'below'")
+        if not self.beyond(self.least, self.null):
+            raise ValueError(
+                f"least: {self.least!r}; expected a value {self.direction} null, {self.null!r}"
+            )
+
+    def beyond(self, value: float, mark: float) -> bool:
+        """Whether a value lies strictly past a mark, in the claim's direction."""
+        return value > mark if self.direction == "above" else value < mark
+
+    def reaches(self, value: float) -> bool:
+        """Whether a value is `least` or beyond."""
+        return value == self.least or self.beyond(value, self.least)
+
+    def __str__(self) -> str:
+        sign = "≥" if self.direction == "above" else "≤"
+        return f"{self.unit} {sign} {self.least:g} (nothing: {self.null:g})"
+
+
+def decide(effect: Interval, rule: Rule, control: Interval | None) -> Verdict:
+    """The verdict on an effect, given what its negative control comes to.
+
+    - *not reproduced*: the effect is not defined (NaN), or its interval does not lie past both
+      the null and the control, or the control reaches the least effect as well, so that the
+      measurement would say yes to anything;
+    - *reproduced*: the whole interval reaches the least effect;
+    - *partly*: the interval lies past null and control, but not all of it reaches the least
+      effect; and whatever has no control, however large.
+
+    A control that is not defined (NaN: nothing varies in it) shows no effect.
+    """
+    near = effect.low if rule.direction == "above" else effect.high
+    if not all(map(math.isfinite, (effect.value, effect.low, effect.high))):
+        return Verdict.NOT_REPRODUCED
+    if not rule.beyond(near, rule.null):
+        return Verdict.NOT_REPRODUCED
+    shown = control.value if control is not None else math.nan
+    if math.isfinite(shown) and (rule.reaches(shown) or not rule.beyond(near, shown)):
+        return Verdict.NOT_REPRODUCED
+    if control is None or not rule.reaches(near):
+        return Verdict.PARTLY
+    return Verdict.REPRODUCED

@@ -1,0 +1,147 @@
+"""The nine claims and their verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ssl_companion.claims import many_runs, rules, trajectory
+from ssl_companion.claims.claim import Claim, Row
+from ssl_companion.findings.live import Runs
+from ssl_companion.recordings import list_recordings
+
+_ALL = "`ssl-companion record`"
+_TRAJECTORY = "`ssl-companion record targets clustering`"
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "clustering",
+        "Self-supervised training clusters samples by their semantic labels.",
+        "NCC accuracy on the fine classes (test images, last layer) after training, over that of "
+        "the same network before training",
+        rules.CLUSTERING,
+        "the same with labels permuted among the images",
+        _TRAJECTORY,
+        trajectory.clusters,
+    ),
+    Claim(
+        "regularizer",
+        "The clustering is driven by the objective's regularization term.",
+        "the regularizer's share (Shapley's division) of the gain in NCC accuracy over "
+        "initialisation, from runs with both terms and with either one alone",
+        rules.REGULARIZER,
+        "the same, with the recipe under other seeds in place of both interventions",
+        "`ssl-companion record regularizer`",
+        many_runs.regularizer_drives,
+    ),
+    Claim(
+        "downstream",
+        "The clustering improves downstream classification.",
+        "Spearman's correlation, over self-supervised runs, of the gains in NCC accuracy and in "
+        "linear-probe accuracy over each run's own initialisation",
+        rules.DOWNSTREAM,
+        "the same, with the linear accuracies shuffled among the runs",
+        _ALL,
+        many_runs.downstream_follows,
+    ),
+    Claim(
+        "compression",
+        "The clustering compresses the information about the data.",
+        "share of nine estimators that lose at least a tenth from their peak to the end of "
+        "training, while NCC accuracy rises from that epoch on",
+        rules.COMPRESSION,
+        "the same with labels permuted among the images, so that no accuracy should rise",
+        _TRAJECTORY,
+        trajectory.compresses,
+    ),
+    Claim(
+        "semantic-over-random",
+        "Representations align with semantic classes more than with random ones.",
+        "NCC accuracy on the coarse classes less that on random groupings of the same sizes, "
+        "after training less before",
+        rules.SEMANTIC,
+        "the same, with other random groupings in place of the coarse classes",
+        _TRAJECTORY,
+        trajectory.semantic_over_random,
+    ),
+    Claim(
+        "hierarchy",
+        "Representations align with semantic classes at several levels of the hierarchy.",
+        "as for semantic-over-random at each level above the fine one: the least of them",
+        rules.HIERARCHY,
+        "the same, with the label tree's leaves shuffled",
+        _TRAJECTORY,
+        trajectory.every_level,
+    ),
+    Claim(
+        "time",
+        "That alignment increases during training.",
+        "Spearman's correlation of NCC accuracy with the epoch (last layer), averaged over levels",
+        rules.TIME,
+        "the same with the epochs shuffled",
+        _TRAJECTORY,
+        trajectory.over_time,
+    ),
+    Claim(
+        "depth",
+        "That alignment increases deeper into the network.",
+        "Spearman's correlation of NCC accuracy with the layer (last epoch), averaged over levels",
+        rules.DEPTH,
+        "the same in the network before training",
+        _TRAJECTORY,
+        trajectory.over_depth,
+    ),
+    Claim(
+        "generality",
+        "All this holds across models, architectures and hyperparameters.",
+        "share of the intact self-supervised runs that meet the least effects of clustering, "
+        "semantic-over-random, time and depth together",
+        rules.GENERALITY,
+        "the same with labels shuffled among the images (clustering, time and depth)",
+        _ALL,
+        many_runs.holds_elsewhere,
+    ),
+)
+
+
+def claim(name: str) -> Claim:
+    """A claim by its id.
+
+    Raises:
+        ValueError: no such claim.
+    """
+    for one in CLAIMS:
+        if one.id == name:
+            return one
+    raise ValueError(f"name: {name!r}; expected one of {', '.join(c.id for c in CLAIMS)}")
+
+
+def recordings_by_name(root: str | Path | None = None) -> Runs:
+    """All recordings under `root` (by default where `list_recordings` looks), by name."""
+    return {recording.name: recording for recording in list_recordings(root)}
+
+
+def judge(name: str, recordings: Runs | None = None) -> Row:
+    """One claim's row: `judge("clustering")`.
+
+    Args:
+        name: the claim's id.
+        recordings: by name; by default all that are recorded.
+    """
+    return claim(name).judge(recordings_by_name() if recordings is None else recordings)
+
+
+def ledger(recordings: Runs | None = None) -> tuple[Row, ...]:
+    """A row for each of the nine claims, computed now.
+
+    Args:
+        recordings: by name; by default all that are recorded.
+    """
+    found = recordings_by_name() if recordings is None else recordings
+    return tuple(one.judge(found) for one in CLAIMS)
+
+
+def table(rows: tuple[Row, ...] | None = None) -> pd.DataFrame:
+    """The ledger as a table: claim, effect, rule, control, over, verdict."""
+    return pd.DataFrame([row.short() for row in (ledger() if rows is None else rows)])

@@ -1,0 +1,149 @@
+"""Evidence from many runs: interventions on the objective, classifiers, and other settings."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.claims import rules
+from ssl_companion.claims.claim import Evidence
+from ssl_companion.claims.trajectory import SEEDS
+from ssl_companion.findings import NotRecorded, downstream, generality, regularizer
+from ssl_companion.findings.depth_time import rank_order
+from ssl_companion.findings.live import Runs, final, hits, interval, over_seeds, resampled, start
+from ssl_companion.findings.targets import RANDOM_IMAGE
+from ssl_companion.measures import Interval
+from ssl_companion.recordings import Recording
+
+LEAST_RUNS = 5
+_VARIANTS = ("recipe", "invariance-only", "regularizer-only")
+
+
+def regularizer_drives(recordings: Runs) -> Evidence:
+    """The regularizer's share of the gain in fine NCC accuracy, by taking either term away."""
+    runs = {variant: regularizer.seeds_of(recordings, variant) for variant in _VARIANTS}
+    if lacking := [f"regularizer-{name}-s*" for name, found in runs.items() if not found]:
+        raise NotRecorded(f"no recording {', '.join(lacking)}")
+    sets = list(zip(*runs.values(), strict=False))
+    gains = np.array([[final(run) - start(run) for run in triple] for triple in sets])
+    if len(sets) >= SEEDS:
+        whole = over_seeds(list(gains[:, 0]))
+        effect = over_seeds([regularizer.share_of_regularizer(*row) for row in gains])
+        over = f"{len(sets)} seeds"
+    else:
+        whole, effect = _live_share(sets[0])
+        over = f"{len(sets[0][0].fine())} test images"
+        sets = sets[:1]
+    if not whole.low > 0:  # nothing was gained that could be shared out
+        effect = Interval(float("nan"), float("nan"), float("nan"))
+    words = ", ".join(f"{v} {g:+.3f}" for v, g in zip(_VARIANTS, gains[0], strict=True))
+    names = tuple(run.name for triple in sets for run in triple)
+    note = f"Gain in NCC accuracy over initialisation (seed 0): {words}."
+    return Evidence(effect, _untouched(runs["recipe"]), over, names, note)
+
+
+def _live_share(triple: tuple[Recording, ...]) -> tuple[Interval, Interval]:
+    """The recipe's gain and the regularizer's share of it, paired over the kept test images."""
+    gained, drawn = [], []
+    for run in triple:
+        if not run.has_features:
+            raise NotRecorded(f"{run.name} keeps no features, and there are fewer than 3 seeds")
+        kept = run.kept_epochs()
+        hit = hits(run, "fine", (kept[0], kept[-1])).astype(np.float64)
+        gained.append(float((hit[1] - hit[0]).mean()))
+        drawn.append(resampled(hit[1] - hit[0]))
+    shares = [regularizer.share_of_regularizer(*one) for one in zip(*drawn, strict=True)]
+    value = regularizer.share_of_regularizer(*gained)
+    return interval(gained[0], drawn[0]), interval(value, np.array(shares))
+
+
+def _untouched(recipes: list[Recording]) -> Interval | None:
+    """The same share where both interventions are the recipe itself under other seeds."""
+    gains = [final(run) - start(run) for run in recipes]
+    if len(gains) < SEEDS:
+        return None
+    drawn = [regularizer.share_of_regularizer(*three) for three in permutations(gains, 3)]
+    return interval(float(np.mean(drawn)), np.array(drawn))
+
+
+def downstream_follows(recordings: Runs) -> Evidence:
+    """Rank correlation over runs of the gains in NCC accuracy and in linear accuracy."""
+    table = downstream.over_runs(recordings)
+    if len(table) < LEAST_RUNS:
+        raise NotRecorded(f"{len(table)} runs with linear probes; at least {LEAST_RUNS} are needed")
+    ncc, linear = table["ncc_gain"].to_numpy(), table["linear_gain"].to_numpy()
+    effect = downstream.correlation(ncc, linear)
+    if not ncc.max() > 0:  # none of them clusters
+        effect = Interval(float("nan"), float("nan"), float("nan"))
+    rng = np.random.default_rng(0)
+    drawn = np.array([
+        downstream.correlation(ncc, rng.permutation(linear), resamples=1).value for _ in range(500)
+    ])  # fmt: skip
+    end = downstream.correlation(table["ncc"], table["linear"])
+    note = f"Of the accuracies themselves at the end of training: {end.value:.2f}."
+    control = interval(float(drawn.mean()), drawn)
+    return Evidence(effect, control, f"{len(table)} runs", tuple(table["recording"]), note)
+
+
+_PROPERTIES = {
+    "ratio": rules.CLUSTERING,
+    "advantage": rules.SEMANTIC,
+    "time": rules.TIME,
+    "depth": rules.DEPTH,
+}
+
+
+def properties(table: pd.DataFrame) -> pd.DataFrame:
+    """Which properties each run of `generality.every_run` has, by the rules of their claims.
+
+    Returns:
+        recording, ratio, advantage, time, depth (truth values), and all of them: holds. A
+        number that is not defined does not hold.
+    """
+    out = table[["recording"]].copy()
+    for name, rule in _PROPERTIES.items():
+        out[name] = [rule.reaches(value) for value in table[name]]
+    return out.assign(holds=out[list(_PROPERTIES)].all(axis=1))
+
+
+def holds_elsewhere(recordings: Runs) -> Evidence:
+    """The share of intact runs in which clustering, alignment, time and depth all hold."""
+    runs = generality.intact_runs(recordings)
+    if len(runs) < LEAST_RUNS:
+        raise NotRecorded(f"{len(runs)} intact runs; at least {LEAST_RUNS} are needed")
+    table = properties(generality.every_run(runs))
+    missed = table.loc[~table["holds"], "recording"]
+    shares = ", ".join(f"{name} {int(table[name].sum())}" for name in _PROPERTIES)
+    note = f"Of {len(table)} runs: {shares}. Misses: {', '.join(missed) or 'none'}."
+    shuffled = np.array([_on_shuffled_labels(run) for run in runs.values()])
+    return Evidence(
+        _share(table["holds"].to_numpy(bool)),
+        _share(shuffled),
+        f"{len(table)} runs",
+        tuple(table["recording"]),
+        note,
+    )
+
+
+def _on_shuffled_labels(run: Recording) -> bool:
+    """Whether labels shuffled among the images cluster too, and in the order of time and depth."""
+    rows = run.select(measure="ncc", level=RANDOM_IMAGE, split="test")
+    wide = rows.pivot_table(index="layer", columns="epoch", values="value").reindex(run.layers)
+    numbers = wide.to_numpy()
+    first, last = numbers[-1, 0], numbers[-1, -1]
+    return bool(
+        first > 0
+        and rules.CLUSTERING.reaches(last / first)
+        and rules.TIME.reaches(float(rank_order(numbers[-1])))
+        and rules.DEPTH.reaches(float(rank_order(numbers[:, -1])))
+    )
+
+
+def _share(holds: np.ndarray) -> Interval:
+    """A share of runs with Wilson's interval (1927, doi:10.1080/01621459.1927.10502953)."""
+    from scipy import stats
+
+    ends = stats.binomtest(int(holds.sum()), len(holds)).proportion_ci(0.95, method="wilson")
+    return Interval(float(holds.mean()), float(ends.low), float(ends.high))

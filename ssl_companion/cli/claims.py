@@ -1,0 +1,39 @@
+"""`ssl-companion claims`: the ledger, computed now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ssl_companion.claims import ledger, recordings_by_name
+from ssl_companion.cli.tables import show
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Judge the paper's nine claims: effect, interval, rule, negative control, verdict.
+
+    Everything is computed from the recordings at each call.
+
+    Attributes:
+        root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
+        json: print JSON, with statements, measurements and notes in full.
+    """
+
+    root: Path | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print nine rows."""
+        rows = ledger(recordings_by_name(self.root))
+        if self.json:
+            show([row.as_dict() for row in rows], True)
+            return 0
+        with pd.option_context("display.max_colwidth", None):
+            show([row.short() for row in rows], False)
+        for row in rows:
+            if row.note:
+                print(f"\n{row.claim.id}: {row.note}")
+        return 0
