@@ -1,0 +1,190 @@
+"""One process of several: computes its share, and puts down what the tests compare.
+
+    python distributed_worker.py FOLDER
+    torchrun --standalone --nproc-per-node 2 distributed_worker.py FOLDER
+
+Losses and gradients are in float64, so that a wrong factor cannot hide in rounding.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ssl_companion.data.hierarchy import GLYPHS100
+from ssl_companion.data.images import ImageSet, fingerprint
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.distributed import (
+    any_process,
+    gather,
+    process_group,
+    shard,
+    synchronise_batch_norm,
+    world,
+)
+from ssl_companion.training.learner import Learner, Teacher, batch_loss
+from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.optim import OptimConfig
+from ssl_companion.training.run import train
+
+CPU = torch.device("cpu")
+OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
+BATCH = 8
+
+
+def config(objective: str, **fields: Any) -> RunConfig:
+    return RunConfig(
+        backbone="res-1-4",
+        objective=ObjectiveConfig(objective),  # type: ignore[arg-type]
+        projector_width=6,
+        data="glyphs100",
+        epochs=3,
+        batch=BATCH,
+        precision="fp32",
+        **fields,
+    )
+
+
+def images(n: int = 24) -> ImageSet:
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 3, 16, 16), dtype=np.uint8)
+    fine = np.arange(n, dtype=np.int64) // 2
+    files = np.array([f"noise_{i}.png" for i in range(n)])
+    print_ = fingerprint(pixels, fine)
+    return ImageSet("noise", "train", pixels, fine, files, print_, GLYPHS100, stand_in=True)
+
+
+def my_views(step: int) -> Tensor:
+    """This process's share of both views of a global batch of noise."""
+    g = torch.Generator().manual_seed(100 + step)
+    halves = torch.randn((2, BATCH, 3, 16, 16), generator=g, dtype=torch.float64)
+    return torch.cat([shard(half) for half in halves])
+
+
+def objective_steps(objective: str) -> dict[str, Any]:
+    """Loss, terms and gradients of a whole learner, and its state after two plain steps."""
+    settings = config(objective)
+    learner = Learner(settings, classes=12).double()
+    teacher = Teacher(learner) if objective == "byol" else None
+    with torch.no_grad():
+        for p in learner.parameters():  # a teacher equal to the student would hide its views
+            p.add_(0.01)
+    synchronise_batch_norm(learner, CPU)
+    if teacher is not None:
+        synchronise_batch_norm(teacher, CPU)
+    network: nn.Module = learner
+    if world()[1] > 1:
+        network = DistributedDataParallel(learner, broadcast_buffers=False)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.01)
+    labels = shard(torch.arange(BATCH) % 12)
+    found: dict[str, Any] = {}
+    for step in range(2):
+        x = my_views(step)
+        target = teacher(x) if teacher is not None else None
+        loss = batch_loss(network(x), settings, 0, labels, target)
+        optimizer.zero_grad()
+        loss.total.backward()
+        if step == 0:
+            found["total"] = loss.total.detach()
+            found["terms"] = {name: term.detach() for name, term in loss.terms.items()}
+            found["gradients"] = {
+                name: p.grad.clone() for name, p in learner.named_parameters() if p.grad is not None
+            }
+        optimizer.step()
+    found["state"] = {name: value.clone() for name, value in learner.state_dict().items()}
+    return found
+
+
+def normalised(dtype: torch.dtype) -> dict[str, Any]:
+    """A batch normalisation that is fed shares, trained and then evaluated."""
+    layer: nn.Module = nn.Sequential(nn.BatchNorm2d(3).to(dtype))
+    with torch.no_grad():
+        layer[0].weight.copy_(torch.tensor([1.0, -2.0, 0.5]))
+        layer[0].bias.copy_(torch.tensor([0.1, 0.2, 0.3]))
+    layer = synchronise_batch_norm(layer, CPU)
+    g = torch.Generator().manual_seed(0)
+    outputs, inputs = [], []
+    for _ in range(3):
+        whole = torch.randn((BATCH, 3, 4, 4), generator=g, dtype=torch.float64) * 3 + 10
+        weights = torch.randn((BATCH, 3, 4, 4), generator=g, dtype=torch.float64)
+        x = shard(whole).to(dtype).clone().requires_grad_()
+        y = layer(x)
+        # A sum over all samples, as every process sees it.
+        gather((y * shard(weights)).flatten(1)).sum().backward()
+        outputs.append(gather(y.detach()))
+        inputs.append(gather(x.grad) / world()[1])
+    layer.eval()
+    outputs.append(gather(layer(shard(whole).to(dtype)).detach()))
+    gradients = [p.grad.clone() for p in layer.parameters()]
+    if world()[1] > 1:
+        for gradient in gradients:
+            torch.distributed.all_reduce(gradient)
+            gradient /= world()[1]
+    return {
+        "outputs": outputs,
+        "inputs": inputs,
+        "gradients": gradients,
+        "state": dict(layer.state_dict()),
+    }
+
+
+def gathered() -> dict[str, Any]:
+    """What `gather` and its gradient give for known numbers."""
+    rank, size = world()
+    x = (torch.arange(4.0, dtype=torch.float64).view(2, 2) + 10 * rank).requires_grad_()
+    whole = gather(x)
+    # Every process weights the rows differently: the gradient is the sum of their weights.
+    (whole * (torch.arange(len(whole))[:, None] + 1) * (rank + 1)).sum().backward()
+    integers = gather(torch.tensor([rank, 7]))
+    votes = [any_process(rank == voter, CPU) for voter in range(size + 1)]
+    return {"rank": rank, "whole": whole.detach(), "gradient": x.grad, "integers": integers,
+            "votes": votes}  # fmt: skip
+
+
+def runs(folder: Path) -> int:
+    """Whole runs by `train`, one of them in slices of a step; how many files they wrote."""
+    written, replace = 0, os.replace
+
+    def counted(*arguments: Any) -> None:
+        nonlocal written
+        written += 1
+        replace(*arguments)
+
+    os.replace = counted  # the last act of every file that is written whole
+    loop = LoopConfig(device="cpu", progress=False, checkpoint_steps=2)
+    for objective in OBJECTIVES:
+        train(config(objective), images(), folder / objective, loop)
+    slow = config("vicreg", optim=OptimConfig("sgd", lr=0.01))
+    slices = LoopConfig(device="cpu", progress=False, minutes=1e-9)
+    while not train(slow, images(), folder / "slices", slices):
+        pass
+    train(slow, images(), folder / "slices-whole", loop)
+    return written
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with process_group(CPU):
+        found = {
+            "world": world(),
+            "gathered": gathered(),
+            "normalised": {
+                str(dtype): normalised(dtype) for dtype in (torch.float64, torch.float32)
+            },
+            "objectives": {name: objective_steps(name) for name in OBJECTIVES},
+            "files_written": runs(folder),
+        }
+        torch.save(found, folder / f"found-{world()[0]}.pt")
+    assert world() == (0, 1)  # the group was left
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Several processes compute what one does: losses, gradients, normalisation, whole runs.
+
+Everything is computed by `distributed_worker.py`, once by itself and once in two processes that
+torchrun starts, and compared here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ssl_companion.data.images import ImageSet
+from ssl_companion.training.config import RunConfig, run_config_from_dict
+from ssl_companion.training.distributed import (
+    any_process,
+    gather,
+    process_group,
+    shard,
+    synchronise_batch_norm,
+    world,
+)
+from ssl_companion.training.loop import LoopConfig, Trainer
+from ssl_companion.training.run import read_run
+from ssl_companion.training.snapshots import load_snapshot, snapshot_epochs, snapshot_path
+
+WORKER = Path(__file__).parent / "distributed_worker.py"
+OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
+Found = dict[str, Any]
+
+
+# --- one process: nothing changes --------------------------------------------------------
+
+
+def test_alone_nothing_is_shared() -> None:
+    x = torch.arange(6).view(3, 2)
+    layer = nn.Sequential(nn.BatchNorm2d(2))
+    assert world() == (0, 1)
+    assert gather(x) is x
+    assert torch.equal(shard(x), x)
+    assert any_process(True, torch.device("cpu"))
+    assert not any_process(False, torch.device("cpu"))
+    assert synchronise_batch_norm(layer, torch.device("cpu")) is layer
+    assert type(layer[0]) is nn.BatchNorm2d
+    with process_group(torch.device("cpu")) as device:
+        assert device == torch.device("cpu")
+        assert not torch.distributed.is_initialized()
+
+
+def test_a_batch_that_does_not_divide(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny: Callable[..., RunConfig],
+    quiet: Callable[..., LoopConfig],
+    images: ImageSet,
+) -> None:
+    monkeypatch.setattr("ssl_companion.training.distributed.world", lambda: (0, 3))
+    monkeypatch.setattr("ssl_companion.training.loop.world", lambda: (0, 3))
+    with pytest.raises(ValueError, match="batch: 5 rows do not divide among 3 processes"):
+        shard(torch.zeros(5))
+    with pytest.raises(ValueError, match="batch: 5; does not divide among 3 processes"):
+        Trainer(tiny(batch=5), images, quiet())
+
+
+# --- two processes -----------------------------------------------------------------------
+
+
+def launch(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    return subprocess.Popen(
+        [sys.executable, *command, str(WORKER), str(folder)],
+        env=kept | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Where the work of one process and that of two stands."""
+    alone, shared = (tmp_path_factory.mktemp(name) for name in ("alone", "shared"))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for process in [launch([], alone), launch(torchrun, shared)]:
+        output, _ = process.communicate(timeout=570)
+        assert process.returncode == 0, output
+    return alone, shared
+
+
+@pytest.fixture(scope="module")
+def alone(folders: tuple[Path, Path]) -> Found:
+    found: Found = torch.load(folders[0] / "found-0.pt")
+    assert found["world"] == (0, 1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared(folders: tuple[Path, Path]) -> list[Found]:
+    found = [torch.load(folders[1] / f"found-{rank}.pt") for rank in (0, 1)]
+    assert [f["world"] for f in found] == [(0, 2), (1, 2)]
+    return found
+
+
+def close(a: Any, b: Any, rtol: float) -> None:
+    torch.testing.assert_close(a, b, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.slow
+def test_gather_carries_gradients_and_sums_them(shared: list[Found]) -> None:
+    for rank, found in enumerate(shared):
+        seen = found["gathered"]
+        rows = torch.tensor([[0, 1], [2, 3], [10, 11], [12, 13]], dtype=torch.float64)
+        assert torch.equal(seen["whole"], rows)
+        # Row r has weight r + 1 in the first process and twice that in the second.
+        weights = torch.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=torch.float64) * 3
+        assert torch.equal(seen["gradient"], weights[2 * rank : 2 * rank + 2].expand(2, 2))
+        assert seen["integers"].tolist() == [0, 7, 1, 7]
+        assert seen["votes"] == [True, True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_sharded_loss_and_its_gradients_are_the_global_ones(
+    alone: Found, shared: list[Found], objective: str
+) -> None:
+    expected = alone["objectives"][objective]
+    for found in shared:
+        mine = found["objectives"][objective]
+        close(mine["total"], expected["total"], 1e-12)
+        close(mine["terms"], expected["terms"], 1e-12)
+        assert mine["gradients"].keys() == expected["gradients"].keys()
+        for name, gradient in expected["gradients"].items():
+            size = gradient.abs().max().item()
+            assert size > 0, name
+            torch.testing.assert_close(
+                mine["gradients"][name], gradient, rtol=1e-8, atol=1e-10 * size
+            )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_weights_and_running_statistics_stay_the_global_ones(
+    alone: Found, shared: list[Found], objective: str
+) -> None:
+    for found in shared:
+        close(
+            found["objectives"][objective]["state"], alone["objectives"][objective]["state"], 1e-9
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dtype", "rtol"), [(torch.float64, 1e-11), (torch.float32, 2e-4)], ids=str
+)
+def test_batch_normalisation_sees_the_global_batch(
+    alone: Found, shared: list[Found], dtype: torch.dtype, rtol: float
+) -> None:
+    expected = alone["normalised"][str(dtype)]
+    assert expected["state"]["0.num_batches_tracked"] == 3
+    for found in shared:
+        for part, values in expected.items():
+            close(found["normalised"][str(dtype)][part], values, rtol)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "slices"])
+def test_a_whole_run_in_two_processes_is_that_in_one(
+    folders: tuple[Path, Path], objective: str
+) -> None:
+    one, two = (folder / objective for folder in folders)
+    assert read_run(one)["processes"] == 1
+    assert read_run(two)["processes"] == 2
+    assert read_run(one)["complete"] is read_run(two)["complete"] is True
+    rows = zip(read_run(one)["losses"], read_run(two)["losses"], strict=True)
+    for a, b in rows:
+        assert a.keys() == b.keys()
+        for name in a.keys() - {"seconds"}:
+            assert b[name] == pytest.approx(a[name], rel=1e-3, abs=1e-4), name
+    config = run_config_from_dict(read_run(one)["config"])
+    assert snapshot_epochs(two / "snapshots") == snapshot_epochs(one / "snapshots") == (0, 1, 2, 3)
+    for epoch in (0, 1, 3):
+        first, second = (
+            load_snapshot(snapshot_path(f / "snapshots", epoch), config).state_dict()
+            for f in (one, two)
+        )
+        for name, value in first.items():
+            torch.testing.assert_close(second[name], value, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_slices_of_a_run_in_two_processes_make_the_whole(folders: tuple[Path, Path]) -> None:
+    whole, slices = (folders[1] / name / "snapshots" for name in ("slices-whole", "slices"))
+    names = sorted(path.name for path in whole.iterdir())
+    assert len(names) == 4
+    for name in names:
+        assert (whole / name).read_bytes() == (slices / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_only_the_first_process_writes(shared: list[Found]) -> None:
+    first, second = (found["files_written"] for found in shared)
+    assert first > 50
+    assert second == 0
