@@ -82,7 +82,7 @@ def _recipe(scale: Scale, seed: int = 0) -> RunConfig:
     return RunConfig(
         backbone="res-5-32",
         projector_width=256,
-        epochs=8,
+        epochs=6,
         images_per_class=100,
         batch=128,  # more steps for the same work; the rate follows the batch
         optim=OptimConfig(lr=0.15),
