@@ -66,20 +66,30 @@ def _encode(images: Sequence[np.ndarray]) -> list[str]:
     """PNGs as data addresses, in one palette of 64 colours so that nothing flickers."""
     stride = max(1, int(np.ceil(np.sqrt(sum(image.size for image in images) / 12e6))))
     montage = np.concatenate([image[::stride, ::stride] for image in images])
-    palette = Image.fromarray(montage).quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1)
-    indexed = [_in(palette, Image.fromarray(image)) for image in images]
-    # Pillow finds the nearest entry only roughly. The ground has to be white, not nearly
-    # white, to vanish in the card it stands on: the entry that white falls into becomes white.
-    entries = palette.getpalette() or []
-    ground = 3 * _in(palette, Image.new("RGB", (1, 1), "white")).tobytes()[0]
-    entries[ground : ground + 3] = [255, 255, 255]
-    for image in indexed:
-        image.putpalette(entries)
-    return [png_address(image) for image in indexed]
+    palette = _palette(montage)
+    addresses = []
+    for image in images:
+        indexed = Image.fromarray(_nearest(palette, image))
+        indexed.putpalette(palette.ravel().tolist())
+        addresses.append(png_address(indexed))
+    return addresses
 
 
-def _in(palette: Image.Image, image: Image.Image) -> Image.Image:
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+def _palette(image: np.ndarray) -> np.ndarray:
+    """White, for the ground has to vanish in the card it stands on, and 63 more: [64, 3]."""
+    method = Image.Quantize.MEDIANCUT
+    chosen = Image.fromarray(image).quantize(_COLOURS - 1, method, kmeans=1).getpalette() or []
+    others = np.asarray(chosen, dtype=np.uint8).reshape(-1, 3)
+    return np.concatenate([np.full((1, 3), 255, np.uint8), others])
+
+
+def _nearest(palette: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Index of the nearest colour of the palette, uint8 [H, W]; Pillow's own search is rough."""
+    packed = image.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    colours, where = np.unique(packed, return_inverse=True)
+    parts = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=1).astype(int)
+    squares = ((parts[:, None] - palette.astype(int)[None]) ** 2).sum(axis=2)
+    return squares.argmin(axis=1).astype(np.uint8)[where].reshape(image.shape[:2])
 
 
 def png_address(image: Image.Image) -> str:

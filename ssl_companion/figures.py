@@ -8,11 +8,10 @@ points differ by marker as well.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -20,28 +19,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
 
-WIDTH = 6.4  # inches
-_COLOURBLIND = sns.color_palette("colorblind")
-# The palette's order with its palest colours (orange, yellow, light pink) moved to the end.
-PALETTE = [_COLOURBLIND[i] for i in (0, 3, 2, 4, 5, 7, 9, 1, 6, 8)]
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+from ssl_companion._theme import (
+    MARKERS,
+    PALETTE,
+    WIDTH,
+    canvas,
+    canvas_with_legends,
+    legend,
+    theme,
+)
 
-
-@contextlib.contextmanager
-def theme() -> Iterator[None]:
-    """The book's style for whatever is drawn inside; nothing outside is changed."""
-    style = sns.axes_style("whitegrid") | sns.plotting_context("notebook")
-    sizes = {"font.size": 12, "axes.titlesize": 12, "axes.labelsize": 12, "legend.fontsize": 12}
-    ticks = {"xtick.labelsize": 11, "ytick.labelsize": 11, "axes.titleweight": "bold"}
-    spines = {"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e3e3e3"}
-    with matplotlib.rc_context(style | sizes | ticks | spines | {"legend.frameon": False}):
-        yield
-
-
-def canvas(rows: int = 1, columns: int = 1, height: float = 3.8) -> tuple[Figure, np.ndarray]:
-    """A figure of the book's width and its axes, an array [rows, columns]; use inside `theme`."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+__all__ = [
+    "MARKERS",
+    "PALETTE",
+    "WIDTH",
+    "Map",
+    "canvas",
+    "canvas_with_legends",
+    "curves",
+    "heat_map",
+    "legend",
+    "log_epochs",
+    "map_and_curves",
+    "maps",
+    "theme",
+]
 
 
 def curves(
@@ -71,7 +73,7 @@ def curves(
     with theme():
         figure, axes = canvas(height=height)
         _draw_curves(axes[0, 0], table, x, hue, y_label, percent, reference, mark)
-        axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0.0, -0.18), ncols=3)
+        figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -94,13 +96,15 @@ def map_and_curves(
     two axes where they should not follow the points.
     """
     with theme():
-        figure, axes = canvas(1, 2, height)
+        figure, axes, below = canvas_with_legends(1, 2, height)
         _draw_map(axes[0, 0], panel)
         if limits is not None:
             axes[0, 0].set(xlim=limits, ylim=limits)
         _draw_curves(axes[0, 1], table, x, hue, y_label, percent, None, mark, log)
-        for axis in axes[0]:
-            axis.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.16), markerscale=1.4)
+        if log:
+            log_epochs(axes[0, 1], table[x].to_numpy(), steps=(1,))
+        for axis, place in zip(axes[0], below, strict=True):
+            legend(place, axis)
     return figure
 
 
@@ -135,12 +139,13 @@ def _draw_curves(
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def log_epochs(axis: Axes, epochs: np.ndarray) -> None:
-    """A horizontal axis that holds epoch 0 and is logarithmic above 1, ticked at plain numbers."""
+def log_epochs(axis: Axes, epochs: np.ndarray, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """A horizontal axis that holds epoch 0 and is logarithmic above 1, ticked at plain numbers:
+    0, and `steps` times 1, 10, 100 and so on."""
     last = float(np.max(epochs))
     axis.set_xscale("symlog", linthresh=1.0, linscale=0.5)
-    steps = [m * 10**e for e in range(7) for m in (1, 2, 5)]
-    axis.xaxis.set_major_locator(FixedLocator([0.0, *(s for s in steps if s <= last)]))
+    ticks = [m * 10**e for e in range(7) for m in steps]
+    axis.xaxis.set_major_locator(FixedLocator([0.0, *(t for t in ticks if t <= last)]))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(ScalarFormatter())
     axis.set_xlim(-0.15, last * 1.12 if last > 1 else 1.1)
@@ -164,29 +169,36 @@ class Map:
             raise ValueError(f"labels: expected 0 to {len(self.names) - 1}, one for each name")
 
 
-def maps(panels: Sequence[Sequence[Map]], *, legend: bool = True, height: float = 4.6) -> Figure:
+def maps(
+    panels: Sequence[Sequence[Map]], rows: Sequence[str] = (), *, height: float = 5.6
+) -> Figure:
     """A grid of maps, row by row; the groups of a column share colours, markers and a legend.
 
     A map's axes have no unit and its distances between far groups mean little, so no ticks
     are drawn: what to read is which points are neighbours.
+
+    Args:
+        panels: rows of maps; the titles of the first row head the columns.
+        rows: a name for each row.
+        height: inches.
     """
     with theme():
-        figure, axes = canvas(len(panels), len(panels[0]), height)
+        figure, axes, below = canvas_with_legends(len(panels), len(panels[0]), height)
         for row, line in enumerate(panels):
             for column, panel in enumerate(line):
                 _draw_map(axes[row, column], panel)
-        if legend:
-            for column in range(len(panels[-1])):
-                axes[-1, column].legend(
-                    loc="upper left", bbox_to_anchor=(-0.05, 0.0), fontsize=10.5,
-                    handletextpad=0.2, markerscale=1.6, labelspacing=0.25,
-                )  # fmt: skip
+                if row:
+                    axes[row, column].set_title("", loc="left")
+        for axis, name in zip(axes[:, 0], rows, strict=False):
+            axis.set_ylabel(name, fontweight="bold")
+        for axis, place in zip(axes[-1], below, strict=True):
+            legend(place, axis)
     return figure
 
 
 def _draw_map(axis: Axes, panel: Map) -> None:
     for k, name in enumerate(panel.names):
-        own = panel.points[panel.labels == k]
+        own, name = panel.points[panel.labels == k], textwrap.fill(name, 18)
         axis.scatter(
             own[:, 0], own[:, 1], s=11, alpha=0.75, linewidths=0, label=name,
             color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from ssl_companion.claims import Claim, Row
+from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
 
@@ -33,6 +36,62 @@ class Table:
             return str(self.frame.to_string(index=self.index))
 
 
+def rule_table(claim: Claim) -> Table:
+    """What is going to be measured of a claim and what it has to be: fixed beforehand."""
+    facts = {
+        "claim": claim.statement,
+        "measured": claim.measurement,
+        "has to be": str(claim.rule),
+        "because": claim.rule.why,
+        "control": claim.control,
+    }
+    return _facts(facts)
+
+
+def verdict_table(row: Row) -> Table:
+    """A row of the ledger, as a chapter ends with it."""
+    facts = {"claim": row.claim.statement, "verdict": row.verdict.value}
+    if row.evidence is not None:
+        found = row.evidence
+        facts |= {
+            "effect": f"{words(found.effect)}, {found.effect.confidence:.0%} interval "
+            f"over {found.over}",
+            "had to be": str(row.claim.rule),
+            "control": f"{words(found.control)} ({row.claim.control})",
+            "recordings": ", ".join(found.recordings),
+        }
+    return _facts(facts | ({"note": row.note} if row.note else {}))
+
+
+def ledger_table(rows: Sequence[Row]) -> Table:
+    """All claims: effect, control and verdict, one row each."""
+    lines = [
+        {
+            "claim": row.claim.statement,
+            "effect": words(row.evidence.effect) if row.evidence else "",
+            "had to be": str(row.claim.rule),
+            "control": words(row.evidence.control) if row.evidence else "",
+            "verdict": row.verdict.value,
+        }
+        for row in rows
+    ]
+    return Table(pd.DataFrame(lines), index=False)
+
+
+def words(interval: Interval | None) -> str:
+    """An estimate with its interval in three digits: "8.31 (7.9 to 8.72)"."""
+    if interval is None:
+        return "none"
+    if interval.value != interval.value:
+        return "not defined"
+    return f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"
+
+
+def _facts(facts: Mapping[str, object]) -> Table:
+    """A table of two columns, names and what they are."""
+    return Table(pd.DataFrame({"": list(facts.values())}, index=pd.Index(list(facts))))
+
+
 def provenance(recording: Recording) -> Table:
     """Where a recording came from, every word of it read from its run.json."""
     run, data = recording.run, recording.run["data"]
@@ -57,5 +116,4 @@ def provenance(recording: Recording) -> Table:
         facts["features kept"] = (
             f"{kept['keep_test']} held-out and {kept['keep_train']} training images of each class"
         )
-    frame = pd.DataFrame({"": list(facts.values())}, index=pd.Index(list(facts)))
-    return Table(frame)
+    return _facts(facts)

@@ -1,0 +1,62 @@
+"""The one look of the book's figures: width, colours, markers, type, legends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 6.4  # inches
+_COLOURBLIND = sns.color_palette("colorblind")
+# The palette's order with its palest colours (orange, yellow, light pink) moved to the end.
+PALETTE = [_COLOURBLIND[i] for i in (0, 3, 2, 4, 5, 7, 9, 1, 6, 8)]
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+@contextlib.contextmanager
+def theme() -> Iterator[None]:
+    """The book's style for whatever is drawn inside; nothing outside is changed."""
+    style = sns.axes_style("whitegrid") | sns.plotting_context("notebook")
+    sizes = {"font.size": 12, "axes.titlesize": 12, "axes.labelsize": 12, "legend.fontsize": 12}
+    ticks = {"xtick.labelsize": 11, "ytick.labelsize": 11, "axes.titleweight": "bold"}
+    spines = {"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e3e3e3"}
+    with matplotlib.rc_context(style | sizes | ticks | spines | {"legend.frameon": False}):
+        yield
+
+
+def canvas(rows: int = 1, columns: int = 1, height: float = 3.8) -> tuple[Figure, np.ndarray]:
+    """A figure of the book's width and its axes, an array [rows, columns]; use inside `theme`."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def canvas_with_legends(
+    rows: int, columns: int, height: float
+) -> tuple[Figure, np.ndarray, np.ndarray]:
+    """A canvas with a last row for the legends, which takes the height that they need."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    ratios = [1.0] * rows + [0.01]
+    axes = figure.subplots(rows + 1, columns, squeeze=False, height_ratios=ratios)
+    for axis in axes[-1]:
+        axis.set_axis_off()
+    return figure, axes[:-1], axes[-1]
+
+
+def legend(place: Axes, of: Axes) -> None:
+    place.legend(
+        *of.get_legend_handles_labels(),
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.0,
+        borderpad=0.0,
+        fontsize=10.5,
+        handlelength=1.6,
+        handletextpad=0.4,
+        labelspacing=0.3,
+        markerscale=1.3,
+    )
