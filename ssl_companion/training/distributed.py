@@ -9,16 +9,21 @@ those of the global batch (`gather` below says why).
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_f
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ssl_companion.training._loss import widened
+
+_joined = itertools.count()  # how often this process has joined a group
 
 
 def world() -> tuple[int, int]:
@@ -37,11 +42,58 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, size = _rendezvous()
+    # What an earlier group of these processes left in the store would mislead a later one.
+    own = dist.PrefixStore(f"ssl-companion-{next(_joined)}", store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=own, rank=rank, world_size=size)
     try:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+@functools.cache
+def _rendezvous() -> tuple[dist.Store, int, int]:
+    """The store of the processes that `torchrun` started, this one's rank, and their number."""
+    store, rank, size = next(iter(dist.rendezvous("env://")))
+    return store, rank, size
+
+
+def wait_for_all() -> None:
+    """Return when every process is here: what any of them wrote before can then be read."""
+    if world()[1] > 1:
+        dist.barrier()
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; backward sums the gradients and takes this process's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(world()[1])]
+        dist.all_gather(parts, x)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        summed = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return shard(summed)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; backward sums their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        summed = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradient)
 
 
 def gather(x: Tensor) -> Tensor:
@@ -53,7 +105,8 @@ def gather(x: Tensor) -> Tensor:
     """
     if world()[1] == 1:
         return x
-    return torch.cat(dist_f.all_gather(x.contiguous()))
+    whole: Tensor = _Gather.apply(x.contiguous())
+    return whole
 
 
 def shard(x: Tensor) -> Tensor:
@@ -97,9 +150,9 @@ class _SyncBatchNorm(nn.Module):
         wide = widened(x)
         count = wide.numel() / wide.shape[1] * world()[1]
         # Two passes (mean first, then squares about it): the one-pass difference cancels.
-        mean = dist_f.all_reduce(wide.sum(axes)) / count
+        mean = _Sum.apply(wide.sum(axes)) / count
         centred = wide - mean.view(shape)
-        variance = dist_f.all_reduce(centred.square().sum(axes)) / count
+        variance = _Sum.apply(centred.square().sum(axes)) / count
         with torch.no_grad():
             buffers.num_batches_tracked.add_(1)
             buffers.running_mean.lerp_(mean, self.momentum)
@@ -123,3 +176,16 @@ def synchronise_batch_norm(module: nn.Module, device: torch.device) -> nn.Module
         else:
             synchronise_batch_norm(child, device)
     return module
+
+
+def data_parallel(module: nn.Module) -> nn.Module:
+    """Average the gradients of `module` over the processes; one process: no change.
+
+    Buffers are not sent around: synchronised batch normalisation keeps them equal.
+    """
+    if world()[1] == 1:
+        return module
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}  # the same under its newer and its older name
+    return DistributedDataParallel(module, **options)

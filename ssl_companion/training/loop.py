@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from ssl_companion.data.images import ImageSet
@@ -28,7 +27,14 @@ from ssl_companion.training.checkpoint import (
     save_checkpoint,
 )
 from ssl_companion.training.config import RunConfig
-from ssl_companion.training.distributed import any_process, shard, synchronise_batch_norm, world
+from ssl_companion.training.distributed import (
+    any_process,
+    data_parallel,
+    shard,
+    synchronise_batch_norm,
+    wait_for_all,
+    world,
+)
 from ssl_companion.training.divergence import DivergedError, check_terms, check_weights
 from ssl_companion.training.learner import Learner, Teacher, batch_loss, teacher_momentum
 from ssl_companion.training.loop_config import LoopConfig, pick_device
@@ -106,9 +112,7 @@ class Trainer:
         if self.teacher is not None:
             synchronise_batch_norm(self.teacher, self.device)
         self.optimizer = make_optimizer(self.learner, self.config.optim)
-        network: torch.nn.Module = self.learner
-        if world()[1] > 1:
-            network = DistributedDataParallel(network, broadcast_buffers=False)
+        network = data_parallel(self.learner)
         # CUDA graphs replay a step in one launch; the collectives of several processes and a
         # second network's (BYOL) outputs do not fit into their memory pools.
         graphs = cuda and world()[1] == 1 and self.teacher is None
@@ -242,3 +246,4 @@ class Trainer:
             self.check()
         if world()[0] == 0:
             save_checkpoint(self.folder, self.step, self.state())
+        wait_for_all()  # or another process might resume from the checkpoint before

@@ -15,7 +15,7 @@ from ssl_companion._files import atomic_file
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
-from ssl_companion.training.distributed import process_group, world
+from ssl_companion.training.distributed import process_group, wait_for_all, world
 from ssl_companion.training.loop import LoopConfig, Trainer, pick_device
 from ssl_companion.training.snapshots import log_spaced, save_snapshot
 
@@ -67,6 +67,7 @@ def train(
         complete = trainer.run()
         if world()[0] == 0:
             _note(folder, trainer, complete, time.monotonic() - started)
+        wait_for_all()
     return complete
 
 

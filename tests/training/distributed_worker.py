@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from ssl_companion.data.hierarchy import GLYPHS100
 from ssl_companion.data.images import ImageSet, fingerprint
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.distributed import (
     any_process,
+    data_parallel,
     gather,
     process_group,
     shard,
@@ -37,6 +38,7 @@ from ssl_companion.training.run import train
 CPU = torch.device("cpu")
 OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
 BATCH = 8
+LOOP = LoopConfig(device="cpu", progress=False, checkpoint_steps=2)
 
 
 def config(objective: str, **fields: Any) -> RunConfig:
@@ -78,9 +80,7 @@ def objective_steps(objective: str) -> dict[str, Any]:
     synchronise_batch_norm(learner, CPU)
     if teacher is not None:
         synchronise_batch_norm(teacher, CPU)
-    network: nn.Module = learner
-    if world()[1] > 1:
-        network = DistributedDataParallel(learner, broadcast_buffers=False)
+    network = data_parallel(learner)
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.01)
     labels = shard(torch.arange(BATCH) % 12)
     found: dict[str, Any] = {}
@@ -147,24 +147,30 @@ def gathered() -> dict[str, Any]:
             "votes": votes}  # fmt: skip
 
 
-def runs(folder: Path) -> int:
-    """Whole runs by `train`, one of them in slices of a step; how many files they wrote."""
-    written, replace = 0, os.replace
-
-    def counted(*arguments: Any) -> None:
-        nonlocal written
-        written += 1
-        replace(*arguments)
-
-    os.replace = counted  # the last act of every file that is written whole
-    loop = LoopConfig(device="cpu", progress=False, checkpoint_steps=2)
+def runs(folder: Path) -> None:
+    """A whole run of every objective, in the group that is there."""
     for objective in OBJECTIVES:
-        train(config(objective), images(), folder / objective, loop)
+        train(config(objective), images(), folder / objective, LOOP)
+
+
+def slices(folder: Path) -> None:
+    """A run of which every call does one step, in a group of its own; and the same at once."""
     slow = config("vicreg", optim=OptimConfig("sgd", lr=0.01))
-    slices = LoopConfig(device="cpu", progress=False, minutes=1e-9)
-    while not train(slow, images(), folder / "slices", slices):
-        pass
-    train(slow, images(), folder / "slices-whole", loop)
+    while not train(slow, images(), folder / "slices", replace(LOOP, minutes=1e-9)):
+        assert world() == (0, 1)  # the group was left
+    train(slow, images(), folder / "slices-whole", LOOP)
+
+
+def count_files_written() -> list[str]:
+    """From now on, the paths of files that this process puts into place."""
+    written: list[str] = []
+    rename = os.replace
+
+    def noted(source: Any, target: Any) -> None:
+        written.append(str(target))
+        rename(source, target)
+
+    os.replace = noted  # the last act of writing a whole file
     return written
 
 
@@ -172,7 +178,9 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    written = count_files_written()
     with process_group(CPU):
+        rank = world()[0]
         found = {
             "world": world(),
             "gathered": gathered(),
@@ -180,10 +188,10 @@ def main() -> None:
                 str(dtype): normalised(dtype) for dtype in (torch.float64, torch.float32)
             },
             "objectives": {name: objective_steps(name) for name in OBJECTIVES},
-            "files_written": runs(folder),
         }
-        torch.save(found, folder / f"found-{world()[0]}.pt")
-    assert world() == (0, 1)  # the group was left
+        runs(folder)
+    slices(folder)
+    torch.save(found | {"written": written}, folder / f"found-{rank}.pt")
 
 
 if __name__ == "__main__":

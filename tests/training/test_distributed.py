@@ -21,6 +21,7 @@ from ssl_companion.data.images import ImageSet
 from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.distributed import (
     any_process,
+    data_parallel,
     gather,
     process_group,
     shard,
@@ -47,6 +48,7 @@ def test_alone_nothing_is_shared() -> None:
     assert torch.equal(shard(x), x)
     assert any_process(True, torch.device("cpu"))
     assert not any_process(False, torch.device("cpu"))
+    assert data_parallel(layer) is layer
     assert synchronise_batch_norm(layer, torch.device("cpu")) is layer
     assert type(layer[0]) is nn.BatchNorm2d
     with process_group(torch.device("cpu")) as device:
@@ -194,7 +196,7 @@ def test_a_whole_run_in_two_processes_is_that_in_one(
 
 
 @pytest.mark.slow
-def test_slices_of_a_run_in_two_processes_make_the_whole(folders: tuple[Path, Path]) -> None:
+def test_a_run_goes_on_in_one_call_after_another(folders: tuple[Path, Path]) -> None:
     whole, slices = (folders[1] / name / "snapshots" for name in ("slices-whole", "slices"))
     names = sorted(path.name for path in whole.iterdir())
     assert len(names) == 4
@@ -204,6 +206,9 @@ def test_slices_of_a_run_in_two_processes_make_the_whole(folders: tuple[Path, Pa
 
 @pytest.mark.slow
 def test_only_the_first_process_writes(shared: list[Found]) -> None:
-    first, second = (found["files_written"] for found in shared)
-    assert first > 50
-    assert second == 0
+    first, second = (found["written"] for found in shared)
+    assert len(first) > 50
+    assert {"run.json", "step-000000009.ckpt", "epoch-00000.safetensors"} <= {
+        Path(path).name for path in first
+    }
+    assert second == []
