@@ -25,9 +25,12 @@ class Table:
     index: bool = True
 
     def _repr_html_(self) -> str:
+        frame = self.frame.rename_axis(columns=None)
+        if named := self.index and frame.index.name is not None:
+            frame = frame.reset_index()  # one row of headings, the index's own among them
         with pd.option_context("display.max_colwidth", None):
-            page: str = self.frame.to_html(
-                classes="dataframe companion-table", border=0, justify="left", index=self.index
+            page: str = frame.to_html(
+                classes="dataframe companion-table", border=0, index=self.index and not named
             )
         return page
 
