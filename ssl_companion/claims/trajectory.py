@@ -13,7 +13,6 @@ from collections.abc import Callable
 import numpy as np
 
 from ssl_companion.claims.claim import Evidence
-from ssl_companion.data.hierarchy import random_grouping
 from ssl_companion.findings import NotRecorded, clustering, compression, depth_time, hierarchy
 from ssl_companion.findings import targets as random_targets
 from ssl_companion.findings.generality import mean_order
@@ -31,8 +30,6 @@ from ssl_companion.recordings import Recording
 
 _NAME = re.compile(r"clustering-vicreg-s(\d+)")
 SEEDS = 3  # below this, Student's interval says nothing
-_OTHER = 1000  # seeds of the groupings that play the semantic ones, apart from the others'
-_PLAYED = 10
 
 
 def seeds(recordings: Runs) -> list[Recording]:
@@ -54,12 +51,16 @@ def with_features(recordings: Runs) -> Recording:
 
 
 def _effect(
-    recordings: Runs, of_all: Callable[[Recording], float], live: Callable[[Recording], Interval]
+    recordings: Runs,
+    of_all: Callable[[Recording], float],
+    live: Callable[[Recording], Interval],
+    ratios: bool = False,
 ) -> tuple[Interval, str, list[Recording]]:
     """Over seeds where there are enough, else live on the run with features."""
     runs = seeds(recordings)
     if len(runs) >= SEEDS:
-        return over_seeds([of_all(r) for r in runs]), f"{len(runs)} seeds", runs
+        values = [of_all(r) for r in runs]
+        return over_seeds(values, ratios=ratios), f"{len(runs)} seeds", runs
     run = with_features(recordings)
     return live(run), f"{len(run.fine())} test images", [run]
 
@@ -71,7 +72,7 @@ def _names(runs: list[Recording]) -> tuple[str, ...]:
 def clusters(recordings: Runs) -> Evidence:
     """How many times over its initialisation fine NCC accuracy rises."""
     run = with_features(recordings)
-    effect, over, runs = _effect(recordings, _ratio, clustering.gain)
+    effect, over, runs = _effect(recordings, _ratio, clustering.gain, ratios=True)
     note = f"NCC accuracy {start(run):.1%} before training, {final(run):.1%} after ({run.name})."
     return Evidence(effect, clustering.gain_on_permuted_labels(run), over, _names(runs), note)
 
@@ -86,10 +87,7 @@ def semantic_over_random(recordings: Runs) -> Evidence:
     run = with_features(recordings)
     level = run.hierarchy.levels[1]
     effect = random_targets.growth_of_advantage(run, level)
-    played = [
-        random_targets.advantage_gained(run, random_grouping(level, _OTHER + i)).mean()
-        for i in range(_PLAYED)
-    ]
+    played = random_targets.growth_of_controls(run, level)
     shuffled = (
         start(run, level=random_targets.RANDOM_IMAGE),
         final(run, level=random_targets.RANDOM_IMAGE),
@@ -98,7 +96,7 @@ def semantic_over_random(recordings: Runs) -> Evidence:
         f"Level {level.name!r}, {level.k} classes. Labels shuffled among the images: NCC accuracy "
         f"{shuffled[0]:.1%} before training and {shuffled[1]:.1%} after."
     )
-    control = interval(float(np.mean(played)), np.array(played))
+    control = interval(float(played.mean()), played)
     return Evidence(effect, control, _images_and_groupings(run), (run.name,), note)
 
 
@@ -110,16 +108,10 @@ def every_level(recordings: Runs) -> Evidence:
     """The least growth of the advantage over random groupings, among the upper levels."""
     run = with_features(recordings)
     table, effect = hierarchy.growth_by_level(run)
-    upper = run.hierarchy.levels[1:]
-    played = []
-    for i in range(_PLAYED):  # one seed is one tree: its groupings are nested as the levels are
-        gained = [
-            random_targets.advantage_gained(run, random_grouping(level, _OTHER + i)).mean()
-            for level in upper
-        ]
-        played.append(min(gained))
+    by_level = [random_targets.growth_of_controls(run, level) for level in table["level"]]
+    played = np.min(by_level, axis=0)  # the least of each shuffled tree
     parts = [f"{level} {value:+.3f}" for level, value in table[["level", "value"]].to_numpy()]
-    control = interval(float(np.mean(played)), np.array(played))
+    control = interval(float(played.mean()), played)
     note = f"By level: {', '.join(parts)}."
     return Evidence(effect, control, _images_and_groupings(run), (run.name,), note)
 

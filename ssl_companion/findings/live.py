@@ -133,11 +133,27 @@ def interval(value: float, drawn: np.ndarray, confidence: float = CONFIDENCE) ->
     return Interval(float(value), float(low), float(high), confidence)
 
 
-def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Mean over runs that differ by their seed, with Student's interval (two or more runs)."""
+def over_seeds(
+    values: Sequence[float], confidence: float = CONFIDENCE, *, ratios: bool = False
+) -> Interval:
+    """Mean over runs that differ by their seed, with Student's interval (two or more runs).
+
+    Args:
+        values: one a run.
+        confidence: coverage.
+        ratios: take the geometric mean, and the interval on the logarithmic scale.
+
+    Raises:
+        ValueError: fewer than two runs.
+    """
     from scipy import stats
 
     x = np.asarray(values, np.float64)
+    if ratios:
+        with np.errstate(divide="ignore"):
+            logs = over_seeds(np.log(x).tolist(), confidence)
+        low, high = float(np.exp(logs.low)), float(np.exp(logs.high))
+        return Interval(float(np.exp(logs.value)), low, high, confidence)
     if len(x) < 2:
         raise ValueError(f"values has {len(x)} runs; expected two or more seeds")
     half = stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))

@@ -117,12 +117,46 @@ def advantage_gained(
     seed: int = 0,
 ) -> np.ndarray:
     """`growth_of_advantage` over each grouping, image by image: int8 [groupings, N], -2 to 2."""
-    kept = recording.kept_epochs(layer)
-    ends = (kept[0], kept[-1])
-    own = hits(recording, level, ends, layer).astype(np.int8)
-    others = grouping_hits(recording, level, ends, layer, groupings, seed).astype(np.int8)
-    gained: np.ndarray = (own[1] - own[0]) - (others[:, 1] - others[:, 0])
+    own = hits(recording, level, _ends(recording, layer), layer).astype(np.int8)
+    return (own[1] - own[0]) - _grouping_gains(recording, level, layer, groupings, seed)
+
+
+def growth_of_controls(
+    recording: Recording,
+    level: str | Level,
+    layer: str | None = None,
+    *,
+    controls: int = 10,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+) -> np.ndarray:
+    """`growth_of_advantage` of further random groupings in the level's place, float64 [controls].
+
+    They differ from those that they are compared with. The i-th of each level come from one
+    shuffle of the classes: one tree.
+    """
+    played = _grouping_gains(recording, level, layer, controls, seed + _APART)
+    others = _grouping_gains(recording, level, layer, groupings, seed)
+    grown: np.ndarray = played.mean(axis=1) - others.mean()
+    return grown
+
+
+_APART = 1000  # between the seeds of the groupings and of those that play the level
+
+
+def _grouping_gains(
+    recording: Recording, level: str | Level, layer: str | None, groupings: int, seed: int
+) -> np.ndarray:
+    """Hits at the end less hits before training, int8 [groupings, N]."""
+    ends = _ends(recording, layer)
+    found = grouping_hits(recording, level, ends, layer, groupings, seed).astype(np.int8)
+    gained: np.ndarray = found[:, 1] - found[:, 0]
     return gained
+
+
+def _ends(recording: Recording, layer: str | None) -> tuple[int, int]:
+    kept = recording.kept_epochs(layer)
+    return kept[0], kept[-1]
 
 
 def draws_of_gain(gained: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:

@@ -1,0 +1,128 @@
+"""Nothing is written in: the same code says yes to clusters that are there and no to others."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ssl_companion.claims import CLAIMS, Verdict, judge, ledger
+from ssl_companion.recordings import Recording, open_recording
+
+World = dict[str, Recording]
+IDS = [claim.id for claim in CLAIMS]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_clusters_that_grow_reproduce_the_claim(world: Callable[[str], World], name: str) -> None:
+    row = judge(name, world("clusters"))
+    assert row.verdict is Verdict.REPRODUCED, (row.evidence, row.note)
+    assert row.evidence is not None
+    assert row.evidence.effect.low <= row.evidence.effect.value <= row.evidence.effect.high
+    assert set(row.evidence.recordings) <= set(world("clusters"))
+
+
+@pytest.mark.parametrize("kind", ["untrained", "collapsed", "permuted"])
+@pytest.mark.parametrize("name", IDS)
+def test_nothing_is_reproduced_where_nothing_is_there(
+    world: Callable[[str], World], name: str, kind: str
+) -> None:
+    row = judge(name, world(kind))
+    assert row.verdict is Verdict.NOT_REPRODUCED, (row.evidence, row.note)
+
+
+@pytest.mark.parametrize("name", [i for i in IDS if i not in ("downstream", "generality")])
+def test_one_run_is_judged_by_its_images(world: Callable[[str], World], name: str) -> None:
+    single = {n: run for n, run in world("clusters").items() if n.endswith("-s0")}
+    row = judge(name, single)
+    assert row.evidence is not None, row.note
+    if name == "regularizer":  # a control needs the recipe under three seeds
+        assert row.evidence.control is None
+        assert row.verdict is Verdict.PARTLY
+    else:
+        assert "image" in row.evidence.over
+        assert row.verdict is Verdict.REPRODUCED, (row.evidence, row.note)
+    untrained = {n: run for n, run in world("untrained").items() if n.endswith("-s0")}
+    assert judge(name, untrained).verdict is Verdict.NOT_REPRODUCED
+
+
+def test_interventions_that_do_nothing_show_no_driver(world: Callable[[str], World]) -> None:
+    recordings = dict(world("clusters"))
+    for name in ("regularizer-invariance-only-s0", "regularizer-regularizer-only-s0"):
+        recordings[name] = recordings["regularizer-recipe-s0"]
+    row = judge("regularizer", recordings)
+    assert row.evidence is not None
+    assert row.evidence.effect.value == pytest.approx(0.5)
+    assert row.verdict is Verdict.NOT_REPRODUCED
+
+
+def test_an_invariance_that_drives_is_not_a_regularizer(world: Callable[[str], World]) -> None:
+    recordings = dict(world("clusters"))
+    one, other = "regularizer-invariance-only-s0", "regularizer-regularizer-only-s0"
+    recordings[one], recordings[other] = recordings[other], recordings[one]
+    assert judge("regularizer", recordings).verdict is Verdict.NOT_REPRODUCED
+
+
+def _rewritten(
+    recording: Recording, to: Path, change: Callable[[pd.DataFrame], pd.DataFrame]
+) -> Recording:
+    """A copy without features whose measures are changed."""
+    folder = to / recording.name
+    shutil.copytree(recording.path, folder, dirs_exist_ok=True)
+    change(recording.measures).to_csv(folder / "measures.csv", index=False)
+    return open_recording(folder)
+
+
+@pytest.mark.parametrize(("name", "column"), [("time", "epoch"), ("depth", "layer")])
+def test_the_order_matters(
+    world: Callable[[str], World], tmp_path: Path, name: str, column: str
+) -> None:
+    def backwards(table: pd.DataFrame) -> pd.DataFrame:
+        steps = list(dict.fromkeys(table[column]))
+        turned = dict(zip(steps, reversed(steps), strict=True))
+        return table.assign(**{column: table[column].map(turned)})
+
+    turned = {n: _rewritten(r, tmp_path, backwards) for n, r in world("clusters").items()
+              if n.startswith("clustering")}  # fmt: skip
+    row = judge(name, turned)
+    assert row.evidence is not None
+    assert row.evidence.effect.value < 0
+    assert row.verdict is Verdict.NOT_REPRODUCED
+
+
+def test_a_control_that_clusters_too_takes_the_verdict_away(world: Callable[[str], World]) -> None:
+    row = judge("clustering", world("clusters"))
+    assert row.evidence is not None
+    fooled = replace(
+        row.claim, evidence=lambda _: replace(row.evidence, control=row.evidence.effect)
+    )
+    assert fooled.judge({}).verdict is Verdict.NOT_REPRODUCED
+
+
+def test_generality_lists_the_runs_that_miss(world: Callable[[str], World]) -> None:
+    recordings = dict(world("clusters"))
+    for name in ("methods-simclr-s0", "methods-byol-s0"):
+        recordings[name] = world("untrained")[name]
+    row = judge("generality", recordings)
+    assert row.verdict is Verdict.NOT_REPRODUCED
+    misses = row.note.partition("Misses: ")[2].rstrip(".").split(", ")
+    assert sorted(misses) == ["methods-byol-s0", "methods-simclr-s0"]
+
+
+def test_what_is_not_recorded_is_said_and_no_crash() -> None:
+    rows = ledger({})
+    assert [row.claim.id for row in rows] == IDS
+    for row in rows:
+        assert row.verdict is Verdict.NOT_MEASURED
+        assert "ssl-companion record" in row.note
+        assert row.as_dict()["effect"] is None
+
+
+def test_a_recording_without_features_is_not_measured_live(world: Callable[[str], World]) -> None:
+    light = {n: r for n, r in world("clusters").items() if n == "clustering-vicreg-s1"}
+    for row in ledger(light):
+        assert row.verdict is Verdict.NOT_MEASURED
