@@ -12,6 +12,8 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+# pip says a line for everything that is there already; what it does should remain visible.
+NEWS := | { grep -v "already satisfied" || true; }
 # The book is the same with or without a data set at hand.
 JUPYTER_BOOK := env -u SSL_COMPANION_DATA $(BIN)/jupyter-book build . -W -n --keep-going
 
@@ -76,10 +78,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
-	$(PIP) -r requirements.txt
-	$(PIP) --no-deps -e .
+	@echo "Installing requirements.txt into $(VENV) (the first time: some minutes, most of it PyTorch)"
+	@$(PIP) -r requirements.txt $(NEWS)
+	@$(PIP) -q --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.book
-	$(PIP) -e ".[dev]"
+	@echo "Installing the test tools"
+	@$(PIP) -e ".[dev]" $(NEWS)
 	@touch $@
