@@ -30,8 +30,11 @@ def extract(
 
     Returns:
         name -> float32 [N, D_layer], on the backbone's device.
+
+    Raises:
+        ValueError: the backbone is in training mode, or an unknown precision.
     """
-    device = next(backbone.parameters()).device
+    device = _checked(backbone, precision)
     parts: dict[str, list[Tensor]] = {name: [] for name in backbone.layers}
     for start in range(0, len(images), batch):
         some = _tensor(images[start : start + batch]).to(device)
@@ -63,8 +66,11 @@ def extract_views(
 
     Returns:
         name -> float32 [N, V, D_layer], on the backbone's device.
+
+    Raises:
+        ValueError: as for `extract`.
     """
-    device = next(backbone.parameters()).device
+    device = _checked(backbone, precision)
     n, _, height, width = images.shape
     per = max(1, batch // n_views)
     parts: dict[str, list[Tensor]] = {name: [] for name in backbone.layers}
@@ -75,6 +81,15 @@ def extract_views(
         for name, values in _forward(backbone, x, precision).items():
             parts[name].append(values.view(-1, n_views, values.shape[1]))
     return {name: torch.cat(pieces) for name, pieces in parts.items()}
+
+
+def _checked(backbone: Backbone, precision: str) -> torch.device:
+    """The device to work on."""
+    if backbone.training:
+        raise ValueError("backbone: in training mode; call its eval() first")
+    if precision not in ("bf16", "fp32"):
+        raise ValueError(f"precision: {precision!r}; expected 'bf16' or 'fp32'")
+    return next(backbone.parameters()).device
 
 
 def _tensor(images: np.ndarray | Tensor) -> Tensor:
