@@ -17,7 +17,7 @@ NEWS := | { grep -v "already satisfied" || true; }
 # The book is the same with or without a data set at hand.
 JUPYTER_BOOK := env -u SSL_COMPANION_DATA $(BIN)/jupyter-book build . -W -n --keep-going
 
-.PHONY: book test test-slow test-browser test-all lint format notebooks repository serve links \
+.PHONY: book test test-slow test-browser test-colab test-all lint format notebooks repository serve links \
 	constraints clean clean-all help
 
 book: $(VENV)/.book ## Install what the book needs, execute every chapter, build the HTML
@@ -25,15 +25,18 @@ book: $(VENV)/.book ## Install what the book needs, execute every chapter, build
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 test: $(VENV)/.dev ## Install the test tools too, run the tests (no data set, no network)
-	$(BIN)/python -m pytest -m "not slow and not browser" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not slow and not browser and not colab" $(PYTEST_FLAGS)
 
 test-slow: $(VENV)/.dev ## The tests that take longer
-	$(BIN)/python -m pytest -m "slow and not browser" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "slow and not browser and not colab" $(PYTEST_FLAGS)
 
 test-browser: $(VENV)/.dev ## The built book in Chromium (run `make book` first)
 	$(BIN)/python -m pytest -m browser tests/book $(PYTEST_FLAGS)
 
-test-all: test test-slow book test-browser ## Everything that .ci/run checks but lint
+test-colab: $(VENV)/.dev ## Every notebook alone in an environment like Colab's (package index)
+	$(BIN)/python -m pytest -m colab tests/book $(PYTEST_FLAGS)
+
+test-all: test test-slow book test-browser test-colab ## Everything that .ci/run checks but lint
 
 lint: $(VENV)/.dev ## ruff, mypy, and whether the notebooks follow their sources
 	$(BIN)/ruff check .

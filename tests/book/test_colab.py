@@ -1,0 +1,89 @@
+"""Every notebook where Colab leaves its reader: torch and numpy there, the book not.
+
+The environment has what this one has, through links, but for the package itself, FAISS, the
+packages that only make pages, and ipywidgets, which is 7.7.1. A notebook starts in an empty
+folder; the repository can be reached as a git remote only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import sync
+
+ROOT = Path(__file__).resolve().parents[2]
+ABSENT = {
+    "ssl-companion", "faiss-gpu", "faiss-cpu", "tyro", "ipywidgets", "widgetsnbextension",
+    "jupyterlab-widgets", "jupyter-book", "jupytext", "sphinx-exercise", "pip", "setuptools",
+}  # fmt: skip
+RUN = """
+import nbformat, sys
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], as_version=4)
+NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+pytestmark = pytest.mark.colab
+
+
+def _links(target: Path) -> None:
+    """The installed files of all distributions but the absent ones, as links."""
+    for found in metadata.distributions():
+        name = (found.metadata["Name"] or "").lower().replace("_", "-")
+        if not name or name in ABSENT or found.files is None:
+            continue
+        base = Path(str(found.locate_file("")))
+        for top in {file.parts[0] for file in found.files if file.parts[0] not in ("..", "/")}:
+            if (base / top).exists() and not (target / top).exists():
+                (target / top).symlink_to(base / top)
+
+
+@pytest.fixture(scope="module")
+def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of such an environment."""
+    folder = tmp_path_factory.mktemp("colab")
+    venv.create(folder / "env", with_pip=True)
+    python = folder / "env/bin/python"
+    links = folder / "links"
+    links.mkdir()
+    _links(links)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (folder / f"env/lib/{version}/site-packages/colab.pth").write_text(f"{links}\n")
+    widgets = [str(python), "-m", "pip", "install", "-q", "--no-deps", "ipywidgets==7.7.1"]
+    if subprocess.run(widgets, capture_output=True).returncode:
+        pytest.skip("no package index can be reached, and the first cell needs one")
+    return python
+
+
+def _versions(python: Path) -> str:
+    code = "from importlib.metadata import version as v; print(*map(v, ['torch', 'numpy']))"
+    command = [str(python), "-c", f"{code}; print(v('ipywidgets'))"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("chapter", sync.chapters(ROOT), ids=lambda chapter: chapter.stem)
+def test_a_notebook_alone_runs_to_its_end(chapter: Path, colab: Path, tmp_path: Path) -> None:
+    before = _versions(colab)
+    notebook = chapter.with_suffix(".ipynb")
+    shutil.copy(notebook, tmp_path / notebook.name)
+    hidden = ("SSL_COMPANION_", "PYTHONPATH", "VIRTUAL_ENV")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
+    environment |= {"SSL_COMPANION_REPOSITORY": ROOT.as_uri(), "SSL_COMPANION_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [str(colab), "-c", RUN, notebook.name, "run.ipynb"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "device: " in (tmp_path / "run.ipynb").read_text()
+    assert (tmp_path / "ssl-companion/book").is_dir(), "cloned beside the notebook"
+    assert _versions(colab) == before, "torch, numpy and ipywidgets are left alone"
+    if "frames(" in notebook.read_text():
+        assert "SelectionSlider" in (tmp_path / "run.ipynb").read_text()
