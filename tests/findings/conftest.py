@@ -1,0 +1,28 @@
+"""Two synthetic runs: one in which clusters grow, one that is never trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from ssl_companion.recordings import Recording
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def clusters(write_synthetic: Callable[..., Recording]) -> Recording:
+    return write_synthetic("findings-clusters-s0", kind="clusters")
+
+
+@pytest.fixture(scope="session")
+def untrained(write_synthetic: Callable[..., Recording]) -> Recording:
+    return write_synthetic("findings-untrained-s0", kind="untrained")
