@@ -20,9 +20,11 @@ import sync
 
 ROOT = Path(__file__).resolve().parents[2]
 ABSENT = {
-    "ssl-companion", "faiss-gpu", "faiss-cpu", "tyro", "ipywidgets", "widgetsnbextension",
+    "ssl-companion", "faiss-gpu", "faiss-cpu", "tyro", "ipykernel", "ipywidgets",
+    "widgetsnbextension",
     "jupyterlab-widgets", "jupyter-book", "jupytext", "sphinx-exercise", "pip", "setuptools",
 }  # fmt: skip
+WIDGETS = ("ipywidgets==7.7.1", "ipykernel<7", "ipython-genutils")
 RUN = """
 import nbformat, sys
 from nbclient import NotebookClient
@@ -57,7 +59,7 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _links(links)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     (folder / f"env/lib/{version}/site-packages/colab.pth").write_text(f"{links}\n")
-    widgets = [str(python), "-m", "pip", "install", "-q", "--no-deps", "ipywidgets==7.7.1"]
+    widgets = [str(python), "-m", "pip", "install", "-q", "--no-deps", *WIDGETS]
     if subprocess.run(widgets, capture_output=True).returncode:
         pytest.skip("no package index can be reached, and the first cell needs one")
     return python
