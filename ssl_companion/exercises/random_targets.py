@@ -1,0 +1,130 @@
+"""Checkers of the chapter "Semantic against random targets"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ssl_companion.exercises import Checked, call, hint, near, right
+from ssl_companion.findings.continuum import halves_of_kept
+from ssl_companion.findings.live import level_of, predicted
+from ssl_companion.measures import NearestCentroid
+from ssl_companion.recordings import Recording
+
+
+def check_guess(guess: Any, teacher: Recording) -> Checked:
+    """The share of the commonest target of the teacher's first snapshot."""
+    given = teacher.targets(teacher.target_epochs()[0])
+    counts = np.bincount(given, minlength=teacher.hierarchy.level("fine").k)
+    expected, even = float(counts.max() / len(given)), 1 / len(counts)
+    slips = {
+        float(counts.max()): "that is a number of images; accuracies are shares of them.",
+        float(np.square(counts / len(given)).sum()): "that is the accuracy of drawing the guess "
+        "at random by the targets' frequencies; a fixed guess does better.",
+    }
+    if abs(even - expected) > 1e-6:
+        slips[even] = "that would hold if all targets were equally common; count them."
+    return near(
+        guess,
+        expected,
+        1e-6,
+        slips,
+        "the best that a guess can do without looking is always to say the same class. Which one?",
+        f"{expected:.1%}, where equally large classes would give {even:.1%}. The network was not "
+        "trained, and nothing made its classes equally large.",
+    )
+
+
+def check_p_value(function: Any) -> Checked:
+    """The permutation test's p-value, (1 + number at least as high) / (1 + number)."""
+    rng = np.random.default_rng(0)
+    cases = [(0.9, rng.uniform(0, 0.5, 19)), (0.3, rng.uniform(0, 1, 40)), (0.5, np.full(9, 0.5))]
+    for semantic, random in cases:
+        g, as_high = len(random), int((random >= semantic).sum())
+        slips = {
+            as_high / g: "count the observed grouping as one of the possible ones, above and below "
+            "the line: without it the value can be zero, which no finite sample can show.",
+            (1 + int((random > semantic).sum())) / (1 + g): "a tie is as high as the observed.",
+            (1 + int((random <= semantic).sum())) / (1 + g): "count the groupings that are at "
+            "least as high, not those below.",
+            as_high / (1 + g): "the observed grouping belongs into the count above the line, too.",
+        }
+        expected = (1 + as_high) / (1 + g)
+        slips = {value: words for value, words in slips.items() if abs(value - expected) > 1e-9}
+        found = near(
+            call(function, semantic, random),
+            expected,
+            1e-9,
+            slips,
+            f"of {g} random groupings, {as_high} are at least as high; with the observed one, how "
+            "many of how many are?",
+            "",
+        )
+        if not found.ok:
+            return found
+    return right(
+        "with G random groupings it is never below 1/(G + 1). To claim more than that, draw more "
+        "groupings; and remember that it says nothing about the size of the advantage."
+    )
+
+
+def check_through(accuracy: Any, recording: Recording, level: str) -> Checked:
+    """Accuracy at a level by way of the nearest fine mean, at the last kept epoch."""
+    epoch, chosen = recording.kept_epochs()[-1], level_of(recording, level)
+    fine, truth = level_of(recording, "fine"), recording.fine()
+    guess = predicted(recording, fine, epoch)
+    expected = float((chosen.labels(guess) == chosen.labels(truth)).mean())
+    direct = float((predicted(recording, chosen, epoch) == chosen.labels(truth)).mean())
+    slips = {
+        direct: "that takes the nearest mean of a group; take the nearest mean of a class first.",
+        float((guess == truth).mean()): "that is the accuracy on the classes: turn both the "
+        "guesses and the labels into groups.",
+    }
+    slips = {value: words for value, words in slips.items() if abs(value - expected) > 1e-5}
+    return near(
+        accuracy,
+        expected,
+        1e-5,
+        slips,
+        "predict a fine class for every kept test image, turn the predictions and the labels into "
+        "groups, and compare.",
+        f"{expected:.1%} by way of the classes, {direct:.1%} by the groups' own means. One mean "
+        "for a group asks its classes to lie in one place; a mean for each class does not.",
+    )
+
+
+def check_live(ratio: Any, recording: Recording, teacher: Recording) -> Checked:
+    """NCC accuracy on the teacher's first targets, last kept epoch over first."""
+    fit, judge, y = halves_of_kept(recording, teacher, teacher.target_epochs()[0])
+    kept = recording.kept_epochs()
+
+    def score(epoch: int, same: bool = False) -> float:
+        x = recording.features(epoch)
+        rule, judged = NearestCentroid().fit(x[fit], y[fit]), fit if same else judge
+        return rule.score(x[judged], y[judged])
+
+    before, after = score(kept[0]), score(kept[-1])
+    if before == 0:
+        return hint("the untrained student has no hit here: the ratio is not defined.")
+    expected = after / before
+    slips = {
+        score(kept[-1], same=True) / score(kept[0], same=True): "score the images that did not "
+        "make the means.",
+        after - before: "the ratio, not the difference.",
+        after: "divide by the accuracy at the first kept epoch.",
+    }
+    if after:
+        slips[before / after] = "after over before, not the other way round."
+    slips = {value: words for value, words in slips.items() if abs(value - expected) > 1e-4}
+    return near(
+        ratio,
+        expected,
+        1e-4,
+        slips,
+        "fit on the half `fit` and score on the half `judge`, at the first and at the last kept "
+        "epoch.",
+        f"× {expected:.2f}: {before:.1%} before training, {after:.1%} after, with {len(fit)} "
+        "images for all means. The recording has the same ratio over all images, by means of the "
+        "whole training set; few images make rougher means.",
+    )
