@@ -1,0 +1,174 @@
+"""Checkers of the chapter "From clusters to classifiers"."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ssl_companion.exercises import Checked, call, hint, near, number_of, right
+from ssl_companion.findings import classifiers
+from ssl_companion.findings.live import level_of, predicted
+from ssl_companion.measures import LinearProbe, NearestCentroid
+from ssl_companion.recordings import Recording
+
+
+def check_factor(answer: Any, recording: Recording, level: str) -> Checked:
+    """Linear accuracy at the last probed epoch over that at the first, last layer."""
+    table = classifiers.over_epochs(recording, level)
+    ends = table.iloc[[0, -1]]
+    before, after = ends["linear"].to_numpy()
+    clusters = float(ends["ncc"].iloc[1] / ends["ncc"].iloc[0])
+    slips = {
+        clusters: "that is the factor of the NCC accuracy.",
+        after - before: "that is a difference; a factor is a ratio.",
+        before / after: "the other way round: after over before.",
+    }
+    expected = float(after / before)
+    return near(
+        answer,
+        expected,
+        1e-3,
+        {slip: words for slip, words in slips.items() if abs(slip - expected) > 2e-3},
+        "divide the linear probe's accuracy at the last epoch of the table by that at the first.",
+        f"a factor of {expected:.2f}, against {clusters:.2f} for the nearest class mean. The "
+        "probe starts higher, because a linear classifier reads classes that do not cluster.",
+    )
+
+
+def check_linear_rule(function: Any) -> Checked:
+    """Class means [K, D] to the weights [K, D] and biases [K] of the same classifier."""
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 3.0):
+        means = rng.normal(size=(7, 5)) + shift
+        x = rng.normal(size=(400, 5)) + shift
+        found = call(function, means)
+        if isinstance(found, Checked):
+            return found
+        if not isinstance(found, tuple) or len(found) != 2:
+            return hint("expected two arrays, weights [K, D] and biases [K].")
+        weights, biases = (np.asarray(part, np.float64) for part in found)
+        if weights.shape != means.shape or biases.shape != (7,):
+            return hint(f"expected shapes (7, 5) and (7,), these are {weights.shape} and "
+                        f"{biases.shape}.")  # fmt: skip
+        own = (x @ weights.T + biases).argmax(axis=1)
+        wanted = NearestCentroid.from_centroids(means).predict(x)
+        agree = float(np.mean(own == wanted))
+        if agree < 1:
+            return hint(
+                f"your classifier agrees with the nearest mean on {agree:.0%} of random points. "
+                "Expand the squared distance: which of its three parts is the same for every "
+                "class, and what is left of the others?"
+            )
+    return right(
+        "so the nearest class mean is a linear classifier, one among all that a probe can "
+        "choose from. It is the one that needs no training."
+    )
+
+
+def check_agreement(answer: Any, recording: Recording, level: str) -> Checked:
+    """Share of the kept held-out images on which the two classifiers agree, last epoch."""
+    expected, hits = _agreement(recording, level)
+    value = number_of(answer)
+    if isinstance(value, Checked):
+        return value
+    slips = [(hits[0], "the nearest mean"), (hits[1], "the probe")]
+    for accuracy, name in slips:
+        if abs(value - accuracy) < 1e-9:
+            return hint(f"that is the accuracy of {name}; compare the two with each other.")
+    if abs(value - expected) > 0.01:
+        return hint(
+            "expected the share of kept held-out images to which both classifiers, at the last "
+            "kept epoch, give the same class, right or wrong."
+        )
+    return right(
+        f"they agree on {expected:.0%} of the images, though each is right on fewer. In the "
+        "terminal phase of supervised training this share goes to one: that is the fourth "
+        "property of neural collapse, NC4."
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _agreement(recording: Recording, level: str) -> tuple[float, tuple[float, float]]:
+    chosen, epoch = level_of(recording, level), recording.kept_epochs()[-1]
+    y, z = (chosen.labels(recording.fine(split)) for split in ("train", "test"))
+    probe = LinearProbe(l2=1e-2, max_iter=100).fit(recording.features(epoch, None, "train"), y)
+    linear = np.asarray(probe.predict(recording.features(epoch)))
+    nearest = predicted(recording, chosen, epoch)
+    right_ones = (float(np.mean(nearest == z)), float(np.mean(linear == z)))
+    return float(np.mean(linear == nearest)), right_ones
+
+
+def check_permutation(function: Any) -> Checked:
+    """(x, y, permutations, seed) to the two-sided p-value of Spearman's correlation."""
+    x = np.arange(12.0)
+    for y, words in ((x, "perfectly correlated"), (-x, "perfectly anticorrelated")):
+        p = _number(call(function, x, y, 199, 0))
+        if isinstance(p, Checked):
+            return p
+        if not 0 < p <= 1:
+            return hint(f"for {words} numbers your p-value is {p:g}. Count the data themselves "
+                        "as one of the orders: a p-value is never zero.")  # fmt: skip
+        if p > 0.02:
+            return hint(f"for twelve {words} pairs your p-value is {p:g}: hardly any order should "
+                        "reach a correlation as large, in either direction.")  # fmt: skip
+    rng = np.random.default_rng(1)
+    chance = []
+    for seed in range(10):
+        p = _number(call(function, *rng.normal(size=(2, 12)), 199, seed))
+        if isinstance(p, Checked):
+            return p
+        chance.append(p)
+    if not 0.2 < float(np.mean(chance)) < 0.8:
+        return hint(f"for ten sets of unrelated pairs your p-values average {np.mean(chance):.2f}; "
+                    "they should lie evenly between 0 and 1.")  # fmt: skip
+    return right(
+        "it asks nothing of the numbers but that, if nothing relates them, one order is as good "
+        "as another. That is what fails along a single run: its epochs have an order of their own."
+    )
+
+
+def check_partial(function: Any, recording: Recording, level: str) -> Checked:
+    """(x, y, z) to Spearman's correlation of x and y with z held fixed."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=60)
+    noise = rng.normal(size=(2, 60))
+    cases = (
+        ("a common cause and nothing else", z + 0.3 * noise[0], z + 0.3 * noise[1]),
+        ("a link of their own", z + noise[0], z + noise[0] + 0.5 * noise[1]),
+    )
+    for words, x, y in cases:
+        slips = {float(stats.spearmanr(x, y)[0]): "that is the correlation with z left free."}
+        expected = partial(x, y, z)
+        text = f"where x and y have {words}, expected another value. Work on ranks throughout."
+        found = near(call(function, x, y, z), expected, 1e-6, slips, text, "")
+        if not found.ok:
+            return found
+    table = classifiers.over_epochs(recording, level)
+    ncc, linear, epoch = (table[c].to_numpy(np.float64) for c in ("ncc", "linear", "epoch"))
+    free, fixed = float(stats.spearmanr(ncc, linear)[0]), partial(ncc, linear, epoch)
+    held = (
+        f"with the epoch held fixed it is {fixed:.2f}"
+        if np.isfinite(fixed)
+        else "with the epoch held fixed it is not defined, because one of the two follows the "
+        "epochs exactly"
+    )
+    return right(
+        f"over the epochs of this run NCC and linear accuracy have a correlation of {free:.2f}; "
+        f"{held}. What is lost on the way is what a clock would have predicted as well."
+    )
+
+
+def partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
+    """Spearman's partial correlation of x and y given z (all [N]); NaN where it is not defined."""
+    r = np.corrcoef([stats.rankdata(v) for v in (x, y, z)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+        return float((r[0, 1] - r[0, 2] * r[1, 2]) / scale)
+
+
+def _number(answer: Any) -> float | Checked:
+    """As `number_of`, and a hint stays one."""
+    return answer if isinstance(answer, Checked) else number_of(answer)
