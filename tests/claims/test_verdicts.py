@@ -108,7 +108,7 @@ def test_generality_lists_the_runs_that_miss(world: Callable[[str], World]) -> N
     for name in ("methods-simclr-s0", "methods-byol-s0"):
         recordings[name] = world("untrained")[name]
     row = judge("generality", recordings)
-    assert row.verdict is Verdict.NOT_REPRODUCED
+    assert row.verdict is Verdict.PARTLY  # eleven of thirteen
     misses = row.note.partition("Misses: ")[2].rstrip(".").split(", ")
     assert sorted(misses) == ["methods-byol-s0", "methods-simclr-s0"]
 
