@@ -21,7 +21,7 @@ from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.learner import batch_loss, teacher_momentum
 from ssl_companion.training.randomness import derived_seed, generator
 
-STEPS = (0, 3, 6, 10, 15, 20, 30, 50, 100, 200, 400)
+STEPS = (0, 2, 4, 6, 9, 14, 20, 40, 80, 130, 200)
 _FRESH = 3  # of the shown views: they test, the others make the means
 
 
@@ -51,7 +51,7 @@ class ToyConfig:
     pairs: int = 4
     shown: int = 12
     hidden: int = 64
-    lr: float = 3e-3
+    lr: float = 6e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -164,8 +164,9 @@ class _Network:
             self.predictor = _mlp(2, config.hidden) if objective.name == "byol" else None
         trained = [*self.body.parameters()]
         trained += [] if self.predictor is None else [*self.predictor.parameters()]
-        self.teacher = copy.deepcopy(self.body).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(trained, lr=config.lr)
+        teacher = copy.deepcopy(self.body).requires_grad_(False)
+        self.teacher = None if self.predictor is None else teacher
+        self.optimizer = torch.optim.Adam(trained, lr=config.lr, fused=True)
 
     @torch.no_grad()
     def embed(self, shown: Tensor) -> np.ndarray:
@@ -179,16 +180,22 @@ class _Network:
         x = torch.cat([_views(self.config, self.config.pairs, stream) for _ in range(2)])
         z = self.body(x)
         outputs = (z,) if self.predictor is None else (z, self.predictor(z))
-        target = None if self.predictor is None else self.teacher(x)
+        target = None if self.teacher is None else self.teacher(x)
         loss = batch_loss(outputs, self.run, epoch=0, teacher=target)
         if learn:
             self.optimizer.zero_grad()
             loss.total.backward()
             self.optimizer.step()
-            momentum = teacher_momentum(step, steps, self.run.objective.momentum)
-            for theirs, ours in zip(self.teacher.parameters(), self.body.parameters(), strict=True):
-                theirs.data.lerp_(ours.data, 1.0 - momentum)
+            self._lead(teacher_momentum(step, steps, self.run.objective.momentum))
         return {name: float(value.detach()) for name, value in loss.terms.items()}
+
+    @torch.no_grad()
+    def _lead(self, momentum: float) -> None:
+        """The teacher, if there is one, moves towards the network."""
+        if self.teacher is not None:
+            theirs: list[Tensor] = [*self.teacher.parameters()]
+            ours: list[Tensor] = [*self.body.parameters()]
+            torch._foreach_lerp_(theirs, ours, 1.0 - momentum)
 
 
 def _mlp(d_in: int, hidden: int) -> nn.Sequential:

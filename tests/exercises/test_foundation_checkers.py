@@ -1,0 +1,78 @@
+"""Checkers of the foundations take any answer, name the slip, and do not give the answer away."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_companion.exercises import measuring_a_cluster as measuring
+from ssl_companion.exercises import self_supervision as views
+from ssl_companion.training.toy import ToyConfig
+
+NOTHING = [None, ..., "seven", [], lambda *_: None, lambda: 1 / 0]
+CHECKERS = [
+    *(getattr(views, name) for name in vars(views) if name.startswith("check_")),
+    *(getattr(measuring, name) for name in vars(measuring) if name.startswith("check_")),
+]
+
+
+@pytest.mark.parametrize("check", CHECKERS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("answer", NOTHING, ids=["none", "dots", "text", "list", "void", "raises"])
+def test_any_answer_gets_a_hint(check: Any, answer: Any) -> None:
+    found = check(answer)
+    assert not found.ok
+    assert found.message
+
+
+SLIPS = [
+    (views.check_collapsed, 0.0, "And the variance"),
+    (views.check_collapsed, 49.5, "mean over the two views"),
+    (views.check_collapsed, 25.0, "under the root"),
+    (views.check_variance, lambda z: (1 - z.std(dim=0)).clamp(min=0).mean(), "one point"),
+    (views.check_variance, lambda z: (1 - (z.var(dim=0) + 1e-4).sqrt()).mean(), "a wide cloud"),
+    (
+        views.check_variance,
+        lambda z: (1 - (z.var(dim=0, correction=0) + 1e-4).sqrt()).clamp(min=0).mean(),
+        "on three samples",
+    ),
+    (views.check_line, np.zeros((10, 2)), "variance term is 0.990"),
+    (views.check_line, np.random.default_rng(0).normal(size=(50, 2)) * 3, "spread over"),
+    (views.check_line, np.ones((3, 2)), "8 or more"),
+    (views.check_nt_xent, lambda a, b, t: views._with_itself(a, b, t), "strike out the diagonal"),
+    (views.check_world, ToyConfig(noise=0.0, wobble=0.0), "leave the noise"),
+    (views.check_world, ToyConfig(columns=2, rows=2), "fewer images"),
+    (views.check_world, ToyConfig(lr=1e-6), "change the world"),
+    (measuring.check_two_clouds, lambda s, d, n: n * s / d**2, "square of a standard"),
+    (measuring.check_two_clouds, lambda s, d, n: 2 * n * s**2 / d**2, "2 in the denominator"),
+    (measuring.check_ncc, lambda x, y, a, b: measuring.NearestCentroid().fit(x, y).score(x, y),
+     "made the means"),
+    (measuring.check_ncc, lambda x, y, a, b: measuring.NearestCentroid().fit(a, b).score(a, b),
+     "from the training points"),
+    (measuring.check_simplex, lambda k: np.arange(k)[:, None] ** 2.0, "differ in length|refuses"),
+    (measuring.check_simplex,
+     lambda k: np.stack([np.cos(np.arange(k) * 2 * np.pi / k),
+                         np.sin(np.arange(k) * 2 * np.pi / k)], axis=1), "for K = 5"),
+    (measuring.check_mended, lambda x, c: np.zeros(3), "row numbers"),
+    (measuring.check_mended, measuring.in_float32, "too late"),
+    (measuring.check_wide, (np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2),
+     "99% are wanted"),
+    (measuring.check_wide, (np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is wanted"),
+    (measuring.check_wide, (np.ones((4, 2)), np.zeros(4, int)), "refuse this cloud"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "answer", "says"), SLIPS)
+def test_a_likely_slip_gets_its_own_hint(check: Any, answer: Any, says: str) -> None:
+    found = check(answer)
+    assert not found.ok
+    assert re.search(says, found.message), found.message
+
+
+def test_right_answers_may_come_as_tensors() -> None:
+    z = torch.linspace(-3, 3, 20).repeat(2, 1).T
+    assert views.check_line(z).ok
+    assert views.check_collapsed(torch.tensor(24.75)).ok
