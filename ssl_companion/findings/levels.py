@@ -1,0 +1,225 @@
+"""The levels one above another: each against its control, and what each adds to those below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import pdist
+
+from ssl_companion.data.hierarchy import Hierarchy, Level, random_grouping
+from ssl_companion.findings.hierarchy import Tree, against_random, upper_levels
+from ssl_companion.findings.live import RESAMPLES, hits, interval, resampled, table_row
+from ssl_companion.findings.targets import GROUPINGS, draws_of_gain
+from ssl_companion.measures import NearestCentroid
+from ssl_companion.measures.dendrogram import label_distances
+from ssl_companion.recordings import Recording
+
+CLASSES, RANDOM, ADVANTAGE = "semantic", "random groupings", "advantage"
+
+
+def table_of_levels(hierarchy: Hierarchy) -> pd.DataFrame:
+    """What the levels are: level, groups, smallest, largest (in fine classes), blind (the share
+    of images that the best guess without looking gets right), examples."""
+    rows = []
+    for level in hierarchy.levels:
+        sizes = level.sizes
+        names = [name.replace("_", " ") for name in level.class_names]
+        shown = names if level.k < 8 else [*names[:3], "…"]
+        rows.append({"level": level.name, "groups": level.k, "smallest": int(sizes.min()),
+                     "largest": int(sizes.max()), "blind": float(sizes.max() / sizes.sum()),
+                     "examples": ", ".join(shown)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def lineage(hierarchy: Hierarchy, fine: str) -> tuple[str, ...]:
+    """The groups that a fine class belongs to, its own name first.
+
+    Raises:
+        ValueError: no such class.
+    """
+    names = hierarchy.levels[0].class_names
+    if fine not in names:
+        raise ValueError(f"fine: {fine!r}; expected one of {', '.join(names)}")
+    own = names.index(fine)
+    return tuple(level.class_names[level.of_fine[own]] for level in hierarchy.levels)
+
+
+def against_chance(
+    recording: Recording,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every level beside random groupings of its sizes: of images at the fine level, of fine
+    classes above it.
+
+    A random grouping of the fine classes into groups of one only renames them, so the fine
+    level's control groups *images*: their labels are permuted, class means and all.
+
+    Returns:
+        epoch, level, target ("semantic", "random groupings", "advantage"), value, low, high, n;
+        intervals as in `targets.against_groupings`.
+    """
+    fine = _fine_against_chance(recording, epochs, layer, groupings, seed)
+    upper = against_random(recording, None, epochs, layer, groupings=groupings, seed=seed)
+    return pd.concat([fine, upper[fine.columns]], ignore_index=True)
+
+
+def _fine_against_chance(
+    recording: Recording,
+    epochs: Sequence[int] | None,
+    layer: str | None,
+    groupings: int,
+    seed: int,
+) -> pd.DataFrame:
+    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    level = recording.hierarchy.levels[0].name
+    own = hits(recording, level, epochs, layer)
+    others = _permuted_hits(recording, epochs, layer, groupings, seed)
+    mean_hit = others.mean(axis=0)
+    drawn, drawn_gain = resampled(own, None, seed=seed), resampled(own - mean_hit, None, seed=seed)
+    rows = []
+    for e, epoch in enumerate(epochs):
+        for target, value, draws in (
+            (CLASSES, own[e].mean(), drawn[e]),
+            (RANDOM, mean_hit[e].mean(), others[:, e].mean(axis=1)),
+            (ADVANTAGE, (own[e] - mean_hit[e]).mean(), drawn_gain[e]),
+        ):
+            where = {"epoch": epoch, "level": level, "target": target}
+            rows.append(table_row(where, interval(float(value), draws), own.shape[1]))
+    return pd.DataFrame(rows)
+
+
+def _permuted_hits(
+    recording: Recording, epochs: Sequence[int], layer: str | None, shuffles: int, seed: int
+) -> np.ndarray:
+    """Hits where every kept image has another's fine label, bool [shuffles, epochs, N]."""
+    y, z = recording.fine("train"), recording.fine("test")
+    rng = np.random.default_rng(seed)
+    orders = [(rng.permutation(y), rng.permutation(z)) for _ in range(shuffles)]
+    found = []
+    for epoch in epochs:
+        x, test = recording.features(epoch, layer, "train"), recording.features(epoch, layer)
+        rules = [NearestCentroid().fit(x, a) for a, _ in orders]
+        found.append([rule.predict(test) == b for rule, (_, b) in zip(rules, orders, strict=True)])
+    return np.moveaxis(np.array(found), 0, 1)
+
+
+def shuffled_groups(hierarchy: Hierarchy, level: str, seed: int) -> Level:
+    """A grouping of a level's sizes that keeps the groups of the second level whole.
+
+    The groups of `hierarchy.levels[1]` are thrown together at random, as many to a group as at
+    `level`. What is known of those groups is known of this grouping too; whether they belong
+    together is not.
+
+    Raises:
+        ValueError: for a level that does not lie above the second, or an unknown one.
+    """
+    below, own = hierarchy.levels[1], hierarchy.level(level)
+    if own.k >= below.k:
+        raise ValueError(f"level: {level!r}; expected one above {below.name!r}")
+    up = np.zeros(below.k, np.int64)
+    up[below.of_fine] = own.of_fine
+    up = np.random.default_rng(seed).permutation(up)
+    names = tuple(f"random {index}" for index in range(own.k))
+    return Level(f"shuffled-{level}", names, up[below.of_fine])
+
+
+def growths(
+    recording: Recording,
+    layer: str | None = None,
+    *,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """By how much every upper level's advantage grew over training, against two controls.
+
+    Returns:
+        level, control ("classes shuffled", and where the level has one below it
+        "superclasses shuffled"), value, low, high, n. Intervals draw images and groupings again.
+    """
+    hierarchy, seeds = recording.hierarchy, range(seed, seed + groupings)
+    rows = []
+    for name in upper_levels(recording):
+        controls = {"classes shuffled": [random_grouping(hierarchy.level(name), s) for s in seeds]}
+        if hierarchy.level(name).k < hierarchy.levels[1].k:
+            controls["superclasses shuffled"] = [shuffled_groups(hierarchy, name, s) for s in seeds]
+        own = _gained(recording, name, layer)
+        for words, levels in controls.items():
+            more = own - np.stack([_gained(recording, level, layer) for level in levels])
+            estimate = interval(float(more.mean()), draws_of_gain(more, RESAMPLES, seed))
+            rows.append(table_row({"level": name, "control": words}, estimate, more.shape[1]))
+    return pd.DataFrame(rows)
+
+
+def _gained(recording: Recording, level: str | Level, layer: str | None) -> np.ndarray:
+    """Hits at the last kept epoch less hits at the first, int8 [N]."""
+    kept = recording.kept_epochs(layer)
+    before, after = hits(recording, level, (kept[0], kept[-1]), layer).astype(np.int8)
+    gained: np.ndarray = after - before
+    return gained
+
+
+def distance_by_kinship(
+    recording: Recording,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    shuffles: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How far apart two class means are, by the level at which the classes meet.
+
+    Returns:
+        epoch, meet (the finest level with both in one group, or "nowhere"), pairs, value (mean
+        distance over the mean of all pairs), and what the tree gives with its leaves shuffled:
+        low, high (the middle 95%).
+    """
+    kept = recording.kept_epochs(layer)
+    epochs = (kept[0], kept[-1]) if epochs is None else epochs
+    apart = label_distances([level.of_fine for level in recording.hierarchy.levels[1:]])
+    names, k = [*upper_levels(recording), "nowhere"], recording.hierarchy.levels[0].k
+    pairs = np.triu_indices(k, 1)
+    square = np.zeros((k, k))
+    square[pairs] = apart
+    square += square.T
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(k) for _ in range(shuffles)]
+    others = np.stack([square[np.ix_(order, order)][pairs] for order in orders])
+    rows = []
+    for epoch in epochs:
+        distances = pdist(recording.class_means(epoch, layer).astype(np.float64))
+        distances /= distances.mean()
+        for i, name in enumerate(names):
+            own, them = apart == i, others == i
+            drawn = (them * distances).sum(axis=1) / them.sum(axis=1)
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            value = float(distances[own].mean())
+            rows.append({"epoch": epoch, "meet": name, "pairs": int(own.sum()), "value": value,
+                         "low": low, "high": high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def first_joined(tree: Tree, count: int = 10) -> pd.DataFrame:
+    """The pairs of classes that a tree joins first: order, one, other, meet (the finest level
+    with both in one group, or "nowhere")."""
+    k = len(tree.names)
+    rows: list[dict[str, object]] = []
+    for a, b in tree.linkage[:, :2].astype(int):
+        if a < k and b < k and len(rows) < count:
+            shared = [name for name, of in tree.groups.items() if of[a] == of[b]]
+            one, other = (tree.names[i].replace("_", " ") for i in sorted((a, b)))
+            rows.append({"order": len(rows) + 1, "one": one, "other": other,
+                         "meet": shared[0] if shared else "nowhere"})  # fmt: skip
+    return pd.DataFrame(rows, columns=["order", "one", "other", "meet"])
+
+
+def change(low: float, high: float) -> str:
+    """What an interval of a difference says, in a word or two."""
+    if low > 0:
+        return "grew"
+    return "shrank" if high < 0 else "did not change by more than chance"
