@@ -106,6 +106,15 @@ def drop_thebe_nodes(app: Sphinx, doctree: nodes.document, docname: str) -> None
             raw.parent.remove(raw)
 
 
+def mend_bibliography(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Leave out the ARIA roles of a bibliography, which contradict what it contains."""
+    if "citation-list" in context.get("body", ""):
+        body = context["body"].replace('<div role="list" class="citation-list">', "<div>")
+        context["body"] = body.replace(' role="doc-biblioentry"', "")
+
+
 def drop_thebe(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
 ) -> None:
@@ -142,6 +151,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-resolved", drop_thebe_nodes, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", mend_bibliography)
     app.connect("build-finished", copy_mathjax)
     app.add_transform(NumberFigures)
     app.add_css_file("companion.css")
