@@ -118,7 +118,7 @@ def break_even(table: pd.DataFrame) -> float:
     """
     end = table[table["epoch"] == table["epoch"].max()].sort_values("agreement")
     x, gain = end["agreement"].to_numpy(), end["relative"].to_numpy() - 1
-    changes = np.flatnonzero(np.sign(gain[:-1]) * np.sign(gain[1:]) < 0)
+    changes = np.flatnonzero((gain[:-1] < 0) != (gain[1:] < 0))
     if not len(changes):
         return float("nan")
     i = int(changes[-1])
