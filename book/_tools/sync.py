@@ -31,11 +31,14 @@ try:
 except ModuleNotFoundError:  # this notebook alone, as on Colab: fetch the rest beside it
     import os, subprocess, sys
 
-    source = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY)
+    source, folder = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY), "ssl-companion"
     for branch in (["--branch", RELEASE], []):  # before its release, the newest
-        if not os.path.isdir("ssl-companion"):
-            subprocess.run(["git", "clone", "-q", "--depth", "1", *branch, source, "ssl-companion"])
-    sys.path.insert(0, "ssl-companion")
+        if not os.path.isdir(folder):
+            command = ["git", "clone", "--depth", "1", *branch, source, folder]
+            done = subprocess.run(command, capture_output=True, text=True)
+    if not os.path.isdir(folder):
+        raise RuntimeError(f"REPOSITORY has to name where the book is. {{done.stderr}}")
+    sys.path.insert(0, os.path.abspath(folder))
 from ssl_companion import notebook
 
 notebook.prepare()
