@@ -41,6 +41,7 @@ from ssl_companion.recordings.targets import keep_targets, load_targets, teacher
 from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.loop import pick_device
 from ssl_companion.training.run import read_run, training_images
+from ssl_companion.training.settle import settle_statistics
 from ssl_companion.training.snapshots import (
     load_classifier,
     load_snapshot,
@@ -136,7 +137,10 @@ def _measured(work: _Work, epoch: int) -> Measured:
     """The measures of one snapshot, from the run's folder if they are there already."""
     config, train, test = work.config, work.train, work.test
     path = work.run_folder / "measured" / f"epoch-{epoch:05d}.safetensors"
-    wanted = json.dumps([asdict(config), train.fingerprint, test.fingerprint], sort_keys=True)
+    wanted = json.dumps(
+        [asdict(config), train.fingerprint, test.fingerprint, *(["settled"] if epoch == 0 else [])],
+        sort_keys=True,
+    )
     if path.exists():
         try:
             with safetensors.safe_open(path, framework="pt") as file:
@@ -150,6 +154,8 @@ def _measured(work: _Work, epoch: int) -> Measured:
     snapshot = snapshot_path(work.run_folder / "snapshots", epoch)
     recipe, device = work.recipe, pick_device(work.device)
     backbone = load_snapshot(snapshot, recipe, device)
+    if epoch == 0:
+        settle_statistics(backbone, train.images, recipe.views, recipe.precision)
     measured = measure_snapshot(
         backbone, epoch, train, test, recipe.views, config, recipe.precision, work.targets
     )

@@ -39,7 +39,7 @@ def extract(
     for start in range(0, len(images), batch):
         some = _tensor(images[start : start + batch]).to(device)
         x = views.normalise(some.float() / 255)
-        for name, values in _forward(backbone, x, precision).items():
+        for name, values in forward_features(backbone, x, precision).items():
             parts[name].append(values)
     return {name: torch.cat(pieces) for name, pieces in parts.items()}
 
@@ -78,7 +78,7 @@ def extract_views(
         some = _tensor(images[start : start + per]).to(device).repeat_interleave(n_views, dim=0)
         drawn = views.draw(len(some), config, generator, height, width).to(device)
         x = views.normalise(views.apply(some, drawn))
-        for name, values in _forward(backbone, x, precision).items():
+        for name, values in forward_features(backbone, x, precision).items():
             parts[name].append(values.view(-1, n_views, values.shape[1]))
     return {name: torch.cat(pieces) for name, pieces in parts.items()}
 
@@ -97,7 +97,8 @@ def _tensor(images: np.ndarray | Tensor) -> Tensor:
     return torch.from_numpy(images.copy()) if isinstance(images, np.ndarray) else images
 
 
-def _forward(backbone: Backbone, x: Tensor, precision: str) -> dict[str, Tensor]:
+def forward_features(backbone: Backbone, x: Tensor, precision: str) -> dict[str, Tensor]:
+    """Vectors of every tapped layer, float32, for normalised images [N, 3, H, W]."""
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
         return {name: values.float() for name, values in backbone.features(x).items()}

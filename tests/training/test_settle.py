@@ -1,0 +1,48 @@
+"""Normalisation statistics of an untrained network, against moments computed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ssl_companion.data import ImageSet, views
+from ssl_companion.training.backbones import make_backbone
+from ssl_companion.training.randomness import generator
+from ssl_companion.training.settle import _BATCH, _BATCHES, settle_statistics
+
+
+def test_statistics_are_the_mean_over_batches_and_weights_stay(
+    noise_images: Callable[..., ImageSet],
+) -> None:
+    images, config = noise_images(20, 16).images, views.ViewConfig()
+    backbone = make_backbone("res-1-4", seed=0)
+    before = {name: p.clone() for name, p in backbone.named_parameters()}
+    settle_statistics(backbone, images, config, "fp32")
+    assert not backbone.training
+    assert all(torch.equal(p, before[name]) for name, p in backbone.named_parameters())
+
+    stream, means, variances = generator(0, "settle"), [], []
+    for _ in range(_BATCHES):
+        rows = torch.randint(len(images), (_BATCH,), generator=stream).numpy()
+        drawn = views.draw(_BATCH, config, stream, 16, 16)
+        x = views.normalise(views.apply(torch.from_numpy(images[rows]), drawn))
+        out = torch.nn.functional.conv2d(x, before["stem.0.weight"], stride=2).double()
+        means.append(out.mean(dim=(0, 2, 3)))
+        variances.append(out.var(dim=(0, 2, 3)))
+    first = backbone.stem[1]
+    torch.testing.assert_close(
+        first.running_mean.double(), sum(means) / _BATCHES, rtol=0, atol=1e-5
+    )
+    torch.testing.assert_close(
+        first.running_var.double(), sum(variances) / _BATCHES, rtol=1e-4, atol=0
+    )
+
+
+def test_a_network_without_batch_normalisation_is_left_alone(
+    noise_images: Callable[..., ImageSet],
+) -> None:
+    backbone = make_backbone("vit-1-64", seed=0)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    settle_statistics(backbone, noise_images(4, 32).images, views.ViewConfig(), "fp32")
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
