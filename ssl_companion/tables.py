@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from ssl_companion.claims import Claim, Row
+from ssl_companion.frames import in_book
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
@@ -19,24 +21,40 @@ class Table:
     Attributes:
         frame: what it shows; nothing is cut short.
         index: whether the rows' names are shown.
+        pages: cells that lead to a page of the book, by their text: the page's name.
     """
 
     frame: pd.DataFrame
     index: bool = True
+    pages: Mapping[str, str] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         frame = self.frame.rename_axis(columns=None)
         if named := self.index and frame.index.name is not None:
             frame = frame.reset_index()  # one row of headings, the index's own among them
         with pd.option_context("display.max_colwidth", None):
-            page: str = frame.to_html(
-                classes="dataframe companion-table", border=0, index=self.index and not named
+            cells = frame.map(self._cell).rename(index=_escape, columns=_escape)
+            page: str = cells.to_html(
+                classes="dataframe companion-table",
+                border=0,
+                index=self.index and not named,
+                escape=False,
             )
         return page
+
+    def _cell(self, value: object) -> str:
+        text = _escape(value)
+        if in_book() and str(value) in self.pages:
+            return f'<a href="{self.pages[str(value)]}.html">{text}</a>'
+        return text
 
     def __repr__(self) -> str:
         with pd.option_context("display.max_colwidth", None, "display.width", 160):
             return str(self.frame.to_string(index=self.index))
+
+
+def _escape(value: object) -> str:
+    return html.escape(str(value))
 
 
 def rule_table(claim: Claim) -> Table:
@@ -66,8 +84,14 @@ def verdict_table(row: Row) -> Table:
     return _facts(facts | ({"note": row.note} if row.note else {}))
 
 
-def ledger_table(rows: Sequence[Row]) -> Table:
-    """All claims: effect, control and verdict, one row each."""
+def ledger_table(rows: Sequence[Row], chapters: Mapping[str, str] | None = None) -> Table:
+    """All claims: effect, control and verdict, one row each.
+
+    Args:
+        rows: of the ledger.
+        chapters: the page of a claim by the claim's id, to lead there.
+    """
+    chapters = chapters or {}
     lines = [
         {
             "claim": row.claim.statement,
@@ -78,7 +102,8 @@ def ledger_table(rows: Sequence[Row]) -> Table:
         }
         for row in rows
     ]
-    return Table(pd.DataFrame(lines), index=False)
+    pages = {r.claim.statement: chapters[r.claim.id] for r in rows if r.claim.id in chapters}
+    return Table(pd.DataFrame(lines), index=False, pages=pages)
 
 
 def words(interval: Interval | None) -> str:

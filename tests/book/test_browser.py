@@ -32,6 +32,18 @@ def test_a_page_asks_no_other_host_for_anything(name: str, site: Path) -> None:
     assert not re.findall(r"https?://(?!www\.w3\.org)[^\"'\s]+", scripts)
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_links_inside_the_book_lead_somewhere(name: str, site: Path) -> None:
+    html = (site / f"{name}.html").read_text()
+    inside = {a for a in re.findall(r'<a\b[^>]*href="([^"]+)"', html) if not re.match(r"\w+:", a)}
+    for address in inside:
+        path, _, target = address.partition("#")
+        page = (site / f"{name}.html").parent / path if path else site / f"{name}.html"
+        assert page.exists(), address
+        if target and page.suffix == ".html":
+            assert f'id="{target}"' in page.read_text(), address
+
+
 @pytest.mark.parametrize("sheet", ["_static/companion.css", "_static/styles/sphinx-book-theme.css"])
 def test_a_style_sheet_asks_no_other_host_for_anything(sheet: str, site: Path) -> None:
     assert not re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", (site / sheet).read_text())

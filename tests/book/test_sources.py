@@ -94,3 +94,12 @@ def test_readme_shows_both_commands_early() -> None:
     first = "\n".join((ROOT / "README.md").read_text().splitlines()[:30])
     assert "make book" in first
     assert "make test" in first
+
+
+def test_every_term_is_in_the_glossary() -> None:
+    glossary = (ROOT / "book/glossary.md").read_text()
+    known = {line.strip().lower() for line in glossary.splitlines() if re.match(r"[A-Za-z]", line)}
+    for page in (ROOT / "book").glob("*.md"):
+        for text in re.findall(r"\{term\}`([^`]+)`", page.read_text()):
+            name = re.sub(r".*<(.*)>", r"\1", " ".join(text.split()))
+            assert name.lower() in known, f"{page.name} uses the term {name!r}"

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ssl_companion.frames import BOOK_VARIABLE
 from ssl_companion.tables import Table, provenance
 
 RUN: dict[str, Any] = {
@@ -34,7 +35,20 @@ def test_a_table_cuts_nothing_short(text: Any) -> None:
 
 
 def test_markup_in_a_table_stays_text() -> None:
-    assert "<b>" not in Table(pd.DataFrame({"words": ["<b>"]}))._repr_html_()
+    frame = pd.DataFrame({"<b>": ["<b>"]}, index=["<b>"])
+    assert "<b>" not in Table(frame)._repr_html_()
+    assert "<b>" not in Table(frame.rename_axis("<b>"))._repr_html_()
+
+
+@pytest.mark.parametrize("building", [True, False])
+def test_a_cell_leads_to_its_page_in_the_book_only(
+    building: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BOOK_VARIABLE, "html" if building else "")
+    page = Table(pd.DataFrame({"claim": ["a & b", "c"]}), pages={"a & b": "there"})._repr_html_()
+    assert page.count("<a href") == int(building)
+    assert "a &amp; b" in page
+    assert ('<a href="there.html">a &amp; b</a>' in page) is building
 
 
 def test_provenance_says_what_the_run_says() -> None:
