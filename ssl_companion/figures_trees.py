@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from ssl_companion._theme import MARKERS, PALETTE, WIDTH, theme
 from ssl_companion.figures import log_epochs
@@ -57,7 +57,7 @@ def _against(axis: Axes, table: pd.DataFrame) -> None:
         axis.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.25, lw=0)
     log_epochs(axis, table["epoch"].to_numpy(), steps=(1,))
     axis.set_ylim(bottom=0)
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}%"))
 
 
 def tree_and_agreement(
