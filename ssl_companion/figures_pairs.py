@@ -207,9 +207,23 @@ class Cloud:
     hue: str = "hue"
 
 
-def scatters(clouds: Sequence[Cloud], *, x_label: str, y_label: str, height: float = 3.8) -> Figure:
-    """Panels of points with common axes and one legend: accuracy against accuracy."""
-    names = list(dict.fromkeys(str(n) for c in clouds for n in c.table[c.hue]))
+def scatters(
+    clouds: Sequence[Cloud],
+    *,
+    x_label: str,
+    y_label: str,
+    order: Sequence[str] = (),
+    height: float = 3.8,
+) -> Figure:
+    """Panels of points with a common vertical axis and one legend: accuracy against accuracy.
+
+    Args:
+        clouds: left to right.
+        x_label, y_label: what is measured.
+        order: names whose places decide colour and marker, to agree with another figure.
+        height: inches.
+    """
+    names = list(dict.fromkeys([*order, *(str(n) for c in clouds for n in c.table[c.hue])]))
     with theme():
         figure, axes = canvas(1, len(clouds), height)
         for axis, cloud in zip(axes[0], clouds, strict=True):

@@ -13,7 +13,15 @@ import pandas as pd
 import torch
 
 from ssl_companion.findings.downstream import correlation
-from ssl_companion.findings.live import RESAMPLES, NotRecorded, Runs, hits, interval, resampled
+from ssl_companion.findings.live import (
+    RESAMPLES,
+    NotRecorded,
+    Runs,
+    hits,
+    images_of,
+    interval,
+    resampled,
+)
 from ssl_companion.findings.regularizer import INVARIANCE, seeds_of, terms, terms_against_ncc
 from ssl_companion.recordings import Recording
 from ssl_companion.training.config import run_config_from_dict
@@ -126,7 +134,7 @@ def live_outcomes(
     Args:
         recordings: all.
         variants: names such as "recipe", "invariance-only".
-        level: name of a level.
+        level: name of a level, or "sample".
         seed, resamples: of the bootstrap over images.
 
     Returns:
@@ -139,7 +147,7 @@ def live_outcomes(
         run = looked_into(recordings, variant)
         kept = run.kept_epochs()
         hit = hits(run, level, (kept[0], kept[-1]), seed=seed)
-        drawn = resampled(hit, None, resamples, seed)
+        drawn = resampled(hit, images_of(run, level, hit.shape[1]), resamples, seed)
         first, last = hit.mean(axis=1)
         value, gain = interval(last, drawn[1]), interval(last - first, drawn[1] - drawn[0])
         rows.append({
