@@ -24,7 +24,7 @@ CONFIG = RunConfig(
     objective=ObjectiveConfig("byol"),  # the objective with the most to remember
     projector_width=8,
     data="glyphs100",
-    epochs=25,
+    epochs=30,  # 300 steps
     batch=4,
     precision="fp32",
 )

@@ -186,6 +186,7 @@ class Malicious:
         return os.mkdir, (str(self.target),)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("with_torch", [True, False])
 def test_a_foreign_file_runs_no_code(tmp_path: Path, with_torch: bool) -> None:
     path, target = tmp_path / "step-000000001.ckpt", tmp_path / "made"
