@@ -66,7 +66,8 @@ def _map(
         table, ax=axis, annot=write(numbers), fmt="", cmap=colours, linewidths=0.5, vmin=low,
         vmax=high, annot_kws={"fontsize": 11 if numbers.shape[1] <= 11 else 9}, cbar=False,
     )  # fmt: skip
-    for text, colour in zip(axis.texts, axis.collections[0].get_facecolor(), strict=True):
+    faces = np.asarray(axis.collections[0].get_facecolor())
+    for text, colour in zip(axis.texts, faces, strict=True):
         text.set_color(_readable_on(colour))
     axis.invert_yaxis()  # the deepest layer on top
     axis.tick_params(axis="both", rotation=0)

@@ -1,0 +1,126 @@
+"""Checkers of the chapter "Does it hold elsewhere?"."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.claims import claim
+from ssl_companion.claims.many_runs import properties
+from ssl_companion.exercises import Checked, call, hint, near, number_of, right
+from ssl_companion.findings.downstream import correlation
+from ssl_companion.findings.elsewhere import PROPERTIES
+
+
+def check_wilson(wilson: Any) -> Checked:
+    """A function of hits and runs: the lower end of Wilson's 95% interval."""
+    from scipy import stats
+
+    for k, n in ((9, 10), (18, 20), (20, 20)):
+        test = stats.binomtest(k, n)
+        expected = float(test.proportion_ci(0.95, method="wilson").low)
+        plain = k / n - 1.96 * math.sqrt(k / n * (1 - k / n) / n)
+        found = near(
+            call(wilson, k, n), expected, 1e-4,
+            {plain: "that is the textbook interval, which has no width at all when all runs hold; "
+             "Wilson's is another.",
+             float(test.proportion_ci(0.95, method="exact").low): "that is the exact interval, "
+             "which is wider; take Wilson's.",
+             float(test.proportion_ci(0.95, method="wilson").high): "that is the upper end."},
+            f"for {k} of {n} runs: scipy.stats.binomtest(k, n) has a method that gives "
+            "intervals, and one of its names is Wilson's.", "",
+        )  # fmt: skip
+        if not found.ok:
+            return found
+    low = float(stats.binomtest(20, 20).proportion_ci(0.95, method="wilson").low)
+    return right(
+        f"even 20 of 20 leave {1 - low:.0%} open. A share of a few runs is a coarse number, "
+        "however exactly each run was measured."
+    )
+
+
+def check_weakest(answer: Any, table: pd.DataFrame) -> Checked:
+    """The property that most runs miss, or "none"."""
+    missed = {name: int((~properties(table)[name].astype(bool)).sum()) for name in PROPERTIES}
+    worst = max(missed.values())
+    if not isinstance(answer, str):
+        return hint(f"expected one of the words {', '.join(PROPERTIES)}, or 'none'.")
+    if answer not in (*PROPERTIES, "none"):
+        return hint(f"{answer!r} is no property; expected {', '.join(PROPERTIES)}, or 'none'.")
+    counted = ", ".join(f"{name} {count}" for name, count in missed.items())
+    if worst == 0:
+        return right("no run misses any of them.") if answer == "none" else hint(
+            "does any run miss that one at all?"
+        )  # fmt: skip
+    if answer == "none" or missed[answer] < worst:
+        return hint("properties(table) has a column of truth values for each; count the false.")
+    return right(
+        f"misses of {len(table)} runs: {counted}. Four conditions at once are stricter than any "
+        "of them; who reports only the mildest reports a better share."
+    )
+
+
+def check_without(answer: Any, table: pd.DataFrame) -> Checked:
+    """The lowest share of runs that hold when one family is left out."""
+    holds = properties(table)["holds"].to_numpy(bool)
+    family = table["family"].to_numpy()
+    shares = {f: float(holds[family != f].mean()) for f in np.unique(family) if (family != f).any()}
+    if not shares:
+        return hint("there is one family only: record more of them.")
+    lowest, of = min((value, name) for name, value in shares.items())
+    own = {f: float(holds[family == f].mean()) for f in shares}
+    slips = {min(own.values()): "that is the share *within* one family; leave it out instead.",
+             max(shares.values()): "that is the highest of them.",
+             float(holds.mean()): "that is the share of all runs."}  # fmt: skip
+    slips = {value: words for value, words in slips.items() if abs(value - lowest) > 1e-9}
+    return near(
+        answer, lowest, 1e-6, slips,
+        "for each family, take the runs that do not belong to it, and the share of them that "
+        "holds; then the lowest of those shares.",
+        f"{lowest:.0%} without {of}, {holds.mean():.0%} of all runs. The share belongs to the "
+        "settings that somebody chose to record, not to all settings there could be.",
+    )  # fmt: skip
+
+
+def check_threshold(answer: Any, table: pd.DataFrame) -> Checked:
+    """The largest least ratio that three quarters of the runs still reach."""
+    ratios = np.sort(table["ratio"].to_numpy(np.float64))[::-1]
+    needed = math.ceil(claim("generality").rule.least * len(ratios))
+    expected = float(ratios[needed - 1])
+    value = number_of(answer)
+    if isinstance(value, Checked):
+        return value
+    reach = float(np.mean(ratios >= value))
+    own = claim("clustering").rule.least
+    if abs(value - expected) > 1e-6:
+        return hint(
+            f"{reach:.0%} of the runs reach a ratio of {value:.3f}: the largest number is asked "
+            f"for that at least {needed} of the {len(ratios)} reach."
+        )
+    return right(
+        f"{expected:.2f}, and the rule asked for {own:g}. How near the two are says how much the "
+        "answer hangs on a threshold. Moving it after the look is what a rule is there to prevent."
+    )
+
+
+def check_start(answer: Any, table: pd.DataFrame) -> Checked:
+    """Spearman's correlation over runs of the start and the ratio."""
+    expected = correlation(table["start"], table["ratio"]).value
+    pearson = correlation(table["start"], table["ratio"], "pearson").value
+    to_end = correlation(table["start"], table["ncc"]).value
+    slips = {pearson: "that is Pearson's; take the ranks.",
+             to_end: "that is with the accuracy at the end, not with the ratio."}  # fmt: skip
+    slips = {value: words for value, words in slips.items() if abs(value - expected) > 1e-6}
+    what = "the lower a run begins, the larger its ratio" if expected < 0 else (
+        "a low start does not make a large ratio here"
+    )  # fmt: skip
+    return near(
+        answer, expected, 1e-6, slips,
+        "correlate the ranks of two columns of the table, start and ratio, over the runs; "
+        "`correlation(x, y).value` does it.",
+        f"{expected:+.2f}: {what}. A ratio has its start in the denominator, so settings whose "
+        "untrained networks differ should be compared with care.",
+    )  # fmt: skip
