@@ -9,8 +9,8 @@ from pathlib import Path
 from ssl_companion.data import ImageSet
 from ssl_companion.experiments import Run
 from ssl_companion.recordings import RecordingError, open_recording, write_recording
-from ssl_companion.training.distributed import world
-from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.distributed import any_process, world
+from ssl_companion.training.loop import LoopConfig, pick_device
 from ssl_companion.training.run import train
 
 
@@ -67,17 +67,18 @@ def record_run(
     timed = replace(loop, minutes=budget.left())
     if not train(run.config, train_images, folder, timed, run.snapshots):
         return False
-    if world()[0] > 0:
-        return True
-    written = write_recording(
-        folder,
-        destination / run.name,
-        train_images,
-        test_images,
-        run.measure,
-        title=run.title,
-        device=loop.device,
-        minutes=budget.left(),
-        progress=loop.progress,
-    )
-    return written is not None
+    written = True
+    if world()[0] == 0:  # one process measures and writes; the others wait for its word
+        path = write_recording(
+            folder,
+            destination / run.name,
+            train_images,
+            test_images,
+            run.measure,
+            title=run.title,
+            device=loop.device,
+            minutes=budget.left(),
+            progress=loop.progress,
+        )
+        written = path is not None
+    return not any_process(not written, pick_device(loop.device))

@@ -18,6 +18,7 @@ from ssl_companion.experiments import PRESET_NAMES, Run, describe, preset
 from ssl_companion.recorder import Budget, record_run
 from ssl_companion.recordings import MeasureConfig, recordings_root
 from ssl_companion.training.config import RunConfig
+from ssl_companion.training.distributed import process_group, world
 from ssl_companion.training.loop import LoopConfig, pick_device
 from ssl_companion.training.snapshots import log_spaced
 
@@ -97,16 +98,18 @@ class Record(_Where):
             return 0
         if self.cluster:
             return self._queue(runs)
+        with process_group(pick_device(self.device)):
+            return self._record(runs)
+
+    def _record(self, runs: list[Run]) -> int:
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
         budget = Budget(self.minutes)
         for run in runs:
             if not record_run(run, train, test, self.runs, self.destination(), self.loop(), budget):
-                print(
-                    f"{run.name}: stopped after {self.minutes:g} minutes; run this again to go on"
-                )
+                _say(f"{run.name}: stopped after {self.minutes:g} minutes; run this again to go on")
                 return 0
-            print(f"{run.name}: recorded in {self.destination() / run.name}")
+            _say(f"{run.name}: recorded in {self.destination() / run.name}")
         return 0
 
     def _queue(self, runs: list[Run]) -> int:
@@ -131,9 +134,16 @@ class Train(_Where):
         if self.threads:
             torch.set_num_threads(self.threads)
         run = Run(self.name, "by hand", self.config, self.measure, log_spaced(self.config.epochs))
-        train = load(self.config.data, "train", self.data_root)
-        test = load(self.config.data, "test", self.data_root)
-        budget = Budget(self.minutes)
-        done = record_run(run, train, test, self.runs, self.destination(), self.loop(), budget)
-        print(f"{run.name}: {'recorded' if done else 'stopped; run this again to go on'}")
+        with process_group(pick_device(self.device)):
+            train = load(self.config.data, "train", self.data_root)
+            test = load(self.config.data, "test", self.data_root)
+            budget = Budget(self.minutes)
+            done = record_run(run, train, test, self.runs, self.destination(), self.loop(), budget)
+            _say(f"{run.name}: {'recorded' if done else 'stopped; run this again to go on'}")
         return 0
+
+
+def _say(line: str) -> None:
+    """Print once, however many processes there are."""
+    if world()[0] == 0:
+        print(line)

@@ -23,7 +23,8 @@ class ObjectiveConfig:
 
     Attributes:
         name: "vicreg", "simclr", "barlow_twins", "byol" or "supervised".
-        invariance: factor on the invariance term: 1 is the recipe, 0 leaves it out.
+        invariance: factor on the invariance term: 1 is the recipe, 0 leaves it out; without
+            effect on BYOL and the supervised control, which have no other term.
         regularizer: factor on all regularization terms together.
         variance, covariance: further factors on VICReg's two regularization terms.
         temperature: SimCLR's.

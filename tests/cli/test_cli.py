@@ -11,6 +11,7 @@ import pytest
 
 from ssl_companion.cli import main
 from ssl_companion.experiments import PRESET_NAMES, preset
+from ssl_companion.recordings import list_recordings
 
 
 def test_list_names_every_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,3 +84,22 @@ def test_train_then_measure_by_the_console(tmp_path: Path) -> None:
     assert {(row["epoch"], row["level"]) for row in rows} >= {(0, "fine"), (1, "coarse")}
     assert all(0 <= row["ncc_test"] <= 1 and row["n_test"] == 2000 for row in rows)
     assert "VICReg, RES-1-4, Glyphs-100 (stand-in)" in call("recordings", "--root", out)
+
+
+@pytest.mark.slow
+def test_two_processes_by_torchrun_write_one_recording(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "ssl_companion", "train", "--name", "both", "--data", "glyphs100",
+        "--backbone", "res-1-4", "--epochs", "1", "--projector-width", "8", "--batch", "50",
+        "--images-per-class", "2", "--threads", "1", "--device", "cpu",
+        "--measure.sample-images", "4", "--measure.sample-views", "2",
+        "--measure.sample-fresh", "1", "--measure.no-probes",
+        "--runs", str(tmp_path / "runs"), "--out", str(out),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("both: recorded") == 1
+    (recording,) = list_recordings(out)
+    assert recording.run["processes"] == 2
