@@ -97,7 +97,7 @@ def map_and_curves(
     """
     with theme():
         figure, axes, below = canvas_with_legends(1, 2, height)
-        _draw_map(axes[0, 0], panel)
+        _draw_map(axes[0, 0], panel, wrap=30)
         if limits is not None:
             axes[0, 0].set(xlim=limits, ylim=limits)
         _draw_curves(axes[0, 1], table, x, hue, y_label, percent, None, mark, log)
@@ -196,9 +196,9 @@ def maps(
     return figure
 
 
-def _draw_map(axis: Axes, panel: Map) -> None:
+def _draw_map(axis: Axes, panel: Map, wrap: int = 18) -> None:
     for k, name in enumerate(panel.names):
-        own, name = panel.points[panel.labels == k], textwrap.fill(name, 18)
+        own, name = panel.points[panel.labels == k], textwrap.fill(name, wrap)
         axis.scatter(
             own[:, 0], own[:, 1], s=11, alpha=0.75, linewidths=0, label=name,
             color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)],
