@@ -89,9 +89,9 @@ def halves_of_kept(
         epoch: the teacher's.
 
     Returns:
-        fit, judge: indices into `student.features(...)`; the images of a target alternate
-            between them, and targets of a single image are left out, so both have all targets.
-        y: targets of all kept images, int64 [N], renumbered without gaps; -1 where left out.
+        Indices `fit` and `judge` into `student.features(...)`: the images of a target alternate
+        between them, and targets of a single image are left out, so both have all targets. Then
+        `y`, the targets of all kept images, int64 [N], renumbered without gaps; -1 where left out.
 
     Raises:
         RecordingError: no targets of that epoch.
