@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ssl_companion.findings.live import RESAMPLES, hits, interval, measured, resampled
+from ssl_companion.findings.live import (
+    RESAMPLES,
+    NotRecorded,
+    hits,
+    interval,
+    measured,
+    resampled,
+)
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
@@ -143,5 +150,7 @@ def _along(recording: Recording, along: str, level: str) -> np.ndarray:
     if along == "epoch":
         return hits(recording, level)
     shared = set.intersection(*(set(recording.kept_epochs(name)) for name in recording.layers))
+    if not shared:
+        raise NotRecorded(f"{recording.name} keeps all layers at no epoch")
     at = sorted(shared)[-1 if along == "depth" else 0]
     return np.concatenate([hits(recording, level, [at], name) for name in recording.layers])
