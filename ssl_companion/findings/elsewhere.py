@@ -47,6 +47,29 @@ def grouped(runs: Runs) -> dict[str, dict[str, Recording]]:
     return {group: own for group, own in found.items() if own}
 
 
+def in_words(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> pd.DataFrame:
+    """A table for readers: run, holds, fine NCC, and each property, misses marked as such.
+
+    Args:
+        table: of `generality.every_run`.
+        runs: the same by name.
+        reached: truth values of recording, each of `PROPERTIES`, and holds.
+    """
+    yes = reached.set_index("recording")
+    rows = []
+    for row in table.to_dict("records"):
+        name = row["recording"]
+        words = {
+            "run": f"{group_of(name)}: {setting_of(runs[name])}",
+            "holds": "yes" if yes.at[name, "holds"] else "no",
+            "fine NCC": f"{row['start']:.1%}\u00a0→\u00a0{row['ncc']:.1%}",
+        }
+        for what, form in zip(PROPERTIES, (".2f", "+.3f", "+.2f", "+.2f"), strict=True):
+            words[what] = f"{row[what]:{form}}" + ("" if yes.at[name, what] else " (miss)")
+        rows.append(words)
+    return pd.DataFrame(rows)
+
+
 def properties_with_intervals(
     runs: Runs, level: str = "coarse", *, draws: int = 300, seed: int = 0
 ) -> pd.DataFrame:

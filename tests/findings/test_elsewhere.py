@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ssl_companion.experiments import PRESET_NAMES, preset
@@ -85,3 +86,14 @@ def test_profiles_put_the_reference_first(runs: dict[str, Recording]) -> None:
     assert over_time["setting"].iloc[0] == elsewhere.setting_of(reference)
     assert set(over_time["layer"]) == {reference.layers[-1]}
     assert over_depth.groupby("setting")["epoch"].nunique().eq(1).all()
+
+
+def test_a_miss_is_called_one(runs: dict[str, Recording]) -> None:
+    reached = pd.DataFrame({
+        "recording": list(runs), "ratio": [True, True, False], "advantage": True, "time": True,
+        "depth": True, "holds": [True, True, False],
+    })  # fmt: skip
+    words = elsewhere.in_words(every_run(runs), runs, reached)
+    assert words["run"].str.startswith(("width", "learning rate")).all()
+    assert words["ratio"].str.contains("miss").tolist() == [False, False, True]
+    assert words["holds"].tolist() == ["yes", "yes", "no"]
