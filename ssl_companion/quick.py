@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,11 +35,13 @@ class Plan:
         run: the run.
         minutes: estimated, training and measuring together.
         device: where.
+        threads: on a CPU; one where other work on the machine makes more of them slower.
     """
 
     run: Run
     minutes: float
     device: str
+    threads: int
 
 
 def minutes_for(data: str) -> float:
@@ -79,11 +83,31 @@ def plan(
     where = pick_device(device)
     shape = _shape(data, where, seed, objective or ObjectiveConfig())
     ladder = [_run(replace(shape, epochs=epochs)) for epochs in _LENGTHS]
-    # The estimate of measuring is that of its passes; the searches take about as long again.
-    costs = [r["train_minutes"] + 2 * r["measure_minutes"] for r in estimate(ladder, where)]
+    choices = {1, torch.get_num_threads()} if where.type == "cpu" else {torch.get_num_threads()}
+    by_threads = {threads: _costs(ladder, where, threads) for threads in sorted(choices)}
+    threads, costs = min(by_threads.items(), key=lambda item: item[1][-1])
     fitting = [i for i, cost in enumerate(costs) if cost <= minutes]
     best = fitting[-1] if fitting else 0
-    return Plan(ladder[best], costs[best], str(where))
+    return Plan(ladder[best], costs[best], str(where), threads)
+
+
+def _costs(ladder: list[Run], device: torch.device, threads: int) -> list[float]:
+    """Minutes of each run."""
+    with _threads(threads):
+        rows = estimate(ladder, device)
+    # The estimate of measuring is that of its passes; the searches take about as long again.
+    return [row["train_minutes"] + 2 * row["measure_minutes"] for row in rows]
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """So many threads for tensor operations, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def train_and_measure(
@@ -105,7 +129,8 @@ def train_and_measure(
     """
     folder, progress = Path(folder), not in_book() if progress is None else progress
     loop = LoopConfig(device=planned.device, progress=progress)
-    record_run(planned.run, train, test, folder / "runs", folder / "recordings", loop)
+    with _threads(planned.threads):
+        record_run(planned.run, train, test, folder / "runs", folder / "recordings", loop)
     return open_recording(folder / "recordings" / planned.run.name)
 
 

@@ -11,12 +11,14 @@ import torch
 
 from ssl_companion.exercises import measuring_a_cluster as measuring
 from ssl_companion.exercises import self_supervision as views
+from ssl_companion.exercises import train_your_own as own
 from ssl_companion.training.toy import ToyConfig
 
 NOTHING = [None, ..., "seven", [], lambda *_: None, lambda: 1 / 0]
 CHECKERS = [
     *(getattr(views, name) for name in vars(views) if name.startswith("check_")),
     *(getattr(measuring, name) for name in vars(measuring) if name.startswith("check_")),
+    *(getattr(own, name) for name in vars(own) if name.startswith("check_")),
 ]
 
 
@@ -26,6 +28,12 @@ def test_any_answer_gets_a_hint(check: Any, answer: Any) -> None:
     found = check(answer)
     assert not found.ok
     assert found.message
+
+
+def _by_points_above_a_tenth(table: Any, level: str) -> bool:
+    """Points compared without their intervals, and noise told by luck."""
+    ncc = table[table["measure"] == "ncc"].set_index("level")["value"]
+    return ncc[level] > ncc["permuted"] and not 0.15 < ncc[level] < 0.16
 
 
 SLIPS = [
@@ -62,6 +70,18 @@ SLIPS = [
      "99% are wanted"),
     (measuring.check_wide, (np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is wanted"),
     (measuring.check_wide, (np.ones((4, 2)), np.zeros(4, int)), "refuse this cloud"),
+    (own.check_colour, lambda x: x.mean(dim=(1, 2, 3)), r"\(5,\)"),
+    (own.check_colour, lambda x: x.flatten(1), "three numbers"),
+    (own.check_colour, lambda x: x.amax(dim=(2, 3)), "channels stay apart"),
+    (own.check_clustered, lambda table, level: True, "pure noise it says True"),
+    (own.check_clustered, lambda table, level: False, "well apart it says False"),
+    (own.check_clustered, _by_points_above_a_tenth, "Compare an end with an end"),
+    (own.check_moved, {"ncc", "knn"}, "not ncc"),
+    (own.check_moved, {"knn"}, "1 more"),
+    (own.check_moved, {"colour"}, "'colour' is none of"),
+    (own.check_layers, lambda x: x, "expected a dictionary"),
+    (own.check_layers, lambda x: dict.fromkeys("abc", x.flatten(1)), "equally wide"),
+    (own.check_layers, lambda x: {"a": x, "b": x, "c": x.mean()}, "'c' should be"),
 ]  # fmt: skip
 
 
