@@ -18,8 +18,8 @@ _PACKAGES = ("torch", "torchvision", "numpy", "faiss-gpu", "faiss-cpu", "scikit-
 def git_commit(folder: str | Path | None = None) -> dict[str, Any]:
     """`{"commit": ..., "clean": ...}` of the checkout that holds the package.
 
-    `commit` is None outside a checkout; `clean` says whether the package's own tracked files
-    are as committed (notes beside them do not count).
+    `commit` is None outside a checkout; `clean` says whether the package's own modules are as
+    committed: none changed, none added (ignored files and notes beside them do not count).
     """
     folder = Path(folder) if folder else Path(ssl_companion.__file__).parent
 
@@ -34,7 +34,8 @@ def git_commit(folder: str | Path | None = None) -> dict[str, Any]:
 
     commit = git("rev-parse", "HEAD")
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
-    return {"commit": commit, "clean": commit is not None and changed == ""}
+    added = git("ls-files", "--others", "--exclude-standard", "--", "*.py")
+    return {"commit": commit, "clean": commit is not None and changed == "" and added == ""}
 
 
 def versions() -> dict[str, str]:

@@ -50,6 +50,13 @@ def test_a_changed_package(checkout: Path, staged: bool) -> None:
     assert found == {"commit": git(checkout, "rev-parse", "HEAD"), "clean": False}
 
 
+def test_a_module_that_git_does_not_know(checkout: Path) -> None:
+    (checkout / "notes.log").write_text("no module\n")
+    assert provenance.git_commit(checkout)["clean"]
+    (checkout / "other.py").write_text("y = 1\n")
+    assert not provenance.git_commit(checkout)["clean"]
+
+
 def test_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert provenance.git_commit(tmp_path) == {"commit": None, "clean": False}

@@ -55,7 +55,7 @@ class Rule:
 
     def __str__(self) -> str:
         sign = "≥" if self.direction == "above" else "≤"
-        return f"{self.unit} {sign} {self.least:g} (nothing: {self.null:g})"
+        return f"{self.unit} {sign} {self.least:.3g} (nothing: {self.null:g})"
 
 
 def decide(effect: Interval, rule: Rule, control: Interval | None) -> Verdict:

@@ -8,6 +8,8 @@ a target however the untrained biases and norms differ.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +70,12 @@ def load_targets(
     if not targets:
         raise RecordingError(f"{recording.path}: keeps no targets; record the preset 'targets'")
     return targets
+
+
+def targets_digest(targets: Sequence[Target]) -> str:
+    """SHA-256 of the names and labels: other targets, another measurement."""
+    digest = hashlib.sha256()
+    for target in targets:
+        for part in (target.level.encode(), target.train.tobytes(), target.test.tobytes()):
+            digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()

@@ -37,7 +37,12 @@ from ssl_companion.recordings.measuring import (
     measure_snapshot,
 )
 from ssl_companion.recordings.subset_rows import subset_rows
-from ssl_companion.recordings.targets import keep_targets, load_targets, teacher_predictions
+from ssl_companion.recordings.targets import (
+    keep_targets,
+    load_targets,
+    targets_digest,
+    teacher_predictions,
+)
 from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.loop import pick_device
 from ssl_companion.training.run import read_run, training_images
@@ -137,10 +142,8 @@ def _measured(work: _Work, epoch: int) -> Measured:
     """The measures of one snapshot, from the run's folder if they are there already."""
     config, train, test = work.config, work.train, work.test
     path = work.run_folder / "measured" / f"epoch-{epoch:05d}.safetensors"
-    wanted = json.dumps(
-        [asdict(config), train.fingerprint, test.fingerprint, *(["settled"] if epoch == 0 else [])],
-        sort_keys=True,
-    )
+    sets = [train.fingerprint, test.fingerprint, targets_digest(work.targets)]
+    wanted = json.dumps([asdict(config), *sets, _settled(epoch)], sort_keys=True)
     if path.exists():
         try:
             with safetensors.safe_open(path, framework="pt") as file:
@@ -154,7 +157,7 @@ def _measured(work: _Work, epoch: int) -> Measured:
     snapshot = snapshot_path(work.run_folder / "snapshots", epoch)
     recipe, device = work.recipe, pick_device(work.device)
     backbone = load_snapshot(snapshot, recipe, device)
-    if epoch == 0:
+    if _settled(epoch):
         settle_statistics(backbone, train.images, recipe.views, recipe.precision)
     measured = measure_snapshot(
         backbone, epoch, train, test, recipe.views, config, recipe.precision, work.targets
@@ -168,6 +171,11 @@ def _measured(work: _Work, epoch: int) -> Measured:
     with atomic_file(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata=about)
     return measured
+
+
+def _settled(epoch: int) -> bool:
+    """Whether BatchNorm's statistics are brought to the untrained weights before measuring."""
+    return epoch == 0
 
 
 def _assemble(

@@ -159,6 +159,16 @@ def test_targets_of_a_teacher_are_labels_for_another_run(
     levels = set(open_recording("student", out).measures.level)
     assert {"teacher-000", "teacher-001", "teacher-002"} <= levels
 
+    # Another teacher under the same name: what was measured against the old one does not count.
+    before = open_recording("student", out).select(level="teacher-000", measure="ncc")
+    other = tiny_run("teacher", tiny_config("supervised", seed=5), teacher.measure)
+    assert record_run(other, *glyphs, tmp_path / "runs", out, QUIET)
+    folder = next((tmp_path / "runs").glob("student-*"))
+    writer.write_recording(folder, out / "student", *glyphs, student.measure, progress=False)
+    after = open_recording("student", out).select(level="teacher-000", measure="ncc")
+    assert not before.value.reset_index(drop=True).equals(after.value.reset_index(drop=True))
+
+    taught = open_recording("teacher", out)
     described = json.loads((taught.path / "run.json").read_text())
     described["data"]["test_fingerprint"] = "0" * 64
     (taught.path / "run.json").write_text(json.dumps(described))
