@@ -26,10 +26,16 @@ ABSENT = {
 }  # fmt: skip
 WIDGETS = ("ipywidgets==7.7.1", "ipykernel<7", "ipython-genutils")
 RUN = """
-import nbformat, sys
+import nbformat, sys, time
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+client = NotebookClient(notebook, timeout=600, kernel_name="python3")
+began = time.monotonic()
+first = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+client.on_cell_executed = lambda cell_index, **_: cell_index == first and print(
+    f"the first cell took {time.monotonic() - began:.0f} s with the start of the kernel"
+)
+client.execute()
 nbformat.write(notebook, sys.argv[2])
 """
 
@@ -71,21 +77,32 @@ def _versions(python: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.fixture
+def bare(colab: Path) -> Path:
+    """The same without the book, which the notebook before may have installed."""
+    remove = [str(colab), "-m", "pip", "uninstall", "-q", "-y", "ssl-companion"]
+    subprocess.run(remove, capture_output=True, check=True)
+    return colab
+
+
 @pytest.mark.parametrize("chapter", sync.chapters(ROOT), ids=lambda chapter: chapter.stem)
-def test_a_notebook_alone_runs_to_its_end(chapter: Path, colab: Path, tmp_path: Path) -> None:
-    before = _versions(colab)
+def test_a_notebook_alone_runs_to_its_end(
+    chapter: Path, bare: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    before = _versions(bare)
     notebook = chapter.with_suffix(".ipynb")
     shutil.copy(notebook, tmp_path / notebook.name)
     hidden = ("SSL_COMPANION_", "PYTHONPATH", "VIRTUAL_ENV")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
     environment |= {"SSL_COMPANION_REPOSITORY": ROOT.as_uri(), "SSL_COMPANION_CACHE": str(tmp_path)}
     done = subprocess.run(
-        [str(colab), "-c", RUN, notebook.name, "run.ipynb"],
+        [str(bare), "-c", RUN, notebook.name, "run.ipynb"],
         cwd=tmp_path, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    request.config.get_terminal_writer().line(f"\n{chapter.stem}: {done.stdout.strip()}")
     assert "device: " in (tmp_path / "run.ipynb").read_text()
     assert (tmp_path / "ssl-companion/book").is_dir(), "cloned beside the notebook"
-    assert _versions(colab) == before, "torch, numpy and ipywidgets are left alone"
+    assert _versions(bare) == before, "torch, numpy and ipywidgets are left alone"
     if "frames(" in notebook.read_text():
         assert "SelectionSlider" in (tmp_path / "run.ipynb").read_text()
