@@ -21,7 +21,8 @@ class Table:
     Attributes:
         frame: what it shows; nothing is cut short.
         index: whether the rows' names are shown.
-        pages: cells that lead to a page of the book, by their text: the page's name.
+        pages: cells that lead to a page of the book, by their text: the page's name, or
+            "page#figure" for a place on it.
     """
 
     frame: pd.DataFrame
@@ -40,12 +41,13 @@ class Table:
                 index=self.index and not named,
                 escape=False,
             )
-        return page
+        return page.replace("<th></th>", "<td></td>")  # a corner heads nothing
 
     def _cell(self, value: object) -> str:
         text = _escape(value)
         if in_book() and str(value) in self.pages:
-            return f'<a href="{self.pages[str(value)]}.html">{text}</a>'
+            page, mark, place = self.pages[str(value)].partition("#")
+            return f'<a href="{page}.html{mark}{place}">{text}</a>'
         return text
 
     def __repr__(self) -> str:
@@ -89,7 +91,8 @@ def ledger_table(rows: Sequence[Row], chapters: Mapping[str, str] | None = None)
 
     Args:
         rows: of the ledger.
-        chapters: the page of a claim by the claim's id, to lead there.
+        chapters: the page ("page" or "page#figure") of a claim by the claim's id, to lead
+            there.
     """
     chapters = chapters or {}
     lines = [

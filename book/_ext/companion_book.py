@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from companion_access import mend_pages
 from companion_stamp import footer, inputs_digest, published_address
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -153,6 +154,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_bibliography)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", mend_pages)
     app.add_transform(NumberFigures)
     app.add_css_file("companion.css")
     app.config.mathjax_path = "mathjax/tex-chtml.js"

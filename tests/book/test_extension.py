@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import companion_access
 import companion_stamp
 import pytest
 from companion_book import NumberFigures
@@ -173,3 +174,19 @@ def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_pat
     log, page = build()
     assert "constant is 2" in page
     assert len(list((tmp_path / "_build/.jupyter_cache").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('<summary aria-label="Toggle hidden content">', "<summary>"),
+        ('<button class="btn search-button-field x" aria-label="Search" data-a="b">',
+         '<button class="btn search-button-field x" data-a="b">'),
+        ('<i class="theme-switch fa-sun" data-mode="light" title="Light"></i>',
+         '<i class="theme-switch fa-sun" data-mode="light"></i>'),
+        ('<a title="Light" aria-label="Search">', '<a title="Light" aria-label="Search">'),
+    ],
+)  # fmt: skip
+def test_names_agree_with_what_is_shown(before: str, after: str) -> None:
+    assert companion_access.mend(before) == after
+    assert companion_access.mend(after) == after

@@ -49,6 +49,8 @@ def test_a_cell_leads_to_its_page_in_the_book_only(
     assert page.count("<a href") == int(building)
     assert "a &amp; b" in page
     assert ('<a href="there.html">a &amp; b</a>' in page) is building
+    place = Table(pd.DataFrame({"claim": ["c"]}), pages={"c": "there#figure"})._repr_html_()
+    assert ('<a href="there.html#figure">c</a>' in place) is building
 
 
 def test_provenance_says_what_the_run_says() -> None:
