@@ -125,8 +125,9 @@ def _section(section: Tag) -> list[Slide]:
         body = str(clean(listed)) if isinstance(listed, Tag) else ""
         return [Slide("takeaways", inside(heading), body, notes=notes)] if body else []
     if "prediction" in words:
-        rest = [block for block in blocks if block.name != "p"]
-        return _prediction(heading, blocks) + _Walk(heading, _above(section)).slides(rest)
+        asked = _prediction(heading, blocks)
+        walk = _Walk(heading, "", _above(section))  # its figures are under the section's name
+        return asked + [slide for slide in walk.slides(blocks) if slide.kind == "figure"]
     return _Walk(heading, _above(section)).slides(blocks)
 
 
@@ -169,8 +170,8 @@ def _capital(text: str) -> str:
 class _Walk:
     """One section from its first block to its last; formulas and lists gather until a figure."""
 
-    def __init__(self, heading: Tag, above: str) -> None:
-        self.heading, self.above = inside(heading), above
+    def __init__(self, heading: Tag, above: str, instead: str = "") -> None:
+        self.heading, self.above = instead or inside(heading), above
         self.verdict = "verdict" in plain(heading).lower()
         self.found: list[Slide] = []
         self.waiting: list[str] = []
@@ -213,8 +214,10 @@ class _Walk:
                 self._gathered()
                 self._figure(part)
             elif "verdict" in facts:
+                self._gathered()
                 self._add("verdict", self.heading, _verdict(facts))
             elif "has to be" in facts:
+                self._gathered()
                 self._add("rule", self.heading, _rule(facts))
             elif self.verdict and not self.found and len(part.find_all("tr")) <= _LONGEST_TABLE:
                 self._add("table", self.heading, str(clean(part)))

@@ -17,6 +17,7 @@ _KEPT = {
     "table", "thead", "tbody", "tr", "th", "td",
 }  # fmt: skip
 # A full stop, question or exclamation mark that ends a sentence, with what closes behind it.
+_PRIME = "<mi>\u02b9</mi>"
 # Words that a citation completes: "the abstract of ...", "as ... claim".
 _GOVERNING = re.compile(r"\b(of|what|as|by|from|in|to|see)\s*$")
 _END = re.compile(r"(?<!\bal)(?<!e\.g)(?<!i\.e)(?<!\bvs)[.?!][)”’\"']*(?=\s|$)")
@@ -35,9 +36,13 @@ def mathml(tex: str, display: bool = False) -> str:
     bare = re.sub(r"\\(?:bigl|bigr|Bigl|Bigr|big|Big)(?![a-zA-Z])", "", bare)
     bare = bare.replace(r"\tfrac", r"\frac").replace(r"\dfrac", r"\frac").strip()
     try:
-        return str(convert(bare, display="block" if display else "inline"))
+        drawn = str(convert(bare, display="block" if display else "inline"))
     except Exception as error:  # the converter raises whatever its parser met
         raise ValueError(f"the formula {bare!r} cannot be converted to MathML: {error}") from error
+    # A prime that is raised already: fonts without mathematics would raise it twice.
+    drawn = re.sub(r"<msup>(<mi>\w</mi>)<mi>&#x02032;</mi></msup>", rf"\1{_PRIME}", drawn)
+    subbed = r"<msubsup>(<mi>\w</mi>)(<mi>\w</mi>)<mi>&#x02032;</mi></msubsup>"
+    return re.sub(subbed, rf"<msub><mrow>\1{_PRIME}</mrow>\2</msub>", drawn)
 
 
 def clean(tag: Tag) -> Tag:
