@@ -80,7 +80,7 @@ def read_deck(page: str, name: str, questions: Sequence[str] = ()) -> Deck | Non
 
 def questions_of(guide: str, name: str) -> list[str]:
     """The questions to discuss that the built instructor's guide has for a chapter."""
-    section = BeautifulSoup(guide, "html.parser").select_one(f'[data-discuss="{name}"]')
+    section = BeautifulSoup(guide, "html.parser").select_one(f".discuss-{name}")
     return [inside(item) for item in section.select("li")] if section else []
 
 
