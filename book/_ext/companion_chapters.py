@@ -16,8 +16,12 @@ _EXERCISE = re.compile(
     r"(?P<body>.*?)^(?P=fence)$",
     re.DOTALL | re.MULTILINE,
 )
-_STUB = re.compile(r"^:tags: \[exercise, exercise-(?P<name>[\w-]+)\]\n(?P<code>.*?)^```", re.S | re.M)
-_SOLUTION = re.compile(r"^```+ *python\n# solution: (?P<name>[\w-]+)\n(?P<code>.*?)^```", re.S | re.M)
+_STUB = re.compile(
+    r"^:tags: \[exercise, exercise-(?P<name>[\w-]+)\]\n(?P<code>.*?)^```", re.S | re.M
+)
+_SOLUTION = re.compile(
+    r"^```+ *python\n# solution: (?P<name>[\w-]+)\n(?P<code>.*?)^```", re.S | re.M
+)
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,7 @@ class TeachWeek(_FromChapters):
         whole = sum(c.minutes_with_exercises for c in chapters)
         count = sum(len(c.exercises) for c in chapters)
         return self.parsed(
-            f"**Reading:** {listed}: {read} minutes together, {whole} with all "
-            f"{count} exercises."
+            f"**Reading:** {listed}: {read} minutes together, {whole} with all {count} exercises."
         )
 
 

@@ -94,8 +94,10 @@ def plain(tag: Tag) -> str:
 
 def first_sentence(tag: Tag) -> str:
     """The first sentence of a paragraph or list item, cleaned, as HTML."""
-    own, kept = clean(tag), []
-    for child in own.find("p").children if own.find("p") else own.children:
+    own = clean(tag)
+    first = own.find("p")
+    kept: list[str] = []
+    for child in (first if isinstance(first, Tag) else own).children:
         if isinstance(child, NavigableString):
             end = _END.search(str(child))
             if end:

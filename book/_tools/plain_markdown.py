@@ -17,7 +17,9 @@ _FENCE = re.compile(
 )
 _OPTIONS = re.compile(r"\A(?::[\w-]+:[^\n]*\n)+\n?")
 _ROLE = re.compile(r"\{(?P<name>[a-z:]+)\}`(?P<text>[^`]+)`")
-_EQUATION = re.compile(r"^\$\$\n(?P<tex>.*?)\n\$\$ \((?P<label>[\w-]+)\)$", re.DOTALL | re.MULTILINE)
+_EQUATION = re.compile(
+    r"^\$\$\n(?P<tex>.*?)\n\$\$ \((?P<label>[\w-]+)\)$", re.DOTALL | re.MULTILINE
+)
 # Words that a citation completes: "the abstract of ...", "as ... claim".
 _GOVERNING = re.compile(r"\b(of|what|as|by|from|in|to|see)\s+$")
 _QUOTED = ("admonition", "note", "tip", "warning", "important", "seealso", "hint", "caution")
@@ -107,8 +109,8 @@ def _roles(text: str, known: References, drawn: int) -> Callable[[re.Match[str]]
             own = target in known.equations
             return f"({known.equations.index(target) + 1})" if own else "(an equation of the book)"
         if name == "numref":
-            said = _figure(target, known.figures, drawn)
-            return said.capitalize() if begins else said
+            where = _figure(target, known.figures, drawn)
+            return where.capitalize() if begins else where
         raise ValueError(f"role {match.group(0)}: it has no form in plain Markdown yet")
 
     return words

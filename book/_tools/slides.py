@@ -18,7 +18,8 @@ from string import Template
 
 import yaml
 from bs4 import BeautifulSoup
-from deck import Deck, Slide, questions_of, read_deck
+from deck import Deck, questions_of, read_deck
+from deck_section import Slide
 
 import ssl_companion
 

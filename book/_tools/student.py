@@ -10,6 +10,7 @@ of the book where it is missing. `grade.py` reads what is handed in.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -26,7 +27,7 @@ import ssl_companion
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = "student-edition.zip"
 MARK = "ssl_companion"  # key of the notebook's metadata: edition, chapter, version
-_FIGURE = re.compile(r'\b(?:frames|picture)\(.*?"([a-z][a-z0-9-]*)",\n', re.DOTALL)
+_NAME = {"picture": 1, "frames": 2}  # place of the figure's name among the arguments
 _LABEL = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)
 _LINE = "Student edition of version {version}: the exercises have no solutions here. Save the \
 notebook with your answers, run from its first cell to its last, and hand in the file."
@@ -105,7 +106,9 @@ def citations(bibliography: str) -> dict[str, str]:
         author = re.search(r"(?m)^\s*author\s*=\s*\{(.*)\},?$", entry)
         year = re.search(r"(?m)^\s*year\s*=\s*\{?(\d+)", entry)
         if not key or not author or not year:
-            raise ValueError(f"references.bib: an entry without key, author or year: {entry[:60]!r}")
+            raise ValueError(
+                f"references.bib: an entry without key, author or year: {entry[:60]!r}"
+            )
         names = [n.split(",")[0].strip("{} ") for n in author[1].split(" and ")]
         said = names[0] if len(names) == 1 else f"{names[0]} and {names[1]}"
         said = f"{names[0]} et al." if len(names) > 2 else said
@@ -117,7 +120,14 @@ def _letters(text: str) -> str:
     """TeX's accents as the letters they make."""
     import unicodedata
 
-    marks = {"'": "\u0301", "`": "\u0300", '"': "\u0308", "^": "\u0302", "~": "\u0303", "c ": "\u0327"}
+    marks = {
+        "'": "\u0301",
+        "`": "\u0300",
+        '"': "\u0308",
+        "^": "\u0302",
+        "~": "\u0303",
+        "c ": "\u0327",
+    }
     for mark, combining in marks.items():
         pattern = rf"\{{?\\{re.escape(mark)}\{{?(\\?\w)\}}?\}}?"
         text = re.sub(pattern, lambda m, c=combining: m[1].strip("\\") + c, text)  # type: ignore[misc]
@@ -125,11 +135,17 @@ def _letters(text: str) -> str:
 
 
 def _figures(code: str) -> list[str]:
-    return _FIGURE.findall(code)
+    """Names of the figures that a cell shows."""
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    shown = [c for c in calls if isinstance(c.func, ast.Name) and c.func.id in _NAME]
+    shown.sort(key=lambda call: call.lineno)
+    return [ast.literal_eval(call.args[_NAME[call.func.id]]) for call in shown]  # type: ignore[attr-defined]
 
 
 def _title(page: Path) -> str:
-    match = re.search(r"(?m)^# (.+)$", re.sub(r"\A---\n.*?\n---\n", "", page.read_text("utf8"), flags=re.S))
+    match = re.search(
+        r"(?m)^# (.+)$", re.sub(r"\A---\n.*?\n---\n", "", page.read_text("utf8"), flags=re.S)
+    )
     return match[1] if match else page.stem
 
 
@@ -144,7 +160,9 @@ def _replace_zip(path: Path, members: list[Path]) -> None:
     temporary = path.with_suffix(".tmp")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in members:
-            entry = zipfile.ZipInfo(f"student-edition/{member.name}", date_time=(1980, 1, 1, 0, 0, 0))
+            entry = zipfile.ZipInfo(
+                f"student-edition/{member.name}", date_time=(1980, 1, 1, 0, 0, 0)
+            )
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, member.read_bytes())
     os.replace(temporary, path)
@@ -153,7 +171,9 @@ def _replace_zip(path: Path, members: list[Path]) -> None:
 def main() -> int:
     """Write the student edition and say where it is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "_build/student", help="for the notebooks")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "_build/student", help="for the notebooks"
+    )
     options = parser.parse_args()
     written = build(options.out)
     print(f"{len(written)} notebooks and {ARCHIVE}: {options.out.resolve().as_uri()}")
