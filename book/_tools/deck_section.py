@@ -42,6 +42,7 @@ class SectionSlides:
         self.waiting: list[str] = []
         self.cards: list[str] = []
         self.said: list[Tag] = []
+        self.introduced = 0  # how many of the words stand before what waits
 
     def slides(self, blocks: Sequence[Tag]) -> list[Slide]:
         for block in blocks:
@@ -50,9 +51,9 @@ class SectionSlides:
             elif block.name == "ul" and self.cards:
                 self.cards[-1] += str(bullets(_items(block)))
             elif block.name == "ul" and len(block.find_all("li")) <= _LONGEST_LIST:
-                self.waiting.append(bullets(_items(block)))
+                self._wait(bullets(_items(block)))
             elif block.name == "div" and "math" in (block.get("class") or ""):
-                self.waiting.append(_formula(block))
+                self._wait(_formula(block))
             else:
                 self._outputs(block)
         self._gathered()
@@ -107,10 +108,17 @@ class SectionSlides:
         self._add("figure", headline, body, eyebrow)
         self.found[-1].notes.append(inside(caption))
 
+    def _wait(self, part: str) -> None:
+        self.waiting.append(part)
+        self.introduced = len(self.said)
+
     def _gathered(self) -> None:
+        """What waits becomes a slide; words behind it belong to what comes next."""
         if self.waiting:
             body, self.waiting = "".join(self.waiting), []
+            later, self.said = self.said[self.introduced :], self.said[: self.introduced]
             self._add("formula" if "<math" in body else "points", self.heading, body)
+            self.said = later
 
     def _add(self, kind: str, heading: str, body: str, eyebrow: str = "") -> None:
         notes, self.said = [inside(p) for p in self.said], []
@@ -153,7 +161,7 @@ def _formula(block: Tag) -> str:
         drawn = "".join(mathml(part, True) for part in re.split(r",?\s*\\qquad", tex))
     else:
         drawn = mathml(tex, True)
-    return f'<div class="formula">{drawn}<span>{number.rstrip("#")}</span></div>'
+    return f'<div class="formula"><div>{drawn}</div><span>{number.rstrip("#")}</span></div>'
 
 
 def bullets(items: Sequence[str]) -> str:

@@ -34,15 +34,22 @@ def mathml(tex: str, display: bool = False) -> str:
     bare = re.sub(r"\\(begin|end)\{(equation|split)\}|\\label\{[^}]*\}", "", bare)
     # Stretchy rules of TeX that MathML draws on its own.
     bare = re.sub(r"\\(?:bigl|bigr|Bigl|Bigr|big|Big)(?![a-zA-Z])", "", bare)
+    bare = re.sub(r"\\operatorname\*?\{([^}]*)\}", _operator, bare)
     bare = bare.replace(r"\tfrac", r"\frac").replace(r"\dfrac", r"\frac").strip()
     try:
         drawn = str(convert(bare, display="block" if display else "inline"))
     except Exception as error:  # the converter raises whatever its parser met
         raise ValueError(f"the formula {bare!r} cannot be converted to MathML: {error}") from error
+    drawn = drawn.replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>')
     # A prime that is raised already: fonts without mathematics would raise it twice.
     drawn = re.sub(r"<msup>(<mi>\w</mi>)<mi>&#x02032;</mi></msup>", rf"\1{_PRIME}", drawn)
     subbed = r"<msubsup>(<mi>\w</mi>)(<mi>\w</mi>)<mi>&#x02032;</mi></msubsup>"
     return re.sub(subbed, rf"<msub><mrow>\1{_PRIME}</mrow>\2</msub>", drawn)
+
+
+def _operator(match: re.Match[str]) -> str:
+    """An upright name; a space inside it, or the star for limits, confuses the converter."""
+    return rf"\operatorname{{{match[1].replace(chr(92) + ',', '')}}}"
 
 
 def clean(tag: Tag) -> Tag:
