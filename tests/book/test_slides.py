@@ -313,7 +313,7 @@ def test_a_swipe_turns_the_slide(page: Any, decks: Path) -> None:
     page.goto((decks / "compression.html").as_uri())
     page.evaluate(
         """() => {
-          const deck = document.querySelector("#deck"), slide = document.querySelector(".slide.now");
+          const slide = document.querySelector(".slide.now");
           const touch = x => new Touch({identifier: 1, target: slide, clientX: x, clientY: 300});
           const send = (kind, x, all) => slide.dispatchEvent(new TouchEvent(kind, {
             bubbles: true, touches: all, changedTouches: [touch(x)]}));
