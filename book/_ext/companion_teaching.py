@@ -145,8 +145,10 @@ class TeachWeek(_FromChapters):
 
 
 def hand_out(app: Sphinx, exception: Exception | None) -> None:
-    """Slides and student edition beside the pages of the site."""
+    """Slides and student edition beside the pages of the site, for the guide that links to them."""
     if exception is not None or app.builder.name != "html":
+        return
+    if "book/teaching" not in app.env.found_docs:
         return
     import slides
     import student

