@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bs4.element import Tag
 from page_text import clean, first_sentence, first_sentence_of, inside, mathml, plain
 
-_LONGEST_LIST, _LONGEST_TABLE = 6, 8  # items, rows
+_LONGEST_LIST, _LONGEST_TABLE, _FEWEST_WORDS = 6, 8, 6  # items, rows, of a card
 
 
 @dataclass
@@ -71,7 +71,8 @@ class SectionSlides:
         if self.verdict and isinstance(first, Tag) and first.name == "strong":
             rest = clean(paragraph)
             rest.contents[0].extract()
-            self.cards.append(f"<dt>{inside(first)}</dt><dd>{first_sentence(rest)}</dd>")
+            said = first_sentence(rest, _FEWEST_WORDS)
+            self.cards.append(f"<dt>{inside(first)}</dt><dd>{said}</dd>")
 
     def _outputs(self, block: Tag) -> None:
         for part in block.select("figure.frames-figure, table.companion-table"):

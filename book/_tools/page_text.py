@@ -20,7 +20,7 @@ _KEPT = {
 _PRIME = "<mi>\u02b9</mi>"
 # Words that a citation completes: "the abstract of ...", "as ... claim".
 _GOVERNING = re.compile(r"\b(of|what|as|by|from|in|to|see)\s*$")
-_END = re.compile(r"(?<!\bal)(?<!e\.g)(?<!i\.e)(?<!\bvs)[.?!][)”’\"']*(?=\s|$)")
+_END = re.compile(r"(?<!\bal)(?<!e\.g)(?<!i\.e)(?<!\bvs)(?<!\bFig)[.?!][)”’\"']*(?=\s|$)")
 
 
 def mathml(tex: str, display: bool = False) -> str:
@@ -99,16 +99,22 @@ def plain(tag: Tag) -> str:
     return re.sub(r"\s+", " ", own.get_text()).strip()
 
 
-def first_sentence(tag: Tag) -> str:
-    """The first sentence of a paragraph or list item, cleaned, as HTML."""
+def first_sentence(tag: Tag, least: int = 1) -> str:
+    """The first sentence of a paragraph or list item, cleaned, as HTML.
+
+    Args:
+        tag: the paragraph or list item.
+        least: words; the next sentence is added as long as there are fewer.
+    """
     own = clean(tag)
     first = own.find("p")
     kept: list[str] = []
     for child in (first if isinstance(first, Tag) else own).children:
         if isinstance(child, NavigableString):
-            end = _END.search(str(child))
-            if end:
-                return "".join([*kept, str(child)[: end.end()]]).strip()
+            for end in _END.finditer(str(child)):
+                sentence = "".join([*kept, str(child)[: end.end()]]).strip()
+                if len(sentence.split()) >= least:
+                    return sentence
         kept.append(str(child))
         if isinstance(child, Tag) and child.name != "math" and _END.search(child.get_text()[-2:]):
             break

@@ -124,6 +124,7 @@ def test_a_page_without_objectives_has_no_deck_and_a_foreign_page_is_refused() -
         ("One. Two.", "One."),
         ("Wang et al. say so. Two.", "Wang et al. say so."),
         ("At 0.5 <b>it</b> ends? No.", "At 0.5 it ends?"),
+        ("See Fig. 3 first. Two.", "See Fig. 3 first."),
         ("No end", "No end"),
     ],
 )
@@ -131,6 +132,12 @@ def test_the_first_sentence_ends_where_it_ends(text: str, first: str) -> None:
     paragraph = BeautifulSoup(f"<p>{text}</p>", "html.parser").p
     assert paragraph is not None
     assert first_sentence(paragraph) == first
+
+
+def test_a_sentence_of_two_words_takes_the_next_one_along() -> None:
+    paragraph = BeautifulSoup("<p>How much. A curve can be flat. Three.</p>", "html.parser").p
+    assert paragraph is not None
+    assert first_sentence(paragraph, 6) == "How much. A curve can be flat."
 
 
 def test_questions_come_from_the_guide() -> None:
@@ -305,6 +312,10 @@ def test_a_deck_fits_a_phone(name: str, offline_page: Any, decks: Path) -> None:
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         assert sizes[0] <= sizes[1]
+        for button in offline_page.locator("#bar button:visible").all():
+            box = button.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 360, "a button out of reach"
         offline_page.keyboard.press("ArrowRight")
 
 
