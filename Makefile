@@ -17,12 +17,18 @@ NEWS := | { grep -v "already satisfied" || true; }
 # The book is the same with or without a data set at hand.
 JUPYTER_BOOK := env -u SSL_COMPANION_DATA $(BIN)/jupyter-book build . -W -n --keep-going
 
-.PHONY: book test test-slow test-browser test-colab test-all lint format notebooks repository serve links \
+.PHONY: book slides student test test-slow test-browser test-colab test-all lint format notebooks repository serve links \
 	constraints clean clean-all help
 
 book: $(VENV)/.book ## Install what the book needs, execute every chapter, build the HTML
 	$(JUPYTER_BOOK)
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+slides: $(VENV)/.book ## A slide deck for each chapter, in _build/slides (run `make book` first)
+	$(BIN)/python book/_tools/slides.py
+
+student: $(VENV)/.book ## The notebooks without solutions, and a zip of them, in _build/student
+	$(BIN)/python book/_tools/student.py
 
 test: $(VENV)/.dev ## Install the test tools too, run the tests (no data set, no network)
 	$(BIN)/python -m pytest -m "not slow and not browser and not colab" $(PYTEST_FLAGS)

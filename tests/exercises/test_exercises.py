@@ -8,6 +8,7 @@ run in the namespace of the chapter's first cell of parameters, and import what 
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 from functools import cache
@@ -79,6 +80,50 @@ def test_a_chapter_has_three_to_five_exercises_each_with_a_solution(page: Path) 
     text = page.read_text("utf8")
     assert len(re.findall(r"^[:`]{3,}\{exercise\}", text, re.MULTILINE)) == len(stubs)
     assert len(re.findall(r"^[:`]{3,}\{solution\}", text, re.MULTILINE)) == len(stubs)
+
+
+def test_every_chapter_with_objectives_has_exercises() -> None:
+    said = "{admonition} What you will be able to do"
+    chapters = {p for p in (ROOT / "book").glob("*.md") if said in p.read_text("utf8")}
+    assert chapters == set(PAGES)
+    assert len(EXERCISES) == sum(p.read_text("utf8").count("{exercise}") for p in chapters)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_exercise_stub_and_solution_follow_each_other(page: Path) -> None:
+    parts = re.findall(
+        r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$|exercise, exercise-([\w-]+)\]$"
+        r"|^[:`]{3,}\{solution\} (\S+)$|^# solution: ([\w-]+)$",
+        page.read_text("utf8"),
+        re.MULTILINE,
+    )
+    found = ["".join(part) for part in parts]
+    assert len(found) == 4 * len(cells(page, "exercise"))
+    for stated, stub, solved, solution in zip(*[iter(found)] * 4, strict=True):
+        assert stated == solved
+        assert stub == solution
+
+
+def test_labels_are_the_books_own_once_each() -> None:
+    text = "".join(page.read_text("utf8") for page in PAGES)
+    labels = re.findall(r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$", text, re.MULTILINE)
+    assert len(labels) == len(EXERCISES) == len(set(labels))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(page: Path) -> None:
+    asked = []
+    for name, stub in cells(page, "exercise").items():
+        calls = [ast.parse(code).body[-1] for code in (stub, solutions(page)[name])]
+        assert ast.unparse(calls[0]) == ast.unparse(calls[1])
+        asked += re.findall(r"^check\.(check_\w+)\(", ast.unparse(calls[0]))
+    module = importlib.import_module(f"ssl_companion.exercises.{page.stem.replace('-', '_')}")
+    there = [
+        name
+        for name, value in vars(module).items()
+        if name.startswith("check_") and getattr(value, "__module__", "") == module.__name__
+    ]
+    assert sorted(asked) == sorted(there)
 
 
 @pytest.mark.parametrize(("page", "name"), EXERCISES)

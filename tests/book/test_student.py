@@ -1,0 +1,217 @@
+"""The student edition: every exercise, no solution, and Markdown that a notebook draws."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+import student
+import sync
+from bs4 import BeautifulSoup
+from nbclient import NotebookClient
+from plain_markdown import References, plain_markdown
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = sync.chapters(ROOT)
+WITH_EXERCISES = [p for p in CHAPTERS if "{exercise}" in p.read_text("utf8")]
+SOLUTION = re.compile(r"^(`{3,})\{solution\} \S+\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
+STUB = re.compile(r"^```\{code-cell\}[^\n]*\n:tags: \[exercise, [^\n]*\n(.*?)^```", re.S | re.M)
+
+
+@pytest.fixture(scope="module")
+def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("student")
+    student.build(folder, ROOT)
+    return folder
+
+
+def ids(chapter: Path) -> str:
+    return chapter.stem
+
+
+@pytest.mark.parametrize("chapter", WITH_EXERCISES, ids=ids)
+def test_no_line_of_a_solution_is_left(chapter: Path, edition: Path) -> None:
+    text = chapter.read_text("utf8")
+    rest = SOLUTION.sub("", text)
+    elsewhere = {line.strip() for line in rest.splitlines()}
+    telling = {
+        line.strip()
+        for match in SOLUTION.finditer(text)
+        for line in match[2].splitlines()
+        if len(line.strip()) > 3 and line.strip() not in elsewhere
+    }
+    assert len(telling) >= len(STUB.findall(text)), "every solution adds a line to its stub"
+    notebook = nbformat.read(edition / f"{chapter.stem}.ipynb", as_version=4)
+    there = {line.strip() for cell in notebook.cells for line in cell.source.splitlines()}
+    assert not telling & there
+    assert not any(mark in line for line in there for mark in ("# solution", "{solution}"))
+
+
+@pytest.mark.parametrize("chapter", WITH_EXERCISES, ids=ids)
+def test_every_exercise_is_stated_and_its_stub_is_untouched(chapter: Path, edition: Path) -> None:
+    notebook = nbformat.read(edition / f"{chapter.stem}.ipynb", as_version=4)
+    tagged = [c for c in notebook.cells if "exercise" in c.metadata.get("tags", [])]
+    stubs = [stub.strip() for stub in STUB.findall(chapter.read_text("utf8"))]
+    assert [cell.source.strip() for cell in tagged] == stubs
+    for number, cell in enumerate(tagged, 1):
+        before = notebook.cells[notebook.cells.index(cell) - 1]
+        assert before.cell_type == "markdown"
+        assert re.search(rf"^### Exercise {number}\b", before.source, re.MULTILINE)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
+def test_a_notebook_is_valid_and_all_of_its_markdown_is_plain(chapter: Path, edition: Path) -> None:
+    notebook = nbformat.read(edition / f"{chapter.stem}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            formulas = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", "", cell.source, flags=re.DOTALL)
+            assert not re.search(r"\{[a-z:-]+\}|^:::|^```\{|^:[a-z]+:", formulas, re.MULTILINE)
+            assert len(re.findall(r"^```", cell.source, re.MULTILINE)) % 2 == 0
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
+def test_code_is_that_of_the_paired_notebook(chapter: Path, edition: Path) -> None:
+    own = nbformat.read(edition / f"{chapter.stem}.ipynb", as_version=4)
+    paired = nbformat.read(chapter.with_suffix(".ipynb"), as_version=4)
+    code = [[c.source for c in n.cells if c.cell_type == "code"] for n in (own, paired)]
+    assert code[0] == code[1]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
+def test_links_between_notebooks_lead_somewhere(chapter: Path, edition: Path) -> None:
+    for target in re.findall(
+        r"\]\(([\w-]+\.ipynb)\)", (edition / f"{chapter.stem}.ipynb").read_text()
+    ):
+        assert (edition / target).is_file()
+
+
+def test_it_is_the_same_at_every_run(edition: Path, tmp_path: Path) -> None:
+    student.build(tmp_path, ROOT)
+    for path in sorted(edition.iterdir()):
+        again = tmp_path / path.name
+        assert (
+            hashlib.sha256(again.read_bytes()).digest()
+            == hashlib.sha256(path.read_bytes()).digest()
+        )
+    with zipfile.ZipFile(tmp_path / student.ARCHIVE) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert names == {f"{chapter.stem}.ipynb" for chapter in CHAPTERS}
+
+
+def test_directives_become_headings_quotations_and_details() -> None:
+    known = References(
+        titles={"hierarchy": "Hierarchy", "glossary": "Glossary"},
+        notebooks=("hierarchy",),
+        citations={"a": "A et al., 2020", "b": "B, 1999"},
+        figures=("one", "two", "three"),
+        equations=("first", "second"),
+    )
+    text = """\
+:::{admonition} Before you begin
+:class: tip
+
+- Read {doc}`hierarchy` and {doc}`the words <glossary>`.
+:::
+
+{numref}`two` is beside {numref}`one` {cite}`a,b`, as {cite}`a` say. {numref}`three` too.
+
+$$
+x = 1
+$$ (second)
+
+````{exercise} A name
+:label: name
+
+Find $x$ in {eq}`second`, with the {term}`views <View>`.
+````
+
+````{solution} name
+:class: dropdown
+
+```python
+# solution: name
+x = 1
+```
+````
+
+:::{dropdown} Why?
+Because.
+:::
+"""
+    plain = plain_markdown(text, known, drawn=1, exercises=2)
+    assert (
+        plain
+        == """\
+> **Before you begin**
+>
+> - Read [Hierarchy](hierarchy.ipynb) and the words.
+
+The figure below is beside the figure above (A et al., 2020; B, 1999), as A et al. (2020) say. \
+Figure 3 of this notebook too.
+
+$$
+x = 1 \\tag{2}
+$$
+
+### Exercise 3: A name
+
+Find $x$ in (2), with the views.
+
+<details><summary>Why?</summary>
+
+Because.
+
+</details>"""
+    )
+
+
+@pytest.mark.parametrize("text", ["```{figure} x.png\n```\n", "See {ref}`there`."])
+def test_what_has_no_plain_form_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match=r"figure|ref"):
+        plain_markdown(text, References())
+
+
+def test_names_in_the_bibliography_are_read() -> None:
+    entry = '@article{key,\n  author = {M{\\"u}ller, A. and B, C.},\n  year = {2001}\n}\n'
+    assert student.citations(entry) == {"key": "Müller and B, 2001"}
+    with pytest.raises(ValueError, match="without key, author or year"):
+        student.citations("@article{key,\n  title = {No one}\n}\n")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
+def test_figures_are_counted_as_in_the_built_page(chapter: Path, site: Path) -> None:
+    notebook = nbformat.read(chapter.with_suffix(".ipynb"), as_version=4)
+    built = BeautifulSoup((site / f"book/{chapter.stem}.html").read_text("utf8"), "html.parser")
+    shown = tuple(str(figure["id"]) for figure in built.select("figure.frames-figure"))
+    named = student.references(notebook, ROOT).figures
+    assert len(named) == len(shown)
+    for name, there in zip(named, shown, strict=True):
+        # A heading of the same name keeps it; Sphinx then counts: id1, id2.
+        assert there == name or re.fullmatch(r"id\d+", there)
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_to_its_end_with_its_stubs_untouched(edition: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(edition / "time-and-depth.ipynb", as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute(env=_environment())
+    tagged = [c for c in notebook.cells if "exercise" in c.metadata.get("tags", [])]
+    said = [str(cell.outputs) for cell in tagged]
+    assert len(said) == len(STUB.findall((ROOT / "book/time-and-depth.md").read_text("utf8")))
+    assert all("Not yet" in one for one in said)
+
+
+def _environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k != "SSL_COMPANION_BOOK"}
+    return kept | {"PYTHONPATH": os.pathsep.join([str(ROOT), kept.get("PYTHONPATH", "")])}
