@@ -84,9 +84,10 @@ def _level(overview: Overview, level: Level) -> dict[str, Any]:
 
 
 def _on_grid(points: np.ndarray) -> np.ndarray:
-    """Maps [S, N, 2] on one grid of whole numbers, the same square for all of them."""
-    limit = float(np.abs(points).max()) * 1.02
-    grid: np.ndarray = np.rint((points / limit + 1) / 2 * _GRID).astype(np.int64)
+    """Maps [S, N, 2] on a grid of whole numbers, each fitted into the same square."""
+    low, high = points.min(axis=1, keepdims=True), points.max(axis=1, keepdims=True)
+    side = (high - low).max(axis=2, keepdims=True)
+    grid: np.ndarray = np.rint(((points - (low + high) / 2) / side + 0.5) * _GRID).astype(np.int64)
     return grid
 
 

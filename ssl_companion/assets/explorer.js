@@ -109,9 +109,9 @@ const draw = () => {
   pen.globalAlpha = 0.9;
   const big = own.names.length > 40 ? 1.45 : own.names.length > 8 ? 1.15 : 0.9;
   [...others.keys()].reverse().forEach(rank => {
-    pen.fillStyle = colour.ranks[rank];
+    pen.fillStyle = colour.ranks[rank % 5];
     pen.beginPath();
-    batches[others[rank]].forEach(i => polygon(shapes[rank], X(i), Y(i), r * big));
+    batches[others[rank]].forEach(i => polygon(shapes[rank % 5], X(i), Y(i), r * big));
     pen.fill();
   });
   pen.globalAlpha = 1;
@@ -148,7 +148,7 @@ const labels = (own, others, batches) => {
     }
     taken.push({ x, y, wide });
     pen.strokeStyle = colour.stage; pen.strokeText(text, x, y);
-    pen.fillStyle = rank ? colour.ranks[rank - 1] : colour.ink; pen.fillText(text, x, y);
+    pen.fillStyle = rank ? colour.ranks[(rank - 1) % 5] : colour.ink; pen.fillText(text, x, y);
   });
 };
 const move = () => {  // points glide to where the shown epoch and layer have them
