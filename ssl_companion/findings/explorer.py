@@ -184,9 +184,7 @@ def _snapshot(
     )
 
 
-def _groups(
-    recording: Recording, level: Level, epoch: int, layer: str, neighbours: int
-) -> Groups:
+def _groups(recording: Recording, level: Level, epoch: int, layer: str, neighbours: int) -> Groups:
     means = group_means(recording.class_means(epoch, layer), recording.class_counts, level)
     pairs = pdist(means)
     apart = squareform(pairs / pairs.mean())

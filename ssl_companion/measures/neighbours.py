@@ -34,9 +34,7 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"k is {k}; expected 1 to {n - 1}, one less than the samples in X")
     centred = (x - x.mean(0)).float()
     found = nearest(centred, centred, min(n, k + 1 + _SPARE))[1].sort(dim=1).values
-    squares = torch.stack(
-        [(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)]
-    )
+    squares = torch.stack([(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)])
     squares[found == torch.arange(n)[:, None]] = torch.inf
     order = squares.argsort(dim=1, stable=True)[:, :k]
     return found.gather(1, order).numpy(), squares.gather(1, order).sqrt().numpy()
