@@ -23,6 +23,7 @@ from .information import (
 )
 from .intervals import Interval, bootstrap, bootstrap_accuracy, bootstrap_mean
 from .knn import WeightedKNN
+from .neighbours import nearest_neighbours
 from .probes import LinearProbe, ProbeAccuracy, ProbeConfig, linear_probe
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "label_distances",
     "linear_probe",
     "nc4",
+    "nearest_neighbours",
     "neural_collapse",
     "neural_collapse_of",
     "renyi_entropy",
