@@ -78,7 +78,8 @@ def _level(overview: Overview, level: Level) -> dict[str, Any]:
         "far": packed(_hundredths(np.stack([g.distances for g in groups]))),
         "right": packed(np.stack([g.right for g in groups])),
         "ncc": [
-            [int(r.epoch), r.layer, round(float(r.value), 5), int(r.n)] for r in rows.itertuples()
+            [int(epoch), layer, round(float(value), 5), int(n)]
+            for epoch, layer, value, n in rows[["epoch", "layer", "value", "n"]].to_numpy().tolist()
         ],
     }
 
@@ -113,7 +114,7 @@ def colours(hierarchy: Hierarchy, level: Level) -> list[tuple[int, float]]:
         return [(k % _MOST_HUES, 0.0) for k in range(level.k)]
     shaded = levels[max(base - 1, 0)]
     pairs = dict(zip(shaded.of_fine.tolist(), levels[base].of_fine.tolist(), strict=True))
-    shade = {}
+    shade: dict[int, float] = {}
     for hue in range(levels[base].k):
         members = [k for k in range(shaded.k) if pairs[k] == hue]
         shade.update(zip(members, _spread(len(members)), strict=True))

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import companion_card
 from companion_access import mend_pages
 from companion_stamp import footer, inputs_digest, published_address
 from docutils import nodes
@@ -71,6 +72,7 @@ def configure(app: Sphinx, config: Any) -> None:
     root, options = Path(app.srcdir), config.html_theme_options
     options["repository_url"] = published_address(options["repository_url"], root)
     options["extra_footer"] = footer(root)
+    companion_card.set_up(app, options["repository_url"])
     options["navbar_persistent"] = []  # the theme's second search field
     config.html_context["default_mode"] = "auto"  # unset, every page logs an error
     _own_kernel_settings(Path(app.outdir).parent / "ipython")
@@ -155,6 +157,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", mend_bibliography)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", mend_pages)
+    app.connect("build-finished", companion_card.draw_card)
     app.add_transform(NumberFigures)
     app.add_css_file("companion.css")
     app.config.mathjax_path = "mathjax/tex-chtml.js"

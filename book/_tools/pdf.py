@@ -157,9 +157,10 @@ def merge(wanted: Sequence[Entry], printed: Sequence[Printed]) -> PdfWriter:
         parent = None
         if entry.part:
             if entry.part not in parts:
-                parts[entry.part] = writer.add_outline_item(entry.part, begins[page.address])
+                start = begins[page.address]
+                parts[entry.part] = writer.add_outline_item(title=entry.part, page_number=start)
             parent = parts[entry.part]
-        writer.add_outline_item(page.title, begins[page.address], parent=parent)
+        writer.add_outline_item(title=page.title, page_number=begins[page.address], parent=parent)
     for sheet in writer.pages:
         _jumps(writer, sheet, begins)
     writer.add_metadata({"/Title": f"SSL Companion {ssl_companion.__version__}"})
@@ -194,7 +195,8 @@ def offer(site: Path, out: Path) -> int:
         href = os.path.relpath(out, path.parent)
         if "book-pdf" in page or not out.is_relative_to(site):
             continue
-        mended, found = _MENU.subn(lambda m, h=href: m[1] + _ITEM.format(href=h) + m[2], page, 1)
+        item = _ITEM.format(href=href).replace("\\", "/")
+        mended, found = _MENU.subn(rf"\1{item}\2", page, count=1)
         if found:
             path.write_text(mended, encoding="utf8")
             changed += 1

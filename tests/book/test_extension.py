@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import companion_access
+import companion_card
 import companion_stamp
 import pytest
 from companion_book import NumberFigures
@@ -19,6 +20,7 @@ from docutils.utils import new_document
 from matplotlib.figure import Figure
 
 from ssl_companion.frames import picture
+from ssl_companion.recordings import open_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -191,3 +193,29 @@ def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_pat
 def test_names_agree_with_what_is_shown(before: str, after: str) -> None:
     assert companion_access.mend(before) == after
     assert companion_access.mend(after) == after
+
+
+@pytest.mark.parametrize(
+    ("repository", "address"),
+    [
+        ("https://github.com/Some-One/a-book", "https://some-one.github.io/a-book/"),
+        ("https://github.com/OWNER/a-book", ""),
+        ("", ""),
+    ],
+)
+def test_the_site_s_address_follows_from_the_repository_s(repository: str, address: str) -> None:
+    assert companion_card.site_address(repository) == address
+
+
+def test_the_card_shows_the_recording_s_numbers() -> None:
+    recording = open_recording(companion_card.RECORDING, ROOT / "book/recordings")
+    figure = companion_card.card(recording)
+    assert (figure.get_size_inches() * figure.dpi).tolist() == [1200, 630]
+    rows = recording.select(
+        measure="ncc", level="fine", split="test", layer=recording.layers[-1]
+    ).sort_values("epoch")["value"]
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert f"×{rows.iloc[-1] / rows.iloc[0]:.1f}\nits class" in words
+    figure.draw_without_rendering()
+    for text in figure.axes[0].texts:
+        assert text.get_window_extent().x1 <= 1200, "cut off"
