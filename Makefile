@@ -17,7 +17,7 @@ NEWS := | { grep -v "already satisfied" || true; }
 # The book is the same with or without a data set at hand.
 JUPYTER_BOOK := env -u SSL_COMPANION_DATA $(BIN)/jupyter-book build . -W -n --keep-going
 
-.PHONY: book pdf slides student test test-slow test-browser test-colab test-all lint format notebooks repository serve links \
+.PHONY: book pdf slides student test test-slow test-browser test-colab test-all lint format notebooks repository serve links bench \
 	constraints clean clean-all help
 
 book: $(VENV)/.book ## Install what the book needs, execute every chapter, build the HTML
@@ -46,6 +46,11 @@ test-colab: $(VENV)/.dev ## Every notebook alone in an environment like Colab's 
 	$(BIN)/python -m pytest -m colab tests/book $(PYTEST_FLAGS)
 
 test-all: test test-slow book test-browser test-colab ## Everything that .ci/run checks but lint
+
+bench: $(VENV)/.dev ## Ours beside what a user would pick instead, in turns: search, views, a training step
+	$(BIN)/python tests/benchmarks/bench_nearest_centroid.py
+	$(BIN)/python tests/benchmarks/bench_views.py
+	$(BIN)/python tests/benchmarks/bench_training.py
 
 lint: $(VENV)/.dev ## ruff, mypy, and whether the notebooks follow their sources
 	$(BIN)/ruff check .
