@@ -35,7 +35,8 @@ def test_every_run_of_a_preset_is_another_configuration() -> None:
     runs = [run for name in PRESET_NAMES for run in preset(name, "full").runs]
     digests = [run.config.digest() for run in runs]
     twins = {run.name for run in runs if digests.count(run.config.digest()) > 1}
-    assert twins == set()
+    # The recipe alone is in two presets, of one length at this scale: each is whole by itself.
+    assert twins <= {f"{p}-recipe-s{s}" for p in ("regularizer", "architecture") for s in range(3)}
 
 
 def test_dry_run_names_minutes_and_disk(capsys: pytest.CaptureFixture[str]) -> None:
