@@ -124,7 +124,7 @@ def _print(site: Path, pages: Sequence[str]) -> list[Printed]:
             title = tab.locator("h1").first.evaluate("h => h.firstChild.textContent.trim()")
             footer = _FOOTER.format(title="SSL Companion", page=title)
             pdf = tab.pdf(
-                format="A4", print_background=True, display_header_footer=True,
+                format="A4", scale=0.75, print_background=True, display_header_footer=True,
                 header_template="<span></span>", footer_template=footer,
                 margin={"top": "16mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
             )  # fmt: skip
