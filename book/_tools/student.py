@@ -27,7 +27,7 @@ import ssl_companion
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = "student-edition.zip"
 MARK = "ssl_companion"  # key of the notebook's metadata: edition, chapter, version
-_NAME = {"picture": 1, "frames": 2}  # place of the figure's name among the arguments
+_NAME = {"picture": 1, "frames": 2, "explorer": 1}  # place of the figure's name among the arguments
 _LABEL = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)
 _LINE = "Student edition of version {version}: the exercises have no solutions here. Save the \
 notebook with your answers, run from its first cell to its last, and hand in the file."
