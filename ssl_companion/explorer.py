@@ -19,6 +19,12 @@ from ssl_companion._page_figure import CAPTION_MARK
 from ssl_companion.findings.explorer import Overview
 from ssl_companion.frames import PageFigure
 
+# One function's body, in the order in which it runs; each part uses what those before it name.
+_SCRIPT = (
+    *("helpers", "data", "state", "colours", "map"),
+    *("charts", "words", "controls", "pointer", "begin"),
+)
+
 
 def explorer(
     overview: Overview,
@@ -52,17 +58,23 @@ def explorer(
     if epoch is None:
         epoch = next((s.epoch for s in overview.snapshots if s.layer == layer), 0)
     data = json.dumps(page_data(overview, level, epoch, layer), separators=(",", ":"))
-    page = Template(_asset("explorer.html")).substitute(
+    page = Template(_asset("page.html")).substitute(
         name=name,
         caption=html.escape(caption),
         mark=CAPTION_MARK,
-        style=_asset("explorer.css"),
-        script=_asset("explorer.js"),
+        style=_asset("style.css"),
+        script=_script(),
         data=data.replace("</", "<\\/"),
     )
     return PageFigure(name, caption, page)
 
 
+def _script() -> str:
+    parts = "\n".join(_asset(f"{name}.js") for name in _SCRIPT)
+    return f"((name, data) => {{\n{parts}}})"
+
+
 @cache
 def _asset(name: str) -> str:
-    return resources.files("ssl_companion").joinpath("assets", name).read_text(encoding="utf8")
+    folder = resources.files("ssl_companion") / "assets" / "explorer"
+    return (folder / name).read_text(encoding="utf8")

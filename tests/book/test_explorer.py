@@ -1,16 +1,34 @@
-"""The explorer in the built page: it moves, by keyboard too, and names what Python names."""
+"""The explorer in the built page: it moves, by keyboard and pointer, and says what Python says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
-from ssl_companion.recordings import open_recording
+from ssl_companion.findings.live import measured
+from ssl_companion.recordings import Recording, open_recording
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    return open_recording("clustering-vicreg-s0")
+
+
+@pytest.fixture
+def explorer(offline_page: Any, served: str) -> Any:
+    offline_page.goto(f"{served}/book/explorer.html")
+    settled(offline_page)
+    return offline_page
+
+
+def status(page: Any) -> str:
+    return str(page.locator("[data-status]").inner_text())
 
 
 def settled(page: Any) -> str:
@@ -57,3 +75,132 @@ def test_the_keyboard_moves_recolours_and_chooses(
     page.locator("[data-epoch]").focus()
     page.keyboard.press("Escape")
     assert page.locator("[data-class]").input_value() == "-1"
+
+
+def test_play_goes_on_by_itself_pauses_and_ends_at_the_last_epoch(
+    explorer: Any, recording: Recording
+) -> None:
+    epochs = recording.kept_epochs()
+    button = explorer.locator("[data-play]")
+    shown = explorer.locator("[data-epoch-shown]")
+    explorer.locator("[data-epoch]").focus()
+    explorer.keyboard.press("Home")
+    button.focus()
+    explorer.keyboard.press("Enter")
+    assert button.inner_text() == "Pause"
+    assert explorer.locator("[data-status]").get_attribute("aria-live") == "off", "no chatter"
+    explorer.wait_for_function(
+        "e => +document.querySelector('[data-epoch-shown]').textContent >= e", arg=epochs[1]
+    )
+    explorer.keyboard.press("Enter")
+    assert button.inner_text() == "Play"
+    assert explorer.locator("[data-status]").get_attribute("aria-live") == "polite"
+    paused = shown.inner_text()
+    explorer.wait_for_timeout(1500)  # longer than a step of the animation
+    assert shown.inner_text() == paused
+    explorer.locator("[data-epoch]").focus()
+    explorer.keyboard.press("End")
+    explorer.keyboard.press("ArrowLeft")
+    assert shown.inner_text() == str(epochs[-2])
+    button.click()
+    explorer.wait_for_function("document.querySelector('[data-play]').textContent === 'Play'")
+    assert shown.inner_text() == str(epochs[-1])
+    button.click()
+    assert shown.inner_text() == str(epochs[0]), "from the end it begins again"
+
+
+def test_a_point_can_be_clicked_and_has_the_neighbours_that_its_features_have(
+    explorer: Any, recording: Recording
+) -> None:
+    canvas, tip = explorer.locator("[data-map]"), explorer.locator("[data-tip]")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    places = [(x * box["width"], y * box["height"]) for x in (0.5, 0.4, 0.6) for y in (0.5, 0.3)]
+    for x, y in places:
+        explorer.mouse.move(box["x"] + x, box["y"] + y)
+        if tip.is_visible():
+            break
+    assert tip.is_visible(), "nowhere in the middle of the map is there a point"
+    named = tip.inner_text().split(" · ")[0]
+    explorer.mouse.click(box["x"] + x, box["y"] + y)
+    image = int(explorer.locator("[data-image]").input_value())
+    epoch = int(explorer.locator("[data-epoch-shown]").inner_text())
+    fine = recording.hierarchy.levels[0]
+    names = [name.replace("_", " ") for name in fine.class_names]
+    assert names[recording.fine("test")[image]] == named
+
+    features = recording.features(epoch, recording.layers[-1]).astype(np.float64)
+    apart = cdist(features[[image]], features)[0] / pdist(features).mean()
+    apart[image] = np.inf
+    nearest = apart.argsort()[:5]
+    table = explorer.locator("[data-found] table").last
+    assert recording.files("test")[image] in table.locator("caption").inner_text()
+    rows = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
+    assert [row[1] for row in rows] == [names[k] for k in recording.fine("test")[nearest]]
+    assert [row[-1] for row in rows] == [f"{apart[k]:.2f}" for k in nearest]
+
+    explorer.mouse.click(box["x"] + 2, box["y"] + 2)  # no point lies in the corner
+    assert explorer.locator("[data-class]").input_value() == "-1"
+    assert explorer.locator("[data-found] table").count() == 0
+
+
+def test_a_layer_is_shown_with_its_own_accuracies(explorer: Any, recording: Recording) -> None:
+    before = settled(explorer)
+    explorer.locator("[data-layer]").focus()
+    explorer.keyboard.press("Home")
+    assert settled(explorer) != before
+    first = next(layer for layer in recording.layers if recording.kept_epochs(layer))
+    epoch = int(explorer.locator("[data-epoch-shown]").inner_text())
+    assert epoch in recording.kept_epochs(first)
+    ncc = measured(recording, "ncc", recording.hierarchy.names, "all")
+    here = ncc.query("epoch == @epoch and layer == @first and split == 'test'")
+    value = here.set_index("level").value
+    expected = ", ".join(f"{name} {value[name]:.1%}" for name in recording.hierarchy.names)
+    assert f"Epoch {epoch}, {first}." in status(explorer)
+    assert f"{expected}." in status(explorer)
+    chart = explorer.locator('[data-chart="layers"] svg')
+    assert f"at {first.removeprefix('block')}: {expected}" in chart.get_attribute("aria-label")
+
+
+@pytest.mark.parametrize("preference", ["reduce", "no-preference"])
+def test_points_glide_only_where_motion_is_welcome(
+    preference: str, offline_page: Any, served: str
+) -> None:
+    offline_page.emulate_media(reduced_motion=preference)
+    offline_page.goto(f"{served}/book/explorer.html")
+    before = settled(offline_page)
+    moving = offline_page.locator("[data-epoch]").evaluate(
+        """range => {
+          range.value = range.max;
+          range.dispatchEvent(new Event("input"));
+          return range.closest(".explorer").dataset.moving;
+        }"""
+    )
+    assert moving == ("no" if preference == "reduce" else "yes")
+    mark = offline_page.locator('[data-chart="epochs"] .now')
+    seconds = mark.evaluate("line => getComputedStyle(line).transitionDuration")
+    assert (seconds == "0s") is (preference == "reduce")
+    assert settled(offline_page) != before, "and it arrives all the same"
+
+
+def test_keys_stay_in_the_figure(explorer: Any) -> None:
+    explorer.evaluate(
+        "window.heard = 0; document.addEventListener('keydown', () => { window.heard += 1; });"
+    )
+    address = explorer.url
+    explorer.locator("[data-epoch]").focus()
+    for key in ("ArrowRight", "ArrowLeft", "Home"):
+        explorer.keyboard.press(key)
+    assert explorer.evaluate("window.heard") == 0
+    assert explorer.url == address, "the theme turns pages by the arrow keys"
+    explorer.locator("h1").first.click()
+    explorer.keyboard.press("Shift")
+    assert explorer.evaluate("window.heard") == 1, "outside of it they are heard"
+
+
+def test_the_map_follows_the_theme(explorer: Any) -> None:
+    before = settled(explorer)
+    explorer.evaluate("document.documentElement.dataset.theme = 'dark'")
+    explorer.wait_for_function(
+        "old => document.querySelector('[data-map]').toDataURL() !== old", arg=before
+    )

@@ -65,7 +65,8 @@ def test_other_outputs_are_left_alone() -> None:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    for name in ("ssl_companion/measures", "ssl_companion/assets", "book/recordings/run", "tests"):
+    folders = ("measures", "assets/explorer")
+    for name in (*(f"ssl_companion/{f}" for f in folders), "book/recordings/run", "tests"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("numpy>=1.26\n# --- the book\njupytext>=1\n")
     (tmp_path / "ssl_companion/measures/ncc.py").write_text("A = 1\n")
@@ -81,7 +82,7 @@ def inputs(tmp_path: Path) -> Path:
         ("book/recordings/run/measures.csv", True),
         ("requirements.txt", True),
         ("ssl_companion/new.py", True),
-        ("ssl_companion/assets/explorer.js", True),
+        ("ssl_companion/assets/explorer/map.js", True),
         ("book/page.md", False),
         ("tests/test_new.py", False),
     ],
