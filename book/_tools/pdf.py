@@ -10,21 +10,17 @@ become jumps. Where the PDF lies in the site, the pages' download menus offer it
 from __future__ import annotations
 
 import argparse
-import functools
-import http.server
 import io
 import os
 import re
-import shutil
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from built_site import NoBrowser, browser, served
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject
 
@@ -32,7 +28,6 @@ import ssl_companion
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "ssl-companion.pdf"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _FOOTER = (
     '<div style="font: 8px sans-serif; color: #555; width: 100%; text-align: center">'
     '{title} · {page} · <span class="pageNumber"></span></div>'
@@ -43,10 +38,6 @@ _ITEM = (
     '<span class="btn__icon-container"><i class="fas fa-book"></i></span>'
     '<span class="btn__text-container">The book as .pdf</span></a></li>'
 )
-
-
-class NoBrowser(RuntimeError):
-    """No Chromium on this machine."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +55,6 @@ def entries(root: Path = ROOT) -> list[Entry]:
     for part in toc["parts"]:
         found += [Entry(part["caption"], chapter["file"]) for chapter in part["chapters"]]
     return found
-
-
-def browser() -> str:
-    """The path of a Chromium.
-
-    Raises:
-        NoBrowser: there is none.
-    """
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    raise NoBrowser(f"none of {', '.join(BROWSERS)} is here: apt-get install chromium")
 
 
 def build(site: Path, out: Path, root: Path = ROOT) -> int:
@@ -114,7 +93,7 @@ def _print(site: Path, pages: Sequence[str]) -> list[Printed]:
     from playwright.sync_api import sync_playwright  # a test tool; only this needs it here
 
     found = []
-    with _served(site) as base, sync_playwright() as play:
+    with served(site) as base, sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
         tab = chromium.new_page(color_scheme="light")
         for page in pages:
@@ -131,21 +110,6 @@ def _print(site: Path, pages: Sequence[str]) -> list[Printed]:
             found.append(Printed(address, title, pdf))
         chromium.close()
     return found
-
-
-@contextmanager
-def _served(site: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(site))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
 
 
 def merge(wanted: Sequence[Entry], printed: Sequence[Printed]) -> PdfWriter:

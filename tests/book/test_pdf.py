@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import built_site
 import pdf
 import pytest
 from pypdf import PdfReader, PdfWriter
@@ -77,8 +78,8 @@ def test_without_a_browser_or_a_book_it_says_so(
     assert pdf.main(["--site", str(tmp_path)]) == 1
     assert "make book" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(pdf.NoBrowser, match="apt-get install chromium"):
-        pdf.browser()
+    with pytest.raises(built_site.NoBrowser, match="apt-get install chromium"):
+        built_site.browser()
 
 
 def test_the_menus_offer_it_once(tmp_path: Path) -> None:
@@ -95,8 +96,8 @@ def test_the_menus_offer_it_once(tmp_path: Path) -> None:
 @pytest.mark.browser
 def test_the_whole_book_is_printed(site: Path, tmp_path: Path) -> None:
     try:
-        pdf.browser()
-    except pdf.NoBrowser as error:
+        built_site.browser()
+    except built_site.NoBrowser as error:
         pytest.skip(str(error))
     out = tmp_path / "book.pdf"
     # A process of its own: this one has a loop of Playwright's already.
