@@ -22,8 +22,8 @@ import numpy as np
 import platformdirs
 
 from ssl_companion._files import atomic_directory
+from ssl_companion._lock import one_at_a_time
 from ssl_companion.data._decoded import SHAPE, Decoded
-from ssl_companion.data._lock import one_at_a_time
 from ssl_companion.data.errors import CacheError, DataError
 from ssl_companion.data.images import fingerprint
 

@@ -14,8 +14,8 @@ from typing import IO
 from tqdm.auto import tqdm
 
 from ssl_companion._files import file_digest, fsync_directory, fsync_file
+from ssl_companion._lock import one_at_a_time
 from ssl_companion.data import archive
-from ssl_companion.data._lock import one_at_a_time
 from ssl_companion.data.errors import DataError
 
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 from ssl_companion import provenance
 from ssl_companion._files import atomic_file
+from ssl_companion._lock import one_at_a_time
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
@@ -49,11 +51,12 @@ def train(
             damaged checkpoint.
         DivergedError: the loss turned NaN.
         ValueError: `folder` holds a `run.json` that is not a run's.
+        BusyError: another call trains in `folder` at this moment.
     """
     folder, loop = Path(folder), loop or LoopConfig()
     kept = frozenset(epochs or log_spaced(config.epochs))
     used = training_images(config, images)
-    with process_group(pick_device(loop.device)) as device:
+    with process_group(pick_device(loop.device)) as device, _alone(folder):
         _claim(folder, config, used, device)
 
         def on_epoch(trainer: Trainer, epoch: int) -> None:
@@ -69,6 +72,12 @@ def train(
             _note(folder, trainer, complete, time.monotonic() - started)
         wait_for_all()
     return complete
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Two calls at once would both train, and each would find the other's checkpoints."""
+    first = world()[0] == 0  # the one that writes
+    return one_at_a_time(folder.absolute(), wait=False) if first else nullcontext()
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:

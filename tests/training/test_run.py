@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ssl_companion
+from ssl_companion._lock import BusyError, one_at_a_time
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training.checkpoint import CheckpointError, checkpoint_paths
 from ssl_companion.training.config import RunConfig, run_config_from_dict
@@ -191,3 +192,16 @@ def test_a_foreign_run_json(
 def test_no_run_in_the_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"run\.json: not a readable description of a run"):
         read_run(tmp_path)
+
+
+def test_two_calls_at_once_do_not_train_the_same_run(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    folder = tmp_path / "run"
+    with (
+        one_at_a_time(folder),
+        pytest.raises(BusyError, match="another process is at work here; wait for it to end"),
+    ):
+        train(tiny(), images, folder, quiet())
+    assert not folder.exists()
+    assert train(tiny(), images, folder, quiet())
