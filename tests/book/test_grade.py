@@ -127,6 +127,18 @@ def test_files_that_are_no_notebooks_of_the_book_are_rows_like_any_other(tmp_pat
     assert "cannot be read" in grade.table(reports)
 
 
+@pytest.mark.slow
+def test_two_at_once_say_what_one_after_another_says(tmp_path: Path) -> None:
+    solved = solutions()
+    nbformat.write(handed(lambda name, _: solved[name]), tmp_path / "solved.ipynb")
+    nbformat.write(handed(), tmp_path / "untouched.ipynb")
+    (tmp_path / "broken.ipynb").write_text('{"cells": [')
+    reports = grade.grade(tmp_path, timeout=120, jobs=2)
+    assert reports == grade.grade(tmp_path, timeout=120)
+    assert [r.file for r in reports] == ["broken.ipynb", "solved.ipynb", "untouched.ipynb"]
+    assert [r.right for r in reports] == [0, len(BOOK["self-supervision"]), 0]
+
+
 def test_the_table_and_the_file_say_the_same(tmp_path: Path) -> None:
     answers = (
         Answer("a", "right", "so"),

@@ -38,6 +38,7 @@ OF_FEATURES: dict[str, Callable[[Any], Any]] = {
     "kde_information_bounds": m.kde_information_bounds,
     "directions": m.directions,
     "dendrogram": m.dendrogram,
+    "nearest_neighbours": lambda x: m.nearest_neighbours(x, 5),
     "predict": m.NearestCentroid().fit(X, Y).predict,
     "predict cosine": m.NearestCentroid("cosine").fit(X, Y).predict,
     "probe predict": m.LinearProbe(max_iter=1).fit(X, Y).predict,
