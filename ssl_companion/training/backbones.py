@@ -6,6 +6,7 @@ the same ruler: a vector for each image.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 
@@ -132,18 +133,30 @@ def _embed(modules: nn.ModuleDict, state: Mapping[str, Tensor]) -> None:
 
 
 class ResNet18(Backbone):
-    """torchvision's ResNet-18 with the CIFAR stem (3x3 stride 1, no pooling); He et al. 2016."""
+    """ResNet-18 of torchvision's blocks with the CIFAR stem (3x3 stride 1, no pooling).
 
-    def __init__(self) -> None:
+    He et al. 2016 (arXiv:1512.03385). Of the usual 64 channels at width 64, where it is
+    torchvision's network; others have every layer narrower or wider in proportion.
+
+    Args:
+        width: channels of the stem and the first stage; the last stage has eight times as many.
+    """
+
+    def __init__(self, width: int = 64) -> None:
         super().__init__()
-        import torchvision  # here: it takes longer to import than all the rest of the package
-
-        net = torchvision.models.resnet18(weights=None, num_classes=1)
-        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), net.bn1, net.relu)
-        self.blocks = nn.ModuleList(
-            block for stage in (net.layer1, net.layer2, net.layer3, net.layer4) for block in stage
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
         )
-        self.width = 512
+        widths = [width, *(width * 2 ** (i // 2) for i in range(8))]
+        self.blocks = nn.ModuleList(
+            _basic_block(before, after) for before, after in itertools.pairwise(widths)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.width = widths[-1]
         self.layers = ("stem", *(f"block{i + 1}" for i in range(len(self.blocks))))
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
@@ -155,6 +168,16 @@ class ResNet18(Backbone):
         return taps
 
 
+def _basic_block(before: int, after: int) -> nn.Module:
+    """torchvision's block; one that widens halves the resolution too."""
+    from torchvision.models.resnet import BasicBlock  # here: it takes longer than all the rest
+
+    if before == after:
+        return BasicBlock(before, after)
+    shortcut = nn.Sequential(nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after))
+    return BasicBlock(before, after, stride=2, downsample=shortcut)
+
+
 class ViT(Backbone):
     """A small vision transformer for 32x32 images (torchvision's; arXiv:2010.11929).
 
@@ -163,7 +186,7 @@ class ViT(Backbone):
 
     def __init__(self, depth: int = 6, width: int = 192, patch: int = 4) -> None:
         super().__init__()
-        import torchvision  # here: as in ResNet18
+        import torchvision  # here: as in _basic_block
 
         self.net = torchvision.models.VisionTransformer(
             image_size=32, patch_size=patch, num_layers=depth, num_heads=max(1, width // 64),
@@ -187,10 +210,10 @@ class ViT(Backbone):
 
 
 def make_backbone(name: str, *, seed: int, pad_to: int = 1) -> Backbone:
-    """Build "res-L-H" (any L and H), "resnet18" or "vit-L-H" with weights drawn from `seed`.
+    """Build "res-L-H" (any L and H), "resnet18[-W]" or "vit-L-H" with weights drawn from `seed`.
 
     Args:
-        name: for example "res-5-250", "resnet18", "vit-6-192".
+        name: for example "res-5-250", "resnet18", "resnet18-16" (of 16 channels), "vit-6-192".
         seed: of the initial weights; the global random state is left as it was.
         pad_to: see `ResLH`; other backbones ignore it.
 
@@ -201,13 +224,14 @@ def make_backbone(name: str, *, seed: int, pad_to: int = 1) -> Backbone:
         torch.default_generator.manual_seed(seed)
         if match := re.fullmatch(r"res-(\d+)-(\d+)", name):
             return ResLH(int(match[1]), int(match[2]), pad_to)
-        if name == "resnet18":
-            return ResNet18()
+        if match := re.fullmatch(r"resnet18(?:-([1-9]\d*))?", name):
+            return ResNet18(int(match[1] or 64))
         if match := re.fullmatch(r"vit-(\d+)-(\d+)", name):
             depth, width = int(match[1]), int(match[2])
             if width % max(1, width // 64):
                 raise ValueError(f"backbone: {name!r}; the width has to divide into 64-wide heads")
             return ViT(depth, width)
     raise ValueError(
-        f"backbone: {name!r}; expected 'res-L-H' (say res-5-250), 'resnet18' or 'vit-L-H'"
+        f"backbone: {name!r}; expected 'res-L-H' (say res-5-250), 'resnet18', 'resnet18-W' or "
+        "'vit-L-H'"
     )

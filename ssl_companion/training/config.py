@@ -65,7 +65,7 @@ class RunConfig:
     """One training trajectory.
 
     Attributes:
-        backbone: "res-L-H", "resnet18" or "vit-L-H".
+        backbone: "res-L-H", "resnet18", "resnet18-W" or "vit-L-H".
         objective, views, optim: what to minimise, on which views, and how.
         projector_width: of the three-layer projector in front of the objective.
         data: "cifar100" or "glyphs100".

@@ -18,8 +18,8 @@ from ssl_companion.training.backbones import Backbone, ResLH, ResNet18, ViT, mak
 from ssl_companion.training.extract import extract
 from ssl_companion.training.optim import OptimConfig, make_optimizer
 
-WIDTHS = {"res-1-4": 4, "res-3-7": 7, "resnet18": 512, "vit-2-64": 64}
-BLOCKS = {"res-1-4": 1, "res-3-7": 3, "resnet18": 8, "vit-2-64": 2}
+WIDTHS = {"res-1-4": 4, "res-3-7": 7, "resnet18": 512, "resnet18-4": 32, "vit-2-64": 64}
+BLOCKS = {"res-1-4": 1, "res-3-7": 3, "resnet18": 8, "resnet18-4": 8, "vit-2-64": 2}
 by_name = pytest.mark.parametrize("name", WIDTHS)
 
 
@@ -49,8 +49,9 @@ def test_a_tap_at_every_block(name: str) -> None:
 
 
 def test_the_width_of_resnet18s_taps() -> None:
-    widths = [v.shape[1] for v in ResNet18().eval().features(pixels()).values()]
-    assert widths == [64, 64, 64, 128, 128, 256, 256, 512, 512]
+    for first in (64, 4):
+        widths = [v.shape[1] for v in ResNet18(first).eval().features(pixels()).values()]
+        assert widths == [first * factor for factor in (1, 1, 1, 2, 2, 4, 4, 8, 8)]
 
 
 @by_name
@@ -91,7 +92,9 @@ def test_exported_state_loads(name: str) -> None:
     assert torch.equal(fresh.eval()(pixels(2)), trained.eval()(pixels(2)))
 
 
-@pytest.mark.parametrize("name", ["", "res-5", "res-5-250-1", "resnet50", "RES-5-250", "vit-6"])
+@pytest.mark.parametrize(
+    "name", ["", "res-5", "res-5-250-1", "resnet50", "resnet18-0", "RES-5-250", "vit-6"]
+)
 def test_unknown_names(name: str) -> None:
     with pytest.raises(ValueError, match=r"backbone: .*; expected 'res-L-H'"):
         make_backbone(name, seed=0)
