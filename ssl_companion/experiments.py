@@ -100,10 +100,10 @@ def _comparison(scale: Scale) -> RunConfig:
     says nothing of a variant. So a rule was fixed before any variant was seen at a greater
     length: the first of 20 and 28 epochs at which all three seeds of the recipe
     ("architecture-recipe") have every property; all variants are recorded again at that length,
-    and what they then say stands.
+    and what they then say stands. At 20 seed 1 missed one of them (time 0.786, and 0.8 is asked).
     """
     recipe = _recipe(scale)
-    return recipe if scale == "full" else replace(recipe, epochs=20)
+    return recipe if scale == "full" else replace(recipe, epochs=28)
 
 
 def _short_measure(scale: Scale) -> MeasureConfig:
