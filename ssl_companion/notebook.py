@@ -18,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 import ssl_companion
 
@@ -52,8 +54,10 @@ def prepare() -> Setup:
     """
     wanted = notebook_requirements((ROOT / "requirements.txt").read_text(encoding="utf8"))
     lacking = missing(wanted, _installed_version)
+    if any(r.name == "faiss-gpu" for r in lacking) and not _has_cuda():
+        lacking = _searching_on_the_cpu(lacking)
     if lacking:
-        _install(lacking)
+        lacking = _install(lacking)
     if _installed_version("ssl-companion") is None:
         _pip("--no-deps", "-e", str(ROOT))
     return Setup(_versions(), _device(), tuple(r.name for r in lacking))
@@ -90,19 +94,27 @@ def missing(
     return lacking
 
 
-def _install(lacking: list[Requirement]) -> None:
-    """pip, with every installed distribution held at its version."""
+def _searching_on_the_cpu(requirements: Iterable[Requirement]) -> list[Requirement]:
+    """The same with FAISS for the CPU, which comes without CUDA's libraries (1.2 GB)."""
+    return [
+        Requirement(f"faiss-cpu{r.specifier}") if r.name == "faiss-gpu" else r for r in requirements
+    ]
+
+
+def _install(lacking: list[Requirement]) -> list[Requirement]:
+    """pip, with every installed distribution held at its version; what it installed."""
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder, "held.txt")
         held.write_text("".join(f"{name}=={version}\n" for name, version in _all_installed()))
-        names = [f"{r.name}{r.specifier}" for r in lacking]
         try:
-            _pip("-c", str(held), *names)
+            _pip("-c", str(held), *(f"{r.name}{r.specifier}" for r in lacking))
         except SetupError:
             if "faiss-gpu" not in (r.name for r in lacking):
                 raise
             # Its CUDA libraries clash with those of the torch that is here: search on the CPU.
-            _pip("-c", str(held), *["faiss-cpu" if "faiss" in n else n for n in names])
+            lacking = _searching_on_the_cpu(lacking)
+            _pip("-c", str(held), *(f"{r.name}{r.specifier}" for r in lacking))
+    return lacking
 
 
 def _pip(*arguments: str) -> None:
@@ -113,8 +125,21 @@ def _pip(*arguments: str) -> None:
 
 
 def _all_installed() -> list[tuple[str, str]]:
-    found = {d.metadata["Name"]: d.version for d in metadata.distributions()}
-    return sorted((name, version) for name, version in found.items() if name)
+    """Name and version of every distribution that Python finds, as pip's constraints take them."""
+    found: dict[str, str] = {}
+    for one in metadata.distributions():
+        if one.metadata["Name"]:  # the first on the path is the one that is imported
+            found.setdefault(canonicalize_name(one.metadata["Name"]), one.version)
+    return sorted((name, version) for name, version in found.items() if _is_version(version))
+
+
+def _is_version(text: str | None) -> bool:
+    """Whether pip can read it: one line that it cannot makes it refuse all of them."""
+    try:
+        Version(text or "")
+    except InvalidVersion:
+        return False
+    return True
 
 
 def _installed_version(name: str) -> str | None:
@@ -131,8 +156,17 @@ def _versions() -> str:
     )
 
 
+def _has_cuda() -> bool:
+    """Whether torch sees a CUDA device; no without torch."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
 def _device() -> str:
-    import torch  # seconds; only here, so that installing comes first
+    import torch  # seconds; only here, so that installing comes first where nothing asked for it
 
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()

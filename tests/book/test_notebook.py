@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,11 +61,52 @@ def test_everything_installed_is_held_while_the_rest_is_installed(
         return subprocess.CompletedProcess(command, int(clash), "", "conflict")
 
     monkeypatch.setattr(notebook.subprocess, "run", run)
-    notebook._install([Requirement("faiss-gpu>=1.14"), Requirement("tyro>=0.9")])
+    done = notebook._install([Requirement("faiss-gpu>=1.14"), Requirement("tyro>=0.9")])
+    assert [r.name for r in done] == ["faiss-cpu", "tyro"]
     assert any(line.lower().startswith("torch==") for line in held)
     assert any(line.lower().startswith("numpy==") for line in held)
     assert commands[0][-2:] == ["faiss-gpu>=1.14", "tyro>=0.9"]
-    assert commands[1][-2:] == ["faiss-cpu", "tyro>=0.9"], "the CPU's search where CUDA clashes"
+    assert commands[1][-2:] == ["faiss-cpu>=1.14", "tyro>=0.9"], "where CUDA's libraries clash"
+
+
+@pytest.mark.parametrize(("cuda", "asked"), [(True, "faiss-gpu>=1.14"), (False, "faiss-cpu>=1.14")])
+def test_without_a_gpu_its_libraries_are_not_asked_for(
+    cuda: bool, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+    there = {"torch": "2.6.0", "ssl-companion": "0"}
+    wanted = [Requirement("torch>=2.6"), Requirement("faiss-gpu>=1.14")]
+    monkeypatch.setattr(notebook, "notebook_requirements", lambda _: wanted)
+    monkeypatch.setattr(notebook, "_installed_version", there.get)
+    monkeypatch.setattr(notebook, "_has_cuda", lambda: cuda)
+    monkeypatch.setattr(notebook, "_pip", lambda *arguments: commands.append(arguments))
+    assert notebook.prepare().installed == (asked.split(">")[0],)
+    assert [command[-1] for command in commands] == [asked]
+
+
+def _distribution(folder: Path, name: str, version: str) -> None:
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def test_of_two_copies_the_one_that_is_imported_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _distribution(tmp_path / "first", "Some_Package", "2.0")
+    _distribution(tmp_path / "second", "some-package", "1.0")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "first"), str(tmp_path / "second")])
+    assert notebook._all_installed() == [("some-package", "2.0")]
+
+
+def test_a_version_that_pip_refuses_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _distribution(tmp_path, "local", "2.6.0+cu124")
+    _distribution(tmp_path, "strange", "1.0-unknown-build")
+    (tmp_path / "torn-1.0.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert notebook._all_installed() == [("local", "2.6.0+cu124")]
 
 
 def test_a_failing_pip_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
