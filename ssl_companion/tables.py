@@ -76,9 +76,9 @@ def verdict_table(row: Row) -> Table:
     facts = {"claim": row.claim.statement, "verdict": row.verdict.value}
     if row.evidence is not None:
         found = row.evidence
+        sure = f"{found.effect.confidence:.0%} interval " if _has_width(found.effect) else ""
         facts |= {
-            "effect": f"{words(found.effect)}, {found.effect.confidence:.0%} interval "
-            f"over {found.over}",
+            "effect": f"{words(found.effect)}, {sure}over {found.over}",
             "had to be": str(row.claim.rule),
             "control": f"{words(found.control)} ({row.claim.control})",
             "recordings": ", ".join(found.recordings),
@@ -110,12 +110,21 @@ def ledger_table(rows: Sequence[Row], chapters: Mapping[str, str] | None = None)
 
 
 def words(interval: Interval | None) -> str:
-    """An estimate with its interval in three digits: "8.31 (7.9 to 8.72)"."""
+    """An estimate with its interval in three digits: "8.31 (7.9 to 8.72)".
+
+    An interval of no width says nothing and is left out, as where a count was taken of all.
+    """
     if interval is None:
         return "none"
     if interval.value != interval.value:
         return "not defined"
+    if not _has_width(interval):
+        return f"{interval.value:.3g}"
     return f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"
+
+
+def _has_width(interval: Interval) -> bool:
+    return not interval.low == interval.value == interval.high
 
 
 def _facts(facts: Mapping[str, object]) -> Table:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from ssl_companion.frames import BOOK_VARIABLE
-from ssl_companion.tables import Table, provenance
+from ssl_companion.measures import Interval
+from ssl_companion.tables import Table, provenance, words
 
 RUN: dict[str, Any] = {
     "data": {"title": "Glyphs-100 (stand-in)", "train_images": 10_000, "test_images": 2_000},
@@ -51,6 +52,19 @@ def test_a_cell_leads_to_its_page_in_the_book_only(
     assert ('<a href="there.html">a &amp; b</a>' in page) is building
     place = Table(pd.DataFrame({"claim": ["c"]}), pages={"c": "there#figure"})._repr_html_()
     assert ('<a href="there.html#figure">c</a>' in place) is building
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        (Interval(8.314, 7.9, 8.72), "8.31 (7.9 to 8.72)"),
+        (Interval(1 / 9, 1 / 9, 1 / 9), "0.111"),
+        (Interval(float("nan"), float("nan"), float("nan")), "not defined"),
+        (None, "none"),
+    ],
+)
+def test_an_interval_of_no_width_is_left_out(interval: Interval | None, said: str) -> None:
+    assert words(interval) == said
 
 
 def test_provenance_says_what_the_run_says() -> None:

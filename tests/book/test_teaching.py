@@ -188,3 +188,14 @@ def test_the_readme_leads_to_it() -> None:
     assert "make student" in part
     assert "grade.py" in part
     assert len(sync.chapters(ROOT)) > len(CHAPTERS)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_minutes_to_read_fit_the_words(name: str) -> None:
+    # The guide calls them estimates, at 35 to 55 words a minute.
+    chapter = read_chapter(ROOT / "book" / f"{name}.md")
+    text = (ROOT / "book" / f"{name}.md").read_text("utf8")
+    prose = re.split(r"^## Exercises", text, flags=re.M)[0]
+    prose = re.sub(r"\A---\n.*?\n---\n|^```\{code-cell\}.*?^```$", "", prose, flags=re.S | re.M)
+    rate = len(re.findall(r"[A-Za-z]{2,}", prose)) / chapter.minutes_to_read
+    assert 35 <= rate <= 55, f"{rate:.0f} words a minute"
