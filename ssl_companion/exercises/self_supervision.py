@@ -1,4 +1,4 @@
-"""Checkers of the chapter "Self-supervision in ten minutes"."""
+"""Checkers of the chapter "Self-supervision in brief"."""
 
 from __future__ import annotations
 
