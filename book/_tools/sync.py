@@ -5,21 +5,23 @@
     python book/_tools/sync.py --repository URL    set the repository's address everywhere
 
 From `_config.yml` (the repository's address), the package's version and `book/*.md` it makes:
-the first cell of every chapter, the paired notebook of every chapter, the README's badges and
-the version in CITATION.cff.
+the first cell of every chapter, the notebook of every chapter in plain Markdown with its
+solutions folded away, the README's badges and the version in CITATION.cff. `--check` also fails
+where the notebooks would clone an older book than they belong to: behind the tag of their version.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import jupytext
 import nbformat
 import yaml
+from plain_notebook import plain_notebook, references
 
 import ssl_companion
 
@@ -32,12 +34,18 @@ except ModuleNotFoundError:  # this notebook alone, as on Colab: fetch the rest 
     import os, subprocess, sys
 
     source, folder = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY), "ssl-companion"
-    for branch in (["--branch", RELEASE], []):  # before its release, the newest
-        if not os.path.isdir(folder):
-            command = ["git", "clone", "--depth", "1", *branch, source, folder]
-            done = subprocess.run(command, capture_output=True, text=True)
+
+    def git(*arguments):
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"REPOSITORY has to name where the book is. {{done.stderr}}")
+        return done.stdout.strip()
+
     if not os.path.isdir(folder):
-        raise RuntimeError(f"REPOSITORY has to name where the book is. {{done.stderr}}")
+        tagged = git("ls-remote", source, f"refs/tags/{{RELEASE}}")
+        branch = ["--branch", RELEASE] if tagged else []  # before its release, the newest
+        git("clone", "--depth", "1", *branch, source, folder)
+        print("cloned:", git("-C", folder, "describe", "--tags", "--always"), "of", source)
     sys.path.insert(0, os.path.abspath(folder))
 from ssl_companion import notebook
 
@@ -68,13 +76,16 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
         ValueError: for a chapter without a setup cell, or a README without its badge markers.
     """
     url = repository_url(root)
+    links = {page.stem: f"{site_url(url)}/book/{page.stem}.html" for page in root.glob("book/*.md")}
+    book = references(root, links)
     cell = SETUP_CELL.format(url=url, version=ssl_companion.__version__)
     for page in chapters(root):
         text, found = _CELL.subn(lambda m: m[1] + cell + m[3], page.read_text("utf8"))
         if found != 1:
             raise ValueError(f"{page}: expected one code cell tagged setup, found {found}")
         yield page, text
-        yield page.with_suffix(".ipynb"), notebook_text(text, page.stem)
+        notebook = plain_notebook(page, text, book, solutions=True)
+        yield page.with_suffix(".ipynb"), str(nbformat.writes(notebook)) + "\n"
     readme = root / "README.md"
     text, found = _BADGES.subn(lambda m: m[1] + badges(url) + m[2], readme.read_text("utf8"))
     if found != 1:
@@ -84,26 +95,37 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     yield citation, _VERSION.sub(rf"\g<1>{ssl_companion.__version__}", citation.read_text("utf8"))
 
 
-def notebook_text(markdown: str, stem: str) -> str:
-    """The paired notebook: no outputs, and names of cells that do not change by chance."""
-    notebook = jupytext.reads(markdown, fmt="md:myst")
-    for index, cell in enumerate(notebook.cells):
-        cell["id"] = f"{stem}-{index}"
-    nbformat.validate(notebook)
-    return str(nbformat.writes(notebook)) + "\n"
+def site_url(url: str) -> str:
+    """Where the book of the repository at `url` is published."""
+    owner, name = url.split("github.com/")[-1].split("/")[:2]
+    return f"https://{owner.lower()}.github.io/{name}"
 
 
 def badges(url: str) -> str:
     """The README's badges for the repository at `url`."""
     slug = url.split("github.com/")[-1]
-    owner, name = slug.split("/")[:2]
     colab = f"https://colab.research.google.com/github/{slug}/blob/main/book/introduction.ipynb"
     return (
         f"[![checks]({url}/actions/workflows/checks.yml/badge.svg)]"
         f"({url}/actions/workflows/checks.yml)\n"
-        f"[![book](https://img.shields.io/badge/read-the%20book-0173b2)]"
-        f"(https://{owner.lower()}.github.io/{name}/)\n"
+        f"[![book](https://img.shields.io/badge/read-the%20book-0173b2)]({site_url(url)}/)\n"
         f"[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
+    )
+
+
+def behind_its_tag(root: Path = ROOT, version: str = ssl_companion.__version__) -> str:
+    """What is wrong where the version has been released and this is another commit, or nothing."""
+
+    def commit(name: str) -> str:
+        command = ["git", "-C", str(root), "rev-parse", "--quiet", "--verify", f"{name}^{{commit}}"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    tag = f"v{version}"
+    if commit(f"refs/tags/{tag}") in ("", commit("HEAD")):
+        return ""
+    return (
+        f"{tag} is released and is another commit than this one, so the notebooks would clone that "
+        "one: raise __version__ in ssl_companion/__init__.py, then `make notebooks`."
     )
 
 
@@ -138,7 +160,10 @@ def main() -> int:
             path.write_text(text, encoding="utf8")
     if stale and options.check:
         print("Run `make notebooks` and commit what it writes.")
-    return int(bool(stale and options.check))
+    fault = behind_its_tag() if options.check else ""
+    if fault:
+        print(fault)
+    return int(options.check and bool(stale or fault))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import nbformat
+import plain_notebook
 import pytest
 import student
 import sync
@@ -107,8 +108,9 @@ def test_it_is_the_same_at_every_run(edition: Path, tmp_path: Path) -> None:
 def test_directives_become_headings_quotations_and_details() -> None:
     known = References(
         titles={"hierarchy": "Hierarchy", "glossary": "Glossary"},
-        notebooks=("hierarchy",),
+        links={"hierarchy": "hierarchy.ipynb"},
         citations={"a": "A et al., 2020", "b": "B, 1999"},
+        pages={"map": "hierarchy", "other": "glossary"},
         figures=("one", "two", "three"),
         equations=("first", "second"),
     )
@@ -120,6 +122,7 @@ def test_directives_become_headings_quotations_and_details() -> None:
 :::
 
 {numref}`two` is beside {numref}`one` {cite}`a,b`, as {cite}`a` say. {numref}`three` too.
+{numref}`map` as well, and {numref}`other` and {numref}`none`.
 
 $$
 x = 1
@@ -128,7 +131,7 @@ $$ (second)
 ````{exercise} A name
 :label: name
 
-Find $x$ in {eq}`second`, with the {term}`views <View>`.
+Find $x$ in {eq}`second` and {eq}`map`, with the {term}`views <View>`.
 ````
 
 ````{solution} name
@@ -154,6 +157,7 @@ Because.
 
 The figure below is beside the figure above (A et al., 2020; B, 1999), as A et al. (2020) say. \
 Figure 3 of this notebook too.
+A figure of [Hierarchy](hierarchy.ipynb) as well, and a figure of Glossary and a figure of the book.
 
 $$
 x = 1 \\tag{2}
@@ -161,7 +165,7 @@ $$
 
 ### Exercise 3: A name
 
-Find $x$ in (2), with the views.
+Find $x$ in (2) and (an equation of [Hierarchy](hierarchy.ipynb)), with the views.
 
 <details><summary>Why?</summary>
 
@@ -179,18 +183,17 @@ def test_what_has_no_plain_form_is_refused_by_name(text: str) -> None:
 
 def test_names_in_the_bibliography_are_read() -> None:
     entry = '@article{key,\n  author = {M{\\"u}ller, A. and B, C.},\n  year = {2001}\n}\n'
-    assert student.citations(entry) == {"key": "Müller and B, 2001"}
+    assert plain_notebook.citations(entry) == {"key": "Müller and B, 2001"}
     with pytest.raises(ValueError, match="without key, author or year"):
-        student.citations("@article{key,\n  title = {No one}\n}\n")
+        plain_notebook.citations("@article{key,\n  title = {No one}\n}\n")
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
 def test_figures_are_counted_as_in_the_built_page(chapter: Path, site: Path) -> None:
-    notebook = nbformat.read(chapter.with_suffix(".ipynb"), as_version=4)
     built = BeautifulSoup((site / f"book/{chapter.stem}.html").read_text("utf8"), "html.parser")
     shown = tuple(str(figure["id"]) for figure in built.select("figure.frames-figure"))
-    named = student.references(notebook, ROOT).figures
+    named = plain_notebook.figures(chapter.read_text("utf8"))
     assert len(named) == len(shown)
     for name, there in zip(named, shown, strict=True):
         # A heading of the same name keeps it; Sphinx then counts: id1, id2.

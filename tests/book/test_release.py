@@ -1,0 +1,90 @@
+"""Which book a notebook clones: its release, and the newest where there is none yet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sync
+
+CELL = sync.SETUP_CELL.format(url="https://example.invalid/none", version="1.2.0")
+CLONE = CELL.split("from ssl_companion import notebook")[0]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
+    command = ["git", *who, "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    """A bare repository with two commits, `old` and `new`."""
+    work = tmp_path / "work"
+    work.mkdir()
+    git(work, "init", "--quiet")
+    for name in ("old", "new"):
+        git(work, "commit", "--quiet", "--allow-empty", "-m", name)
+    git(tmp_path, "clone", "--quiet", "--bare", "work", "remote.git")
+    return tmp_path / "remote.git"
+
+
+def cloned(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The part of the first cell that clones, in a Python that has no packages."""
+    folder.mkdir()
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", CLONE],
+        cwd=folder, env=os.environ | {"SSL_COMPANION_REPOSITORY": source},
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def subject(folder: Path) -> str:
+    return git(folder / "ssl-companion", "log", "-1", "--format=%s")
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_the_release_is_cloned_and_named(annotated: bool, remote: Path, tmp_path: Path) -> None:
+    git(remote, "tag", *(["-a", "-m", "it"] if annotated else []), "v1.2.0", "main~1")
+    done = cloned(remote.as_uri(), tmp_path / "reader")
+    assert done.returncode == 0, done.stderr
+    assert subject(tmp_path / "reader") == "old"
+    assert done.stdout == f"cloned: v1.2.0 of {remote.as_uri()}\n"
+
+
+def test_before_its_release_the_newest_is_cloned_and_named(remote: Path, tmp_path: Path) -> None:
+    git(remote, "tag", "v1.1.0", "main~1")
+    done = cloned(remote.as_uri(), tmp_path / "reader")
+    assert done.returncode == 0, done.stderr
+    assert subject(tmp_path / "reader") == "new"
+    assert done.stdout.startswith(f"cloned: {git(remote, 'rev-parse', '--short', 'main')} of ")
+
+
+def test_another_failure_is_reported_and_nothing_else_is_tried(tmp_path: Path) -> None:
+    done = cloned((tmp_path / "nothing.git").as_uri(), tmp_path / "reader")
+    assert "RuntimeError: REPOSITORY has to name where the book is. fatal: " in done.stderr
+    assert not (tmp_path / "reader/ssl-companion").exists()
+
+
+def test_a_version_is_raised_behind_its_release(remote: Path) -> None:
+    assert sync.behind_its_tag(remote, "1.2.0") == "", "not released yet"
+    git(remote, "tag", "v1.2.0", "main")
+    assert sync.behind_its_tag(remote, "1.2.0") == "", "the release itself"
+    git(remote, "tag", "-f", "-a", "-m", "it", "v1.2.0", "main~1")
+    assert "raise __version__" in sync.behind_its_tag(remote, "1.2.0")
+    assert sync.behind_its_tag(remote, "1.3.0") == ""
+
+
+def test_the_check_fails_behind_a_release(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sync, "generated", lambda: iter(()))
+    monkeypatch.setattr(sync, "behind_its_tag", lambda: "v1 is released")
+    monkeypatch.setattr(sys, "argv", ["sync.py", "--check"])
+    assert sync.main() == 1
+    assert capsys.readouterr().out == "v1 is released\n"
+    monkeypatch.setattr(sys, "argv", ["sync.py"])
+    assert sync.main() == 0, "writing is how it is mended"
