@@ -38,6 +38,10 @@ class Backbone(nn.Module):
         """The weights as a user would load them (without any padding)."""
         return dict(self.state_dict())
 
+    def load_exported(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `exported_state`, whatever padding there was or is."""
+        self.load_state_dict(dict(state))
+
 
 class ResidualBlock(nn.Module):
     """relu(x + BN(conv3x3(relu(BN(conv3x3(x)))))): the width and the resolution stay."""
@@ -109,6 +113,9 @@ class ResLH(Backbone):
             for name, tensor in self.state_dict().items()
         }
 
+    def load_exported(self, state: Mapping[str, Tensor]) -> None:
+        _embed(self, state)
+
 
 def _reslh_modules(depth: int, width: int) -> nn.ModuleDict:
     stem = nn.Sequential(
@@ -121,7 +128,7 @@ def _reslh_modules(depth: int, width: int) -> nn.ModuleDict:
 
 
 @torch.no_grad()
-def _embed(modules: nn.ModuleDict, state: Mapping[str, Tensor]) -> None:
+def _embed(modules: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Put the weights of a narrow network in the corner of a wide one, zeros elsewhere."""
     for name, tensor in modules.state_dict().items():
         narrow = state[name]
@@ -207,6 +214,11 @@ class ViT(Backbone):
             tokens = block(tokens)
             taps[name] = (encoder.ln(tokens) if block is blocks[-1] else tokens).mean(dim=1)
         return taps
+
+
+def padding(device: torch.device) -> int:
+    """The `pad_to` of `ResLH` on a device: tensor cores like multiples of 64 channels."""
+    return 64 if device.type == "cuda" else 1
 
 
 def make_backbone(name: str, *, seed: int, pad_to: int = 1) -> Backbone:

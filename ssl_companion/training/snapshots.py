@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_companion._files import atomic_file
-from ssl_companion.training.backbones import Backbone, make_backbone
+from ssl_companion.training.backbones import Backbone, make_backbone, padding
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.randomness import derived_seed
@@ -79,17 +79,29 @@ def save_snapshot(
 
 
 def load_snapshot(
-    path: str | Path, config: RunConfig, device: torch.device | str = "cpu"
+    path: str | Path,
+    config: RunConfig,
+    device: torch.device | str = "cpu",
+    pad_to: int | None = None,
 ) -> Backbone:
     """The backbone that a snapshot holds, in evaluation mode on `device`.
+
+    Args:
+        path: the file.
+        config: the run's.
+        device: where the backbone will be.
+        pad_to: see `backbones.ResLH`; by default as in training, which pads on CUDA.
 
     Raises:
         ValueError: the file is truncated, or is of another configuration.
     """
     state = _read(path, config)
-    backbone = make_backbone(config.backbone, seed=derived_seed(config.seed, "backbone"))
-    backbone.load_state_dict({k: v for k, v in state.items() if not k.startswith(_CLASSIFIER)})
-    return backbone.eval().to(device)
+    seed = derived_seed(config.seed, "backbone")
+    pad_to = pad_to or padding(torch.device(device))
+    backbone = make_backbone(config.backbone, seed=seed, pad_to=pad_to)
+    backbone.load_exported({k: v for k, v in state.items() if not k.startswith(_CLASSIFIER)})
+    # The order of memory in which `extract` hands over images.
+    return backbone.eval().to(device).to(memory_format=torch.channels_last)
 
 
 def load_classifier(

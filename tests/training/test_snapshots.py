@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ssl_companion.training.backbones import Backbone, make_backbone
+from ssl_companion.training.backbones import Backbone, make_backbone, padding
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.snapshots import (
@@ -84,6 +84,40 @@ def test_round_trip(tmp_path: Path, tiny: Callable[..., RunConfig], name: str, p
             torch.equal(value, backbone.state_dict()[key])
             for key, value in loaded.state_dict().items()
         )
+
+
+@pytest.mark.parametrize("before", [1, 8])
+@pytest.mark.parametrize("after", [1, 8, 64])
+def test_padded_or_not_the_features_are_the_same(
+    tmp_path: Path, tiny: Callable[..., RunConfig], before: int, after: int
+) -> None:
+    config, backbone = tiny(backbone="res-2-5"), trained("res-2-5", before)
+    path = save_snapshot(tmp_path, 7, backbone, config.digest())
+    loaded = load_snapshot(path, config, pad_to=after)
+    channels = -(-5 // after) * after
+    assert loaded.get_parameter("blocks.1.c2.weight").shape == (channels, channels, 3, 3)
+    assert loaded.width == 5
+    found, expected = features(loaded), features(backbone)
+    assert found.keys() == expected.keys()
+    for layer, values in expected.items():
+        assert values.abs().max() > 0.1
+        torch.testing.assert_close(found[layer], values)
+    # And what is saved of it is what was saved.
+    again = save_snapshot(tmp_path / "again", 7, loaded, config.digest())
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_padded_on_cuda_and_in_the_order_of_memory_of_the_images(
+    tmp_path: Path, tiny: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert padding(torch.device("cuda", 3)) == 64
+    assert padding(torch.device("cpu")) == 1
+    config = tiny(backbone="res-1-5")
+    path = save_snapshot(tmp_path, 7, trained("res-1-5"), config.digest())
+    monkeypatch.setattr("ssl_companion.training.snapshots.padding", lambda device: 4)
+    weight = load_snapshot(path, config).get_parameter("blocks.0.c1.weight")
+    assert weight.shape == (8, 8, 3, 3)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_snapshot_is_readable_without_this_package(
