@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssl_companion.training.randomness import derived_seed, generator
+from ssl_companion.training.randomness import (
+    derived_seed,
+    generator,
+    random_states,
+    set_random_states,
+)
 
 purposes = st.text(max_size=12)
 positions = st.lists(st.integers(0, 10**6), max_size=3)
@@ -39,3 +45,30 @@ def test_a_generator_begins_anew_and_leaves_the_global_state() -> None:
     a, b = (torch.rand(5, generator=generator(3, "order", 2)) for _ in range(2))
     assert torch.equal(a, b)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_global_state_comes_back() -> None:
+    states = random_states(torch.device("cpu"))
+    assert states["cuda"] == []
+    expected = torch.rand(3)
+    set_random_states(states, torch.device("cpu"))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_of_many_cuda_devices_only_the_runs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = [torch.tensor([n], dtype=torch.uint8) for n in range(8)]
+    cuda = [torch.device("cuda", n) for n in range(8)]
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: where[device.index])
+    states = random_states(cuda[5])
+    assert states["cuda"] == [where[5]]
+
+    set_now: list[tuple[int, int]] = []
+
+    def note(state: torch.Tensor, device: torch.device) -> None:
+        set_now.append((state.item(), device.index))
+
+    monkeypatch.setattr(torch.cuda, "set_rng_state", note)
+    set_random_states(states, cuda[0])  # on a machine with one
+    set_random_states(states | {"cuda": where[2:]}, cuda[1])  # as they were once saved: all
+    set_random_states(states, torch.device("cpu"))
+    assert set_now == [(5, 0), (2, 1)]
