@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ssl_companion.data import views
 from ssl_companion.data.images import ImageSet
+from ssl_companion.training.compiling import compiled
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import shard
 from ssl_companion.training.randomness import generator
@@ -19,23 +20,21 @@ class Batches:
         images: the training set.
         config: the run's.
         device: where the images live and the views are made.
-        compiled: compile the making of views.
+        compiles: compile the making of views.
 
     Attributes:
         per_epoch: number of batches in an epoch; a remainder is dropped.
     """
 
     def __init__(
-        self, images: ImageSet, config: RunConfig, device: torch.device, compiled: bool = False
+        self, images: ImageSet, config: RunConfig, device: torch.device, compiles: bool = False
     ) -> None:
         self.config, self.device = config, device
         self.images = torch.from_numpy(images.images.copy()).to(device)
         self.labels = torch.from_numpy(images.fine.copy()).to(device)
         self.per_epoch = len(images) // config.batch
         self._order: tuple[int, Tensor] | None = None  # an epoch and its permutation
-        self._apply = (
-            torch.compile(_normalised_views, dynamic=False) if compiled else _normalised_views
-        )
+        self._apply = compiled(_normalised_views) if compiles else _normalised_views
 
     def rows(self, step: int) -> Tensor:
         """Indices [N] of the global batch: a fresh permutation of the images every epoch."""

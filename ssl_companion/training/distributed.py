@@ -13,7 +13,8 @@ import functools
 import inspect
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -23,6 +24,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ssl_companion.training._loss import widened
 
+# The first process measures and writes while the others wait for it, which may take hours; one
+# that has died is noticed by torchrun.
+_PATIENCE = timedelta(hours=12)
 _joined = itertools.count()  # how often this process has joined a group
 
 
@@ -46,7 +50,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     # What an earlier group of these processes left in the store would mislead a later one.
     own = dist.PrefixStore(f"ssl-companion-{next(_joined)}", store)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, store=own, rank=rank, world_size=size)
+    dist.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield device
     finally:
@@ -117,13 +121,19 @@ def shard(x: Tensor) -> Tensor:
     return x.view(size, -1, *x.shape[1:])[rank]
 
 
+def largest(values: Sequence[float], device: torch.device) -> list[float]:
+    """The largest that any process has of each value; all of them learn of it together."""
+    if world()[1] == 1:
+        return list(values)
+    votes = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    found: list[float] = votes.tolist()
+    return found
+
+
 def any_process(flag: bool, device: torch.device) -> bool:
     """Whether `flag` holds in at least one process; all of them learn of it together."""
-    if world()[1] == 1:
-        return flag
-    votes = torch.tensor([float(flag)], device=device)
-    dist.all_reduce(votes)
-    return bool(votes.item() > 0)
+    return bool(largest([flag], device)[0])
 
 
 class _SyncBatchNorm(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,14 @@ _MEND = "The last checkpoint is good."
 
 
 def check_terms(
-    rows: Tensor, names: Sequence[str], first: int, steps_per_epoch: int, lr: float
+    rows: Tensor,
+    names: Sequence[str],
+    first: int,
+    steps_per_epoch: int,
+    lr: float,
+    unweighted: Collection[str] = (),
 ) -> None:
-    """Refuse terms that are not finite.
+    """Refuse terms that are not finite, if anything depends on them.
 
     Args:
         rows: [S, T] values of T terms in S steps; the first column is their total.
@@ -26,12 +31,15 @@ def check_terms(
         first: number of the first of these steps.
         steps_per_epoch: to say which epoch it was.
         lr: peak learning rate, for the advice.
+        unweighted: names of the terms of weight 0. They are only reported, and what nothing
+            holds in check may well overflow.
 
     Raises:
         DivergedError: one is NaN or infinite; names the first such step, and a term rather
             than the total that it spoils.
     """
-    bad = ~torch.isfinite(rows)
+    counted = torch.tensor([name not in unweighted for name in names], device=rows.device)
+    bad = ~torch.isfinite(rows) & counted
     if not bad.any():
         return
     row = int(bad.any(dim=1).nonzero()[0])

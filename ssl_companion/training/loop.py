@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ssl_companion.data.images import ImageSet
+from ssl_companion.training.backbones import padding
 from ssl_companion.training.batches import Batches
 from ssl_companion.training.checkpoint import (
     CheckpointError,
@@ -26,9 +27,10 @@ from ssl_companion.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from ssl_companion.training.clock import Clock
+from ssl_companion.training.compiling import compiled
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import (
-    any_process,
     data_parallel,
     shard,
     synchronise_batch_norm,
@@ -39,6 +41,7 @@ from ssl_companion.training.divergence import DivergedError, check_terms, check_
 from ssl_companion.training.learner import Learner, Teacher, batch_loss, teacher_momentum
 from ssl_companion.training.loop_config import LoopConfig, pick_device
 from ssl_companion.training.optim import learning_rate, make_optimizer
+from ssl_companion.training.randomness import random_states, set_random_states
 
 __all__ = ["DivergedError", "History", "LoopConfig", "Trainer", "pick_device"]
 
@@ -81,16 +84,17 @@ class Trainer:
         if config.batch % world()[1]:
             raise ValueError(f"batch: {config.batch}; does not divide among {world()[1]} processes")
         cuda = self.device.type == "cuda"
-        compiled = cuda if self.loop.compile == "auto" else self.loop.compile == "yes"
-        self.batches = Batches(images, config, self.device, compiled)
+        compiles = cuda if self.loop.compile == "auto" else self.loop.compile == "yes"
+        self.batches = Batches(images, config, self.device, compiles)
         self.steps_per_epoch = self.batches.per_epoch
         self.steps = config.epochs * self.steps_per_epoch
         warmup = min(config.optim.warmup_epochs, config.epochs / 10)
         self.warmup = math.ceil(warmup * self.steps_per_epoch)
-        self._build(images.hierarchy.level("fine").k, compiled)
+        self._build(images.hierarchy.level("fine").k, compiles)
         self.step, self.seconds, self.history = 0, 0.0, History()
         self._terms: list[Tensor] = []
         self._names: tuple[str, ...] = ()
+        self._unweighted: frozenset[str] = frozenset()
         if folder is not None and (path := latest_checkpoint(folder)) is not None:
             try:
                 self.load(load_checkpoint(path, config.digest(), self.device))
@@ -102,9 +106,9 @@ class Trainer:
                     f"on the kind of device that it began on ({error})"
                 ) from error
 
-    def _build(self, classes: int, compiled: bool) -> None:
+    def _build(self, classes: int, compiles: bool) -> None:
         cuda = self.device.type == "cuda"
-        self.learner = Learner(self.config, classes, pad_to=64 if cuda else 1)
+        self.learner = Learner(self.config, classes, pad_to=padding(self.device))
         self.learner.to(self.device)
         self.learner.to(memory_format=torch.channels_last)
         self.teacher = Teacher(self.learner) if self.config.objective.name == "byol" else None
@@ -112,12 +116,13 @@ class Trainer:
         if self.teacher is not None:
             synchronise_batch_norm(self.teacher, self.device)
         self.optimizer = make_optimizer(self.learner, self.config.optim)
-        network = data_parallel(self.learner)
-        # CUDA graphs replay a step in one launch; the collectives of several processes and a
-        # second network's (BYOL) outputs do not fit into their memory pools.
-        graphs = cuda and world()[1] == 1 and self.teacher is None
-        mode = "reduce-overhead" if graphs else "default"
-        self._network = torch.compile(network, mode=mode) if compiled else network
+        self._network: Callable[[Tensor], tuple[Tensor, ...]] = data_parallel(self.learner)
+        # The collectives of several processes would break the network into many small graphs.
+        if compiles and world()[1] == 1:
+            # CUDA graphs replay a step in one launch; a second network's (BYOL) outputs do not
+            # fit into their memory pools.
+            graphs = cuda and self.teacher is None
+            self._network = compiled(self.learner, "reduce-overhead" if graphs else "default")
 
     @property
     def epoch(self) -> int:
@@ -126,8 +131,7 @@ class Trainer:
 
     def run(self) -> bool:
         """Train to the end, or until the minutes are used up. True when the run is complete."""
-        deadline = time.monotonic() + self.loop.minutes * 60 if self.loop.minutes else math.inf
-        saved = time.monotonic()
+        clock = Clock(self.loop, self.device)
         if self.step == 0 and self.on_epoch is not None:
             self.on_epoch(self, 0)
         bar = tqdm(
@@ -147,14 +151,12 @@ class Trainer:
                     self._end_epoch(bar)
                     if self.on_epoch is not None:
                         self.on_epoch(self, self.epoch)
-                now = time.monotonic()
-                stop = any_process(now >= deadline, self.device) if self.loop.minutes else False
-                due = now - saved >= 60 * self.loop.checkpoint_minutes or (
-                    self.loop.checkpoint_steps and self.step % self.loop.checkpoint_steps == 0
-                )
-                if (stop or due or self.step == self.steps) and self.folder is not None:
+                every = self.loop.checkpoint_steps
+                counted = every > 0 and self.step % every == 0
+                stop, due = clock.look(always=ended or counted)
+                if (stop or due or counted or self.step == self.steps) and self.folder is not None:
                     self.save()
-                    saved = time.monotonic()
+                    clock.saved()
                 if stop:
                     break
         return self.step >= self.steps
@@ -179,6 +181,7 @@ class Trainer:
             momentum = teacher_momentum(self.step, self.steps, config.objective.momentum)
             self.teacher.follow(self.learner, momentum)
         self._names = ("total", *loss.terms)
+        self._unweighted = frozenset(name for name, w in loss.weights.items() if w == 0)
         self._terms.append(torch.stack([loss.total, *loss.terms.values()]).detach())
         self.step += 1
 
@@ -186,11 +189,11 @@ class Trainer:
         """Look at the terms of the steps since the epoch began, and at the weights.
 
         Raises:
-            DivergedError: one of them is NaN or infinite.
+            DivergedError: one of them is NaN or infinite, a term of weight 0 excepted.
         """
         lr, rows = self.config.optim.lr, self._recent()
         first = self.step - len(rows)
-        check_terms(rows, self._names, first, self.steps_per_epoch, lr)
+        check_terms(rows, self._names, first, self.steps_per_epoch, lr, self._unweighted)
         check_weights(self.learner, self.step - 1, lr)
 
     def _recent(self) -> Tensor:
@@ -218,10 +221,7 @@ class Trainer:
             "history": self.history.rows,
             "terms": torch.stack(self._terms).cpu() if self._terms else torch.zeros(0),
             "names": list(self._names),
-            "random": {
-                "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-            },
+            "random": random_states(self.device),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -235,9 +235,7 @@ class Trainer:
         self._terms = [row.to(self.device) for row in state["terms"]]
         self._names = tuple(state["names"])
         # The loop itself draws from no global state; a backbone with dropout would.
-        torch.set_rng_state(state["random"]["torch"].cpu())
-        if self.device.type == "cuda" and state["random"]["cuda"]:
-            torch.cuda.set_rng_state_all([s.cpu() for s in state["random"]["cuda"]])
+        set_random_states(state["random"], self.device)
 
     def save(self) -> None:
         """Write a checkpoint (the first process does) after making sure that the loss is finite."""

@@ -14,11 +14,13 @@ class LoopConfig:
 
     Attributes:
         device: "cuda", "cpu" or "auto".
-        minutes: stop cleanly at a step after this many minutes; 0 means never.
+        minutes: stop cleanly at a step after this many minutes; 0 means never. Of several
+            processes, about half a second later.
         checkpoint_minutes: time between checkpoints.
         checkpoint_steps: steps between checkpoints, besides; 0 means by time alone.
         check_every: steps between looks at the loss for NaN (a look waits for the device).
         compile: compile the network and the views: "yes", "no", or "auto", which means on CUDA.
+            Of several processes, the views only.
         progress: show a progress bar.
     """
 

@@ -2,6 +2,7 @@
 
     python distributed_worker.py FOLDER
     torchrun --standalone --nproc-per-node 2 distributed_worker.py FOLDER
+    torchrun --standalone --nproc-per-node 2 distributed_worker.py FOLDER clocks
 
 Losses and gradients are in float64, so that a wrong factor cannot hide in rounding.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from ssl_companion.training.distributed import (
     any_process,
     data_parallel,
     gather,
+    largest,
     process_group,
     shard,
     synchronise_batch_norm,
@@ -42,16 +45,16 @@ LOOP = LoopConfig(device="cpu", progress=False, checkpoint_steps=2)
 
 
 def config(objective: str, **fields: Any) -> RunConfig:
-    return RunConfig(
-        backbone="res-1-4",
-        objective=ObjectiveConfig(objective),  # type: ignore[arg-type]
-        projector_width=6,
-        data="glyphs100",
-        epochs=3,
-        batch=BATCH,
-        precision="fp32",
-        **fields,
-    )
+    defaults: dict[str, Any] = {
+        "backbone": "res-1-4",
+        "projector_width": 6,
+        "data": "glyphs100",
+        "epochs": 3,
+        "batch": BATCH,
+        "precision": "fp32",
+    }
+    kind = ObjectiveConfig(objective)  # type: ignore[arg-type]
+    return RunConfig(objective=kind, **(defaults | fields))
 
 
 def images(n: int = 24) -> ImageSet:
@@ -144,7 +147,7 @@ def gathered() -> dict[str, Any]:
     integers = gather(torch.tensor([rank, 7]))
     votes = [any_process(rank == voter, CPU) for voter in range(size + 1)]
     return {"rank": rank, "whole": whole.detach(), "gradient": x.grad, "integers": integers,
-            "votes": votes}  # fmt: skip
+            "votes": votes, "largest": largest([rank, -rank, 0.3], CPU)}  # fmt: skip
 
 
 def runs(folder: Path) -> None:
@@ -159,6 +162,20 @@ def slices(folder: Path) -> None:
     while not train(slow, images(), folder / "slices", replace(LOOP, minutes=1e-9)):
         assert world() == (0, 1)  # the group was left
     train(slow, images(), folder / "slices-whole", LOOP)
+
+
+def clocks(folder: Path) -> dict[str, Any]:
+    """A run that saves by the clock and is stopped by it; the second process's runs too fast."""
+    written = count_files_written()
+    real, speed = time.monotonic, 1 + int(os.environ["RANK"])
+    time.monotonic = lambda: speed * real()
+    long = config("vicreg", epochs=1, batch=2)
+    many = images(400)  # 200 steps, and no vote that the end of an epoch asks for but the last
+    hurried = LoopConfig(device="cpu", progress=False, checkpoint_minutes=0.0007)
+    calls = [
+        train(long, many, folder, replace(hurried, minutes=minutes)) for minutes in (0.01, 0.0)
+    ]
+    return {"calls": calls, "written": written}
 
 
 def count_files_written() -> list[str]:
@@ -178,6 +195,10 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    if sys.argv[2:] == ["clocks"]:
+        found = clocks(folder / "clocks")
+        torch.save(found, folder / f"found-{os.environ['RANK']}.pt")
+        return
     written = count_files_written()
     with process_group(CPU):
         rank = world()[0]

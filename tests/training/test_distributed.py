@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import torch
 from torch import nn
 
 from ssl_companion.data.images import ImageSet
+from ssl_companion.training import distributed
 from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.distributed import (
     any_process,
     data_parallel,
     gather,
+    largest,
     process_group,
     shard,
     synchronise_batch_norm,
@@ -48,12 +51,29 @@ def test_alone_nothing_is_shared() -> None:
     assert torch.equal(shard(x), x)
     assert any_process(True, torch.device("cpu"))
     assert not any_process(False, torch.device("cpu"))
+    assert largest([0.25, -1], torch.device("cpu")) == [0.25, -1]
     assert data_parallel(layer) is layer
     assert synchronise_batch_norm(layer, torch.device("cpu")) is layer
     assert type(layer[0]) is nn.BatchNorm2d
     with process_group(torch.device("cpu")) as device:
         assert device == torch.device("cpu")
         assert not torch.distributed.is_initialized()
+
+
+def test_the_others_wait_for_hours_while_the_first_process_measures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    store = torch.distributed.HashStore()
+    monkeypatch.setattr(distributed, "_rendezvous", lambda: (store, 0, 2))
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda backend, **options: seen.update(options)
+    )
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with process_group(torch.device("cpu")):
+        pass
+    assert seen["timeout"] >= timedelta(hours=6)
 
 
 def test_a_batch_that_does_not_divide(
@@ -73,10 +93,13 @@ def test_a_batch_that_does_not_divide(
 # --- two processes -----------------------------------------------------------------------
 
 
-def launch(command: list[str], folder: Path) -> subprocess.Popen[str]:
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def launch(command: list[str], folder: Path, *what: str) -> subprocess.Popen[str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
     return subprocess.Popen(
-        [sys.executable, *command, str(WORKER), str(folder)],
+        [sys.executable, *command, str(WORKER), str(folder), *what],
         env=kept | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -88,8 +111,7 @@ def launch(command: list[str], folder: Path) -> subprocess.Popen[str]:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Where the work of one process and that of two stands."""
     alone, shared = (tmp_path_factory.mktemp(name) for name in ("alone", "shared"))
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    for process in [launch([], alone), launch(torchrun, shared)]:
+    for process in [launch([], alone), launch(TORCHRUN, shared)]:
         output, _ = process.communicate(timeout=570)
         assert process.returncode == 0, output
     return alone, shared
@@ -124,6 +146,7 @@ def test_gather_carries_gradients_and_sums_them(shared: list[Found]) -> None:
         assert torch.equal(seen["gradient"], weights[2 * rank : 2 * rank + 2].expand(2, 2))
         assert seen["integers"].tolist() == [0, 7, 1, 7]
         assert seen["votes"] == [True, True, False]
+        assert seen["largest"] == [1.0, 0.0, 0.3]
 
 
 @pytest.mark.slow
@@ -212,3 +235,22 @@ def test_only_the_first_process_writes(shared: list[Found]) -> None:
         Path(path).name for path in first
     }
     assert second == []
+
+
+@pytest.mark.slow
+def test_processes_save_and_stop_together_whatever_their_clocks(tmp_path: Path) -> None:
+    process = launch(TORCHRUN, tmp_path, "clocks")
+    try:
+        output, _ = process.communicate(timeout=570)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # torchrun ends its processes
+        pytest.fail(f"each waits for the other: {process.communicate()[0]}")
+    assert process.returncode == 0, output
+    first, second = (torch.load(tmp_path / f"found-{rank}.pt") for rank in (0, 1))
+    assert first["calls"] == second["calls"] == [False, True]  # stopped, then complete
+    steps = [int(Path(p).stem[5:]) for p in first["written"] if p.endswith(".ckpt")]
+    assert len(steps) > 3  # saved by time, besides when it stopped and at the end
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 200
+    assert second["written"] == []
+    assert read_run(tmp_path / "clocks")["complete"] is True

@@ -23,7 +23,7 @@ from ssl_companion.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from ssl_companion.training.config import RunConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.divergence import check_terms, check_weights
 from ssl_companion.training.learner import Learner, batch_loss
 from ssl_companion.training.loop import DivergedError, LoopConfig, Trainer
@@ -340,6 +340,31 @@ def test_an_absurd_learning_rate_is_found(
     for path in tmp_path.iterdir():
         state = load_checkpoint(path, config.digest(), CPU)
         assert all(v.isfinite().all() for v in state["learner"].values())
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-12])
+def test_a_term_of_weight_0_may_overflow(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, weight: float
+) -> None:
+    config = tiny(ObjectiveConfig(covariance=weight), name="sgd", lr=1e-30)
+    trainer = Trainer(config, images, quiet(check_every=1, checkpoint_steps=1), tmp_path)
+    with torch.no_grad():
+        trainer.learner.head[-1].weight.mul_(1e12)  # covariances of 1e24, whose squares overflow
+    if weight:
+        with pytest.raises(DivergedError, match=r"step 0 .*'covariance' is inf"):
+            trainer.run()
+        return
+    assert trainer.run()
+    assert [row["covariance"] for row in trainer.history.rows] == [math.inf] * 3
+    assert all(math.isfinite(row["total"]) for row in trainer.history.rows)
+
+
+def test_what_is_not_looked_at_when_terms_are_checked() -> None:
+    names = ("total", "invariance", "covariance")
+    rows = torch.tensor([[1.0, 1.0, math.inf], [1.0, math.nan, math.nan]])
+    check_terms(rows[:1], names, 7, 4, 0.3, unweighted={"covariance"})
+    with pytest.raises(DivergedError, match=r"step 8 \(epoch 2\): the term 'invariance' is nan"):
+        check_terms(rows, names, 7, 4, 0.3, unweighted={"covariance"})
 
 
 @pytest.mark.parametrize(

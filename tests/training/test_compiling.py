@@ -1,0 +1,135 @@
+"""Compiled, the loop computes what it computes without; and one run cannot spoil another."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo
+from torch import Tensor
+
+from ssl_companion.data.images import ImageSet
+from ssl_companion.training import loop as loop_module
+from ssl_companion.training.compiling import compiled
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.loop import LoopConfig, Trainer
+
+Make = Callable[..., RunConfig]
+Quiet = Callable[..., LoopConfig]
+OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
+
+
+class Counting:
+    """A backend of torch.compile that runs what it is given, and notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []  # images in each
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        self.batches += [len(x) for x in inputs if x.shape[1:] == (3, 16, 16)]
+        return graph.forward
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    torch.compiler.reset()
+    backend = Counting()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        yield backend
+    torch.compiler.reset()
+
+
+def three_steps(trainer: Trainer) -> dict[str, Any]:
+    for _ in range(3):
+        trainer.train_step()
+    trainer.check()
+    state = trainer.state()
+    return {key: state[key] for key in ("terms", "learner", "teacher", "optimizer")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "backend"),
+    [*((objective, "aot_eager") for objective in OBJECTIVES), ("vicreg", "inductor")],
+)
+def test_compiled_it_computes_the_same(
+    tiny: Make,
+    quiet: Quiet,
+    images: ImageSet,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+    backend: str,
+) -> None:
+    eager = three_steps(Trainer(tiny(objective), images, quiet(compile="no")))
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        found = three_steps(Trainer(tiny(objective), images, quiet(compile="yes")))
+    torch.testing.assert_close(found, eager, rtol=1e-3, atol=1e-5)
+
+
+def test_any_number_of_shapes_one_after_another(
+    tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
+) -> None:
+    # That one is compiled *again* is an error here; torch gives a function up the ninth time.
+    for n in range(3):
+        config = tiny(backbone=f"res-1-{2 + n}", batch=2 + n % 2, projector_width=2)
+        trainer = Trainer(config, images, quiet(compile="yes"))
+        for _ in range(2):
+            trainer.train_step()
+        # The views and the network, for this batch: no shape is taken as a variable.
+        assert counting.batches == [2 * config.batch] * 2, n
+        counting.batches.clear()
+
+
+def test_networks_live_side_by_side(
+    tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
+) -> None:
+    trainers = [
+        Trainer(tiny(batch=n, projector_width=2), images, quiet(compile="yes")) for n in (2, 3)
+    ]
+    for _ in range(2):
+        for trainer in trainers:
+            trainer.train_step()
+    assert sorted(counting.batches) == [4, 4, 6, 6]
+
+
+def test_what_was_compiled_goes_with_its_network(
+    tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
+) -> None:
+    trainer = Trainer(tiny(), images, quiet(compile="yes"))
+    trainer.train_step()
+    weight = weakref.ref(trainer.learner.head[0].weight)
+    del trainer
+    gc.collect()
+    assert weight() is None
+
+
+def test_a_function_with_several_inputs(counting: Counting) -> None:
+    def add(x: Tensor, y: Tensor) -> Tensor:
+        return x + 2 * y
+
+    one, two = compiled(add), compiled(add)
+    for n, function in ((3, one), (4, two), (3, one)):
+        x = torch.rand((n, 3, 16, 16))
+        torch.testing.assert_close(function(x, x + 1), 3 * x + 2)
+    assert counting.batches == [3, 3, 4, 4]  # both inputs are images
+
+
+def test_of_several_processes_only_the_views_are_compiled(
+    tiny: Make,
+    quiet: Quiet,
+    images: ImageSet,
+    counting: Counting,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop_module, "world", lambda: (0, 5))
+    trainer = Trainer(tiny(ObjectiveConfig()), images, quiet(compile="yes"))
+    trainer.train_step()
+    assert counting.batches == [10]
