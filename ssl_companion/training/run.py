@@ -48,7 +48,7 @@ def train(
 
     Raises:
         CheckpointError: `folder` holds a run of another configuration or on other images, or a
-            damaged checkpoint.
+            damaged checkpoint; or it cannot be written to.
         DivergedError: the loss turned NaN.
         ValueError: `folder` holds a `run.json` that is not a run's.
         BusyError: another call trains in `folder` at this moment.
@@ -66,9 +66,11 @@ def train(
                 save_snapshot(folder / "snapshots", epoch, backbone, config.digest(), classifier)
 
         trainer = Trainer(config, used, loop, folder / "checkpoints", on_epoch)
-        started = time.monotonic()
+        first, started = trainer.step, time.monotonic()
+        _forget_peak_memory(trainer.device)
         complete = trainer.run()
-        if world()[0] == 0:
+        # What is said of a complete run is not to change because somebody asked for it again.
+        if world()[0] == 0 and (trainer.step > first or not read_run(folder)["complete"]):
             _note(folder, trainer, complete, time.monotonic() - started)
         wait_for_all()
     return complete
@@ -131,20 +133,36 @@ def _claim(folder: Path, config: RunConfig, images: ImageSet, device: torch.devi
 def _note(folder: Path, trainer: Trainer, complete: bool, seconds: float) -> None:
     """Bring `run.json` up to date after a call."""
     run = read_run(folder)
-    cuda = trainer.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated(trainer.device) if cuda else None
+    peaks = (run.get("peak_memory_bytes"), _peak_memory(trainer.device))
     run |= {
         "complete": complete,
         "epochs_done": trainer.epoch,
         "train_seconds": round(trainer.seconds, 3),
         "wall_seconds": round(run.get("wall_seconds", 0.0) + seconds, 3),
-        "peak_memory_bytes": peak,
+        "peak_memory_bytes": max((p for p in peaks if p is not None), default=None),
         "end": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "losses": trainer.history.rows,
     }
     _write(folder / "run.json", run)
 
 
+def _forget_peak_memory(device: torch.device) -> None:
+    """What this process did on the device before is none of the run's."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Most bytes of tensors at a time since `_forget_peak_memory`; None without an accelerator."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
 def _write(path: Path, values: dict[str, Any]) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1) + "\n")
+    try:
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(values, indent=1) + "\n")
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: could not be written ({error}); make room there and call again: the run goes "
+            "on from its last checkpoint"
+        ) from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -12,8 +15,10 @@ import pytest
 import torch
 
 import ssl_companion
+from ssl_companion._files import atomic_file
 from ssl_companion._lock import BusyError, one_at_a_time
 from ssl_companion.data.images import ImageSet
+from ssl_companion.training import run as run_module
 from ssl_companion.training.checkpoint import CheckpointError, checkpoint_paths
 from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.loop import LoopConfig
@@ -111,11 +116,68 @@ def test_a_complete_run_is_left_as_it_is(
     tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
 ) -> None:
     train(tiny(), images, tmp_path, quiet())
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.*") if p.name != "run.json"}
-    losses = read_run(tmp_path)["losses"]
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.*")}
+    assert tmp_path / "run.json" in before
     assert train(tiny(), images, tmp_path, quiet())
     assert {p: p.stat().st_mtime_ns for p in before} == before
-    assert read_run(tmp_path)["losses"] == losses
+
+
+def test_a_run_that_was_killed_before_its_note_gets_it(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    train(tiny(), images, tmp_path, quiet())
+    path = tmp_path / "run.json"
+    whole = read_run(tmp_path)
+    path.write_text(json.dumps({k: v for k, v in whole.items() if k != "losses"}
+                               | {"complete": False}))  # fmt: skip
+    assert train(tiny(), images, tmp_path, quiet())
+    assert read_run(tmp_path)["complete"] is True
+    assert read_run(tmp_path)["losses"] == whole["losses"]
+
+
+def test_peak_memory_is_the_largest_of_all_calls_and_of_this_run(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peaks = iter([5, 9, 7])
+    forgotten: list[int] = []
+    monkeypatch.setattr(run_module, "_forget_peak_memory", lambda device: forgotten.append(1))
+    monkeypatch.setattr(run_module, "_peak_memory", lambda device: next(peaks))
+    seen = []
+    for _ in range(3):
+        train(tiny(), images, tmp_path, quiet(minutes=1e-9))
+        seen.append(read_run(tmp_path)["peak_memory_bytes"])
+    assert seen == [5, 9, 9]
+    assert len(forgotten) == 3  # what the process did before a call is not the run's
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_full_disk_at_the_note(
+    tmp_path: Path,
+    tiny: Make,
+    quiet: Quiet,
+    images: ImageSet,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: bool,
+) -> None:
+    path = tmp_path / "run.json"
+    if begun:
+        train(tiny(), images, tmp_path, quiet(minutes=1e-9))
+    before = path.read_bytes() if begun else None
+
+    @contextmanager
+    def full(wanted: Path) -> Iterator[Path]:
+        with atomic_file(wanted) as temporary:
+            yield temporary
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "atomic_file", full)
+        expected = r"run\.json: could not be written \(.*No space left.*\); make room there and"
+        with pytest.raises(CheckpointError, match=expected):
+            train(tiny(), images, tmp_path, quiet())
+    assert (path.read_bytes() if path.exists() else None) == before
+    assert train(tiny(), images, tmp_path, quiet())
+    assert read_run(tmp_path)["complete"] is True
 
 
 def test_part_of_the_images(tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet) -> None:
