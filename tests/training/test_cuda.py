@@ -1,0 +1,151 @@
+"""What only a CUDA device can show: CUDA graphs, padding, resuming and memory there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ssl_companion.data.images import ImageSet
+from ssl_companion.training.backbones import Backbone, make_backbone
+from ssl_companion.training.config import RunConfig
+from ssl_companion.training.extract import forward_features
+from ssl_companion.training.loop import LoopConfig, Trainer
+from ssl_companion.training.run import read_run, train
+from ssl_companion.training.snapshots import load_snapshot, save_snapshot
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+Make = Callable[..., RunConfig]
+Quiet = Callable[..., LoopConfig]
+OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
+
+
+@pytest.fixture(autouse=True)
+def _exact() -> Iterator[None]:
+    """Convolutions in float32, by algorithms that give the same bits every time."""
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def after(trainer: Trainer, steps: int) -> dict[str, Any]:
+    for _ in range(steps):
+        trainer.train_step()
+    trainer.check()
+    state = trainer.state()
+    return {key: state[key] for key in ("terms", "learner", "teacher", "optimizer")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_compiled_it_computes_the_same(
+    tiny: Make, quiet: Quiet, images: ImageSet, objective: str
+) -> None:
+    eager, found = (
+        after(Trainer(tiny(objective), images, quiet(device="cuda", compile=compile)), 3)
+        for compile in ("no", "yes")
+    )
+    torch.testing.assert_close(found, eager, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_networks_of_several_shapes_beside_one_another(
+    tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    configs = [tiny(batch=batch) for batch in (4, 5)]
+    eager = [after(Trainer(c, images, quiet(device="cuda", compile="no")), 6) for c in configs]
+    trainers = [Trainer(c, images, quiet(device="cuda", compile="yes")) for c in configs]
+    for _ in range(5):  # in turns: the graphs of one must not write over the other's results
+        for trainer in trainers:
+            trainer.train_step()
+    for trainer, expected in zip(trainers, eager, strict=True):
+        torch.testing.assert_close(after(trainer, 1), expected, rtol=5e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_snapshot_is_padded_and_its_features_are_those_without(
+    tmp_path: Path, tiny: Make, precision: str
+) -> None:
+    config = tiny(backbone="res-1-250")
+    plain = load_snapshot_of(tmp_path, config, pad_to=1)
+    padded = load_snapshot_of(tmp_path, config)
+    assert padded.get_parameter("blocks.0.c1.weight").shape == (256, 256, 3, 3)
+    assert plain.get_parameter("blocks.0.c1.weight").shape == (250, 250, 3, 3)
+    x = torch.randn((64, 3, 32, 32), generator=torch.Generator().manual_seed(0)).cuda()
+    with torch.inference_mode():
+        expected = forward_features(plain, x, precision)
+        found = forward_features(padded, x, precision)
+    rtol = 1e-4 if precision == "fp32" else 3e-2
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=rtol)
+
+
+def load_snapshot_of(folder: Path, config: RunConfig, **options: int) -> Backbone:
+    path = save_snapshot(folder, 0, make_backbone(config.backbone, seed=3), config.digest())
+    return load_snapshot(path, config, "cuda", **options)
+
+
+@pytest.mark.parametrize("objective", ["vicreg", "byol"])
+def test_a_padded_network_trains_as_the_unpadded_one(
+    tiny: Make,
+    quiet: Quiet,
+    images: ImageSet,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+) -> None:
+    config, loop = tiny(objective, backbone="res-1-250"), quiet(device="cuda", compile="no")
+    padded = Trainer(config, images, loop)
+    monkeypatch.setattr("ssl_companion.training.loop.padding", lambda device: 1)
+    plain = Trainer(config, images, loop)
+    terms = [after(trainer, 3)["terms"] for trainer in (padded, plain)]
+    torch.testing.assert_close(*terms, rtol=2e-3, atol=1e-4)
+    states = [trainer.learner.backbone.exported_state() for trainer in (padded, plain)]
+    torch.testing.assert_close(*states, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("compile", ["no", pytest.param("yes", marks=pytest.mark.slow)])
+def test_interrupted_it_ends_as_an_uninterrupted_run(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, objective: str, compile: str
+) -> None:
+    loop = quiet(device="cuda", compile=compile)
+    whole = Trainer(tiny(objective), images, loop)
+    assert whole.run()
+    first = Trainer(tiny(objective), images, quiet(device="cuda", compile=compile, minutes=1e-9),
+                    tmp_path)  # fmt: skip
+    assert not first.run()
+    resumed = Trainer(tiny(objective), images, loop, tmp_path)
+    assert resumed.step == 1
+    assert resumed.run()
+    found, expected = resumed.state(), whole.state()
+    for part in ("learner", "teacher", "optimizer"):
+        torch.testing.assert_close(found[part], expected[part], rtol=1e-4, atol=1e-5)
+    rows = zip(found["history"], expected["history"], strict=True)
+    for a, b in rows:
+        assert a["total"] == pytest.approx(b["total"], rel=1e-4)
+
+
+def test_peak_memory_is_the_runs_own(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    big = torch.empty(2**30, dtype=torch.uint8, device="cuda")  # by whatever ran before
+    del big
+    train(tiny(), images, tmp_path, quiet(device="cuda"))
+    peak = read_run(tmp_path)["peak_memory_bytes"]
+    assert 10_000 < peak < 2**30
+
+
+def test_random_states_of_more_devices_than_there_are(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    trainer = Trainer(tiny(), images, quiet(device="cuda", compile="no"))
+    state = trainer.state()
+    assert len(state["random"]["cuda"]) == 1
+    state["random"]["cuda"] *= torch.cuda.device_count() + 1
+    trainer.load(state)
