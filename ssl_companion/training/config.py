@@ -74,7 +74,9 @@ class RunConfig:
         batch: images in a step, over all processes.
         seed: of everything random.
         precision: "bf16" computes the network in bfloat16 where it is safe (autocast), the
-            loss always in float32; "fp32" computes everything in float32.
+            loss always in float32; "fp32" computes everything in float32, but that on CUDA
+            convolutions round what they multiply to TF32 where torch is set so, as it is by
+            default (`torch.backends.cudnn.allow_tf32`).
     """
 
     backbone: str = "res-5-250"
