@@ -47,10 +47,11 @@ test-colab: $(VENV)/.dev ## Every notebook alone in an environment like Colab's 
 
 test-all: test test-slow book test-browser test-colab ## Everything that .ci/run checks but lint
 
-bench: $(VENV)/.dev ## Ours beside what a user would pick instead, in turns: search, views, a training step
+bench: $(VENV)/.dev ## Search, views and a training step, each beside what a user would pick instead; measuring, by part
 	$(BIN)/python tests/benchmarks/bench_nearest_centroid.py
 	$(BIN)/python tests/benchmarks/bench_views.py
 	$(BIN)/python tests/benchmarks/bench_training.py
+	$(BIN)/python tests/benchmarks/bench_measures.py
 
 lint: $(VENV)/.dev ## ruff, mypy, and whether the notebooks follow their sources
 	$(BIN)/ruff check .
