@@ -126,6 +126,19 @@ def drop_thebe(
         context[kind] = [f for f in context.get(kind, []) if "thebe" not in _describe(f).lower()]
 
 
+def search_without_excerpts(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Opened from a file, the search page shows titles alone.
+
+    Sphinx's script fetches each page that it found for a sentence around the word; a browser
+    refuses that to a page from `file:`.
+    """
+    if page == "search":
+        mend = "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = location.protocol !== 'file:';"
+        app.add_js_file(None, body=mend)
+
+
 def _describe(asset: Any) -> str:
     return f"{getattr(asset, 'filename', asset)} {getattr(asset, 'attributes', {})}"
 
@@ -155,10 +168,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", drop_thebe_nodes, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_bibliography)
+    app.connect("html-page-context", search_without_excerpts)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", mend_pages)
     app.connect("build-finished", companion_card.draw_card)
     app.add_transform(NumberFigures)
     app.add_css_file("companion.css")
+    app.add_js_file("companion.js", defer="defer")
     app.config.mathjax_path = "mathjax/tex-chtml.js"
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from .test_browser import PAGES
+from .conftest import drawn
+from .test_browser import PAGES, Visit
 
 pytestmark = pytest.mark.browser
 CLAIMS = 9
@@ -25,15 +26,15 @@ def test_the_first_address_leads_to_the_landing_page(offline_page: Any, served: 
 @pytest.mark.parametrize("row", range(CLAIMS))
 @pytest.mark.parametrize("width", [1280, 360])
 def test_one_click_to_a_figure_and_a_key_to_move_it(
-    row: int, width: int, offline_page: Any, served: str
+    row: int, width: int, offline_page: Any, visit: Visit
 ) -> None:
-    page = offline_page
-    page.set_viewport_size({"width": width, "height": 800})
-    page.goto(f"{served}/{PAGES[0]}.html", wait_until="networkidle")
+    offline_page.set_viewport_size({"width": width, "height": 800})
+    page = visit(PAGES[0])
     rows = page.locator("table.companion-table tbody tr")
     assert rows.count() == CLAIMS
     rows.nth(row).get_by_role("link").first.click()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_url(re.compile(r"\.html#."))
+    drawn(page)
     anchor = page.evaluate("location.hash.slice(1)")
     figure = page.locator(f"figure.frames-figure[id='{anchor}']")
     assert figure.count() == 1, f"#{anchor} is no figure"

@@ -1,0 +1,12 @@
+// The theme measures once, when a page is loaded, which code is wider than its place and needs a
+// tab stop to be scrolled by keyboard. What was folded then is measured when it is unfolded.
+(() => {
+  const measure = () => {
+    for (const code of document.querySelectorAll("pre"))
+      if (code.scrollWidth > code.clientWidth) code.tabIndex = 0;
+  };
+  document.addEventListener("toggle", measure, true);
+  document.addEventListener("click", event => {
+    if (event.target.closest(".admonition-title")) requestAnimationFrame(measure);
+  });
+})();
