@@ -88,10 +88,10 @@ def test_play_goes_on_by_itself_pauses_and_ends_at_the_last_epoch(
     button.focus()
     explorer.keyboard.press("Enter")
     assert button.inner_text() == "Pause"
-    assert explorer.locator("[data-status]").get_attribute("aria-live") == "off", "no chatter"
     explorer.wait_for_function(
         "e => +document.querySelector('[data-epoch-shown]').textContent >= e", arg=epochs[1]
     )
+    assert explorer.locator("[data-status]").get_attribute("aria-live") == "off", "no chatter"
     explorer.keyboard.press("Enter")
     assert button.inner_text() == "Play"
     assert explorer.locator("[data-status]").get_attribute("aria-live") == "polite"
@@ -193,7 +193,7 @@ def test_keys_stay_in_the_figure(explorer: Any) -> None:
         explorer.keyboard.press(key)
     assert explorer.evaluate("window.heard") == 0
     assert explorer.url == address, "the theme turns pages by the arrow keys"
-    explorer.locator("h1").first.click()
+    explorer.get_by_role("heading", level=1).click()
     explorer.keyboard.press("Shift")
     assert explorer.evaluate("window.heard") == 1, "outside of it they are heard"
 
