@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,10 +37,12 @@ class MeasureConfig:
         probes: fit linear and kNN probes on the last layer.
         probe_layers_at: epochs at which they are fitted on every layer.
         keep: features kept: "all" layers, the "last", or "none".
+        keep_at: the epochs whose features are kept; empty means every measured epoch.
         all_layers_at: with keep="all", the epochs that keep all layers (others keep the last);
-            empty means every measured epoch.
+            empty means every epoch that is kept.
         keep_train, keep_test: images of each class whose features are kept.
-        keep_fresh: fresh views of each sample-level image that are kept.
+        keep_samples: so many of the sample level's images are kept (0: all of them).
+        keep_fresh: fresh views of each of these that are kept.
         map_images, map_views: so many images, so many views of each, for the maps.
         weights: keep the last snapshot's weights.
         targets: keep the classifier's predictions of all images (a supervised run's), to be
@@ -66,10 +68,17 @@ class MeasureConfig:
     weights: bool = False
     targets: bool = False
     against: str = ""
+    keep_at: tuple[int, ...] = ()
+    keep_samples: int = 0
+
+    def settings(self) -> dict[str, Any]:
+        """What tells two measurements apart; what was measured before a setting came counts on."""
+        later = {"keep_at": (), "keep_samples": 0}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     def layers_kept(self, epoch: int, layers: tuple[str, ...]) -> tuple[str, ...]:
         """The layers whose features are kept at `epoch`."""
-        if self.keep == "none":
+        if self.keep == "none" or (self.keep_at and epoch not in self.keep_at):
             return ()
         if self.keep == "all" and (not self.all_layers_at or epoch in self.all_layers_at):
             return layers
@@ -101,6 +110,14 @@ class Subsets:
             balanced_indices(test.fine, min(config.keep_test, _smallest_class(test))),
             balanced_indices(train.fine, per_class, seed=1)[: config.sample_images],
         )
+
+    def kept_samples(self, train: ImageSet, config: MeasureConfig) -> np.ndarray:
+        """Positions in `sample` of the images that are kept, the classes balanced: int64."""
+        if not 0 < config.keep_samples < len(self.sample):
+            return np.arange(len(self.sample))
+        per_class = -(-config.keep_samples // train.hierarchy.level("fine").k)
+        few = balanced_indices(train.fine, min(per_class, _smallest_class(train)), seed=1)
+        return np.flatnonzero(np.isin(self.sample, few))[: config.keep_samples]
 
 
 def _smallest_class(images: ImageSet) -> int:
@@ -191,14 +208,13 @@ def _sample_level(
         spread = measures.cdnv(flat_fit, y)
         out.rows.append((epoch, layer, SAMPLE, "train", "cdnv", spread, len(flat_fit)))
         if layer in kept and layer == backbone.layers[-1]:
-            means = torch.from_numpy(centroids.centroids_).half()
+            some = torch.from_numpy(subsets.kept_samples(train, config))
+            means = torch.from_numpy(centroids.centroids_).half()[some]
             out.tensors[key(epoch, layer, "sample_means")] = means
-            few = fresh[:, : config.keep_fresh].reshape(-1, x.shape[2])
+            few = fresh[some, : config.keep_fresh].reshape(-1, x.shape[2])
             _keep(out, epoch, layer, "sample_views", few)
-            _keep(
-                out, epoch, layer, "map_views",
-                fit[: config.map_images, : config.map_views].reshape(-1, x.shape[2]),
-            )  # fmt: skip
+            many = fit[some[: config.map_images], : config.map_views].reshape(-1, x.shape[2])
+            _keep(out, epoch, layer, "map_views", many)
 
 
 def _every_sample(

@@ -46,7 +46,12 @@ def keep_targets(epoch: int, train: Tensor, test: Tensor) -> dict[str, Tensor]:
 
 
 def load_targets(
-    name: str, root: str | Path, train: ImageSet, test: ImageSet, rows: np.ndarray | None = None
+    name: str,
+    root: str | Path,
+    train: ImageSet,
+    test: ImageSet,
+    rows: np.ndarray | None = None,
+    digest: str = "",
 ) -> list[Target]:
     """The targets that a recording keeps, one for each of its epochs.
 
@@ -54,13 +59,20 @@ def load_targets(
         name, root: of the recording.
         train, test: the *whole* image sets that they have to be of.
         rows: indices [n] into `train`, for a run on a part of it.
+        digest: of the configuration that the recording has to have; empty: any.
 
     Raises:
-        RecordingError: no such recording, none kept, or of other images.
+        RecordingError: no such recording, of another configuration, none kept, or of other
+            images.
     """
     recording = open_recording(name, root)
     wanted = (train.fingerprint, test.fingerprint)
-    about = recording.run["data"]
+    about, found = recording.run["data"], recording.run.get("digest", "")
+    if digest and found != digest:
+        raise RecordingError(
+            f"{recording.path}: another teacher than the one wanted ({recording.title}; its "
+            f"configuration has the digest {found[:12]}, expected {digest[:12]})"
+        )
     if (about["whole_train_fingerprint"], about["test_fingerprint"]) != wanted:
         raise RecordingError(f"{recording.path}: its targets are of other images than {train.name}")
     targets = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors
 
 from ssl_companion import recorder
 from ssl_companion.data import ImageSet
@@ -16,6 +18,7 @@ from ssl_companion.recordings import (
     MeasureConfig,
     Recording,
     RecordingError,
+    assembling,
     list_recordings,
     open_recording,
     writer,
@@ -122,25 +125,76 @@ def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
     assert len(trained) == 1
 
 
-def test_a_failed_rewrite_leaves_the_old_recording(
+def run_folder(folders: tuple[Path, Path]) -> Path:
+    return next(path for path in folders[0].glob("tiny-*") if path.is_dir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        safetensors.SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_leaves_the_old_recording(
+    error: Exception,
     copy: Path,
     glyphs: tuple[ImageSet, ImageSet],
     folders: tuple[Path, Path],
+    recording: Recording,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = {file.name: file.read_bytes() for file in copy.iterdir()}
 
     def full_disk(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
-    monkeypatch.setattr(writer, "_write_weights", full_disk)
-    folder = next(folders[0].glob("tiny-*"))
-    with pytest.raises(OSError, match="No space left"):
-        writer.write_recording(
-            folder, copy, *glyphs, replace(KEEP_ALL, keep="none", probes=False), progress=False
-        )
+    monkeypatch.setattr(assembling.safetensors.torch, "save_file", full_disk)
+    with pytest.raises(RecordingError, match=r"copy: could not be written .*No space.* make room"):
+        writer.write_recording(run_folder(folders), copy, *glyphs, KEEP_ALL, progress=False)
     assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
     assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
+def test_a_full_disk_while_measuring_keeps_what_was_measured(
+    glyphs: tuple[ImageSet, ImageSet],
+    folders: tuple[Path, Path],
+    recording: Recording,
+    tmp_path: Path,
+) -> None:
+    folder = Path(shutil.copytree(run_folder(folders), tmp_path / "run"))
+    lost = folder / "measured" / "epoch-00002.safetensors"
+    content = lost.read_bytes()
+    lost.unlink()
+    others = {path: path.read_bytes() for path in lost.parent.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(RecordingError, match=r"epoch-00002\.safetensors: could not be written"):
+            writer.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path: path.read_bytes() for path in lost.parent.iterdir()} == others
+    writer.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
+    assert lost.read_bytes() == content
+
+
+def test_what_does_not_count_any_more_is_no_excuse_to_go_on(
+    glyphs: tuple[ImageSet, ImageSet],
+    folders: tuple[Path, Path],
+    recording: Recording,
+    tmp_path: Path,
+) -> None:
+    """Measures of another kind are in the folder: a spent budget stops after one all the same."""
+    folder = Path(shutil.copytree(run_folder(folders), tmp_path / "run"))
+    before = {path: path.read_bytes() for path in (folder / "measured").iterdir()}
+    other = replace(KEEP_ALL, keep="none", probes=False)
+    stopped = writer.write_recording(
+        folder, tmp_path / "new", *glyphs, other, minutes=1e-9, progress=False
+    )
+    assert stopped is None
+    changed = [path for path, content in before.items() if path.read_bytes() != content]
+    assert [path.name for path in changed] == ["epoch-00000.safetensors"]
 
 
 def test_targets_of_a_teacher_are_labels_for_another_run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
 
 from ssl_companion.cli.measure import ncc_rows
 from ssl_companion.data import ImageSet
-from ssl_companion.recordings import Recording
+from ssl_companion.data.hierarchy import GLYPHS100
+from ssl_companion.recordings import MeasureConfig, Recording, open_recording, write_recording
+from ssl_companion.recordings.measuring import Subsets
 from ssl_companion.training.config import run_config_from_dict
 from ssl_companion.training.extract import extract, extract_views
 from ssl_companion.training.randomness import generator
@@ -144,3 +148,65 @@ def test_class_means_are_over_the_whole_training_set(
     expected = np.stack([x[train.fine == k].mean(axis=0) for k in range(100)])
     np.testing.assert_allclose(recording.class_means(2), expected, rtol=2e-3, atol=2e-3)
     np.testing.assert_array_equal(recording.class_counts, 2)
+
+
+def test_some_epochs_and_some_sample_images_are_kept(
+    recording: Recording,
+    glyphs: tuple[ImageSet, ImageSet],
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+) -> None:
+    """The kept are those of the whole recording, and what is measured stays the same."""
+    folder = next(path for path in folders[0].glob("tiny-*") if path.is_dir())
+    folder = Path(shutil.copytree(folder, tmp_path / "run"))
+    few = replace(KEEP_ALL, keep_at=(0, 2), keep_samples=4, all_layers_at=(2,))
+    write_recording(folder, tmp_path / "few", *glyphs, few, progress=False)
+    kept = open_recording(tmp_path / "few")
+    assert kept.kept_epochs() == (0, 2)
+    assert kept.kept_epochs("stem") == (2,)
+    assert len(kept.fine("sample")) == 4
+    whole = {name: row for row, name in enumerate(recording.files("sample"))}
+    rows = [whole[name] for name in kept.files("sample")]
+    np.testing.assert_array_equal(kept.sample_means(2), recording.sample_means(2)[rows])
+    views, image = kept.sample_views(2)
+    np.testing.assert_array_equal(np.bincount(image), KEEP_ALL.keep_fresh)
+    step = np.ptp(recording.sample_views(2)[0], axis=0) / 255
+    own = recording.sample_views(2)[0].reshape(len(whole), KEEP_ALL.keep_fresh, -1)[rows]
+    assert (np.abs(views - own.reshape(views.shape)) <= 1.01 * step + 1e-6).all()
+    maps, _ = kept.map_views(2)
+    assert maps.shape == (KEEP_ALL.map_images * KEEP_ALL.map_views, 6)
+
+    def of_all(one: Recording) -> pd.DataFrame:
+        table = one.measures
+        return table[~table["split"].str.startswith("subset")].reset_index(drop=True)
+
+    pd.testing.assert_frame_equal(of_all(kept), of_all(recording))
+    said = kept.select(epoch=2, level="sample", split="subset-test", measure="ncc")
+    assert said.n.item() == 4 * KEEP_ALL.keep_fresh
+    means = torch.from_numpy(kept.sample_means(2))
+    nearest = torch.cdist(torch.from_numpy(views), means).argmin(dim=1).numpy()
+    assert said.value.item() == pytest.approx((nearest == image).mean(), abs=1e-6)
+
+
+def test_the_kept_sample_images_are_of_as_many_classes_as_can_be() -> None:
+    rng = np.random.default_rng(0)
+    fine = rng.permutation(np.repeat(np.arange(100), 20))
+    pixels, files = np.zeros((2000, 3, 1, 1), np.uint8), np.arange(2000).astype(str)
+    train = test = ImageSet("none", "train", pixels, fine, files, "", GLYPHS100)
+    config = MeasureConfig(sample_images=500, keep_samples=100)
+    subsets = Subsets.choose(train, test, config)
+    kept = subsets.kept_samples(train, config)
+    assert len(np.unique(train.fine[subsets.sample[kept]])) == 100
+    some = replace(config, keep_samples=30)
+    assert len(np.unique(train.fine[subsets.sample[subsets.kept_samples(train, some)]])) == 30
+    everything = subsets.kept_samples(train, MeasureConfig())
+    np.testing.assert_array_equal(everything, np.arange(500))
+
+
+def test_a_setting_that_came_later_tells_nothing_apart_at_its_default() -> None:
+    known = set(MeasureConfig().settings())
+    assert "keep_at" not in known
+    assert "keep_samples" not in known
+    assert {"keep_at", "keep_samples"} <= set(
+        MeasureConfig(keep_at=(1,), keep_samples=2).settings()
+    )
