@@ -4,7 +4,9 @@ Every run has one name at both scales, so that a recording from an accelerator r
 from a CPU and no chapter changes; the recording's title and `run.json` say what it is.
 
 - "full" is for an accelerator. 30 epochs separate the terms of the objective by a factor of
-  ten in NCC accuracy; comparisons take that length. The trajectory itself takes 400.
+  ten in NCC accuracy; comparisons take that length. The trajectory itself takes 400. Wide
+  networks have large features: fewer epochs and images are kept, so that all recordings of
+  this scale take the room of those of the other.
 - "reduced" is for two CPU cores: narrow networks on a class-balanced tenth or fifth of the
   training images (the trajectory: all of them). It shows directions and orders, not sizes.
 """
@@ -12,67 +14,17 @@ from a CPU and no chapter changes; the recording's title and `run.json` say what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
+from ssl_companion._runs import OBJECTIVE_TITLES, Preset, Run, Scale, describe
+from ssl_companion._whys import why
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.recordings import MeasureConfig
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.snapshots import log_spaced
 
-Scale = Literal["full", "reduced"]
-
-_OBJECTIVE_TITLES = {
-    "vicreg": "VICReg",
-    "simclr": "SimCLR",
-    "barlow_twins": "Barlow Twins",
-    "byol": "BYOL",
-    "supervised": "Supervised",
-}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a preset.
-
-    Attributes:
-        name: of the recording, "<preset>-<variant>-s<seed>", the same at both scales.
-        variant: plain words for tables, what differs from the recipe.
-        config: what is trained.
-        measure: what is measured and kept.
-        snapshots: epochs after which it is measured.
-    """
-
-    name: str
-    variant: str
-    config: RunConfig
-    measure: MeasureConfig
-    snapshots: tuple[int, ...]
-
-    @property
-    def title(self) -> str:
-        """What the recording is, in words."""
-        return f"{describe(self.config)}; {self.variant}"
-
-
-@dataclass(frozen=True)
-class Preset:
-    """The runs of one finding, and how they were chosen."""
-
-    name: str
-    why: str
-    runs: tuple[Run, ...]
-
-
-def describe(config: RunConfig) -> str:
-    """A configuration in words: objective, backbone, data, images, epochs, seed."""
-    data = {"cifar100": "CIFAR-100", "glyphs100": "Glyphs-100 (stand-in)"}[config.data]
-    part = f", {config.images_per_class} images a class" if config.images_per_class else ""
-    return (
-        f"{_OBJECTIVE_TITLES[config.objective.name]}, {config.backbone.upper()}, {data}{part}, "
-        f"{config.epochs} epochs, seed {config.seed}"
-    )
+__all__ = ["PRESET_NAMES", "Preset", "Run", "Scale", "describe", "preset"]
 
 
 def _recipe(scale: Scale, seed: int = 0) -> RunConfig:
@@ -118,31 +70,42 @@ def _run(preset: str, variant: str, words: str, config: RunConfig, measure: Meas
 
 
 def _clustering(scale: Scale) -> Iterator[Run]:
+    (teacher,) = preset("targets", scale).runs
     for seed in (0, 1, 2):
         first = seed == 0  # the run that chapters look into; the others give the interval
         if scale == "full":
             config = RunConfig(epochs=400, seed=seed)
-            all_layers: tuple[int, ...] = (0, 10, 400)
             samples: tuple[int, ...] = (0, 1, 10, 100, 400)
+            measure = MeasureConfig(
+                keep_at=(0, 1, 5, 20, 100, 400),
+                all_layers_at=(0, 400),
+                keep_train=5,
+                keep_test=8,
+                keep_samples=200,
+                map_views=40,
+            )
         else:
             config = RunConfig(backbone="res-5-64", projector_width=512, epochs=50, seed=seed)
-            all_layers, samples = (0, 1, 5, 50), (0, 50)
-        measure = MeasureConfig(
+            measure, samples = MeasureConfig(all_layers_at=(0, 1, 5, 50)), (0, 50)
+        measure = replace(
+            measure,
             every_sample_at=samples if first else (),
             probe_layers_at=(0, config.epochs),
             keep="all" if first else "none",
-            all_layers_at=all_layers,
             weights=first and scale == "reduced",
-            against="targets-teacher-s0" if first else "",
+            against=teacher.name if first else "",
         )
-        yield _run("clustering", "vicreg", "the recipe", config, measure)
+        run = _run("clustering", "vicreg", "the recipe", config, measure)
+        yield replace(run, teacher=teacher if first else None)
 
 
 def _methods(scale: Scale) -> Iterator[Run]:
     recipe = _comparison(scale)
     sgd = OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1)
-    measure = replace(_short_measure(scale), keep="last", keep_train=5, keep_test=10)
-    for name, words in _OBJECTIVE_TITLES.items():
+    measure = _short_measure(scale)
+    if scale == "reduced":
+        measure = replace(measure, keep="last", keep_train=5, keep_test=10)
+    for name, words in OBJECTIVE_TITLES.items():
         if name == "vicreg":
             continue
         objective = ObjectiveConfig(name=name)  # type: ignore[arg-type]
@@ -172,10 +135,25 @@ def _regularizer(scale: Scale) -> Iterator[Run]:
             config = replace(_recipe(scale, seed), objective=objective)
             measure = _short_measure(scale)
             if seed == 0:
-                measure = replace(measure, keep="last", keep_train=5, keep_test=10)
+                measure = _looked_into(variant, scale)
             run = _run("regularizer", variant, words, config, measure)
             # An intervention is looked at just before and just after it, too.
             yield replace(run, snapshots=tuple(sorted({*run.snapshots, half, half + 1, half + 2})))
+
+
+def _looked_into(variant: str, scale: Scale) -> MeasureConfig:
+    """What the runs keep whose features a chapter searches."""
+    measure = replace(_short_measure(scale), keep="last")
+    if scale == "reduced":
+        return replace(measure, keep_train=5, keep_test=10)
+    measure = replace(measure, keep_train=1, keep_test=5, keep_samples=50, map_views=10)
+    if variant == "invariance-only":  # whose compression is compared with the trajectory's
+        measure = replace(measure, keep_samples=100, map_views=20)
+    end = _recipe(scale).epochs
+    # Those that are followed through the switch; of the others, the beginning and the end.
+    if variant in ("recipe", "invariance-only", "off-midway", "on-midway"):
+        return replace(measure, keep_at=(0, end // 2, end // 2 + 1, end))
+    return replace(measure, keep_at=(0, end), keep_fresh=1)
 
 
 def _targets(scale: Scale) -> Iterator[Run]:
@@ -243,19 +221,13 @@ def _hyperparameters(scale: Scale) -> Iterator[Run]:
         yield run(f"lr-x{factor:g}", f"learning rate {lr:g}", config)
 
 
-_PRESETS: dict[str, tuple[Callable[[Scale], Iterator[Run]], str]] = {
-    "targets": (_targets, "A teacher from a random function to a trained one gives the targets."),
-    "clustering": (
-        _clustering,
-        "The trajectory: long enough for the semantic levels to rise after the sample level.",
-    ),
-    "regularizer": (
-        _regularizer,
-        "Terms removed, weighted and switched; as short as still separates them.",
-    ),
-    "methods": (_methods, "Other objectives on the recipe's network, and labels as a control."),
-    "architecture": (_architecture, "Width, depth and kind of the backbone, one at a time."),
-    "hyperparameters": (_hyperparameters, "One setting at a time, down and up from the recipe."),
+_PRESETS: dict[str, Callable[[Scale], Iterator[Run]]] = {
+    "targets": _targets,
+    "clustering": _clustering,
+    "regularizer": _regularizer,
+    "methods": _methods,
+    "architecture": _architecture,
+    "hyperparameters": _hyperparameters,
 }
 
 PRESET_NAMES = tuple(_PRESETS)
@@ -271,5 +243,5 @@ def preset(name: str, scale: Scale = "full") -> Preset:
         raise ValueError(f"preset: {name!r}; expected one of {', '.join(_PRESETS)}")
     if scale not in ("full", "reduced"):
         raise ValueError(f"scale: {scale!r}; expected 'full' or 'reduced'")
-    runs, why = _PRESETS[name]
-    return Preset(name, why, tuple(runs(scale)))
+    runs = tuple(replace(run, scale=scale) for run in _PRESETS[name](scale))
+    return Preset(name, why(name, scale), runs)
