@@ -9,17 +9,29 @@ from pathlib import Path
 from ssl_companion.data import ImageSet
 from ssl_companion.experiments import Run
 from ssl_companion.recordings import RecordingError, open_recording, write_recording
+from ssl_companion.recordings.format import RUN
+from ssl_companion.recordings.targets import load_targets
 from ssl_companion.training.distributed import any_process, world
 from ssl_companion.training.loop import LoopConfig, pick_device
-from ssl_companion.training.run import train
+from ssl_companion.training.run import read_run, train
+
+
+class NoTeacherError(RecordingError):
+    """The targets that a run is measured against are not recorded, or others are."""
 
 
 @dataclass
 class Budget:
-    """Minutes that several runs share; 0 means no end."""
+    """Minutes that several runs share; 0 means no end.
+
+    Attributes:
+        minutes: from now on.
+        begun: whether one of the runs has used some of them.
+    """
 
     minutes: float = 0.0
-    _started: float = field(default_factory=time.monotonic)
+    begun: bool = field(default=False, init=False)
+    _started: float = field(default_factory=time.monotonic, init=False)
 
     def left(self) -> float:
         """Minutes left; 0 means no end, so a spent budget gives a very small number instead."""
@@ -27,14 +39,56 @@ class Budget:
             return 0.0
         return max(1e-6, self.minutes - (time.monotonic() - self._started) / 60)
 
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more should begin. Never before anything did: however short the
+        minutes are, repeated calls come to an end."""
+        return self.begun and 0 < self.minutes <= (time.monotonic() - self._started) / 60
+
 
 def is_recorded(run: Run, destination: Path) -> bool:
-    """Whether a recording of just this configuration stands at its place."""
+    """Whether a recording of just this configuration, and against its teacher, is at its place.
+
+    A recording that does not say which teacher it was measured against counts.
+    """
     try:
         recording = open_recording(destination / run.name)
     except RecordingError:
         return False
+    about, teacher = recording.run["measured"].get("against"), _teacher_digest(run)
+    if about and teacher and about["digest"] != teacher:
+        return False
     return bool(recording.run["digest"] == run.config.digest())
+
+
+def _teacher_digest(run: Run) -> str:
+    """Of the teacher's configuration; empty where any will do."""
+    return "" if run.teacher is None else run.teacher.config.digest()
+
+
+def require_teacher(run: Run, destination: Path, train: ImageSet, test: ImageSet) -> None:
+    """Make sure that what `run` is measured against stands in `destination`.
+
+    Raises:
+        NoTeacherError: it does not, or is another; the message has the command that makes it.
+    """
+    name = run.measure.against
+    if not name:
+        return
+    makes = f"record {name!r} there first, with its targets"
+    if run.teacher is not None:
+        makes = f"`{run.teacher.command}` makes it"
+    if not (destination / name / RUN).exists():
+        raise NoTeacherError(
+            f"{run.name} is measured against the targets of {name!r}, which is not recorded in "
+            f"{destination}; {makes}"
+        )
+    try:
+        load_targets(name, destination, train, test, digest=_teacher_digest(run))
+    except RecordingError as error:
+        raise NoTeacherError(
+            f"{run.name} is measured against the targets of {name!r}: {error}; {makes}"
+        ) from error
 
 
 def record_run(
@@ -58,14 +112,26 @@ def record_run(
 
     Returns:
         True when the recording stands, False when the minutes were spent before.
+
+    Raises:
+        NoTeacherError: the run is measured against a recording that is absent or another; it is
+            looked for before anything is trained.
     """
     destination, loop = Path(destination), loop or LoopConfig()
     budget = budget or Budget()
     if is_recorded(run, destination):
         return True
+    require_teacher(run, destination, train_images, test_images)
+    device = pick_device(loop.device)
+    if any_process(budget.spent, device):
+        return False
+    budget.begun = True
     folder = Path(runs_folder) / f"{run.name}-{run.config.digest()[:8]}"
+    trained = _trained(folder)
     timed = replace(loop, minutes=budget.left())
     if not train(run.config, train_images, folder, timed, run.snapshots):
+        return False
+    if not trained and any_process(budget.spent, device):
         return False
     written = True
     if world()[0] == 0:  # one process measures and writes; the others wait for its word
@@ -76,9 +142,15 @@ def record_run(
             test_images,
             run.measure,
             title=run.title,
+            teacher=_teacher_digest(run),
             device=loop.device,
             minutes=budget.left(),
             progress=loop.progress,
         )
         written = path is not None
-    return not any_process(not written, pick_device(loop.device))
+    return not any_process(not written, device)
+
+
+def _trained(folder: Path) -> bool:
+    """Whether a call before this one finished the training."""
+    return (folder / "run.json").exists() and bool(read_run(folder)["complete"])
