@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from typing import Annotated
 
 import tyro
@@ -23,12 +25,31 @@ Command = (
 )
 
 
+DEBUG_VARIABLE = "SSL_COMPANION_DEBUG"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; an error that a user can mend is one line and exit status 2."""
+    """Run one command; an error that a user can mend is one line and exit status 2.
+
+    With SSL_COMPANION_DEBUG set, the traceback stands above it.
+    """
     command = tyro.cli(Command, prog="ssl-companion", args=arguments)
     try:
         status: int = command.run()
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"ssl-companion: {error}", file=sys.stderr)
+        debug = bool(os.environ.get(DEBUG_VARIABLE))
+        if debug:
+            traceback.print_exception(error)
+        hint = "" if debug or _expected(error) else (
+            f" (an unexpected {type(error).__name__}; {DEBUG_VARIABLE}=1 in front of the same "
+            "command shows where it comes from)"
+        )  # fmt: skip
+        print(f"ssl-companion: {error}{hint}", file=sys.stderr)
         return 2
     return status
+
+
+def _expected(error: Exception) -> bool:
+    """Whether the message was written for the user: all but a RuntimeError of another package."""
+    own = type(error).__module__.partition(".")[0] == "ssl_companion"
+    return own or not isinstance(error, RuntimeError)

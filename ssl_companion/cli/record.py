@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import fnmatch
+import sys
+import textwrap
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TextIO
 
 import torch
 import tyro
 
+from ssl_companion._runs import teachers_first
 from ssl_companion.cli.tables import show
 from ssl_companion.cluster import ClusterConfig, submit
 from ssl_companion.data import load
 from ssl_companion.estimates import estimate
-from ssl_companion.experiments import PRESET_NAMES, Run, describe, preset
-from ssl_companion.recorder import Budget, record_run
-from ssl_companion.recordings import MeasureConfig, recordings_root
+from ssl_companion.experiments import PRESET_NAMES, Preset, Run, describe, preset
+from ssl_companion.recorder import Budget, NoTeacherError, record_run
+from ssl_companion.recordings import MeasureConfig, open_recording, recordings_root
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import process_group, world
+from ssl_companion.training.divergence import DivergedError
 from ssl_companion.training.loop import LoopConfig, pick_device
 from ssl_companion.training.snapshots import log_spaced
 
@@ -39,9 +43,11 @@ class _Where:
     minutes: float = 0.0
     #: threads of the CPU (0: torch's choice)
     threads: int = 0
+    #: compile the network and the views; auto means on CUDA
+    compile: Literal["auto", "yes", "no"] = "auto"
 
     def loop(self) -> LoopConfig:
-        return LoopConfig(device=self.device, minutes=self.minutes)
+        return LoopConfig(device=self.device, minutes=self.minutes, compile=self.compile)
 
     def destination(self) -> Path:
         return recordings_root(self.out)
@@ -51,10 +57,12 @@ class _Where:
 class Record(_Where):
     """Record the runs of presets: train each, measure it, write it down; resumable.
 
-    A run that is recorded already, with this configuration, is left alone.
+    A run that is recorded already, with this configuration, is left alone. One that diverges is
+    reported, and the others go on; the exit status is then 2.
     """
 
-    #: which presets, in this order (see --list); none means all
+    #: which presets (see --list), in this order, but what another is measured against first;
+    #: none means all
     presets: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     #: "full" is for an accelerator, "reduced" for a CPU; auto asks for CUDA
     scale: Literal["auto", "full", "reduced"] = "auto"
@@ -62,27 +70,31 @@ class Record(_Where):
     only: str = "*"
     #: the stand-in glyphs100 needs no data set
     data: Literal["cifar100", "glyphs100"] = "cifar100"
-    #: name the presets and their runs
+    #: name the presets, why they are as they are, and their runs
     listing: Annotated[bool, tyro.conf.arg(name="list")] = False
-    #: estimate each run's minutes on this device, and its disk, and train nothing
+    #: estimate each run's minutes on this device, the room of its recording and that of its
+    #: unfinished run (snapshots, checkpoints), and train nothing
     dry_run: bool = False
     #: print JSON (with --list and --dry-run)
     json: bool = False
-    #: queue a job for each run instead: "slurm", or "local" processes (needs the extra `cluster`)
+    #: a job for each run instead: queued in "slurm", or "local" processes one after the other
+    #: (needs the extra `cluster`, and has no use for --minutes)
     cluster: Literal["", "slurm", "local"] = ""
     job: ClusterConfig = field(default_factory=ClusterConfig)
 
     def selected(self) -> list[Run]:
         """The runs that the arguments name."""
-        scale = self.scale
-        if scale == "auto":
-            scale = "full" if pick_device(self.device).type == "cuda" else "reduced"
-        runs = [run for name in self.presets or PRESET_NAMES for run in preset(name, scale).runs]
-        runs = [replace(run, config=replace(run.config, data=self.data)) for run in runs]
+        runs = [run.on(self.data) for preset in self._presets() for run in preset.runs]
         found = [run for run in runs if fnmatch.fnmatch(run.name, self.only)]
         if not found:
             raise ValueError(f"only: no run fits {self.only!r}; `--list` names them")
-        return found
+        return teachers_first(found)
+
+    def _presets(self) -> list[Preset]:
+        scale = self.scale
+        if scale == "auto":
+            scale = "full" if pick_device(self.device).type == "cuda" else "reduced"
+        return [preset(name, scale) for name in self.presets or PRESET_NAMES]
 
     def run(self) -> int:
         """Record, list, or estimate."""
@@ -90,34 +102,60 @@ class Record(_Where):
             torch.set_num_threads(self.threads)
         runs = self.selected()
         if self.listing:
-            show([{"name": r.name, "what": describe(r.config), "variant": r.variant} for r in runs],
-                 self.json)  # fmt: skip
+            self._list(runs)
             return 0
         if self.dry_run:
-            show(estimate(runs, pick_device(self.device)), self.json)
+            show(estimate(runs, pick_device(self.device), self.compile), self.json)
             return 0
         if self.cluster:
             return self._queue(runs)
         with process_group(pick_device(self.device)):
             return self._record(runs)
 
+    def _list(self, runs: list[Run]) -> None:
+        rows = [{"name": r.name, "what": describe(r.config), "variant": r.variant} for r in runs]
+        whys = {preset.name: preset.why for preset in self._presets()}
+        if self.json:
+            rows = [{**row, "why": whys[r.preset]} for row, r in zip(rows, runs, strict=True)]
+        else:
+            for name in dict.fromkeys(run.preset for run in runs):
+                print(textwrap.fill(f"{name}: {whys[name]}", 100, subsequent_indent="  "))
+            print()
+        show(rows, self.json)
+
     def _record(self, runs: list[Run]) -> int:
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
-        budget = Budget(self.minutes)
+        budget, failed = Budget(self.minutes), 0
+        where = self.runs, self.destination()
         for run in runs:
-            if not record_run(run, train, test, self.runs, self.destination(), self.loop(), budget):
+            try:
+                done = record_run(run, train, test, *where, self.loop(), budget)
+            except (DivergedError, NoTeacherError) as error:
+                _say(f"ssl-companion: {run.name}: {error}", sys.stderr)
+                failed += 1
+                continue
+            if not done:
                 _say(f"{run.name}: stopped after {self.minutes:g} minutes; run this again to go on")
-                return 0
-            _say(f"{run.name}: recorded in {self.destination() / run.name}")
-        return 0
+                break
+            _say(_recorded(run, self.destination()))
+        if failed and len(runs) > 1:
+            _say(f"ssl-companion: {failed} of {len(runs)} runs could not be recorded", sys.stderr)
+        return 2 if failed else 0
 
     def _queue(self, runs: list[Run]) -> int:
         job = replace(self.job, kind=self.cluster)
         jobs = submit(runs, job, self.runs, self.destination(), self.loop(), self.data_root)
-        rows = zip(runs, jobs, strict=True)
-        show([{"name": run.name, "job": queued.job_id} for run, queued in rows], self.json)
-        return 0
+        rows, failed = [], False
+        for run, queued in zip(runs, jobs, strict=True):
+            error = queued.exception() if self.cluster == "local" else None  # waits for its end
+            failed = failed or error is not None
+            state = "queued" if self.cluster == "slurm" else "recorded"
+            if error is not None:
+                state = f"failed: {_reason(error)}"
+            rows.append({"name": run.name, "job": queued.job_id, "state": state})
+        show(rows, self.json)
+        return 2 if failed else 0
 
 
 @dataclass(frozen=True)
@@ -139,11 +177,26 @@ class Train(_Where):
             test = load(self.config.data, "test", self.data_root)
             budget = Budget(self.minutes)
             done = record_run(run, train, test, self.runs, self.destination(), self.loop(), budget)
-            _say(f"{run.name}: {'recorded' if done else 'stopped; run this again to go on'}")
+            stopped = f"{run.name}: stopped; run this again to go on"
+            _say(_recorded(run, self.destination()) if done else stopped)
         return 0
 
 
-def _say(line: str) -> None:
+def _reason(error: Exception) -> str:
+    """The last line of the traceback that a job left, without submitit's lines around it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    ruled = [i for i, line in enumerate(lines) if set(line.strip()) == {"-"}]
+    return lines[ruled[-1] - 1] if len(ruled) > 1 else lines[-1]
+
+
+def _recorded(run: Run, root: Path) -> str:
+    """Where the recording is, and the memory that its training took on a GPU."""
+    peak = open_recording(root / run.name).run.get("peak_memory_bytes")
+    memory = f", at most {peak / 2**30:.2f} GiB of GPU memory in training" if peak else ""
+    return f"{run.name}: recorded in {root / run.name}{memory}"
+
+
+def _say(line: str, where: TextIO | None = None) -> None:
     """Print once, however many processes there are."""
     if world()[0] == 0:
-        print(line)
+        print(line, file=where)

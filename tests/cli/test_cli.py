@@ -5,19 +5,39 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tyro
 
-from ssl_companion.cli import main
-from ssl_companion.experiments import PRESET_NAMES, preset
-from ssl_companion.recordings import list_recordings
+from ssl_companion.cli import Command, main
+from ssl_companion.cli import record as command
+from ssl_companion.cli.record import Record, Train
+from ssl_companion.cli.recordings import Recordings
+from ssl_companion.experiments import PRESET_NAMES, Run, preset
+from ssl_companion.recorder import NoTeacherError
+from ssl_companion.recordings import Recording, list_recordings
+from ssl_companion.training.checkpoint import CheckpointError
+from ssl_companion.training.divergence import DivergedError
 
 
 def test_list_names_every_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", "--list", "--json", "--scale", "full"]) == 0
-    listed = {row["name"] for row in json.loads(capsys.readouterr().out)}
-    assert listed == {run.name for name in PRESET_NAMES for run in preset(name, "full").runs}
+    listed = {row["name"]: row["why"] for row in json.loads(capsys.readouterr().out)}
+    made = [preset(name, "full") for name in PRESET_NAMES]
+    assert listed == {run.name: one.why for one in made for run in one.runs}
+
+
+@pytest.mark.parametrize("scale", ["full", "reduced"])
+def test_list_says_why(scale: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "regularizer", "methods", "--list", "--scale", scale]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for name in ("regularizer", "methods"):
+        assert f"{name}: {preset(name, scale).why}" in printed  # type: ignore[arg-type]
+    assert "Width, depth and kind" not in printed  # of another preset
+    assert "regularizer-off-midway-s0" in printed
 
 
 def test_both_scales_share_their_names() -> None:
@@ -47,6 +67,7 @@ def test_dry_run_names_minutes_and_disk(capsys: pytest.CaptureFixture[str]) -> N
     assert row["train_minutes"] > 0
     assert row["measure_minutes"] > 0
     assert row["disk_mb"] > 0
+    assert row["work_mb"] > row["disk_mb"]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +88,146 @@ def test_a_mistake_is_one_line_and_status_2(
     error = capsys.readouterr().err.strip()
     assert named in error
     assert "\n" not in error
+
+
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Runs of a sweep that end as they are told; gives the names of those that were begun."""
+
+    def prepare(**ends: Exception | bool) -> list[str]:
+        begun: list[str] = []
+
+        def record_run(run: Run, *_: object) -> bool:
+            begun.append(run.name)
+            end = ends.get(run.name.split("-")[1], True)
+            if isinstance(end, Exception):
+                raise end
+            return end
+
+        monkeypatch.setattr(command, "record_run", record_run)
+        monkeypatch.setattr(command, "load", lambda *_: None)
+        monkeypatch.setattr(command, "_recorded", lambda run, _: f"{run.name}: recorded")
+        return begun
+
+    return prepare
+
+
+METHODS = ["record", "methods", "--scale", "reduced", "--device", "cpu", "--minutes", "5"]
+
+
+@pytest.mark.parametrize("error", [DivergedError("step 7"), NoTeacherError("no teacher")])
+def test_a_run_that_fails_does_not_keep_the_others_from_being_recorded(
+    error: Exception, sweep: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = sweep(barlow=error)
+    assert main(METHODS) == 2
+    names = [run.name for run in preset("methods", "reduced").runs]
+    assert begun == names
+    out, err = capsys.readouterr()
+    assert f"methods-barlow-twins-s0: {error}" in err
+    assert "1 of 4 runs could not be recorded" in err
+    assert out.splitlines() == [f"{n}: recorded" for n in names if "barlow" not in n]
+
+
+def test_a_sweep_stops_for_the_minutes_and_still_says_that_one_failed(
+    sweep: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = sweep(simclr=DivergedError("step 7"), barlow=False)
+    assert main(METHODS) == 2
+    assert len(begun) == 2
+    assert "methods-barlow-twins-s0: stopped after 5 minutes" in capsys.readouterr().out
+    assert len(sweep(simclr=False)) == 0
+    assert main(METHODS) == 0
+
+
+def test_the_memory_of_a_gpu_is_said_where_it_is_known(
+    write_synthetic: Callable[..., Recording], tmp_path: Path
+) -> None:
+    recording = write_synthetic("methods-simclr-s0", tmp_path, epochs=(0, 1), features=False)
+    (run,) = (run for run in preset("methods", "full").runs if run.name == recording.name)
+    path = tmp_path / run.name
+    assert command._recorded(run, tmp_path) == f"{run.name}: recorded in {path}"
+    for peak, words in ((None, ""), (3 * 2**30, ", at most 3.00 GiB of GPU memory in training")):
+        described: dict[str, Any] = recording.run | {"peak_memory_bytes": peak}
+        (path / "run.json").write_text(json.dumps(described))
+        assert command._recorded(run, tmp_path) == f"{run.name}: recorded in {path}{words}"
+
+
+@pytest.mark.parametrize("choice", ["auto", "yes", "no"])
+def test_compiling_is_chosen_on_the_command_line(choice: str) -> None:
+    for words in (["record"], ["train"]):
+        parsed = tyro.cli(Command, args=[*words, "--compile", choice])
+        assert isinstance(parsed, Record | Train)
+        assert parsed.loop().compile == choice
+    assert Record().loop().compile == "auto"
+
+
+def test_what_is_measured_against_comes_first() -> None:
+    names = [run.name for run in Record(presets=("clustering", "targets")).selected()]
+    assert names[0] == "targets-teacher-s0"
+    assert len(names) == 4
+
+
+def test_minutes_are_none_of_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["record", "methods", "--scale", "reduced", "--minutes", "5", "--cluster", "slurm"]
+    assert main(arguments) == 2
+    assert "minutes: 5;" in capsys.readouterr().err
+
+
+def test_local_jobs_say_how_they_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = "Job (task=0) failed during processing with trace:\n----------------------\n" \
+        "Traceback (most recent call last):\n  File ...\nDivergedError: step 7\n\n" \
+        "----------------------\nYou can check full logs"  # fmt: skip
+
+    class Job:
+        def __init__(self, run: Run) -> None:
+            self.job_id, self.fails = "1", "byol" in run.name
+
+        def exception(self) -> Exception | None:
+            return RuntimeError(trace) if self.fails else None
+
+    monkeypatch.setattr(command, "submit", lambda runs, *_: [Job(run) for run in runs])
+    arguments = ["record", "methods", "--scale", "reduced", "--cluster", "local", "--json"]
+    assert main(arguments) == 2
+    states = {row["name"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert states["methods-byol-s0"] == "failed: DivergedError: step 7"
+    assert states["methods-simclr-s0"] == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("error", "hinted"),
+    [
+        (RuntimeError("shape mismatch"), True),
+        (CheckpointError("a damaged file"), False),
+        (DivergedError("step 7"), False),
+        (ValueError("a mistake"), False),
+    ],
+)
+def test_an_unexpected_error_says_how_to_see_where_it_comes_from(
+    error: Exception,
+    hinted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: Recordings) -> int:
+        raise error
+
+    monkeypatch.delenv("SSL_COMPANION_DEBUG", raising=False)
+    monkeypatch.setattr(Recordings, "run", fail)
+    assert main(["recordings"]) == 2
+    brief = capsys.readouterr().err
+    assert str(error) in brief
+    assert ("SSL_COMPANION_DEBUG" in brief) == hinted
+    assert "Traceback" not in brief
+
+    monkeypatch.setenv("SSL_COMPANION_DEBUG", "1")
+    assert main(["recordings"]) == 2
+    long = capsys.readouterr().err
+    assert "Traceback" in long
+    assert "in fail" in long
+    assert long.splitlines()[-1] == f"ssl-companion: {error}"
 
 
 def test_train_then_measure_by_the_console(tmp_path: Path) -> None:
