@@ -6,10 +6,15 @@ wrong answer, so that an unfinished page still runs, and never gives the answer 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
+
+import numpy as np
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -37,20 +42,60 @@ def hint(message: str) -> Checked:
 
 
 def number_of(answer: Any) -> float | Checked:
-    """The answer as a finite number, or a hint that asks for one."""
+    """The answer as a finite number, or a hint that asks for one.
+
+    Words, truth values and arrays are none, not even those that Python would convert.
+    """
+    if isinstance(answer, Checked):
+        return answer
     if answer is None or answer is ...:
         return hint("nothing is returned yet: put your own line in the place marked for it.")
+    kind = type(answer).__name__
+    if shape := tuple(getattr(answer, "shape", ())):
+        return hint(
+            f"expected one number, this is of type {kind} and has the shape {shape}: is a mean or "
+            "a sum missing, or an index?"
+        )
+    if isinstance(answer, (list, tuple, set, dict)):
+        return hint(f"expected one number, this is of type {kind} with {len(answer)} entries.")
+    if isinstance(answer, (str, bytes, bool)) or "bool" in str(getattr(answer, "dtype", "")):
+        return hint(f"expected a number, this is of type {kind}.")
     try:
         value = float(answer)
-    except (TypeError, ValueError):
-        return hint(f"expected a number, this is a {type(answer).__name__}.")
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return hint(f"expected a number, this is of type {kind}.")
     return value if math.isfinite(value) else hint(f"expected a finite number, this is {value}.")
+
+
+def array_of(answer: Any) -> np.ndarray | Checked:
+    """The answer as a float64 array, or a hint that asks for one."""
+    if isinstance(answer, Checked):
+        return answer
+    if answer is None or answer is ...:
+        return hint("nothing is returned yet: put your own lines in the place marked for them.")
+    try:
+        return np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        return hint(f"expected an array of numbers ({error}).")
+
+
+def of_number(
+    check: Callable[Concatenate[float, P], Checked],
+) -> Callable[Concatenate[Any, P], Checked]:
+    """A checker of numbers: what is none gets its hint before anything is measured."""
+
+    @functools.wraps(check)
+    def checked(answer: Any, *args: P.args, **kwargs: P.kwargs) -> Checked:
+        value = number_of(answer)
+        return value if isinstance(value, Checked) else check(value, *args, **kwargs)
+
+    return checked
 
 
 def call(function: Any, *arguments: Any) -> Any:
     """`function(*arguments)`, or a hint that quotes what it raised."""
     if not callable(function):
-        return hint(f"expected a function, this is a {type(function).__name__}.")
+        return hint(f"expected a function, this is of type {type(function).__name__}.")
     try:
         return function(*arguments)
     except Exception as error:
@@ -67,6 +112,9 @@ def near(
 ) -> Checked:
     """Compare a number with the expected one; known slips get hints of their own.
 
+    Per cent and rounded numbers are slips of every exercise. A slip that comes to the right
+    value by chance is none.
+
     Args:
         answer: what the reader computed, or a hint already.
         expected: the right value.
@@ -75,7 +123,7 @@ def near(
         otherwise: the hint for any other value.
         why: what the right value shows.
     """
-    value = answer if isinstance(answer, Checked) else number_of(answer)
+    value = number_of(answer)
     if isinstance(value, Checked):
         return value
     if abs(value - expected) <= tolerance:
@@ -83,6 +131,10 @@ def near(
     for slip, words in slips.items():
         if abs(value - slip) <= tolerance:
             return hint(words)
+    if value and abs(value / 100 - expected) <= tolerance:
+        return hint("that is in per cent; this book writes fractions.")
+    if value and value in (round(expected, 2), round(expected, 3)):
+        return hint("that looks rounded; hand over the number as it was computed.")
     return hint(otherwise)
 
 

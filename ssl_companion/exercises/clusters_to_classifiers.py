@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ssl_companion.exercises import Checked, call, hint, near, number_of, right
+from ssl_companion.exercises import Checked, array_of, call, hint, near, number_of, of_number, right
 from ssl_companion.findings import classifiers
 from ssl_companion.findings.live import level_of, predicted
 from ssl_companion.measures import LinearProbe, NearestCentroid
 from ssl_companion.recordings import Recording
 
 
-def check_factor(answer: Any, recording: Recording, level: str) -> Checked:
+@of_number
+def check_factor(answer: float, recording: Recording, level: str) -> Checked:
     """Linear accuracy at the last probed epoch over that at the first, last layer."""
     table = classifiers.over_epochs(recording, level)
     ends = table.iloc[[0, -1]]
@@ -23,6 +24,7 @@ def check_factor(answer: Any, recording: Recording, level: str) -> Checked:
     clusters = float(ends["ncc"].iloc[1] / ends["ncc"].iloc[0])
     slips = {
         clusters: "that is the factor of the NCC accuracy.",
+        after: "that is the accuracy at the last epoch; by which factor is it larger than before?",
         after - before: "that is a difference; a factor is a ratio.",
         before / after: "the other way round: after over before.",
     }
@@ -31,7 +33,7 @@ def check_factor(answer: Any, recording: Recording, level: str) -> Checked:
         answer,
         expected,
         1e-3,
-        {slip: words for slip, words in slips.items() if abs(slip - expected) > 2e-3},
+        slips,
         "divide the linear probe's accuracy at the last epoch of the table by that at the first.",
         f"a factor of {expected:.2f}, against {clusters:.2f} for the nearest class mean. The "
         "probe starts higher, because a linear classifier reads classes that do not cluster.",
@@ -49,7 +51,11 @@ def check_linear_rule(function: Any) -> Checked:
             return found
         if not isinstance(found, tuple) or len(found) != 2:
             return hint("expected two arrays, weights [K, D] and biases [K].")
-        weights, biases = (np.asarray(part, np.float64) for part in found)
+        weights, biases = (array_of(part) for part in found)
+        if isinstance(weights, Checked):
+            return weights
+        if isinstance(biases, Checked):
+            return biases
         if weights.shape != means.shape or biases.shape != (7,):
             return hint(f"expected shapes (7, 5) and (7,), these are {weights.shape} and "
                         f"{biases.shape}.")  # fmt: skip
@@ -68,25 +74,24 @@ def check_linear_rule(function: Any) -> Checked:
     )
 
 
-def check_agreement(answer: Any, recording: Recording, level: str) -> Checked:
+@of_number
+def check_agreement(answer: float, recording: Recording, level: str) -> Checked:
     """Share of the kept held-out images on which the two classifiers agree, last epoch."""
     expected, hits = _agreement(recording, level)
-    value = number_of(answer)
-    if isinstance(value, Checked):
-        return value
-    slips = [(hits[0], "the nearest mean"), (hits[1], "the probe")]
-    for accuracy, name in slips:
-        if abs(value - accuracy) < 1e-9:
-            return hint(f"that is the accuracy of {name}; compare the two with each other.")
-    if abs(value - expected) > 0.01:
-        return hint(
-            "expected the share of kept held-out images to which both classifiers, at the last "
-            "kept epoch, give the same class, right or wrong."
-        )
-    return right(
+    return near(
+        answer,
+        expected,
+        0.01,
+        {
+            hits[0]: "that is the accuracy of the nearest mean; compare the two with each other.",
+            hits[1]: "that is the accuracy of the probe; compare the two with each other.",
+            1 - expected: "that is the share on which they differ.",
+        },
+        "expected the share of kept held-out images to which both classifiers, at the last kept "
+        "epoch, give the same class, right or wrong.",
         f"they agree on {expected:.0%} of the images, though each is right on fewer. In the "
         "terminal phase of supervised training this share goes to one: that is the fourth "
-        "property of neural collapse, NC4."
+        "property of neural collapse, NC4.",
     )
 
 
@@ -103,9 +108,9 @@ def _agreement(recording: Recording, level: str) -> tuple[float, tuple[float, fl
 
 def check_permutation(function: Any) -> Checked:
     """(x, y, permutations, seed) to the two-sided p-value of Spearman's correlation."""
-    x = np.arange(12.0)
+    x, orders = np.arange(12.0), 199
     for y, words in ((x, "perfectly correlated"), (-x, "perfectly anticorrelated")):
-        p = _number(call(function, x, y, 199, 0))
+        p = number_of(call(function, x, y, orders, 0))
         if isinstance(p, Checked):
             return p
         if not 0 < p <= 1:
@@ -114,10 +119,13 @@ def check_permutation(function: Any) -> Checked:
         if p > 0.02:
             return hint(f"for twelve {words} pairs your p-value is {p:g}: hardly any order should "
                         "reach a correlation as large, in either direction.")  # fmt: skip
+        if abs(p * (orders + 1) - round(p * (orders + 1))) > 1e-6:
+            return hint(f"with {orders} random orders your p-value is {p:g}. Of how many orders is "
+                        "that a share, the data's own among them?")  # fmt: skip
     rng = np.random.default_rng(1)
     chance = []
     for seed in range(10):
-        p = _number(call(function, *rng.normal(size=(2, 12)), 199, seed))
+        p = number_of(call(function, *rng.normal(size=(2, 12)), orders, seed))
         if isinstance(p, Checked):
             return p
         chance.append(p)
@@ -140,7 +148,16 @@ def check_partial(function: Any, recording: Recording, level: str) -> Checked:
         ("a link of their own", z + noise[0], z + noise[0] + 0.5 * noise[1]),
     )
     for words, x, y in cases:
-        slips = {float(stats.spearmanr(x, y)[0]): "that is the correlation with z left free."}
+        r = np.corrcoef([stats.rankdata(v) for v in (x, y, z)])
+        free = r[0, 1] - r[0, 2] * r[1, 2]
+        slips = {
+            float(r[0, 1]): "that is the correlation with z left free.",
+            float(free): "that is the numerator alone.",
+            float(
+                free / ((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+            ): "mind the root below the line.",
+            partial(x, y, z, ranks=False): "that is of the values as they are: rank them first.",
+        }
         expected = partial(x, y, z)
         text = f"where x and y have {words}, expected another value. Work on ranks throughout."
         found = near(call(function, x, y, z), expected, 1e-6, slips, text, "")
@@ -149,26 +166,23 @@ def check_partial(function: Any, recording: Recording, level: str) -> Checked:
     table = classifiers.over_epochs(recording, level)
     ncc, linear, epoch = (table[c].to_numpy(np.float64) for c in ("ncc", "linear", "epoch"))
     free, fixed = float(stats.spearmanr(ncc, linear)[0]), partial(ncc, linear, epoch)
-    held = (
-        f"with the epoch held fixed it is {fixed:.2f}"
-        if np.isfinite(fixed)
-        else "with the epoch held fixed it is not defined, because one of the two follows the "
-        "epochs exactly"
-    )
+    if np.isfinite(fixed):
+        held = f"with the epoch held fixed it is {fixed:.2f}. What is lost on the way is"
+    else:
+        held = (
+            "with the epoch held fixed nothing is left to correlate, because one of the two "
+            "follows the epochs exactly. It is"
+        )
     return right(
         f"over the epochs of this run NCC and linear accuracy have a correlation of {free:.2f}; "
-        f"{held}. What is lost on the way is what a clock would have predicted as well."
+        f"{held} what a clock would have predicted as well."
     )
 
 
-def partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
-    """Spearman's partial correlation of x and y given z (all [N]); NaN where it is not defined."""
-    r = np.corrcoef([stats.rankdata(v) for v in (x, y, z)])
+def partial(x: np.ndarray, y: np.ndarray, z: np.ndarray, ranks: bool = True) -> float:
+    """Spearman's partial correlation of x and y given z (all [N]), Pearson's without ranks; NaN
+    where it is not defined."""
+    r = np.corrcoef([stats.rankdata(v) if ranks else v for v in (x, y, z)])
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
         return float((r[0, 1] - r[0, 2] * r[1, 2]) / scale)
-
-
-def _number(answer: Any) -> float | Checked:
-    """As `number_of`, and a hint stays one."""
-    return answer if isinstance(answer, Checked) else number_of(answer)

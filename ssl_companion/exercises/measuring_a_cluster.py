@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_companion.exercises import Checked, call, hint, near, right
+from ssl_companion.exercises import Checked, array_of, call, hint, near, right
 from ssl_companion.findings.searching import by_differences, in_float32
 from ssl_companion.measures import NearestCentroid, cdnv, neural_collapse
 
@@ -63,12 +63,9 @@ def check_ncc(ncc: Any) -> Checked:
 def check_simplex(simplex: Any) -> Checked:
     """A function of K that gives means with NC2 at zero."""
     for k in (3, 5):
-        means = call(simplex, k)
+        means = array_of(call(simplex, k))
         if isinstance(means, Checked):
             return means
-        if means is None:
-            return hint("nothing is returned yet: give K means, an array [K, D].")
-        means = np.asarray(means, dtype=np.float64)
         if means.ndim != 2 or len(means) != k:
             return hint(f"for K = {k} expected an array [{k}, D], this has shape {means.shape}.")
         noise = 1e-3 * np.random.default_rng(0).normal(size=(20, k, means.shape[1]))
@@ -101,12 +98,9 @@ def check_mended(nearest: Any) -> Checked:
     x, centres = rng.normal(size=(400, 200)), rng.normal(size=(50, 200))
     truth = by_differences(x, centres)
     for offset in (0.0, 1e4, 1e6):
-        found = call(nearest, x + offset, centres + offset)
+        found = array_of(call(nearest, x + offset, centres + offset))
         if isinstance(found, Checked):
             return found
-        if found is None:
-            return hint("nothing is returned yet: give the row of the nearest centre, int [N].")
-        found = np.asarray(found)
         if found.shape != truth.shape:
             return hint(f"expected {truth.shape[0]} row numbers, this has shape {found.shape}.")
         share = float((found == truth).mean())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from ssl_companion.exercises import Checked, call, hint, right
 from ssl_companion.own import MEASURES, measure_encoder
+
+Triple = tuple[float, float, float]
 
 
 def check_colour(encoder: Any) -> Checked:
@@ -43,34 +47,58 @@ def _features(strength: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def check_clustered(clustered: Any) -> Checked:
     """A rule on the table: is NCC accuracy above its control, intervals and all?"""
-    cases = {
-        True: (_features(1.0), "classes that are well apart"),
-        False: (_features(0.0, seed=4), "pure noise"),
-    }
-    for expected, ((x, y), words) in cases.items():
-        table = measure_encoder(None, x, y, which=("ncc",))
-        answer = call(clustered, table, "labels")
+    for expected, words in ((True, "classes that are well apart"), (False, "pure noise")):
+        table = _table(words)
+        answer = _truth(call(clustered, table.copy(), "labels"))
         if isinstance(answer, Checked):
             return answer
-        if answer is None:
-            return hint("nothing is returned yet: give True or False.")
-        if bool(answer) is not expected:
-            return hint(f"on features with {words} it says {bool(answer)}.")
-    # The point above the control, the intervals overlapping.
-    table = measure_encoder(None, *_features(0.0, seed=4), which=("ncc",))
-    narrow = table.copy()
-    own = narrow["level"] == "labels"
-    narrow.loc[own, ["value", "low", "high"]] = (0.14, 0.10, 0.18)
-    narrow.loc[~own, ["value", "low", "high"]] = (0.12, 0.09, 0.16)
-    if bool(call(clustered, narrow, "labels")):
+        if answer is not expected:
+            return hint(f"on features with {words} it says {answer}.")
+    # The point above the control's interval and the interval above its point, yet they overlap.
+    answer = _truth(call(clustered, _told(table, (0.17, 0.13, 0.21), (0.12, 0.08, 0.16)), "kinds"))
+    if answer is True:
         return hint(
-            "14% against 12% in the control, and it says yes; but the intervals, 10% to 18% and "
-            "9% to 16%, overlap by most of their width. Compare an end with an end."
+            "17% against 12% in the control, and it says yes; but the intervals, 13% to 21% and "
+            "8% to 16%, overlap. Compare an end with an end."
         )
+    if answer is False:
+        answer = _truth(call(clustered, _told(table, (0.05, 0.04, 0.06), (0.02, 0.01, 0.03)),
+                             "kinds"))  # fmt: skip
+    if answer is False:
+        return hint(
+            "4% to 6% lies above the control's 1% to 3%, and it says no. Let the control decide, "
+            "and no number of your own."
+        )
+    if isinstance(answer, Checked):
+        return answer
     return right(
         "an effect counts when its interval lies beyond that of its control. It is a strict rule: "
         "intervals may overlap a little where a paired comparison would still tell two apart."
     )
+
+
+@functools.lru_cache
+def _table(words: str) -> pd.DataFrame:
+    x, y = _features(0.0, seed=4) if "noise" in words else _features(1.0)
+    return measure_encoder(None, x, y, which=("ncc",))
+
+
+def _told(table: pd.DataFrame, own: Triple, control: Triple) -> pd.DataFrame:
+    """The table with another level, "kinds", and these values and intervals."""
+    told, permuted = table.replace({"level": {"labels": "kinds"}}), table["level"] == "permuted"
+    told.loc[~permuted, ["value", "low", "high"]] = own
+    told.loc[permuted, ["value", "low", "high"]] = control
+    return told
+
+
+def _truth(answer: Any) -> bool | Checked:
+    if isinstance(answer, Checked):
+        return answer
+    if answer is None or answer is ...:
+        return hint("nothing is returned yet: give True or False.")
+    if isinstance(answer, (bool, np.bool_)):
+        return bool(answer)
+    return hint(f"expected True or False, this is of type {type(answer).__name__}.")
 
 
 def check_moved(changed: Any) -> Checked:
@@ -83,11 +111,7 @@ def check_moved(changed: Any) -> Checked:
         return hint(f"expected a set of names out of {', '.join(MEASURES)}.")
     if unknown := answer - set(MEASURES):
         return hint(f"{sorted(map(str, unknown))[0]!r} is none of {', '.join(MEASURES)}.")
-    x, y = _features(0.4)
-    first, then = (
-        measure_encoder(None, moved, y).query("level != 'permuted'").set_index("measure")["value"]
-        for moved in (x, x + 10)
-    )
+    first, then = (_values(shift) for shift in (0.0, 10.0))
     expected = {name for name in MEASURES if abs(first[name] - then[name]) > 1e-3 * first[name]}
     if extra := sorted(answer - expected):
         return hint(
@@ -106,6 +130,14 @@ def check_moved(changed: Any) -> Checked:
     )
 
 
+@functools.lru_cache
+def _values(shift: float) -> pd.Series:
+    """Each measure of features that have been moved."""
+    x, y = _features(0.4)
+    table = measure_encoder(None, x + shift, y).query("level != 'permuted'")
+    return table.set_index("measure")["value"]
+
+
 def check_layers(encoder: Any) -> Checked:
     """A function that returns several layers of a torchvision network."""
     x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -120,7 +152,12 @@ def check_layers(encoder: Any) -> Checked:
     for name, values in out.items():
         if not isinstance(values, Tensor) or values.ndim not in (2, 4) or len(values) != 4:
             return hint(f"{name!r} should be [4, D] or [4, D, h, w] for four images.")
-    table = measure_encoder(encoder, torch.rand(16, 3, 32, 32), np.arange(16) % 2, which=("ncc",))
+    try:
+        table = measure_encoder(
+            encoder, torch.rand(16, 3, 32, 32), np.arange(16) % 2, which=("ncc",)
+        )
+    except Exception as error:
+        return hint(f"with 16 images they cannot be measured: {error}")
     widths = {values.shape[1] for values in out.values()}
     if len(widths) < 2:
         return hint("all outputs are equally wide: are these really different layers?")
