@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
+import torch
+from scipy.linalg import hadamard
 
-from ssl_companion.exercises import Checked, call, hint, near, right
+from ssl_companion.exercises import Checked, call, hint, near, number_of, of_number, right
 from ssl_companion.findings import interventions
 from ssl_companion.measures import effective_rank
 from ssl_companion.recordings import Recording
@@ -17,25 +20,55 @@ from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.objectives import vicreg
 
 
-def check_collapse(answer: Any) -> Checked:
-    """VICReg's total where all embeddings are the same."""
-    import torch
-
-    z = torch.zeros(4, 4)
-    expected = float(vicreg(z, z).total)
+@of_number
+def check_fall(answer: float, recording: Recording) -> Checked:
+    """The regularizer's share of the fall of the total, a fraction that may exceed 1."""
+    table = interventions.decrease(recording)
+    regularizes = (table["kind"] == "regularizer").to_numpy()
+    expected = float(table.loc[regularizes, "share"].sum())
+    raw = (table["first"] - table["last"]).to_numpy()
+    slips = {
+        1 - expected: "that is the share of the invariance.",
+        float(raw[regularizes].sum() / raw.sum()): "weight the terms as the total does.",
+        float(raw[regularizes].sum()): "divide by the fall of the total.",
+    }
     return near(
         answer,
         expected,
-        0.01,
-        {
-            0.0: "the invariance is 0, but what does the variance term ask of each dimension?",
-            25.0: "nearly: which standard deviation does the constant under the root leave?",
-            expected / 25: "that is the term as it is; the objective weights it.",
-            2 * expected: "the variance term is halved over the two views.",
-        },
-        "take the three terms one by one: which of them are zero if nothing differs?",
-        f"{expected:.2f}. Whatever the network does, it can always have this total; training "
-        "begins to say something once the total is well below.",
+        1e-3,
+        slips,
+        "weight each term, take first epoch minus last, and divide the regularizer's part by the "
+        "sum over all terms.",
+        f"{expected:.0%} of the fall. It can exceed 100%, because a term that rises makes a "
+        "negative share.",
+    )
+
+
+def check_dose(plan: Any, recording: Recording) -> Checked:
+    """An `ObjectiveConfig` with the recipe's total dose, all of it in the first half."""
+    if not isinstance(plan, ObjectiveConfig):
+        return hint(f"expected an ObjectiveConfig, this is a {type(plan).__name__}.")
+    epochs = int(recording.run["config"]["epochs"])
+    try:
+        factors = np.array([plan.regularizer_at(epoch) for epoch in range(epochs)], np.float64)
+    except (TypeError, ValueError):
+        return hint("on_from and on_until are numbers of epochs.")
+    half = epochs // 2
+    if dataclasses.replace(plan, regularizer=1.0, on_from=0, on_until=-1) != ObjectiveConfig():
+        return hint(
+            "leave everything but the regularizer alone: two changes at once answer no question."
+        )
+    if factors[half + epochs % 2 :].any():
+        return hint(f"the regularizer still acts in the second half of the {epochs} epochs.")
+    if abs(factors.sum() - epochs) > 1e-6 * epochs:
+        return hint(
+            f"the recipe's dose, summed over its epochs, is {epochs}; this plan's is "
+            f"{factors.sum():.3g}."
+        )
+    return right(
+        f"a factor of {factors.max():g} in the first {int((factors > 0).sum())} epochs and none "
+        "after. If this run clusters as the recipe does, only the dose matters; if not, its time "
+        "does too."
     )
 
 
@@ -83,49 +116,65 @@ def _of_deviations(x: np.ndarray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def check_fall(answer: Any, recording: Recording) -> Checked:
-    """The regularizer's share of the fall of the total, a fraction that may exceed 1."""
-    table = interventions.decrease(recording)
-    regularizes = (table["kind"] == "regularizer").to_numpy()
-    expected = float(table.loc[regularizes, "share"].sum())
-    raw = (table["first"] - table["last"]).to_numpy()
-    slips = {
-        1 - expected: "that is the share of the invariance.",
-        float(raw[regularizes].sum() / raw.sum()): "weight the terms as the total does.",
-        100 * expected: "as a fraction, please, not in per cent.",
-    }
-    return near(
-        answer,
-        expected,
-        1e-3,
-        {slip: words for slip, words in slips.items() if abs(slip - expected) > 2e-3},
-        "weight each term, take first epoch minus last, and divide the regularizer's part by the "
-        "sum over all terms.",
-        f"{expected:.0%} of the fall. It can exceed 100%, because a term that rises makes a "
-        "negative share.",
-    )
-
-
-def check_dose(plan: Any, recording: Recording) -> Checked:
-    """An `ObjectiveConfig` with the recipe's total dose, all of it in the first half."""
-    if not isinstance(plan, ObjectiveConfig):
-        return hint(f"expected an ObjectiveConfig, this is a {type(plan).__name__}.")
-    epochs = int(recording.run["config"]["epochs"])
-    factors = np.array([plan.regularizer_at(epoch) for epoch in range(epochs)])
-    half = epochs // 2
-    if plan.invariance != 1 or plan.variance != 1 or plan.covariance != 1:
-        return hint("leave the other factors alone: two changes at once answer no question.")
-    if factors[half + epochs % 2 :].any():
-        return hint(f"the regularizer still acts in the second half of the {epochs} epochs.")
-    if abs(factors.sum() - epochs) > 1e-6 * epochs:
-        return hint(
-            f"the recipe's dose, summed over its epochs, is {epochs}; this plan's is "
-            f"{factors.sum():.3g}."
+def check_degrees(function: Any, recording: Recording) -> Checked:
+    """(d, k, sigma) to VICReg's total for d dimensions that are copies of k."""
+    for d, k, sigma in ((4, 4, 0.5), (8, 2, 0.6), (2, 1, 1.0), (64, 1, 0.2), (64, 16, 1.0)):
+        z = _copies(d, k, sigma)
+        expected, point = float(vicreg(z, z).total), float(vicreg(0 * z, 0 * z).total)
+        spread, pairs = 25 * (1 - math.sqrt(sigma**2 + 1e-4)) * (sigma < 1), d / k - 1
+        found = near(
+            call(function, d, k, sigma),
+            expected,
+            max(2e-3 * expected, 0.004),
+            {
+                point: "that is the price of a point, for which sigma is 0.",
+                spread: "that is the price of the spread; the copies covary.",
+                expected - spread: "that is the price of the covariance; what does a spread below "
+                "1 cost?",
+                spread + pairs * sigma**4: "half of the covariance: it is added for both views, "
+                "and the sum takes each pair of dimensions in both orders.",
+                spread + pairs / 2 * sigma**4: "a quarter of the covariance: it is added for both "
+                "views, and the sum takes each pair of dimensions in both orders.",
+                spread + 2 * d / k * sigma**4: "a dimension does not count as a copy of itself.",
+                spread + 2 * d * pairs * sigma**4: "the sum over pairs is divided by the number of "
+                "dimensions.",
+                spread + 2 * pairs * sigma**2: "the covariance of two copies is their variance, "
+                "and the term squares it.",
+                spread + 2 * pairs * sigma: "the covariance of two copies is their variance, and "
+                "the term squares it.",
+                spread + 50 * pairs * sigma**4: "the weight of the covariance is 1.",
+                25 * (1 - sigma**2) + 2 * pairs * sigma**4: "the variance term asks for a standard "
+                "deviation, not for a variance.",
+                2 * spread + 2 * pairs * sigma**4: "the variance term is halved over the views.",
+            },
+            f"for {d} dimensions, {k} of them different, and sigma {sigma:g} another total was "
+            "expected. With how many others does one dimension covary, and how much?",
+            "",
         )
-    return right(
-        f"a factor of {factors.max():g} in the first {int((factors > 0).sum())} epochs and none "
-        "after. If this run clusters as the recipe does, only the dose matters; if not, its time "
-        "does too."
+        if not found.ok:
+            return found
+    return right(_degrees(int(recording.run["config"]["projector_width"])))
+
+
+def _copies(d: int, k: int, sigma: float) -> torch.Tensor:
+    """Float64 [2k, d]: k columns without correlation, each d / k times; k is a power of two."""
+    signs = torch.from_numpy(hadamard(2 * k)[:, 1 : k + 1].astype(np.float64))
+    scale = sigma * math.sqrt((len(signs) - 1) / len(signs))  # the variance divides by N - 1
+    return scale * signs.repeat(1, d // k)
+
+
+def _degrees(d: int) -> str:
+    """What the formula says of the recipe's projector, in words."""
+    point, line = 25 * 0.99, 2 * max(d - 1, 1)
+    sigma = min(1.0, (25 / (4 * line)) ** (1 / 3))
+    best = 25 * (1 - sigma) + line * sigma**4
+    least = next(k for k in range(1, d + 1) if 2 * (d / k - 1) < point)
+    return (
+        f"with {d} dimensions, as here, a line of full spread costs {line:,}, a point {point:g}. "
+        f"The line costs least, {best:.1f}, at a standard deviation of {sigma:.2f}. Full spread is "
+        f"cheaper than a point from {least} directions on. So among many dimensions few directions "
+        "mean little spread: the two collapses go together. Without the covariance term the line "
+        "is free."
     )
 
 
@@ -145,6 +194,10 @@ def check_three(function: Any) -> Checked:
             return credit
         if not isinstance(credit, dict) or set(credit) != set(terms):
             return hint("expected a dictionary with one credit for each of the terms.")
+        values = {term: number_of(value) for term, value in credit.items()}
+        for term, value in values.items():
+            if isinstance(value, Checked):
+                return hint(f"the credit of {term}: {value.message}")
         if abs(sum(credit.values()) - gain(frozenset(terms))) > 1e-9:
             return hint(f"in the game {words}, the credits do not add up to the whole gain.")
         expected = _shapley(terms, gain)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
 from ssl_companion.exercises import clusters_to_classifiers as classify
@@ -16,12 +15,11 @@ from ssl_companion.recordings import Recording
 from ssl_companion.training.config import ObjectiveConfig
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(scope="module")
+def recipe(write_synthetic: Callable[..., Recording]) -> Recording:
+    recording = write_synthetic("exercises-recipe-s0", kind="clusters", features=False)
+    recording.run["config"]["projector_width"] = 32
+    return recording
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +27,52 @@ def run(write_synthetic: Callable[..., Recording]) -> Recording:
     return write_synthetic("exercises-clusters-s0", kind="clusters", epochs=(0, 1, 3, 5))
 
 
+def price(d: int, k: int, s: float) -> float:
+    return 25 * max(0, 1 - np.sqrt(s**2 + 1e-4)) + 2 * (d / k - 1) * s**4
+
+
 @pytest.mark.parametrize(
-    ("answer", "word"),
-    [(0, "variance term"), (25, "root"), (0.99, "weights"), (49.5, "halved"), (7, "one by one")],
+    ("function", "word"),
+    [
+        (lambda d, k, s: price(d, d, s), "copies covary"),
+        (lambda d, k, s: price(d, k, 0), "price of a point"),
+        (lambda d, k, s: price(d, k, s) - price(d, d, s), "spread below"),
+        (lambda d, k, s: (price(d, k, s) + price(d, d, s)) / 2, "both views"),
+        (lambda d, k, s: price(d, d, s) + (d / k - 1) / 2 * s**4, "both orders"),
+        (lambda d, k, s: price(d, k, s) + 2 * s**4, "copy of itself"),
+        (lambda d, k, s: price(d, d, s) + 2 * (d / k - 1) * s**2, "squares it"),
+        (lambda d, k, s: price(d, d, s) + 2 * (d / k - 1) * s, "squares it"),
+        (lambda d, k, s: price(d, d, s) + 2 * d * (d / k - 1) * s**4, "divided by"),
+        (lambda d, k, s: price(d, d, s) + 50 * (d / k - 1) * s**4, "weight"),
+        (lambda d, k, s: price(d, k, s) + price(d, d, s), "halved over"),
+        (lambda d, k, s: 25 * (1 - s**2) + 2 * (d / k - 1) * s**4, "not for a variance"),
+        (lambda d, k, s: price(d, k, s) + 1, "how many others"),
+        (lambda d, k: price(d, k, 1), "TypeError"),
+    ],
 )
-def test_the_price_of_collapse(answer: float, word: str) -> None:
-    found = regularize.check_collapse(answer)
+def test_the_price_of_fewer_directions(function: Any, word: str, recipe: Recording) -> None:
+    found = regularize.check_degrees(function, recipe)
     assert not found.ok
     assert word in found.message
-    assert regularize.check_collapse(24.75).ok
+
+
+@pytest.mark.parametrize("constant", [0, 1e-4])
+def test_the_constant_under_the_root_may_be_left_out(constant: float, recipe: Recording) -> None:
+    def total(d: int, k: int, s: float) -> float:
+        return 25 * (1 - np.sqrt(s**2 + constant)) + 2 * (d / k - 1) * s**4
+
+    assert regularize.check_degrees(total, recipe).ok
+
+
+@pytest.mark.parametrize("d", [2, 3, 32, 256])
+def test_what_is_said_of_a_line_and_of_the_directions_that_pay(d: int) -> None:
+    said = regularize._degrees(d)
+    spreads = np.linspace(0, 1, 2001)
+    prices = [price(d, 1, s) for s in spreads]
+    least, at = min(prices), spreads[np.argmin(prices)]
+    assert f"costs least, {least:.1f}, at a standard deviation of {at:.2f}." in said
+    enough = [k for k in range(1, d + 1) if price(d, k, 1) < price(d, d, 0)]
+    assert f"from {enough[0]} directions on" in said
 
 
 def spectrum(x: np.ndarray, power: int = 2, centre: bool = True) -> np.ndarray:
