@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from ssl_companion.exercises import Checked, call, hint, near
+from ssl_companion.exercises import Checked, call, hint, near, of_number, right
 from ssl_companion.findings.live import level_of, predicted
 from ssl_companion.measures import NearestCentroid
+from ssl_companion.measures.centroids import Metric
 from ssl_companion.recordings import Recording, group_means
 
 
@@ -20,7 +22,11 @@ def check_chance(chance: Any, recording: Recording) -> Checked:
             call(chance, classes),
             1 / classes,
             1e-9,
-            {100 / classes: "that is in per cent; accuracies in this book are fractions."},
+            {
+                float(classes): "that is a number of classes; a share of the images is asked for.",
+                1 / (classes - 1): "the guess may name the right class, too: do not leave it out.",
+                1 - 1 / classes: "that is how often the guess is wrong.",
+            },
             f"with {classes} classes of the same size, how often does a guess that ignores the "
             "image happen to name the right one?",
             "",
@@ -28,69 +34,91 @@ def check_chance(chance: Any, recording: Recording) -> Checked:
         if not found.ok:
             return found
     now = np.mean(_right(recording, "fine"))
-    return Checked(
-        True,
+    return right(
         f"chance is {1 / k:.1%} at the fine level, and NCC accuracy at the last epoch is "
         f"{now * k:.0f} times that. Always compare with chance before you compare with 100%.",
     )
 
 
-def check_cosine(answer: Any, recording: Recording) -> Checked:
-    """Fine NCC accuracy at the last kept epoch with angles instead of distances."""
-    fine = level_of(recording, "fine")
-    epoch = recording.kept_epochs()[-1]
-    means = group_means(recording.class_means(epoch), recording.class_counts, fine)
-    rule = NearestCentroid.from_centroids(means, metric="cosine")
-    expected = rule.score(recording.features(epoch), recording.fine())
-    euclidean = float(np.mean(_right(recording, "fine")))
-    slips = {}
-    if abs(euclidean - expected) > 1e-4:
-        slips[euclidean] = "that is the accuracy by distance; ask NearestCentroid for the angle."
+@of_number
+def check_cosine(answer: float, recording: Recording) -> Checked:
+    """Fine NCC accuracy by angle instead of distance: last kept epoch over first."""
+
+    def ends(metric: Metric, split: str = "test") -> tuple[float, float]:
+        kept = recording.kept_epochs()
+        first, last = (_score(recording, kept[i], metric, split) for i in (0, -1))
+        return first, last
+
+    before, after = ends("cosine")
+    by_distance, seen = ends("euclidean"), ends("cosine", "train")
+    if not (before and after and by_distance[0] and seen[0]):
+        return hint("nothing is hit before training or after it: the ratio is not defined here.")
     return near(
         answer,
-        expected,
-        1e-4,
-        slips,
-        "expected the share of kept test images, at the last epoch, whose class mean has the "
-        "smallest angle to them.",
-        f"{expected:.1%} by angle, {euclidean:.1%} by distance. The features come out of a ReLU, "
-        "so no coordinate is negative; how much the length of a feature matters is a finding.",
+        after / before,
+        1e-3,
+        {
+            by_distance[1] / by_distance[0]: "that is by distance; ask NearestCentroid for the "
+            "angle, at both epochs.",
+            after / by_distance[0]: "by angle at the last epoch, and by distance at the first: use "
+            "one ruler for both.",
+            seen[1] / seen[0]: "those images made the means; score the held-out ones.",
+            before / after: "the other way round: after over before.",
+            after: "that is the accuracy at the last epoch; how many times the first is it?",
+            after - before: "that is a difference; a ratio is asked for.",
+        },
+        "expected a ratio: of the kept test images, the share whose own class mean has the "
+        "smallest angle to them, at the last kept epoch over the first.",
+        f"× {after / before:.2f} by angle, × {by_distance[1] / by_distance[0]:.2f} by distance. "
+        f"Before training {before:.1%} and {by_distance[0]:.1%}, after it {after:.1%} and "
+        f"{by_distance[1]:.1%}. A multiple depends on the ruler at both of its ends.",
     )
 
 
-def check_shuffled(answer: Any, recording: Recording) -> Checked:
+def _score(recording: Recording, epoch: int, metric: Metric, split: str) -> float:
+    fine = level_of(recording, "fine")
+    means = group_means(recording.class_means(epoch), recording.class_counts, fine)
+    rule = NearestCentroid.from_centroids(means, metric=metric)
+    return rule.score(recording.features(epoch, None, split), recording.fine(split))
+
+
+@of_number
+def check_shuffled(answer: float, recording: Recording) -> Checked:
     """Fine NCC accuracy at the last kept epoch against labels in another order."""
-    from ssl_companion.exercises import number_of
-
-    value = number_of(answer)
-    if isinstance(value, Checked):
-        return value
-    own, labels = _right(recording, "fine"), recording.fine()
+    own, n = float(np.mean(_right(recording, "fine"))), len(recording.fine())
     chance = 1 / recording.hierarchy.level("fine").k
-    # Four standard deviations of a share of N guesses: fewer than one shuffle in 10,000 is out.
-    spread = 4 * np.sqrt(chance * (1 - chance) / len(labels))
-    if abs(value - np.mean(own)) < 1e-9:
-        return hint("that is the accuracy against the true labels: were they shuffled?")
-    if abs(value - chance) > spread:
+    # Hits at random are binomial: fewer than one shuffle in 10,000 lies outside.
+    low, high = stats.binom.ppf([5e-5, 1 - 5e-5], n, chance) / n
+    if abs(answer - own) < 1e-9:
         return hint(
-            f"against labels in a random order about {chance:.1%} is expected, give or take "
-            f"{spread:.1%}. Shuffle the labels of the images, not the predictions and the labels "
-            "together."
+            "that is the accuracy against the true labels. Were they shuffled, and the features "
+            "left where they are?"
         )
-    return Checked(
-        True,
+    if answer > high:
+        return hint(
+            "luck does not explain so much: in a random order nothing ties a label to its image. "
+            "Shuffle the labels of the images and nothing else; and accuracies are fractions."
+        )
+    if answer < low:
+        return hint(
+            "that is less than luck: some images are given a label of their own class by chance. "
+            f"How many of {n} would you expect?"
+        )
+    return right(
         f"about {chance:.1%}, which is chance. The clusters are still there; only the question "
-        "asked of them has become meaningless.",
+        "asked of them has become meaningless."
     )
 
 
-def check_near_misses(answer: Any, recording: Recording) -> Checked:
+@of_number
+def check_near_misses(answer: float, recording: Recording) -> Checked:
     """Of the fine mistakes at the last epoch, the share that stays in the right superclass."""
     epoch = recording.kept_epochs()[-1]
     coarse, labels = recording.hierarchy.level("coarse"), recording.fine()
     guess = predicted(recording, level_of(recording, "fine"), epoch)
     wrong, kin = guess != labels, coarse.labels(guess) == coarse.labels(labels)
     expected = float(kin[wrong].mean())
+    of_groups = predicted(recording, coarse, epoch) == coarse.labels(labels)
     chance = float(np.mean((coarse.sizes[coarse.of_fine] - 1) / (len(coarse.of_fine) - 1)))
     return near(
         answer,
@@ -101,6 +129,8 @@ def check_near_misses(answer: Any, recording: Recording) -> Checked:
             float((wrong & kin).mean()): "that is a share of all images: divide by the number of "
             "mistakes.",
             1 - expected: "that is the share that leaves the superclass.",
+            float(of_groups[wrong].mean()): "that takes the nearest mean of a superclass; take the "
+            "nearest mean of a class, and then its superclass.",
         },
         "take the images whose nearest fine mean is not their own, and ask for how many of them "
         "that mean belongs to a class of the same superclass.",

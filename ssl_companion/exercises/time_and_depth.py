@@ -5,24 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from ssl_companion.exercises import Checked, call, hint, near, right
+from ssl_companion.exercises import Checked, array_of, call, hint, near, of_number, right
 from ssl_companion.findings.depth_time import matrix, order_of_rows, rank_order
 from ssl_companion.findings.layers import shared_epochs
 from ssl_companion.findings.live import hits, resampled
 from ssl_companion.recordings import Recording
 
-_SERIES = ([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [10.0, 40.0, 20.0, 30.0], [5.0, 1.0, 9.0])
+_SERIES = ([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [1.0, 9.0, 2.0, 4.0, 3.0])
 
 
 def check_order(order: Any) -> Checked:
     """A function of a list of distinct numbers: the rank correlation with their positions."""
     for values in _SERIES:
         expected = float(rank_order(np.array(values)))
-        by_size = float(np.corrcoef(values, np.arange(len(values)))[0, 1])
-        slips = {} if abs(by_size - expected) < 1e-6 else {
-            by_size: "that correlates the values themselves: put their ranks in their place."
-        }  # fmt: skip
+        places = np.arange(len(values))
+        slips = {
+            float(np.corrcoef(values, places)[0, 1]): "that correlates the values themselves: put "
+            "their ranks in their place.",
+            float(stats.kendalltau(values, places)[0]): "that is Kendall's, which counts pairs; "
+            "correlate the ranks.",
+            -expected: "the sign is turned: the smallest number has the lowest rank.",
+            expected**2: "that is a square; a correlation has a sign.",
+        }
         found = near(
             call(order, list(values)), expected, 1e-6, slips,
             f"of {values} it should be a correlation between the ranks and the positions "
@@ -38,16 +44,19 @@ def check_order(order: Any) -> Checked:
 
 def check_same_order(answer: Any) -> Checked:
     """Two lists of accuracies of equal length, one almost flat and one steep, of one order."""
-    try:
-        flat, steep = (np.asarray(values, np.float64) for values in answer)
-    except (TypeError, ValueError):
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         return hint("expected two lists of numbers, the flat one first.")
+    flat, steep = (array_of(values) for values in answer)
+    if isinstance(flat, Checked):
+        return flat
+    if isinstance(steep, Checked):
+        return steep
     if flat.ndim != 1 or steep.ndim != 1 or min(len(flat), len(steep)) < 4:
         return hint("expected two lists of at least four accuracies each.")
     both = np.concatenate([flat, steep])
     if not np.all(np.isfinite(both)) or both.min() < 0 or both.max() > 1:
         return hint("accuracies are fractions, from 0 to 1.")
-    if float(rank_order(flat)) < 1 or float(rank_order(steep)) < 1:
+    if np.diff(flat).min() <= 0 or np.diff(steep).min() <= 0:
         return hint("a rank correlation of 1 asks for a rise at *every* step, without ties.")
     if np.ptp(flat) > 0.01:
         return hint("the first list should gain one point of accuracy at most.")
@@ -59,20 +68,33 @@ def check_same_order(answer: Any) -> Checked:
     )
 
 
-def check_overtakes(answer: Any, recording: Recording, level: str) -> Checked:
+@of_number
+def check_overtakes(answer: float, recording: Recording, level: str) -> Checked:
     """The first epoch at which the last layer passes what the first layer ends with."""
     table = matrix(recording, level)
-    above = table.columns[(table.iloc[-1] > table.iloc[0, -1]).to_numpy()]
+    epochs = table.columns.to_numpy(np.int64)
+    above = epochs[(table.iloc[-1] > table.iloc[0, -1]).to_numpy()]
     if not len(above):
         return near(
             answer, -1, 0.0, {}, "look again: does the last row ever pass that value? If not, "
             "answer −1.", "it never does in this recording.",
         )  # fmt: skip
-    same = table.columns[(table.iloc[-1] > table.iloc[0]).to_numpy()]
-    slips: dict[float, str] = {}
-    if len(same) and same[0] != above[0]:
-        slips[float(same[0])] = "that compares both layers at the same epoch; the first layer "\
-            "should be taken at its *last* one."  # fmt: skip
+    slips = {
+        float(
+            np.flatnonzero(epochs == above[0])[0]
+        ): "that is the place of a column; the columns are named by their epochs.",
+        float(
+            table.iloc[0].to_numpy()[-1]
+        ): "that is the accuracy to be passed; an epoch is asked for.",
+        float(epochs[-1]): "is there no earlier epoch at which it is passed already?",
+        -1.0: "it is passed at some epoch.",
+    }
+    same = epochs[(table.iloc[-1] > table.iloc[0]).to_numpy()]
+    if len(same):
+        slips[float(same[0])] = (
+            "that compares both layers at the same epoch; the first layer should be taken at its "
+            "*last* one."
+        )
     return near(
         answer, float(above[0]), 1e-9, slips,
         "the rows of matrix() are layers, its columns epochs: compare the whole last row with one "
@@ -82,7 +104,8 @@ def check_overtakes(answer: Any, recording: Recording, level: str) -> Checked:
     )  # fmt: skip
 
 
-def check_before(answer: Any, recording: Recording, level: str) -> Checked:
+@of_number
+def check_before(answer: float, recording: Recording, level: str) -> Checked:
     """The order along depth before training, at one level."""
 
     def of(along: str) -> float:
@@ -91,32 +114,55 @@ def check_before(answer: Any, recording: Recording, level: str) -> Checked:
     expected = of("depth before training")
     if not np.isfinite(expected):
         return hint(f"level {level!r} does not change over the depth here; take another LEVEL.")
-    words = {"depth": "that is after training.", "epoch": "that is along the epochs."}
-    slips = {of(along): text for along, text in words.items() if np.isfinite(of(along))}
-    slips = {value: text for value, text in slips.items() if abs(value - expected) > 1e-6}
+    slips = {
+        -expected: "the sign is lost: does accuracy go up with depth, or down?",
+        of("epoch"): "that is along the epochs, not along the layers.",
+        of("depth"): "that is the order of the layers after training; `along` has another word "
+        "for before it.",
+    }
     trend = "rises" if expected > 0 else "falls"
     return near(
         answer, expected, 1e-6, slips,
-        "order_of_rows(recording, along, [LEVEL]) has the value; `along` says which order.",
+        "one row for the level, and in it one value: which of the three words for `along` means "
+        "that nothing has been trained yet?",
         f"{expected:+.2f}: before training, accuracy {trend} on the whole with depth. Depth alone "
         "does not make the order that is found after training.",
     )  # fmt: skip
 
 
-def check_steps(answer: Any, recording: Recording, level: str) -> Checked:
-    """How many steps from layer to layer gain more than chance, after training."""
-    epoch = shared_epochs(recording)[-1]
-    found = np.stack([hits(recording, level, [epoch], layer)[0] for layer in recording.layers])
-    gained = np.diff(found.astype(np.int64), axis=0)
-    sure = int((np.quantile(resampled(gained), 0.025, axis=1) > 0).sum())
-    up = int((gained.mean(axis=1) > 0).sum())
-    slips: dict[float, str] = {}
-    if up != sure:
-        slips[up] = "so many go up at all; how many of them by more than the images' chance?"
+@of_number
+def check_steps(answer: float, recording: Recording, level: str) -> Checked:
+    """How many steps from layer to layer gain more than chance, midway through training."""
+    midway, last = shared_epochs(recording)[-2:][0], shared_epochs(recording)[-1]
+
+    def found(epoch: int) -> np.ndarray:
+        return np.stack([hits(recording, level, [epoch], layer)[0] for layer in recording.layers])
+
+    def surely(epoch: int) -> int:
+        gained = resampled(np.diff(found(epoch).astype(np.int64), axis=0))
+        return int((np.quantile(gained, 0.025, axis=1) > 0).sum())
+
+    sure, after, now = surely(midway), surely(last), found(midway)
+    up, steps = int((np.diff(now.mean(axis=1)) > 0).sum()), len(now) - 1
+    low, high = np.quantile(resampled(now), [0.025, 0.975], axis=1)
+    slips = {
+        sure / steps: "that is a share; a number of steps is asked for.",
+        float(len(recording.layers)): "that is the number of layers; a step lies between two.",
+        float((low[1:] > high[:-1]).sum()): "so many have intervals that do not even overlap. Both "
+        "layers see the same images: resample their difference, not each by itself.",
+        float(after): "so many are sure at the end of training; look at the epoch before it.",
+        float(up): "so many go up at all; how many of them by more than the images' chance?",
+    }
+    if up == after != sure:
+        slips[float(up)] = (
+            "so many go up at all at this epoch, and so many are sure at the end of training. "
+            "Which are sure at this epoch?"
+        )
     return near(
         answer, sure, 1e-9, slips,
-        "for each pair of neighbouring layers, take the difference of their hits image by image, "
-        "resampled() of it, and ask whether its 2.5% quantile lies above 0.",
-        f"{sure} of {len(gained)} steps, while {up} go up at all. A rank correlation counts a "
-        "step that could be chance like one that could not; its interval is there for that.",
+        "for each pair of neighbouring layers: the difference of their hits, image by image; what "
+        "it comes to over images drawn again; and whether nearly all of the draws are above 0.",
+        f"{sure} of {steps} steps at epoch {midway}, while {up} go up at all; at epoch {last} "
+        f"{after} are sure. A rank correlation counts a step that could be chance like one that "
+        "could not; its interval is there for that.",
     )  # fmt: skip
