@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ssl_companion.exercises import Checked, call, hint, near, number_of, right
+from ssl_companion.exercises import Checked, call, hint, near, of_number, right
 from ssl_companion.findings.compression import share_within
 from ssl_companion.findings.noise import over_noise
 from ssl_companion.measures import (
+    coding_rate,
     coding_rate_given,
     directions,
     kde_information_bounds,
@@ -33,6 +34,8 @@ def check_ceiling(bound: Any) -> Checked:
                 math.log10(k): "nats come from the natural logarithm.",
                 float(k): "that is how many points can be told apart; information is a logarithm.",
                 -math.log(k): "mind the sign in front of the sum.",
+                math.log(k - 1): "a view is near to those of its own class: of k points, one is "
+                "near and not none.",
             },
             f"take k = {k}. From one view, a share of all views is at distance zero, and all "
             "others are too far to count: what is the mean of the exponentials?",
@@ -51,13 +54,16 @@ def check_ceiling(bound: Any) -> Checked:
     )
 
 
-def check_share(share: Any, recording: Recording) -> Checked:
+@of_number
+def check_share(share: float, recording: Recording) -> Checked:
     """Share of the variance within samples at the last kept epoch."""
     epoch = recording.kept_epochs()[-1]
     views, image = recording.sample_views(epoch)
     means = recording.sample_means(epoch)
     expected = share_within(views, image, means)
     own = variance_share_within(views, image)
+    lengths = [np.linalg.norm(x, axis=1).mean() for x in (views - means[image],
+                                                          means - means.mean(axis=0))]  # fmt: skip
     return near(
         share,
         expected,
@@ -65,17 +71,20 @@ def check_share(share: Any, recording: Recording) -> Checked:
         {
             1 - expected: "that is the share between samples.",
             expected / (1 - expected): "that is within over between; divide by their sum.",
+            float(lengths[0] / sum(lengths)): "a variance is a mean of squares: square the "
+            "distances before you average.",
             own: "that takes the means of the judged views themselves, which lie too near to "
             "them: there are only a few of each image. Use `sample_means`.",
         },
         "two mean squared distances: from each view to the mean of its own image, and from the "
-        "means to their common centre. Sum the squares over the dimensions before you average.",
+        "means to their common centre. `means[image]` has for each view the mean of its image.",
         f"{expected:.1%}. With the means of the judged views themselves it would have been "
         f"{own:.1%}: a mean of few points lies too near to its own points.",
     )
 
 
-def check_shuffled(saved: Any, recording: Recording) -> Checked:
+@of_number
+def check_shuffled(saved: float, recording: Recording) -> Checked:
     """The rate given shuffled classes, less that given the classes, at the last kept epoch."""
     views, image = recording.sample_views(recording.kept_epochs()[-1])
     classes, toward = recording.fine("sample"), directions(views)
@@ -95,25 +104,30 @@ def check_shuffled(saved: Any, recording: Recording) -> Checked:
             "classes among the images, then give each view its image's.",
             -expected: "the other way round: the shuffled rate less the rate given the classes.",
             given: "that is the rate given the classes; compare it with shuffled ones.",
+            float(chance.mean()): "that is the rate given shuffled classes; what does it exceed?",
+            coding_rate(toward) - given: "that is what the classes save of the rate of everything. "
+            "Any small groups would save most of that: take shuffled ones away, not all views.",
         },
-        "the rate with `rng.permutation(classes)[image]` as the groups, less the rate with "
-        "`classes[image]`; both of the directions of the views.",
+        "two rates of the directions of the views: given the class of each view's image, and "
+        "given groups that have the same sizes and mean nothing. In which order are they asked "
+        "for?",
         f"{expected:.2f} nats a view are owed to the classes. The rate of everything, less the "
         f"rate given the classes, is far more than that, and most of it is the small groups.",
     )
 
 
-def check_absolute(change: Any, recording: Recording) -> Checked:
+@of_number
+def check_absolute(change: float, recording: Recording) -> Checked:
     """Change of the lower bound under noise of a fixed size."""
     kept = recording.kept_epochs()
     before, after = (recording.sample_views(epoch)[0] for epoch in (kept[0], kept[-1]))
-    s2 = 0.01 * float(before.var(axis=0, dtype=np.float64).sum())
+    first, last = (float(x.var(axis=0, dtype=np.float64).sum()) for x in (before, after))
 
-    def gained(noise: float, relative: bool) -> float:
+    def gained(noise: float, relative: bool = False) -> float:
         lower = [kde_information_bounds(x, noise, relative).lower for x in (before, after)]
         return lower[1] - lower[0]
 
-    expected, related = gained(s2, False), gained(0.01, True)
+    expected, related = gained(0.01 * first), gained(0.01, relative=True)
     return near(
         change,
         expected,
@@ -122,41 +136,46 @@ def check_absolute(change: Any, recording: Recording) -> Checked:
             -expected: "the last epoch less the first.",
             related: "that is noise relative to each epoch's own variance: pass `relative=False` "
             "and the variance of the first epoch.",
-            gained(s2 / before.shape[1], False): "sum the variance over the dimensions instead of "
-            "averaging it.",
-            gained(math.sqrt(s2), False): "the argument is the variance of the noise, not its "
+            gained(0.01 * last): "that is a share of the variance at the last epoch; the unit is "
+            "to be fixed at the first.",
+            gained(0.01): "that is a variance of 0.01 in the features' unit; a hundredth of the "
+            "variance at the first epoch is another number.",
+            gained(0.01 * first / before.shape[1]): "sum the variance over the dimensions instead "
+            "of averaging it.",
+            gained(math.sqrt(0.01 * first)): "the argument is the variance of the noise, not its "
             "standard deviation.",
         },
         "take the variance of the views at the first epoch, summed over the dimensions; a "
         "hundredth of it is the noise at both epochs.",
         f"{expected:+.2f} nats with noise of a fixed size, {related:+.2f} with noise relative to "
-        f"each epoch's variance, which changed by a factor of "
-        f"{float(after.var(axis=0).sum() / before.var(axis=0).sum()):.3g}. The choice of the unit "
-        "is a choice of the result.",
+        f"each epoch's variance, which changed by a factor of {last / first:.3g}. The more it "
+        "changes, the more the choice of the unit is a choice of the result.",
     )
 
 
-def check_choose(noise: Any, recording: Recording) -> Checked:
+@of_number
+def check_choose(noise: float, recording: Recording) -> Checked:
     """A noise at which the bound given the sample falls nearly as far as it can."""
-    value = number_of(noise)
-    if isinstance(value, Checked):
-        return value
-    if not _LEVELS[0] <= value <= _LEVELS[1]:
-        return hint(f"{value:g} is outside the range from {_LEVELS[0]:g} to {_LEVELS[1]:g}.")
+    if not _LEVELS[0] <= noise <= _LEVELS[1]:
+        return hint(
+            f"a level of the noise is asked for, from {_LEVELS[0]:g} to {_LEVELS[1]:g}; this is "
+            f"{noise:g}."
+        )
     grid = np.geomspace(*_LEVELS, 9).tolist()
-    tried = over_noise(recording, [*grid, value], halves=0, total=False)
-    falls = [tried[v].falls()["value"].iloc[0] for v in (*grid, value)]
+    tried = over_noise(recording, [*grid, noise], halves=0, total=False)
+    falls = [tried[v].falls()["value"].iloc[0] for v in (*grid, noise)]
     own, best = falls[-1], max(falls[:-1])
     if best <= 0:
         return right("at no level does it fall: this run does not compress by this estimator.")
     if own < 0.9 * best:
         return hint(
-            f"at {value:g} the lower bound falls by {own:.1%}; there is a level with more. Where "
-            "is the curve in the right panel of the figure highest?"
+            f"at {noise:g} the lower bound falls by {own:.1%}; there is a level with more. Try "
+            "levels over the whole range, each a multiple of the one before, and look which way "
+            "the fall grows."
         )
     few, many = falls[0], falls[len(grid) - 1]
     return right(
-        f"at {value:g} it falls by {own:.1%}; at the least noise by {few:.1%}, at the most by "
+        f"at {noise:g} it falls by {own:.1%}; at the least noise by {few:.1%}, at the most by "
         f"{many:.1%}. The same run, the same estimator: a number of compression without its "
         "noise says nothing."
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ssl_companion.claims import claim
 from ssl_companion.claims.many_runs import properties
-from ssl_companion.exercises import Checked, call, hint, near, number_of, right
+from ssl_companion.exercises import Checked, call, hint, near, of_number, right
 from ssl_companion.findings.downstream import correlation
 from ssl_companion.findings.elsewhere import PROPERTIES
 
@@ -29,9 +29,12 @@ def check_wilson(wilson: Any) -> Checked:
              "Wilson's is another.",
              float(test.proportion_ci(0.95, method="exact").low): "that is the exact interval, "
              "which is wider; take Wilson's.",
-             float(test.proportion_ci(0.95, method="wilson").high): "that is the upper end."},
+             float(test.proportion_ci(0.95, method="wilson").high): "that is the upper end.",
+             float(test.proportion_ci(0.9, method="wilson").low): "95% lie within: what is left "
+             "out is shared by both ends.",
+             k / n: "that is the share itself; how low could it be among all runs there might be?"},
             f"for {k} of {n} runs: scipy.stats.binomtest(k, n) has a method that gives "
-            "intervals, and one of its names is Wilson's.", "",
+            "intervals, in ways that go by the names of their authors.", "",
         )  # fmt: skip
         if not found.ok:
             return found
@@ -44,26 +47,33 @@ def check_wilson(wilson: Any) -> Checked:
 
 def check_weakest(answer: Any, table: pd.DataFrame) -> Checked:
     """The property that most runs miss, or "none"."""
-    missed = {name: int((~properties(table)[name].astype(bool)).sum()) for name in PROPERTIES}
-    worst = max(missed.values())
     if not isinstance(answer, str):
         return hint(f"expected one of the words {', '.join(PROPERTIES)}, or 'none'.")
     if answer not in (*PROPERTIES, "none"):
         return hint(f"{answer!r} is no property; expected {', '.join(PROPERTIES)}, or 'none'.")
+    held = properties(table)
+    missed = {name: int((~held[name].astype(bool)).sum()) for name in PROPERTIES}
+    worst = max(missed.values())
     counted = ", ".join(f"{name} {count}" for name, count in missed.items())
     if worst == 0:
         return right("no run misses any of them.") if answer == "none" else hint(
             "does any run miss that one at all?"
         )  # fmt: skip
-    if answer == "none" or missed[answer] < worst:
-        return hint("properties(table) has a column of truth values for each; count the false.")
+    if answer == "none":
+        return hint("some are missed: properties(table) has a column of truth values for each.")
+    if missed[answer] < worst:
+        return hint(
+            "there is one that more runs miss. properties(table) has a column of truth values for "
+            "each: count the false, not the true."
+        )
     return right(
         f"misses of {len(table)} runs: {counted}. Four conditions at once are stricter than any "
         "of them; who reports only the mildest reports a better share."
     )
 
 
-def check_without(answer: Any, table: pd.DataFrame) -> Checked:
+@of_number
+def check_without(answer: float, table: pd.DataFrame) -> Checked:
     """The lowest share of runs that hold when one family is left out."""
     holds = properties(table)["holds"].to_numpy(bool)
     family = table["family"].to_numpy()
@@ -74,8 +84,8 @@ def check_without(answer: Any, table: pd.DataFrame) -> Checked:
     own = {f: float(holds[family == f].mean()) for f in shares}
     slips = {min(own.values()): "that is the share *within* one family; leave it out instead.",
              max(shares.values()): "that is the highest of them.",
+             1 - lowest: "that is the share that does not hold.",
              float(holds.mean()): "that is the share of all runs."}  # fmt: skip
-    slips = {value: words for value, words in slips.items() if abs(value - lowest) > 1e-9}
     return near(
         answer, lowest, 1e-6, slips,
         "for each family, take the runs that do not belong to it, and the share of them that "
@@ -85,42 +95,42 @@ def check_without(answer: Any, table: pd.DataFrame) -> Checked:
     )  # fmt: skip
 
 
-def check_threshold(answer: Any, table: pd.DataFrame) -> Checked:
+@of_number
+def check_threshold(answer: float, table: pd.DataFrame) -> Checked:
     """The largest least ratio that three quarters of the runs still reach."""
     ratios = np.sort(table["ratio"].to_numpy(np.float64))[::-1]
     needed = math.ceil(claim("generality").rule.least * len(ratios))
     expected = float(ratios[needed - 1])
-    value = number_of(answer)
-    if isinstance(value, Checked):
-        return value
-    reach = float(np.mean(ratios >= value))
+    reach = float(np.mean(ratios >= answer))
     own = claim("clustering").rule.least
-    if abs(value - expected) > 1e-6:
-        return hint(
-            f"{reach:.0%} of the runs reach a ratio of {value:.3f}: the largest number is asked "
-            f"for that at least {needed} of the {len(ratios)} reach."
-        )
-    return right(
+    return near(
+        answer, expected, 1e-6,
+        {float(np.sort(ratios)[needed - 1]): "sorted the other way: three quarters are to lie at "
+         "or above it, not below."},
+        f"{reach:.0%} of the runs reach a ratio of {answer:.3f}: the largest number is asked for "
+        f"that at least {needed} of the {len(ratios)} reach.",
         f"{expected:.2f}, and the rule asked for {own:g}. How near the two are says how much the "
-        "answer hangs on a threshold. Moving it after the look is what a rule is there to prevent."
-    )
+        "answer hangs on a threshold. Moving it after the look is what a rule is there to prevent.",
+    )  # fmt: skip
 
 
-def check_start(answer: Any, table: pd.DataFrame) -> Checked:
+@of_number
+def check_start(answer: float, table: pd.DataFrame) -> Checked:
     """Spearman's correlation over runs of the start and the ratio."""
-    expected = correlation(table["start"], table["ratio"]).value
-    pearson = correlation(table["start"], table["ratio"], "pearson").value
-    to_end = correlation(table["start"], table["ncc"]).value
+    start, ratio, end = (table[name] for name in ("start", "ratio", "ncc"))
+    expected = correlation(start, ratio, resamples=1).value
+    pearson = correlation(start, ratio, "pearson", resamples=1).value
+    to_end = correlation(start, end, resamples=1).value
     slips = {pearson: "that is Pearson's; take the ranks.",
-             to_end: "that is with the accuracy at the end, not with the ratio."}  # fmt: skip
-    slips = {value: words for value, words in slips.items() if abs(value - expected) > 1e-6}
+             to_end: "that is with the accuracy at the end, not with the ratio.",
+             -expected: "the sign is lost: which way do the two go together?"}  # fmt: skip
     what = "the lower a run begins, the larger its ratio" if expected < 0 else (
         "a low start does not make a large ratio here"
     )  # fmt: skip
     return near(
         answer, expected, 1e-6, slips,
-        "correlate the ranks of two columns of the table, start and ratio, over the runs; "
-        "`correlation(x, y).value` does it.",
+        "two columns of the table have one number a run: the accuracy before training, and how "
+        "many times that it is at the end.",
         f"{expected:+.2f}: {what}. A ratio has its start in the denominator, so settings whose "
         "untrained networks differ should be compared with care.",
     )  # fmt: skip

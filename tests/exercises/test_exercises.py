@@ -1,4 +1,4 @@
-"""Every exercise of every chapter: its solution passes its checker, its stub does not.
+"""Every exercise of every chapter: its solution passes its checker; its stub and junk do not.
 
 In a chapter the stub is a code cell tagged `exercise` and `exercise-NAME`, and its solution a
 `python` block that begins with `# solution: NAME`. Both end in the call of the checker. They
@@ -17,10 +17,15 @@ from typing import Any
 
 import jupytext
 import matplotlib
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from ssl_companion.exercises import Checked
 from ssl_companion.recordings import list_recordings
+from ssl_companion.training.config import ObjectiveConfig
+from ssl_companion.training.toy import ToyConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 _SOLUTION = re.compile(r"```+ *python\n# solution: (?P<name>[\w-]+)\n(?P<code>.*?)```", re.DOTALL)
@@ -141,3 +146,50 @@ def test_the_solution_passes(page: Path, name: str) -> None:
     found = answer(page, solutions(page)[name])
     assert isinstance(found, Checked)
     assert found.ok, found.message
+
+
+# Whatever ends up in an answer: nothing, words, numbers far off, arrays of any shape and content.
+JUNK = [
+    *(None, ..., "", "seven", "0.5", b"1", True, False, np.True_, 1j, object(), int),
+    *(float("nan"), float("inf"), 0, -1, 1e9, 10**400, np.float32("nan"), pd.NA),
+    *([], [None], [[1], [2, 3]], (), (None, None), ("a", "b"), {}, {"a": "b"}, {1}, iter([1])),
+    *(np.array([]), np.zeros((3, 0)), np.full((2, 3), np.nan), np.ones((2, 2, 2)), np.ones((1, 1))),
+    *(np.array([object()] * 2), np.array("seven"), np.full((9, 2), 1e300), np.datetime64("NaT")),
+    *(torch.ones(3), torch.zeros(0), torch.tensor(float("nan")), torch.tensor(True)),
+    *(pd.Series([1.0, 2.0]), pd.DataFrame({"a": [1]}), pd.Series(dtype=float)),
+    *((np.full((9, 2), np.nan), np.zeros(9)), (np.ones((9, 2)), np.ones(4)), 9 * [["a", "b"]]),
+    *(ToyConfig(noise=1e30), ToyConfig(columns=1000), ToyConfig(columns=6.0)),  # type: ignore
+    *(ObjectiveConfig(on_until="half"), ObjectiveConfig(name="simclr")),  # type: ignore[arg-type]
+]
+FUNCTIONS = [
+    *(lambda: 0, lambda *_: 1 / 0, lambda x, *_: x, lambda x, *_: [x, x], lambda x, *_: str(x)),
+    *(lambda x, *_: dict.fromkeys("abc", x), lambda x, *_: dict.fromkeys("abc", x * np.nan)),
+    *(lambda terms, *_: dict.fromkeys(terms, np.nan), lambda terms, *_: dict.fromkeys(terms, "a")),
+    lambda k, *_: np.full((k, k), np.nan),
+    lambda x, *_: (np.full_like(x, np.nan), np.full(len(x), np.nan)),
+    lambda x, *_: {"a": x * 1.0, "b": x[:, :1], "c": x[:, :2]} if len(x) == 4 else None,
+    *([lambda *_, value=value: value for value in JUNK]),
+]
+
+
+@pytest.mark.parametrize(("page", "name"), EXERCISES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_junk_passes_or_raises_and_all_of_it_gets_a_hint(
+    page: Path, name: str, table: pd.DataFrame
+) -> None:
+    skip_without_its_recording(page)
+    names: dict[str, Any] = {"table": table}
+    for parameters in cells(page, "parameters").values():
+        exec(parameters, names)
+    module = f"ssl_companion.exercises.{page.stem.replace('-', '_')}"
+    names["check"] = importlib.import_module(module)
+    asked = ast.parse(cells(page, "exercise")[name]).body[-1]
+    assert isinstance(asked, ast.Expr)
+    assert isinstance(asked.value, ast.Call)
+    asked.value.args[0] = ast.copy_location(ast.Name("junk", ast.Load()), asked)
+    code = compile(ast.Expression(asked.value), str(page), "eval")
+    for junk in (*JUNK, *FUNCTIONS):
+        found = eval(code, {**names, "junk": junk})
+        assert isinstance(found, Checked), junk
+        assert not found.ok, junk
+        assert len(found.message) > 15, junk
