@@ -165,9 +165,9 @@ def slices(folder: Path) -> None:
 
 
 def clocks(folder: Path) -> dict[str, Any]:
-    """A run that saves by the clock and is stopped by it; the second process's runs too fast."""
+    """A run that saves by the clock and is stopped by it; the second process's hardly runs."""
     written = count_files_written()
-    real, speed = time.monotonic, 1 + int(os.environ["RANK"])
+    real, speed = time.monotonic, (1, 1e-6)[int(os.environ["RANK"])]
     time.monotonic = lambda: speed * real()
     long = config("vicreg", epochs=1, batch=2)
     many = images(240)  # 120 steps, and no vote that the end of an epoch asks for but the last
