@@ -172,6 +172,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", mend_pages)
     app.connect("build-finished", companion_card.draw_card)
+    app.connect("build-finished", companion_card.write_front_door, priority=400)
     app.add_transform(NumberFigures)
     app.add_css_file("companion.css")
     app.add_js_file("companion.js", defer="defer")

@@ -1,11 +1,13 @@
-"""The picture that a link to the book shows elsewhere, drawn from a recording at every build.
+"""What a link to the book shows elsewhere, with a picture drawn from a recording at every build.
 
 `sphinxext-opengraph` writes the pages' titles and descriptions; here is their image, and the
-address that it needs: previews do not follow relative ones.
+address that it needs: previews do not follow relative ones. The book's first address,
+`index.html`, is written here as well: it leads on to the first page.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from sphinx.application import Sphinx
 from ssl_companion.recordings import Recording, open_recording
 
 NAME = "_static/social-card.png"
+SITE, ABOUT = "SSL Companion", "An executable book about what self-supervised learning learns."
 RECORDING = "clustering-vicreg-s0"
 _INK, _PAPER, _COLOURS = "#14202e", "#ffffff", ("#0173b2", "#de8f05", "#029e73")
 _SIDE = {"sample": "its own image", "fine": "its class", "coarse": "its superclass"}
@@ -69,6 +72,33 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
         card(open_recording(_folder(app))).savefig(target, facecolor=_PAPER)
 
 
+def front_door(first: str, icon: str, address: str, picture: str) -> str:
+    """The page that leads to `first` and previews as the book; addresses relative to the site."""
+    said = {"title": SITE, "type": "website", "url": address, "description": ABOUT}
+    if picture:
+        said["image"] = address + picture
+    tags = (f'<meta property="og:{k}" content="{html.escape(v)}">' for k, v in said.items() if v)
+    return "\n".join(
+        (
+            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{SITE}</title>',
+            f'<meta http-equiv="refresh" content="0; url={first}">',
+            *([f'<link rel="icon" href="{icon}">'] if icon else []),
+            *tags,
+            f'</head><body><p><a href="{first}">{SITE}</a></p></body></html>\n',
+        )
+    )
+
+
+def write_front_door(app: Sphinx, exception: Exception | None) -> None:
+    """Write `index.html`, before Jupyter Book would write one that names nothing."""
+    if exception is None and app.builder.format == "html" and app.config.root_doc != "index":
+        config: Any = app.config
+        icon = f"_static/{Path(config.html_favicon).name}" if config.html_favicon else ""
+        first = f"{config.root_doc}.html"
+        page = front_door(first, icon, config.ogp_site_url, config.ogp_image)
+        (Path(app.outdir) / "index.html").write_text(page, encoding="utf8")
+
+
 def _folder(app: Sphinx) -> Path:
     return Path(app.srcdir) / "book/recordings" / RECORDING
 
@@ -82,7 +112,7 @@ def set_up(app: Sphinx, repository: str) -> None:
     """Tell sphinxext-opengraph where the book and its picture are."""
     config: Any = app.config
     config.ogp_site_url = site_address(repository)
-    config.ogp_site_name = "SSL Companion"
+    config.ogp_site_name = SITE
     config.ogp_image = NAME if _recorded(app) else ""
     config.ogp_image_alt = "NCC accuracy at three levels through training, relative to its start"
     config.ogp_social_cards = {"enable": False}
