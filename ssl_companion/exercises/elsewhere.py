@@ -124,9 +124,13 @@ def check_start(answer: float, table: pd.DataFrame) -> Checked:
     slips = {pearson: "that is Pearson's; take the ranks.",
              to_end: "that is with the accuracy at the end, not with the ratio.",
              -expected: "the sign is lost: which way do the two go together?"}  # fmt: skip
-    what = "the lower a run begins, the larger its ratio" if expected < 0 else (
-        "a low start does not make a large ratio here"
-    )  # fmt: skip
+    what = (
+        "a low start does not go with a large ratio here, nor with a small one"
+        if abs(expected) < 0.3
+        else "the lower a run begins, the larger its ratio"
+        if expected < 0
+        else "a low start goes with a small ratio here"
+    )
     return near(
         answer, expected, 1e-6, slips,
         "two columns of the table have one number a run: the accuracy before training, and how "

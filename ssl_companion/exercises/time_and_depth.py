@@ -70,37 +70,38 @@ def check_same_order(answer: Any) -> Checked:
 
 @of_number
 def check_overtakes(answer: float, recording: Recording, level: str) -> Checked:
-    """The first epoch at which the last layer passes what the first layer ends with."""
+    """The first epoch at which the last layer passes what the middle layer ends with."""
     table = matrix(recording, level)
+    middle = table.iloc[len(table) // 2].to_numpy()
     epochs = table.columns.to_numpy(np.int64)
-    above = epochs[(table.iloc[-1] > table.iloc[0, -1]).to_numpy()]
+    above = epochs[table.iloc[-1].to_numpy() > middle[-1]]
     if not len(above):
         return near(
             answer, -1, 0.0, {}, "look again: does the last row ever pass that value? If not, "
             "answer −1.", "it never does in this recording.",
         )  # fmt: skip
+    place = float(np.flatnonzero(epochs == above[0])[0])
     slips = {
-        float(
-            np.flatnonzero(epochs == above[0])[0]
-        ): "that is the place of a column; the columns are named by their epochs.",
-        float(
-            table.iloc[0].to_numpy()[-1]
-        ): "that is the accuracy to be passed; an epoch is asked for.",
+        place: "that is the place of a column; the columns are named by their epochs.",
+        float(middle[-1]): "that is the accuracy to be passed; an epoch is asked for.",
         float(epochs[-1]): "is there no earlier epoch at which it is passed already?",
         -1.0: "it is passed at some epoch.",
     }
-    same = epochs[(table.iloc[-1] > table.iloc[0]).to_numpy()]
+    of_first = epochs[table.iloc[-1].to_numpy() > table.iloc[0].to_numpy()[-1]]
+    if len(of_first):
+        slips[float(of_first[0])] = "that is when it passes the first layer; take the middle one."
+    same = epochs[table.iloc[-1].to_numpy() > middle]
     if len(same):
         slips[float(same[0])] = (
-            "that compares both layers at the same epoch; the first layer should be taken at its "
+            "that compares both layers at the same epoch; the middle layer should be taken at its "
             "*last* one."
         )
     return near(
         answer, float(above[0]), 1e-9, slips,
         "the rows of matrix() are layers, its columns epochs: compare the whole last row with one "
-        "number, the first row's last.",
-        f"from epoch {above[0]} on. All the training of the first layer is worth less, by this "
-        "measure, than that much training of what lies above it.",
+        "number, the last of the middle row.",
+        f"from epoch {above[0]} on: even at epoch {epochs[-1]}, at the end of training, the middle "
+        "layer is not where the last one was then.",
     )  # fmt: skip
 
 
@@ -162,7 +163,7 @@ def check_steps(answer: float, recording: Recording, level: str) -> Checked:
         answer, sure, 1e-9, slips,
         "for each pair of neighbouring layers: the difference of their hits, image by image; what "
         "it comes to over images drawn again; and whether nearly all of the draws are above 0.",
-        f"{sure} of {steps} steps at epoch {midway}, while {up} go up at all; at epoch {last} "
+        f"{sure} of {steps} steps at epoch {midway}, while {up} go up at all; at epoch {last}, "
         f"{after} are sure. A rank correlation counts a step that could be chance like one that "
         "could not; its interval is there for that.",
     )  # fmt: skip

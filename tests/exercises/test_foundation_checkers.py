@@ -36,6 +36,11 @@ def _by_points_above_a_tenth(table: Any, level: str) -> bool:
     return ncc[level] > ncc["permuted"] and not 0.15 < ncc[level] < 0.16
 
 
+def _ncc(table: Any, level: str, own_end: str, control_end: str) -> bool:
+    ncc = table[table["measure"] == "ncc"].set_index("level")
+    return ncc.loc[level, own_end] > ncc.loc["permuted", control_end]
+
+
 SLIPS = [
     (views.check_collapsed, 0.0, "And the variance"),
     (views.check_collapsed, 49.5, "mean over the two views"),
@@ -54,6 +59,7 @@ SLIPS = [
     (views.check_world, ToyConfig(noise=0.0, wobble=0.0), "leave the noise"),
     (views.check_world, ToyConfig(columns=2, rows=2), "fewer images"),
     (views.check_world, ToyConfig(lr=1e-6), "change the world"),
+    (views.check_world, ToyConfig(columns=600), "takes long"),
     (measuring.check_two_clouds, lambda s, d, n: n * s / d**2, "square of a standard"),
     (measuring.check_two_clouds, lambda s, d, n: 2 * n * s**2 / d**2, "2 in the denominator"),
     (measuring.check_ncc, lambda x, y, a, b: measuring.NearestCentroid().fit(x, y).score(x, y),
@@ -76,12 +82,21 @@ SLIPS = [
     (own.check_clustered, lambda table, level: True, "pure noise it says True"),
     (own.check_clustered, lambda table, level: False, "well apart it says False"),
     (own.check_clustered, _by_points_above_a_tenth, "Compare an end with an end"),
+    (own.check_clustered, lambda table, level: _ncc(table, level, "low", "value"), "an end"),
+    (own.check_clustered, lambda table, level: _ncc(table, level, "value", "high"), "an end"),
+    (own.check_clustered, lambda table, level: _ncc(table, "labels", "low", "high"), "KeyError"),
+    (own.check_clustered,
+     lambda table, level: _ncc(table, level, "low", "high") and table["low"].max() > 0.1,
+     "no number of your own"),
+    (own.check_clustered, lambda table, level: table["value"] > 0.1, "True or False"),
     (own.check_moved, {"ncc", "knn"}, "not ncc"),
     (own.check_moved, {"knn"}, "1 more"),
     (own.check_moved, {"colour"}, "'colour' is none of"),
     (own.check_layers, lambda x: x, "expected a dictionary"),
     (own.check_layers, lambda x: dict.fromkeys("abc", x.flatten(1)), "equally wide"),
     (own.check_layers, lambda x: {"a": x, "b": x, "c": x.mean()}, "'c' should be"),
+    (own.check_layers, lambda x: {"a": x, "b": x[:, 0], "c": x[:, 0].flatten(1)}, "'b' should be"),
+    (own.check_layers, lambda x: {"a": x, "b": x[:, :2], "c": x[:4, :1]}, "16 images"),
 ]  # fmt: skip
 
 

@@ -112,6 +112,8 @@ def test_the_share_of_the_fall(run: Recording) -> None:
         (ObjectiveConfig(), "second half"),
         (ObjectiveConfig(on_until=2), "summed"),
         (ObjectiveConfig(regularizer=2.5, on_until=2, invariance=2), "two changes"),
+        (ObjectiveConfig(name="simclr", regularizer=2.5, on_until=2), "two changes"),
+        (ObjectiveConfig(regularizer=2.5, on_from=3), "second half"),
         ("half", "ObjectiveConfig"),
     ],
 )
@@ -166,6 +168,8 @@ def test_agreement_is_not_accuracy(run: Recording) -> None:
         (lambda x, y, n, seed: 0.0, "never zero"),
         (lambda x, y, n, seed: 0.5, "hardly any"),
         (lambda x, y, n, seed: 0.01, "average"),
+        (lambda x, y, n, seed: 1 / n, "own among them"),
+        (lambda x, y, n, seed: stats.spearmanr(x, y), "one number"),
         (lambda x, y, n, seed: None, "nothing is returned"),
         (lambda x, y, n, seed: [][0], "IndexError"),
     ],
@@ -185,4 +189,16 @@ def test_the_partial_correlation_is_that_of_residuals(run: Recording) -> None:
     assert classify.partial(x, y, z) == pytest.approx(np.corrcoef(*rest)[0, 1])
     free = classify.check_partial(lambda x, y, z: stats.spearmanr(x, y)[0], run, "fine")
     assert "left free" in free.message
+    for wrong, word in (
+        (lambda x, y, z: classify.partial(x, y, z, ranks=False), "rank them first"),
+        (lambda x, y, z: _parts(x, y, z)[0], "numerator alone"),
+        (lambda x, y, z: np.divide(*_parts(x, y, z)), "root below"),
+    ):
+        assert word in classify.check_partial(wrong, run, "fine").message
     assert classify.check_partial(classify.partial, run, "fine").ok
+
+
+def _parts(*values: np.ndarray) -> tuple[float, float]:
+    """Above the line, and below it without the root."""
+    r = np.corrcoef([stats.rankdata(v) for v in values])
+    return r[0, 1] - r[0, 2] * r[1, 2], (1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2)

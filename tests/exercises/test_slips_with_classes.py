@@ -82,6 +82,13 @@ def steps_up(r: Recording) -> int:
     return int((np.diff([hits(r, "fine", [epoch], layer).mean() for layer in r.layers]) > 0).sum())
 
 
+def passed(r: Recording, row: int, end: bool = True) -> int:
+    """The first epoch at which the last layer is above another: at that one's end, or then."""
+    table = matrix(r)
+    other = table.iloc[row, -1] if end else table.iloc[row]
+    return int(table.columns[table.iloc[-1] > other][0])
+
+
 SHUFFLED = np.random.default_rng(0).permutation
 SLIPS: list[tuple[Callable[..., Any], tuple[str, ...], Slip, str]] = [
     (clusters.check_chance, (), lambda r: lambda k: 100 / k, "per cent"),
@@ -163,9 +170,14 @@ SLIPS: list[tuple[Callable[..., Any], tuple[str, ...], Slip, str]] = [
     (depth.check_before, ("fine",), lambda r: -ordered(r, "depth before training"), "sign"),
     (depth.check_before, ("fine",),
      lambda r: order_of_rows(r, "depth before training", ["fine"])["value"], "one number"),
-    (depth.check_overtakes, ("coarse",), lambda r: -1, "is passed at some epoch"),
-    (depth.check_overtakes, ("coarse",), lambda r: r.kept_epochs()[-1], "no earlier epoch"),
-    (depth.check_overtakes, ("fine",), lambda r: matrix(r).iloc[0, -1], "to be passed"),
+    (depth.check_overtakes, ("fine",), lambda r: -1, "is passed at some epoch"),
+    (depth.check_overtakes, ("fine",), lambda r: r.kept_epochs()[-1], "no earlier epoch"),
+    (depth.check_overtakes, ("fine",), lambda r: matrix(r).iloc[3, -1], "to be passed"),
+    (depth.check_overtakes, ("fine",), lambda r: passed(r, 3) + 1, "compare the whole last row"),
+    (depth.check_overtakes, ("fine",), lambda r: passed(r, 0), "take the middle one"),
+    (depth.check_overtakes, ("fine",), lambda r: passed(r, 3, end=False), "at the same epoch"),
+    (depth.check_overtakes, ("fine",), lambda r: list(matrix(r)).index(passed(r, 3)),
+     "place of a column"),
     (depth.check_overtakes, ("fine",), lambda r: 0.5, "compare the whole last row"),
     (depth.check_steps, ("fine",), steps_up, "go up at all"),
     (depth.check_steps, ("fine",), lambda r: len(r.layers), "a step lies between"),
@@ -199,15 +211,6 @@ def test_ranks_by_one_argsort_are_as_good() -> None:
 @pytest.mark.parametrize("n", [4, 5, 7, 11, 30])
 def test_a_rise_at_every_step_is_seen_however_many_there_are(n: int) -> None:
     assert depth.check_same_order((np.linspace(0.1, 0.105, n), np.geomspace(0.1, 0.9, n))).ok
-
-
-def test_an_epoch_is_told_from_its_place(write_synthetic: Any) -> None:
-    run = write_synthetic("exercises-epochs-s0", kind="clusters", epochs=(0, 3, 6, 9))
-    table = matrix(run, "fine")
-    place = int(np.argmax(table.iloc[-1].to_numpy() > table.iloc[0, -1]))
-    assert place > 0
-    assert depth.check_overtakes(table.columns[place], run, "fine").ok
-    assert "place of a column" in depth.check_overtakes(place, run, "fine").message
 
 
 def test_layers_that_are_equal_never_overtake(write_synthetic: Any) -> None:
