@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ssl_companion.data import load
 from ssl_companion.experiments import Run
 from ssl_companion.recorder import NoTeacherError, is_recorded, record_run
@@ -60,12 +62,16 @@ class RecordJob:
         destination: Path,
         loop: LoopConfig,
         data_root: Path | None,
+        threads: int = 0,
     ) -> None:
         self.run, self.loop, self.data_root = run, loop, data_root
         self.runs_folder, self.destination = runs_folder, destination
+        self.threads = threads
 
     def __call__(self) -> bool:
         """True when the recording stands."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
         train = load(self.run.config.data, "train", self.data_root)
         test = load(self.run.config.data, "test", self.data_root)
         return record_run(self.run, train, test, self.runs_folder, self.destination, self.loop)
@@ -84,6 +90,7 @@ def submit(
     destination: Path,
     loop: LoopConfig,
     data_root: Path | None = None,
+    threads: int = 0,
 ) -> list[Any]:
     """Queue one job a run; with "local", run them one after the other.
 
@@ -94,6 +101,7 @@ def submit(
         cluster: where.
         runs_folder, destination, data_root: on a file system that the jobs see.
         loop: how to run, without a limit of minutes.
+        threads: of the CPU in each job (0: torch's choice).
 
     Returns:
         submitit's jobs, in the order of `runs`; those of "local" have ended.
@@ -130,7 +138,7 @@ def submit(
         executor.update_parameters(slurm_partition=cluster.partition)
     loop = dataclasses.replace(loop, progress=False)
     where = runs_folder.resolve(), destination.resolve()
-    work = [RecordJob(run, *where, loop, data_root) for run in runs]
+    work = [RecordJob(run, *where, loop, data_root, threads) for run in runs]
     return _one_by_one(executor, work) if cluster.kind == "local" else _arrays(executor, work)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import ssl_companion.cluster as cluster_module
 from ssl_companion.cluster import ClusterConfig, RecordJob, submit
 from ssl_companion.experiments import Run
 from ssl_companion.recorder import NoTeacherError
@@ -61,6 +63,20 @@ def test_a_preempted_job_queues_itself_again(tmp_path: Path) -> None:
     assert [found.name for found in list_recordings(tmp_path / "out")] == ["tiny-s0"]
 
 
+def test_threads_hold_in_the_job_and_after_it_was_preempted(
+    executors: list[FakeExecutor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(cluster_module, "load", lambda *_: None)
+    monkeypatch.setattr(cluster_module, "record_run", lambda *_: True)
+    submit(tiny_runs(), ClusterConfig(kind="local"), tmp_path, tmp_path, LOOP, threads=3)
+    (executor,) = executors
+    assert all(work() for work in executor.work)
+    assert all(work.checkpoint().function() for work in executor.work)
+    assert asked == [3, 3, 3, 3]
+
+
 def test_an_unknown_cluster_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'cloud'"):
         submit([], ClusterConfig(kind="cloud"), tmp_path, tmp_path, LOOP)
@@ -71,12 +87,14 @@ class FakeExecutor:
 
     def __init__(self, **made: Any) -> None:
         self.made, self.log, self.parameters = made, list[str](), dict[str, Any]()
+        self.work = list[RecordJob]()
 
     def update_parameters(self, **parameters: Any) -> None:
         self.parameters |= parameters
 
     def submit(self, work: RecordJob) -> FakeJob:
         self.log.append(f"begin {work.run.name}")
+        self.work.append(work)
         return FakeJob(self, work.run.name, dict(self.parameters))
 
     @contextlib.contextmanager

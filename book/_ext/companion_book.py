@@ -16,6 +16,7 @@ from typing import Any
 
 import companion_card
 from companion_access import mend_pages
+from companion_downloads import put_plain_notebooks
 from companion_stamp import footer, inputs_digest, published_address
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -171,6 +172,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", search_without_excerpts)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", mend_pages)
+    app.connect("build-finished", put_plain_notebooks)
     app.connect("build-finished", companion_card.draw_card)
     app.connect("build-finished", companion_card.write_front_door, priority=400)
     app.add_transform(NumberFigures)

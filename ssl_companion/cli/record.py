@@ -145,7 +145,8 @@ class Record(_Where):
 
     def _queue(self, runs: list[Run]) -> int:
         job = replace(self.job, kind=self.cluster)
-        jobs = submit(runs, job, self.runs, self.destination(), self.loop(), self.data_root)
+        where = self.runs, self.destination()
+        jobs = submit(runs, job, *where, self.loop(), self.data_root, self.threads)
         rows, failed = [], False
         for run, queued in zip(runs, jobs, strict=True):
             error = queued.exception() if self.cluster == "local" else None  # waits for its end

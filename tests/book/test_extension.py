@@ -11,8 +11,10 @@ from pathlib import Path
 import companion_access
 import companion_card
 import companion_stamp
+import nbformat
 import pytest
 from companion_book import NumberFigures
+from companion_downloads import with_outputs
 from docutils import nodes
 from docutils.frontend import get_default_settings
 from docutils.parsers.rst import Parser
@@ -220,3 +222,24 @@ def test_the_card_shows_the_recording_s_numbers() -> None:
     figure.draw_without_rendering()
     for text in figure.axes[0].texts:
         assert text.get_window_extent().x1 <= 1200, "cut off"
+
+
+def _notebook(words: str, *codes: str) -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_code_cell(code) for code in codes]
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(words), *cells])
+
+
+def test_a_downloaded_notebook_has_plain_words_and_the_outputs_of_the_page() -> None:
+    executed = _notebook(":::{admonition} Words", "1 + 1", "x = 2")
+    executed.cells[1].outputs = [
+        nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=1)
+    ]
+    executed.cells[1].execution_count = 1
+    once = with_outputs(_notebook("> Words", "1 + 1", "x = 2"), executed)
+    assert once.cells[0].source == "> Words"
+    assert once.cells[1].outputs[0].data == {"text/plain": "2"}
+    assert not once.cells[2].outputs
+    again = with_outputs(_notebook("> Words", "1 + 1", "x = 2"), once)  # a page left as it was
+    assert again.cells[1].outputs == once.cells[1].outputs
+    with pytest.raises(ValueError, match="make notebooks"):
+        with_outputs(_notebook("> Words", "1 + 2", "x = 2"), executed)

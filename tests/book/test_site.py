@@ -130,7 +130,9 @@ def test_a_page_can_be_downloaded_and_launched(name: str, site: Path, html: Beau
     (link,) = notebooks
     cells = json.loads((beside / str(link["href"])).read_text("utf8"))["cells"]
     assert f"# {first[1]}" in "".join(cells[0]["source"])
-    assert any(cell["cell_type"] == "code" for cell in cells)
+    words = "".join(w for c in cells if c["cell_type"] == "markdown" for w in c["source"])
+    assert not re.findall(r"(?m)^(?::::|`{3,}\{)|\{(?:ref|cite:?\w*|numref|eq|doc)\}`", words)
+    assert any(cell.get("outputs") for cell in cells), "the page's outputs"
     repository = str(_only(html, "a.btn-source-repository-button")["href"])
     slug = repository.removeprefix("https://github.com/")
     host = "https://colab.research.google.com/github"

@@ -1,0 +1,48 @@
+"""The notebook that a page offers for download: plain Markdown, with the page's outputs.
+
+The theme offers what was executed, whose words are MyST; Jupyter shows its directives as text.
+The notebook beside the page's source says the same in plain Markdown and has no outputs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from sphinx.application import Sphinx
+
+
+def with_outputs(
+    plain: nbformat.NotebookNode, executed: nbformat.NotebookNode
+) -> nbformat.NotebookNode:
+    """The notebook `plain` with the outputs of `executed`, code cell by code cell.
+
+    Raises:
+        ValueError: when the two do not hold the same code.
+    """
+    kept, ran = (
+        [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for notebook in (plain, executed)
+    )
+    if [cell.source for cell in kept] != [cell.source for cell in ran]:
+        raise ValueError("its code is not that of the page's source: run `make notebooks`")
+    for cell, same in zip(kept, ran, strict=True):
+        cell.outputs, cell.execution_count = same.outputs, same.execution_count
+    nbformat.validate(plain)
+    return plain
+
+
+def put_plain_notebooks(app: Sphinx, exception: Exception | None) -> None:
+    """Write the plain notebooks over the theme's, for every page that has one."""
+    if exception is not None or app.builder.format != "html":
+        return
+    for offered in sorted((Path(app.outdir) / "_sources").rglob("*.ipynb")):
+        beside = Path(app.srcdir) / offered.relative_to(Path(app.outdir) / "_sources")
+        if not beside.is_file():
+            raise FileNotFoundError(f"{beside}: missing; run `make notebooks`")
+        plain, executed = (nbformat.read(path, as_version=4) for path in (beside, offered))
+        try:
+            whole = nbformat.writes(with_outputs(plain, executed))
+        except ValueError as error:
+            raise ValueError(f"{beside}: {error}") from None
+        offered.write_text(f"{whole}\n", encoding="utf8")
