@@ -6,12 +6,26 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # A file of exact versions for pip, e.g. CONSTRAINTS=constraints.txt; empty: the newest allowed.
 CONSTRAINTS ?=
+# 1: a new environment without CUDA's libraries. It remembers that; later calls need not say it.
+CPU ?=
 PYTEST_FLAGS ?=
 PORT ?= 8000
 
-VENV := .venv
+# `make` removes it where it is half-made, so it is this folder and no other.
+override VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+WITHOUT_CUDA := $(if $(filter 1,$(CPU))$(wildcard $(VENV)/.cpu),yes)
+ifeq ($(WITHOUT_CUDA),yes)
+# PyTorch from its own index of CPU wheels, and FAISS for the CPU, which is imported alike. The
+# package asks for FAISS with CUDA, so the test tools are installed by name and not as its extra.
+NEEDED := --extra-index-url https://download.pytorch.org/whl/cpu -r $(VENV)/requirements.txt
+TOOLS = $(NEEDED) $$($(BIN)/python -c 'from importlib.metadata import requires; \
+  print(*(r.split(";")[0] for r in requires("ssl-companion") if "dev" in r.partition("extra")[2]))')
+else
+NEEDED := -r requirements.txt
+TOOLS := -e ".[dev]"
+endif
 # pip says a line for everything that is there already; what it does should remain visible.
 NEWS := | { grep -v "already satisfied" || true; }
 # The book is the same with or without a data set at hand.
@@ -76,6 +90,7 @@ links: $(VENV)/.book ## Follow every link of the book (needs the network)
 	$(JUPYTER_BOOK) --builder linkcheck
 
 constraints: $(VENV)/.dev ## Write constraints.txt from what is installed now
+	$(if $(WITHOUT_CUDA),$(error $(VENV) is without CUDA and constraints.txt is for both: `make clean-all`, then this without CPU=1))
 	{ echo "# What CI installs, from $$($(BIN)/python -V) on Linux; \`make constraints\` renews it."; \
 	  $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
 
@@ -89,19 +104,40 @@ clean-all: clean ## Remove the environment too
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# An environment without pip is what an interrupted `make`, or a Python without ensurepip, left.
+ifneq ($(wildcard $(BIN)/python),)
+ifeq ($(wildcard $(BIN)/pip $(VENV)/.book),)
+.PHONY: $(BIN)/python
+endif
+endif
+
+ifeq ($(filter 1,$(CPU))$(if $(wildcard $(VENV)/.cpu),,$(wildcard $(VENV)/.book)),1$(VENV)/.book)
+$(error CPU=1: $(VENV) has CUDA's libraries already; use it without CPU=1, or `make clean-all` first)
+endif
+
 # The environment: made once, completed when the lists of requirements change.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { \
 	  echo "Python 3.10 to 3.13 is needed and $(PYTHON) is not one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null || { rm -rf $(VENV); \
+	  echo "$(PYTHON) could not make $(VENV) with pip in it. On Debian and Ubuntu:" \
+	    "apt-get install $(notdir $(PYTHON))-venv, then the same \`make\` again." >&2; exit 1; }
 
 $(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
-	@echo "Installing requirements.txt into $(VENV) (the first time: some minutes, most of it PyTorch)"
-	@$(PIP) -r requirements.txt $(NEWS)
+ifeq ($(WITHOUT_CUDA),yes)
+	@echo "Installing requirements.txt without CUDA into $(VENV) (the first time: some minutes, about 2 GB)"
+	@touch $(VENV)/.cpu
+	@sed 's/^faiss-gpu/faiss-cpu/' requirements.txt > $(VENV)/requirements.txt
+else
+	@echo "Installing requirements.txt into $(VENV) (the first time: some minutes, and on Linux about 8 GB," \
+	  "most of it PyTorch's CUDA libraries; without those about 2 GB: make book CPU=1)"
+endif
+	@$(PIP) $(NEEDED) $(NEWS)
 	@$(PIP) -q --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.book
 	@echo "Installing the test tools"
-	@$(PIP) -e ".[dev]" $(NEWS)
+	@$(PIP) $(TOOLS) $(NEWS)
 	@touch $@

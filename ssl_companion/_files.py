@@ -81,6 +81,16 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             elif entry.is_dir():
                 fsync_directory(entry)
         fsync_directory(temporary)
+        _put(temporary, path)
+        fsync_directory(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename a directory into place; what stood there is lost only once the new one is there."""
+    retired: list[Path] = []
+    try:
         while True:
             try:
                 os.rename(temporary, path)  # atomic while `path` is absent or empty
@@ -89,15 +99,31 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
                 # Another process may have taken away by now what was in the way a moment ago.
                 if error.errno not in _IN_THE_WAY and not path.exists():
                     raise
-                retired = Path(
-                    tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)
-                )
-                with contextlib.suppress(FileNotFoundError):  # another process moved it first
-                    os.rename(path, retired / "old")
-                shutil.rmtree(retired, ignore_errors=True)
-        fsync_directory(path.parent)
+            if aside := _set_aside(path):
+                retired.append(aside)
+    except BaseException:
+        if retired and not path.exists():  # else another process has written there since
+            try:
+                os.rename(retired[-1] / "old", path)
+            except OSError:
+                retired.pop()  # kept where it is
+        raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for aside in retired:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _set_aside(path: Path) -> Path | None:
+    """A new folder beside `path` that has it as "old"; None when another process moved it."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    try:
+        os.rename(path, aside / "old")
+    except OSError as error:
+        aside.rmdir()
+        if isinstance(error, FileNotFoundError):
+            return None
+        raise
+    return aside
 
 
 def file_digest(path: str | Path, algorithm: str = "sha256") -> str:

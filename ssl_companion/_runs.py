@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,6 +12,8 @@ from ssl_companion.training.config import RunConfig
 
 Scale = Literal["full", "reduced"]
 Data = Literal["cifar100", "glyphs100"]
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 OBJECTIVE_TITLES = {
     "vicreg": "VICReg",
@@ -42,6 +45,13 @@ class Run:
     snapshots: tuple[int, ...]
     scale: Scale | Literal[""] = ""
     teacher: Run | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name: {self.name!r}; it becomes a folder's: expected letters, digits, '.', '-' "
+                "and '_', a letter or digit first"
+            )
 
     @property
     def title(self) -> str:

@@ -11,13 +11,14 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import tyro
 
 from ssl_companion.data import load
 from ssl_companion.experiments import Run
-from ssl_companion.recorder import NoTeacherError, is_recorded, record_run
+from ssl_companion.recorder import NoTeacherError, is_recorded, record_run, require_place
 from ssl_companion.training.loop import LoopConfig
 
 _MONTH = 30 * 24 * 60  # minutes; submitit wants a limit
@@ -42,7 +43,7 @@ class ClusterConfig:
         memory_gb: of a job.
     """
 
-    kind: str = "slurm"
+    kind: Annotated[str, tyro.conf.Suppress] = "slurm"  # the command says --cluster
     folder: Path = Path("runs/jobs")
     minutes: int = 60
     requeues: int = 24
@@ -63,10 +64,11 @@ class RecordJob:
         loop: LoopConfig,
         data_root: Path | None,
         threads: int = 0,
+        overwrite: bool = False,
     ) -> None:
         self.run, self.loop, self.data_root = run, loop, data_root
         self.runs_folder, self.destination = runs_folder, destination
-        self.threads = threads
+        self.threads, self.overwrite = threads, overwrite
 
     def __call__(self) -> bool:
         """True when the recording stands."""
@@ -74,7 +76,8 @@ class RecordJob:
             torch.set_num_threads(self.threads)
         train = load(self.run.config.data, "train", self.data_root)
         test = load(self.run.config.data, "test", self.data_root)
-        return record_run(self.run, train, test, self.runs_folder, self.destination, self.loop)
+        where = self.runs_folder, self.destination
+        return record_run(self.run, train, test, *where, self.loop, overwrite=self.overwrite)
 
     def checkpoint(self) -> Any:
         """What submitit queues when the job is pre-empted: the same, from the last checkpoint."""
@@ -91,6 +94,7 @@ def submit(
     loop: LoopConfig,
     data_root: Path | None = None,
     threads: int = 0,
+    overwrite: bool = False,
 ) -> list[Any]:
     """Queue one job a run; with "local", run them one after the other.
 
@@ -102,6 +106,7 @@ def submit(
         runs_folder, destination, data_root: on a file system that the jobs see.
         loop: how to run, without a limit of minutes.
         threads: of the CPU in each job (0: torch's choice).
+        overwrite: replace other runs' recordings of the same names.
 
     Returns:
         submitit's jobs, in the order of `runs`; those of "local" have ended.
@@ -109,6 +114,7 @@ def submit(
     Raises:
         ValueError: an unknown kind of cluster, or minutes in `loop`.
         NoTeacherError: a run is measured against one that is neither recorded nor among `runs`.
+        OccupiedError: other runs are recorded under the same names, and no `overwrite`.
         ClusterError: submitit is not installed.
     """
     if cluster.kind not in ("slurm", "local"):
@@ -119,11 +125,13 @@ def submit(
             "Leave them out; a job of Slurm has a time limit of its own (`--job.minutes`)"
         )
     _require_teachers(runs, destination)
+    for run in () if overwrite else runs:
+        require_place(run, destination)
     try:
         import submitit
     except ModuleNotFoundError as error:
         raise ClusterError(
-            "submitit is not installed; pip install 'ssl-companion[cluster]'"
+            "submitit is not installed; in the checkout: pip install -e '.[cluster]'"
         ) from error
     executor = submitit.AutoExecutor(
         folder=cluster.folder, cluster=cluster.kind, slurm_max_num_timeout=cluster.requeues
@@ -138,7 +146,7 @@ def submit(
         executor.update_parameters(slurm_partition=cluster.partition)
     loop = dataclasses.replace(loop, progress=False)
     where = runs_folder.resolve(), destination.resolve()
-    work = [RecordJob(run, *where, loop, data_root, threads) for run in runs]
+    work = [RecordJob(run, *where, loop, data_root, threads, overwrite) for run in runs]
     return _one_by_one(executor, work) if cluster.kind == "local" else _arrays(executor, work)
 
 

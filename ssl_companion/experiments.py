@@ -53,8 +53,6 @@ def _comparison(scale: Scale) -> RunConfig:
     length: the first of 20 and 28 epochs at which all three seeds of the recipe
     ("architecture-recipe") have every property; all variants are recorded again at that length,
     and what they then say stands. At 20 seed 1 missed one of them (time 0.786, and 0.8 is asked).
-    Recorded at 28 are so far those that there was time for, in an order set by what they cost and
-    not by what they say; learning rate, projector, jitter and ResNet-18 are to come.
     """
     recipe = _recipe(scale)
     return recipe if scale == "full" else replace(recipe, epochs=28)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,14 +12,19 @@ import torch
 from torch import Tensor
 
 from ssl_companion import measures
-from ssl_companion._encoding import Encoder, Runner
+from ssl_companion._encoding import Encoder, Runner, check_images
 from ssl_companion.data import Hierarchy, ImageSet
 from ssl_companion.measures import Interval, NearestCentroid
 
 MEASURES = ("ncc", "cdnv", "nc1", "effective_rank", "linear", "knn")
+#: Measured when they are asked for: how far the centred class means are from equal lengths, and
+#: their cosines from -1/(K-1).
+NC2 = ("nc2_equinorm", "nc2_equiangular")
 PERMUTED = "permuted"
 _RANK = "effective_rank"
 _COLUMNS = ["layer", "level", "split", "measure", "value", "low", "high", "n"]
+
+_NUMBER = "`np.unique(labels, return_inverse=True)[1]` numbers them so"
 
 Labels = Sequence[int] | np.ndarray | Tensor
 
@@ -31,8 +37,9 @@ def measure_encoder(
     test_images: ImageSet | np.ndarray | Tensor | None = None,
     test_labels: Labels | None = None,
     hierarchy: Hierarchy | None = None,
-    which: Sequence[str] = MEASURES,
+    which: str | Sequence[str] = MEASURES,
     preprocess: Callable[[Tensor], Tensor] | None = None,
+    outputs: Callable[[Any], Any] | None = None,
     batch: int = 256,
     device: torch.device | str | None = None,
     seed: int = 0,
@@ -44,18 +51,22 @@ def measure_encoder(
     level "permuted" is the control: the training labels of the finest level in another order.
 
     Args:
-        encoder: a module (put into evaluation mode for the call) or any function that takes
-            float images [n, 3, H, W] and returns vectors [n, D], maps [n, D, h, w] (their
-            spatial mean is taken) or a dictionary of such by layer; None when `images` are
-            features [N, D] already.
-        images: an `ImageSet`, or an array or tensor. Bytes become `views.normalise(x / 255)`,
-            anything else goes to the encoder as it is.
+        encoder: a module (put into evaluation mode for the call, and found on its device) or
+            any function that takes float images [n, 3, H, W] and returns vectors [n, D], maps
+            [n, D, h, w] (their spatial mean is taken) or a dictionary of such by layer; None
+            when `images` are features [N, D] already. A function around a module hides the
+            module's mode and device: hand over the module, and `outputs`.
+        images: an `ImageSet`, or an array or tensor. Bytes become `views.normalise(x / 255)`;
+            floats keep their values, in the precision of the module's parameters (float32 for
+            a function).
         labels: integers [N], 0 to K-1; an `ImageSet` brings its own.
         test_images, test_labels: held-out ones; None splits `images` in halves, class by class.
-        hierarchy: upper levels of the labels; an `ImageSet` brings its own. Their random
-            groupings are measured besides (NCC accuracy only).
-        which: of `MEASURES`.
+        hierarchy: upper levels of the labels; an `ImageSet` brings that of its own labels. Their
+            random groupings are measured besides (NCC accuracy only).
+        which: of `MEASURES` and `NC2`; one name or several.
         preprocess: in place of the rule for `images`, on the device, batch by batch.
+        outputs: picks from what the encoder returns for a batch what to measure, as in
+            `lambda out: out.last_hidden_state[:, 0]`.
         batch: images at a time.
         device: where to run; None takes that of the module's parameters, or the CPU.
         seed: of the split, the permuted labels, the random groupings and the bootstrap.
@@ -68,12 +79,14 @@ def measure_encoder(
     Raises:
         ValueError: bad images, labels or outputs of the encoder; the message says which.
     """
-    if unknown := sorted(set(which) - set(MEASURES)):
-        raise ValueError(f"which: {unknown[0]!r}; expected some of {', '.join(MEASURES)}")
+    which = (which,) if isinstance(which, str) else tuple(which)
+    if unknown := sorted(set(which) - {*MEASURES, *NC2}):
+        known = ", ".join((*MEASURES, *NC2))
+        raise ValueError(f"which: {unknown[0]!r}; expected some of {known}")
     if batch < 1:
         raise ValueError(f"batch: {batch!r}; expected 1 or more")
-    if isinstance(images, ImageSet):
-        hierarchy = hierarchy or images.hierarchy
+    if isinstance(images, ImageSet) and labels is None:
+        hierarchy = hierarchy or images.hierarchy  # which its own labels have
     x, y = _images_and_labels(images, labels, "")
     if test_images is None:
         if test_labels is not None:
@@ -83,7 +96,7 @@ def measure_encoder(
     else:
         x_test, y_test = _images_and_labels(test_images, test_labels, "test_")
     _check_labels(y, y_test, hierarchy)
-    run = Runner(encoder, preprocess, batch, device)
+    run = Runner(encoder, preprocess, outputs, batch, device)
     train, test = run(x, "images"), run(x_test, "test_images")
     rows: list[dict[str, object]] = []
     for layer in train:
@@ -121,11 +134,17 @@ def _images_and_labels(
     if isinstance(images, ImageSet):
         labels = images.fine if labels is None else labels
         images = images.images
+    check_images(images, f"{prefix}images")
     if labels is None:
         raise ValueError(f"{prefix}labels: None; expected integers [N], as {prefix}images has none")
-    if not isinstance(images, (np.ndarray, Tensor)) or images.ndim < 2:
-        raise ValueError(f"{prefix}images: expected an array or tensor [N, 3, H, W] or [N, D]")
+    if not len(images):
+        raise ValueError(f"{prefix}images: none at all; expected two or more of each class")
     y = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if y.dtype.kind in "USO" and y.size:
+        example = str(y.flat[0])
+        raise ValueError(
+            f"{prefix}labels: {y.dtype}, such as {example!r}; expected integers from 0; {_NUMBER}"
+        )
     if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(images):
         raise ValueError(
             f"{prefix}labels: {y.dtype} of shape {y.shape}; expected {len(images)} integers, one "
@@ -139,13 +158,16 @@ def _check_labels(y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None) -> 
     if y.min() < 0 or len(np.unique(y)) != k or k < 2:
         raise ValueError(
             f"labels: {len(np.unique(y))} different ones from {y.min()} to {y.max()}; expected "
-            "two classes or more, numbered from 0 without gaps"
+            f"two classes or more, numbered from 0 without gaps; {_NUMBER}"
         )
     if z.min() < 0 or z.max() >= k:
         raise ValueError(f"test_labels: from {z.min()} to {z.max()}; expected 0 to {k - 1}")
     if hierarchy is not None and hierarchy.level(hierarchy.names[0]).k != k:
         finest = hierarchy.level(hierarchy.names[0])
-        raise ValueError(f"hierarchy: has {finest.k} classes; the labels have {k}")
+        raise ValueError(
+            f"hierarchy: has {finest.k} classes; the labels have {k}; expected that of these "
+            "labels, or none"
+        )
 
 
 def _levels(
@@ -178,11 +200,14 @@ def _rows(
         guess = rule.fit(x, y).predict(x_test)
         return measures.bootstrap_accuracy(guess, z, seed=seed)
 
+    collapse = functools.cache(lambda: measures.neural_collapse(x, y))
     k = min(200, max(1, len(x) // 10))
     found: dict[str, tuple[str, Callable[[], Interval | float]]] = {
         "ncc": ("test", lambda: accuracy(NearestCentroid())),
         "cdnv": ("train", lambda: measures.cdnv(x, y)),
-        "nc1": ("train", lambda: measures.neural_collapse(x, y).nc1),
+        "nc1": ("train", lambda: collapse().nc1),
+        "nc2_equinorm": ("train", lambda: collapse().nc2_equinorm),
+        "nc2_equiangular": ("train", lambda: collapse().nc2_equiangular),
         "effective_rank": ("test", lambda: measures.effective_rank(x_test)),
         "linear": ("test", lambda: accuracy(measures.LinearProbe())),
         "knn": ("test", lambda: accuracy(measures.WeightedKNN(k=k))),

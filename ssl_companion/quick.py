@@ -19,6 +19,8 @@ from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.loop import LoopConfig, pick_device
 from ssl_companion.training.optim import OptimConfig
+from ssl_companion.training.run import training_images
+from ssl_companion.training.settle import settle_statistics
 from ssl_companion.training.snapshots import load_snapshot, snapshot_epochs, snapshot_path
 
 NAME = "quick"
@@ -124,18 +126,26 @@ def train_and_measure(
     Args:
         planned: what to train.
         train, test: the whole data set.
-        folder: gets `runs/` and `recordings/`.
+        folder: gets `runs/` and `recordings/`; another plan's recording there is replaced.
         progress: show progress bars; by default everywhere but in a page of the book.
     """
     folder, progress = Path(folder), not in_book() if progress is None else progress
     loop = LoopConfig(device=planned.device, progress=progress)
     with _threads(planned.threads):
-        record_run(planned.run, train, test, folder / "runs", folder / "recordings", loop)
+        where = folder / "runs", folder / "recordings"
+        record_run(planned.run, train, test, *where, loop, overwrite=True)
     return open_recording(folder / "recordings" / planned.run.name)
 
 
-def encoder(planned: Plan, folder: str | Path, epoch: int) -> Backbone:
-    """The network of a trained plan after one of its measured epochs, in evaluation mode.
+def encoder(planned: Plan, folder: str | Path, epoch: int, train: ImageSet) -> Backbone:
+    """The network of a trained plan as its recording measured it, in evaluation mode.
+
+    Args:
+        planned: what was trained.
+        folder: as in `train_and_measure`.
+        epoch: one of the measured.
+        train: the whole training set; before training (epoch 0) the network's normalisation
+            statistics are those of its views, as in every recording.
 
     Raises:
         ValueError: that epoch was not measured, or nothing was trained in the folder.
@@ -146,7 +156,11 @@ def encoder(planned: Plan, folder: str | Path, epoch: int) -> Backbone:
     known = snapshot_epochs(snapshots)
     if epoch not in known:
         raise ValueError(f"epoch: {epoch!r}; {folder} has {known or 'no run of this plan'}")
-    return load_snapshot(snapshot_path(snapshots, epoch), config)
+    network = load_snapshot(snapshot_path(snapshots, epoch), config)
+    if epoch == 0:
+        images = training_images(config, train).images
+        settle_statistics(network, images, config.views, config.precision)
+    return network
 
 
 def _shape(data: str, device: torch.device, seed: int, objective: ObjectiveConfig) -> RunConfig:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from ssl_companion.data import ImageSet
 from ssl_companion.experiments import Run
-from ssl_companion.recordings import RecordingError, open_recording, write_recording
+from ssl_companion.recordings import (
+    Recording,
+    RecordingError,
+    open_recording,
+    write_recording,
+)
+from ssl_companion.recordings.assembling import refuse_other_folder
 from ssl_companion.recordings.format import RUN
 from ssl_companion.recordings.targets import load_targets
 from ssl_companion.training.distributed import any_process, world
@@ -18,6 +24,10 @@ from ssl_companion.training.run import read_run, train
 
 class NoTeacherError(RecordingError):
     """The targets that a run is measured against are not recorded, or others are."""
+
+
+class OccupiedError(RecordingError):
+    """Another run's recording is where this one would go."""
 
 
 @dataclass
@@ -47,18 +57,51 @@ class Budget:
 
 
 def is_recorded(run: Run, destination: Path) -> bool:
-    """Whether a recording of just this configuration, and against its teacher, is at its place.
+    """Whether a recording of just this run is at its place: trained, measured and kept as asked,
+    and against its teacher.
 
     A recording that does not say which teacher it was measured against counts.
     """
-    try:
-        recording = open_recording(destination / run.name)
-    except RecordingError:
+    recording = _standing(run, destination)
+    if recording is None or not run.measure.is_that_of(recording.run["measured"]["config"]):
         return False
     about, teacher = recording.run["measured"].get("against"), _teacher_digest(run)
     if about and teacher and about["digest"] != teacher:
         return False
     return bool(recording.run["digest"] == run.config.digest())
+
+
+def _standing(run: Run, destination: Path) -> Recording | None:
+    """What is recorded under the run's name, if it can be read."""
+    try:
+        return open_recording(destination / run.name)
+    except RecordingError:
+        return None
+
+
+def require_place(run: Run, destination: Path) -> None:
+    """Make sure that recording `run` destroys no other run's recording.
+
+    A preset's run may replace the one of its name at another scale or from an older version.
+    Nothing replaces a recording of another data set, and a run by hand replaces no other.
+
+    Raises:
+        OccupiedError: it would; the message says what is there, and the ways out.
+        RecordingError: a folder of something else is there.
+    """
+    refuse_other_folder(destination / run.name)
+    there = _standing(run, destination)
+    if there is None:
+        return
+    same_data = there.run["data"]["name"] == run.config.data
+    if same_data and (run.scale or there.run["digest"] == run.config.digest()):
+        return
+    raise OccupiedError(
+        f"{there.path} holds another run ({there.title}) than the one asked for ({run.title}); "
+        "give another folder (--out)"
+        + ("" if run.scale else " or another name (--name)")
+        + ", or --overwrite to lose the one that is there"
+    )
 
 
 def _teacher_digest(run: Run) -> str:
@@ -99,6 +142,7 @@ def record_run(
     destination: str | Path,
     loop: LoopConfig | None = None,
     budget: Budget | None = None,
+    overwrite: bool = False,
 ) -> bool:
     """Train, measure and write `run` unless it is recorded already.
 
@@ -109,6 +153,7 @@ def record_run(
         destination: folder of recordings.
         loop: how to run.
         budget: shared minutes; the call stops cleanly when they are spent.
+        overwrite: replace another run's recording of the same name.
 
     Returns:
         True when the recording stands, False when the minutes were spent before.
@@ -116,11 +161,14 @@ def record_run(
     Raises:
         NoTeacherError: the run is measured against a recording that is absent or another; it is
             looked for before anything is trained.
+        OccupiedError: another run is recorded there (see `require_place`), and no `overwrite`.
     """
     destination, loop = Path(destination), loop or LoopConfig()
     budget = budget or Budget()
     if is_recorded(run, destination):
         return True
+    if not overwrite:
+        require_place(run, destination)
     require_teacher(run, destination, train_images, test_images)
     device = pick_device(loop.device)
     if any_process(budget.spent, device):

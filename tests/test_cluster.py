@@ -69,7 +69,7 @@ def test_threads_hold_in_the_job_and_after_it_was_preempted(
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(cluster_module, "load", lambda *_: None)
-    monkeypatch.setattr(cluster_module, "record_run", lambda *_: True)
+    monkeypatch.setattr(cluster_module, "record_run", lambda *_, **__: True)
     submit(tiny_runs(), ClusterConfig(kind="local"), tmp_path, tmp_path, LOOP, threads=3)
     (executor,) = executors
     assert all(work() for work in executor.work)

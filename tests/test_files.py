@@ -150,6 +150,48 @@ def test_an_interrupted_directory_leaves_what_stood_there(tmp_path: Path) -> Non
     assert names(tmp_path) == ["folder"]
 
 
+@pytest.mark.parametrize("back", [True, False], ids=["put back", "kept aside"])
+def test_a_directory_whose_new_version_cannot_take_its_place_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    target, rename, asked = tmp_path / "folder", os.rename, list[str]()
+    target.mkdir()
+    (target / "a").write_text("old")
+
+    def failing(source: Path, destination: Path) -> None:
+        asked.append(Path(source).suffix)
+        # The new one never gets in, neither before nor after the old one was set aside.
+        if Path(source).suffix == ".tmp" or (not back and Path(source).name == "old"):
+            code = errno.ENOTEMPTY if target.exists() else errno.EIO
+            raise OSError(code, os.strerror(code))
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="error"), atomic_directory(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert asked.count(".tmp") == 2
+    (found,) = tmp_path.rglob("a")
+    assert found.read_text() == "old"
+    assert (found.parent == target) is back
+
+
+def test_a_directory_that_cannot_be_set_aside_stays_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "a").write_text("old")
+
+    def refused(source: Path, destination: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "rename", refused)
+    with pytest.raises(PermissionError), atomic_directory(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert names(tmp_path) == ["folder"]
+    assert (target / "a").read_text() == "old"
+
+
 def test_writers_that_race_leave_one_whole_directory(tmp_path: Path) -> None:
     target, failures = tmp_path / "folder", []
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections import OrderedDict
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import torchvision
+import tyro
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from ssl_companion import measures
+from ssl_companion.cli import Command
 from ssl_companion.data import load
-from ssl_companion.own import MEASURES, halves, measure_encoder
+from ssl_companion.own import MEASURES, NC2, halves, measure_encoder
+from ssl_companion.recordings import list_recordings
+
+PAGE = Path(__file__).resolve().parents[1] / "book/train-your-own.md"
 
 K, D = 4, 6
 
@@ -102,6 +115,22 @@ class Two(nn.Module):
         return {"maps": maps, "vectors": self.drop(maps.amax(dim=(2, 3)))}
 
 
+def test_an_image_set_with_other_labels_has_no_levels_of_its_own() -> None:
+    images = load("glyphs100", "test", n=200)
+    table = measure_encoder(
+        lambda x: x.mean((2, 3)), images, np.arange(200) % 7, which="ncc", test_images=None
+    )
+    assert set(table["level"]) == {"labels", "permuted"}
+
+
+def test_no_images_at_all_are_named() -> None:
+    x, y = clusters()
+    with pytest.raises(ValueError, match=r"^images: none at all"):
+        measure_encoder(None, x[:0], y[:0])
+    with pytest.raises(ValueError, match=r"^test_images: none at all"):
+        measure_encoder(None, x, y, test_images=x[:0], test_labels=y[:0])
+
+
 def test_a_module_is_measured_in_evaluation_mode_layer_by_layer_and_left_as_it_was() -> None:
     torch.manual_seed(0)
     encoder = Two()
@@ -157,6 +186,13 @@ def test_a_collapsed_encoder_has_no_widths_and_no_more_than_chance() -> None:
 
 
 X, Y = clusters()
+WORDS = np.array(["red", "green", "blue", "grey"])[Y]
+NHWC = np.zeros((len(Y), 4, 4, 3), np.uint8)
+LOADER = DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), batch_size=50)
+
+
+def flat(x: torch.Tensor) -> torch.Tensor:
+    return x.flatten(1)
 
 
 @pytest.mark.parametrize(
@@ -166,13 +202,28 @@ X, Y = clusters()
         (lambda: (None, X, Y[:-1]), "expected 160 integers, one for each of images"),
         (lambda: (None, X, Y.astype(float)), "labels: float64"),
         (lambda: (None, X, Y - 1), "numbered from 0 without gaps"),
-        (lambda: (None, X, 2 * Y), "numbered from 0 without gaps"),
+        (lambda: (None, X, 2 * Y), r"0 without gaps; `np.unique\(labels, return_inverse=True\)"),
+        (lambda: (None, X, WORDS), r"such as 'red'; expected .* `np.unique\(labels, return_inv"),
+        (lambda: (None, X, WORDS.astype(object)), "labels: object, such as 'red'"),
+        (lambda: (flat, NHWC, Y), r"images: shape .*, channels last; .*`transpose\(0, 3, 1, 2\)`"),
+        (lambda: (flat, torch.from_numpy(NHWC), Y), r"channels last; .*`permute\(0, 3, 1, 2\)`"),
+        (
+            lambda: (flat, NHWC.transpose(0, 3, 1, 2)[:, :1], Y),
+            "uint8 of shape .* a grey one three",
+        ),
+        (lambda: (flat, np.zeros((160, 3, 4, 4), int), Y), "images: int64; expected uint8"),
+        (lambda: (flat, LOADER), r"images: a DataLoader; .*parts in zip\(\*loader\)"),
+        (
+            lambda: (flat, LOADER.dataset, Y),
+            "TensorDataset, a data set of torch; .*default_collate",
+        ),
         (lambda: (None, X, 0 * Y), "two classes or more"),
         (lambda: (None, np.where(X > 3, np.nan, X), Y), "expected finite numbers only"),
         (lambda: (None, np.zeros((160, 3, 4, 4)), Y), "without an encoder expected features"),
-        (lambda: (None, [1, 2], Y), "expected an array or tensor"),
+        (lambda: (None, [1, 2], Y), "images: list; expected an array or tensor"),
+        (lambda: (None, Y, Y), r"images: shape \(160,\); expected an array or tensor"),
         (lambda: (lambda b: b.sum(), X, Y), "encoder: returned "),
-        (lambda: (lambda b: [b], X, Y), "encoder: returned list"),
+        (lambda: (lambda b: [b], X, Y), "encoder: returned list .*`outputs` picks"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> None:
@@ -213,3 +264,166 @@ def test_a_torchvision_network_is_measured_as_it_comes() -> None:
     assert np.isfinite(table["value"]).all()
     chance = 1 / 20
     assert value(table, "ncc", "coarse", "output") > chance
+
+
+class Transformer(nn.Module):
+    """Returns what transformers do: a dictionary of states [n, tokens, D], and more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> OrderedDict[str, object]:
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        return OrderedDict(last_hidden_state=tokens, loss=None)
+
+
+def test_outputs_pick_from_what_a_module_returns_and_its_mode_is_restored() -> None:
+    encoder = Transformer().train()
+    x, y = torch.rand(48, 3, 4, 4), np.arange(48) % K
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+
+    def first(out: dict[str, torch.Tensor]) -> torch.Tensor:
+        return out["last_hidden_state"][:, 0]
+
+    tables = [measure_encoder(encoder, x, y, outputs=first, which="cdnv", batch=b) for b in (7, 48)]
+    assert encoder.training
+    assert encoder.norm.training
+    for name, tensor in encoder.state_dict().items():  # running statistics among them
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+    # In evaluation mode and untrained, the norm divides by sqrt(1 + eps) and nothing else.
+    expected = measures.cdnv(x[halves(y)[0]][:, :, 0, 0], y[halves(y)[0]])
+    for table in tables:
+        assert value(table, "cdnv", layer="output") == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match=r"encoder: returned \(24, 16, 3\) .*`outputs` picks"):
+        measure_encoder(encoder, x, y, batch=48)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("encoder", [nn.Conv2d(3, 5, 3), nn.Conv2d(3, 5, 3).double(), flat])
+def test_images_in_double_precision_meet_the_encoders_own(encoder: object, dtype: object) -> None:
+    x, y = torch.rand(48, 3, 4, 4, dtype=dtype), np.arange(48) % K  # type: ignore[call-overload]
+    found = measure_encoder(encoder, x, y, which="cdnv")  # type: ignore[arg-type]
+    assert np.isfinite(value(found, "cdnv", layer="output"))
+    scaled = measure_encoder(encoder, x, y, which="cdnv", preprocess=lambda b: b.double() * 2)  # type: ignore[arg-type]
+    assert np.isfinite(value(scaled, "cdnv", layer="output"))
+    if encoder is flat:
+        assert value(scaled, "cdnv", layer="output") == pytest.approx(
+            value(found, "cdnv", layer="output"), rel=1e-4
+        )
+
+
+def test_one_measure_may_be_named_alone_and_nc2_when_asked_for() -> None:
+    alone, listed = (measure_encoder(None, X, Y, which=w) for w in ("ncc", ("ncc",)))
+    pd.testing.assert_frame_equal(alone, listed)
+    found = measure_encoder(None, X, Y, which=("nc1", *NC2))
+    fit = halves(Y)[0]
+    expected = measures.neural_collapse(X[fit], Y[fit])
+    for name in ("nc1", *NC2):
+        assert value(found, name) == pytest.approx(getattr(expected, name))
+
+
+def test_what_the_messages_advise_works() -> None:
+    number = np.unique(WORDS, return_inverse=True)[1]
+    assert value(measure_encoder(None, X, number, which="ncc"), "ncc") > 1 / K
+    x, y = (torch.cat(parts) for parts in zip(*LOADER, strict=True))
+    pair = torch.utils.data.default_collate([*LOADER.dataset])
+    expected = measure_encoder(None, X, Y, which="ncc")
+    pd.testing.assert_frame_equal(measure_encoder(None, x, y, which="ncc"), expected)
+    pd.testing.assert_frame_equal(measure_encoder(None, *pair, which="ncc"), expected)
+    measure_encoder(flat, NHWC.transpose(0, 3, 1, 2), Y, which="ncc")
+
+
+def recipes() -> dict[str, str]:
+    """The page's blocks of code that are no cells and no solutions, by a word of each."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf8"), re.DOTALL | re.MULTILINE)
+    shown = [block for block in blocks if "# solution:" not in block]
+    words = ("prepare", "ImageFolder", "Hierarchy", "pair", "my-recordings")
+    return {word: next(block for block in shown if word in block) for word in words}
+
+
+@pytest.fixture
+def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What the page's reader has: an encoder, images, labels, and the names imported before."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18(weights=None)
+    model.fc = nn.Identity()
+    return {
+        "model": model, "transformer": lambda x: _Output(x), "torch": torch, "pd": pd,
+        "images": torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8),
+        "labels": np.arange(24) % 6, "mean": 0.5, "std": 0.25, "device": "cpu",
+        "torchvision": torchvision, "measure_encoder": measure_encoder, "load": load,
+        "transform": torchvision.transforms.ToTensor(),
+    }  # fmt: skip
+
+
+class _Output:
+    def __init__(self, x: torch.Tensor) -> None:
+        self.last_hidden_state = x.flatten(2)
+
+
+@pytest.mark.slow
+def test_the_recipes_of_the_page_run_and_leave_the_encoder_as_it_was(
+    at_hand: dict[str, object],
+) -> None:
+    model = at_hand["model"]
+    assert isinstance(model, nn.Module)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    exec(recipes()["prepare"], at_hand)
+    assert model.training
+    for name, tensor in model.state_dict().items():  # running statistics among them
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_the_pages_levels_of_ones_own_are_measured_with_their_controls(
+    at_hand: dict[str, object],
+) -> None:
+    block = recipes()["Hierarchy"]
+    call = "measure_encoder(model, images, labels, hierarchy=own)"
+    assert call in block
+    exec(block.replace(call, "found = " + call[:-1] + ", which='ncc')"), at_hand)
+    found = at_hand["found"]
+    assert isinstance(found, pd.DataFrame)
+    expected = {"fine", "kind", "realm", "random-kind", "random-realm", "permuted"}
+    assert set(found["level"]) == expected
+
+
+@pytest.mark.slow
+def test_the_pages_folder_of_pictures_is_measured(at_hand: dict[str, object]) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        (Path("pictures") / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(Path("pictures") / name / f"{i}.png")
+    exec(recipes()["ImageFolder"], at_hand)
+    assert len(at_hand["features"]) == 12  # type: ignore[arg-type]
+    assert not at_hand["model"].training  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_the_page_puts_an_encoder_beside_a_recording(
+    at_hand: dict[str, object],
+) -> None:
+    name = "clustering-vicreg-s0"
+    kept = {recording.name: recording.weights_path for recording in list_recordings()}
+    if kept.get(name) is None:
+        pytest.skip(f"no recording {name} with weights")
+    glyphs = {split: load("glyphs100", split).subset(4) for split in ("train", "test")}
+    at_hand["load"] = lambda data, split, download: glyphs[split]  # in place of CIFAR-100
+    exec(recipes()["pair"], at_hand)
+    beside = at_hand["beside"]
+    assert isinstance(beside, pd.DataFrame)
+    assert {"mine", "theirs", "recorded"} == set(beside.columns)
+    assert np.isfinite(beside.loc["fine"]).all()
+
+
+@pytest.mark.slow
+def test_the_pages_own_run_is_a_command_that_exists() -> None:
+    line = next(
+        li for li in PAGE.read_text("utf8").splitlines() if li.startswith("ssl-companion train ")
+    )
+    command = tyro.cli(Command, args=line.split()[1:])  # type: ignore[arg-type]
+    assert f"{command.out}/{command.name}" in recipes()["my-recordings"]  # type: ignore[union-attr]

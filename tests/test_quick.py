@@ -108,7 +108,7 @@ def test_a_trained_plan_leaves_a_recording_and_its_networks(tmp_path: Path) -> N
     assert recording.stand_in
 
     # Measured by the other way: the recording's class means and features are the network's own.
-    last = quick.encoder(planned, tmp_path, 2)
+    last = quick.encoder(planned, tmp_path, 2, train)
     assert not last.training
     own = measure_encoder(
         last, train.subset(2), test_images=test, which=("ncc", "cdnv"), hierarchy=test.hierarchy
@@ -116,11 +116,23 @@ def test_a_trained_plan_leaves_a_recording_and_its_networks(tmp_path: Path) -> N
     found = own.query("level == 'fine' and measure == 'cdnv'")["value"].item()
     kept = recording.select(epoch=2, layer=recording.layers[-1], level="fine", measure="cdnv")
     assert found == pytest.approx(kept["value"].item(), rel=0.05)  # bfloat16 there
-    first = quick.encoder(planned, tmp_path, 0)
+    # Before training too: the normalisation statistics are those of the recording.
+    first = quick.encoder(planned, tmp_path, 0, train)
+    own = measure_encoder(
+        first, train.subset(2), test_images=test, which=("cdnv",), hierarchy=test.hierarchy
+    )
+    found = own.query("level == 'fine'")["value"].item()
+    kept = recording.select(epoch=0, layer=recording.layers[-1], level="fine", measure="cdnv")
+    assert found == pytest.approx(kept["value"].item(), rel=0.05)
     assert not np.allclose(
         first.stem[0].weight.detach().numpy(), last.stem[0].weight.detach().numpy()
     )
     with pytest.raises(ValueError, match=r"epoch: 1; .* has \(0, 2\)"):
-        quick.encoder(planned, tmp_path, 1)
+        quick.encoder(planned, tmp_path, 1, train)
     with pytest.raises(ValueError, match="has no run of this plan"):
-        quick.encoder(planned, tmp_path / "elsewhere", 0)
+        quick.encoder(planned, tmp_path / "elsewhere", 0, train)
+
+    # The same folder serves another plan.
+    other = replace(planned, run=replace(run, config=replace(run.config, seed=1)))
+    again = quick.train_and_measure(other, train, test, tmp_path, progress=False)
+    assert again.run["seed"] == 1

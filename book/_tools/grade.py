@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,10 @@ COLUMNS = ("file", "chapter", "exercise", "result", "message", "note")
 
 
 def grade(folder: Path, timeout: float = 300, jobs: int = 1) -> list[Report]:
-    """A report on every notebook of a folder and its subfolders, in the order of their names.
+    """A report on every notebook of a folder and its subfolders, in the order of their paths.
+
+    A report names its notebook by the path below `folder`: where every student has a folder, the
+    files in them are called the same.
 
     Args:
         folder: with the notebooks, under any names.
@@ -39,9 +43,14 @@ def grade(folder: Path, timeout: float = 300, jobs: int = 1) -> list[Report]:
         raise FileNotFoundError(f"{folder}: no notebook (*.ipynb) in this folder or below it")
     one = partial(grade_notebook, book=book_exercises(), timeout=timeout)
     if jobs == 1:
-        return [one(path) for path in files]
-    with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(one, files))
+        reports = [one(path) for path in files]
+    else:
+        with ProcessPoolExecutor(jobs) as pool:
+            reports = list(pool.map(one, files))
+    return [
+        replace(report, file=path.relative_to(folder).as_posix())
+        for report, path in zip(reports, files, strict=True)
+    ]
 
 
 def table(reports: Sequence[Report]) -> str:

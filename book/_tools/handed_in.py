@@ -64,7 +64,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of one notebook; `note` says what is wrong with it as a whole."""
+    """What came of one notebook; `note` says what is wrong with it as a whole.
+
+    `file` is its name, or its path below the folder that is graded.
+    """
 
     file: str
     chapter: str = ""

@@ -136,7 +136,10 @@ def set_repository(url: str, root: Path = ROOT) -> None:
         ValueError: when it is no address of a repository on GitHub (Colab opens no other).
     """
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
-        raise ValueError(f"--repository {url}: expected https://github.com/<owner>/<name>")
+        raise ValueError(
+            f"--repository {url!r}: expected https://github.com/<owner>/<name>, "
+            "as in `make repository URL=https://github.com/<owner>/<name>`"
+        )
     config = root / "_config.yml"
     config.write_text(_URL.sub(rf"\g<1>{url}", config.read_text("utf8")), encoding="utf8")
 
@@ -147,8 +150,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, report differences")
     parser.add_argument("--repository", metavar="URL", help="set the repository's address first")
     options = parser.parse_args()
-    if options.repository:
-        set_repository(options.repository.rstrip("/").removesuffix(".git"))
+    if options.repository is not None:
+        try:
+            set_repository(options.repository.rstrip("/").removesuffix(".git"))
+        except ValueError as error:
+            parser.error(str(error))
     stale = [
         (path, text)
         for path, text in generated()

@@ -62,8 +62,8 @@ def decide(effect: Interval, rule: Rule, control: Interval | None) -> Verdict:
     """The verdict on an effect, given what its negative control comes to.
 
     - *not reproduced*: the effect is not defined (NaN), or its interval does not lie past both
-      the null and the control, or the control reaches the least effect as well, so that the
-      measurement would say yes to anything;
+      the null and the whole interval of the control, or the control reaches the least effect as
+      well, so that the measurement would say yes to anything;
     - *reproduced*: the whole interval reaches the least effect;
     - *partly*: the interval lies past null and control, but not all of it reaches the least
       effect; and whatever has no control, however large.
@@ -75,9 +75,11 @@ def decide(effect: Interval, rule: Rule, control: Interval | None) -> Verdict:
         return Verdict.NOT_REPRODUCED
     if not rule.beyond(near, rule.null):
         return Verdict.NOT_REPRODUCED
-    shown = control.value if control is not None else math.nan
-    if math.isfinite(shown) and (rule.reaches(shown) or not rule.beyond(near, shown)):
-        return Verdict.NOT_REPRODUCED
+    if control is not None and math.isfinite(control.value):
+        far = control.high if rule.direction == "above" else control.low
+        overlaps = not rule.beyond(near, far if math.isfinite(far) else control.value)
+        if overlaps or rule.reaches(control.value):
+            return Verdict.NOT_REPRODUCED
     if control is None or not rule.reaches(near):
         return Verdict.PARTLY
     return Verdict.REPRODUCED

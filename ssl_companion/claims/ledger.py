@@ -8,6 +8,7 @@ import pandas as pd
 
 from ssl_companion.claims import many_runs, rules, trajectory
 from ssl_companion.claims.claim import Claim, Row
+from ssl_companion.experiments import PRESET_NAMES
 from ssl_companion.findings.live import Runs
 from ssl_companion.recordings import list_recordings
 
@@ -118,8 +119,12 @@ def claim(name: str) -> Claim:
 
 
 def recordings_by_name(root: str | Path | None = None) -> Runs:
-    """All recordings under `root` (by default where `list_recordings` looks), by name."""
-    return {recording.name: recording for recording in list_recordings(root)}
+    """The presets' recordings under `root` (by default where `list_recordings` looks), by name.
+
+    A reader's own recordings beside them are no part of what a claim was to be judged by.
+    """
+    found = {recording.name: recording for recording in list_recordings(root)}
+    return {name: one for name, one in found.items() if name.partition("-")[0] in PRESET_NAMES}
 
 
 def judge(name: str, recordings: Runs | None = None) -> Row:
@@ -127,7 +132,7 @@ def judge(name: str, recordings: Runs | None = None) -> Row:
 
     Args:
         name: the claim's id.
-        recordings: by name; by default all that are recorded.
+        recordings: by name; by default `recordings_by_name()`.
     """
     return claim(name).judge(recordings_by_name() if recordings is None else recordings)
 
@@ -136,7 +141,7 @@ def ledger(recordings: Runs | None = None) -> tuple[Row, ...]:
     """A row for each of the nine claims, computed now.
 
     Args:
-        recordings: by name; by default all that are recorded.
+        recordings: by name; by default `recordings_by_name()`.
     """
     found = recordings_by_name() if recordings is None else recordings
     return tuple(one.judge(found) for one in CLAIMS)

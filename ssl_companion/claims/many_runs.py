@@ -9,6 +9,7 @@ import pandas as pd
 
 from ssl_companion.claims import rules
 from ssl_companion.claims.claim import Evidence
+from ssl_companion.claims.likeness import alike
 from ssl_companion.claims.trajectory import SEEDS
 from ssl_companion.findings import NotRecorded, downstream, generality, regularizer
 from ssl_companion.findings.depth_time import rank_order
@@ -23,11 +24,9 @@ _VARIANTS = ("recipe", "invariance-only", "regularizer-only")
 
 def regularizer_drives(recordings: Runs) -> Evidence:
     """The regularizer's share of the gain in fine NCC accuracy, by taking either term away."""
-    runs = {variant: regularizer.seeds_of(recordings, variant) for variant in _VARIANTS}
-    if lacking := [f"regularizer-{name}-s*" for name, found in runs.items() if not found]:
-        raise NotRecorded(f"no recording {', '.join(lacking)}")
-    sets = list(zip(*runs.values(), strict=False))
-    gains = np.array([[final(run) - start(run) for run in triple] for triple in sets])
+    by_seed = _triples(recordings)
+    sets = list(by_seed.values())
+    gains = np.array([[_gain(run) for run in triple] for triple in sets])
     if len(sets) >= SEEDS:
         whole = over_seeds(list(gains[:, 0]))
         effect = over_seeds([regularizer.share_of_regularizer(*row) for row in gains])
@@ -40,8 +39,49 @@ def regularizer_drives(recordings: Runs) -> Evidence:
         effect = Interval(float("nan"), float("nan"), float("nan"))
     words = ", ".join(f"{v} {g:+.3f}" for v, g in zip(_VARIANTS, gains[0], strict=True))
     names = tuple(run.name for triple in sets for run in triple)
-    note = f"Gain in NCC accuracy over initialisation (seed 0): {words}."
-    return Evidence(effect, _untouched(runs["recipe"]), over, names, note)
+    note = f"Gain in NCC accuracy over initialisation (seed {min(by_seed)}): {words}."
+    control = _untouched(regularizer.seeds_of(recordings, "recipe"), sets[0][0])
+    return Evidence(effect, control, over, names, note)
+
+
+def _triples(recordings: Runs) -> dict[int, tuple[Recording, ...]]:
+    """The recipe, and it without either term, by each seed that all three have.
+
+    Raises:
+        NotRecorded: one is absent, they have no seed in common, or they differ in more than the
+            objective (recordings of two scales).
+    """
+    table = regularizer.variants(recordings)
+    runs = {
+        variant: {
+            int(row["seed"]): recordings[row["recording"]]
+            for row in table[table["variant"] == variant].to_dict("records")
+        }
+        for variant in _VARIANTS
+    }
+    if lacking := [f"regularizer-{name}-s*" for name, found in runs.items() if not found]:
+        raise NotRecorded(f"no recording {', '.join(lacking)}")
+    shared = sorted(set.intersection(*map(set, runs.values())))
+    if not shared:
+        raise NotRecorded(f"regularizer-*: no seed of {', '.join(_VARIANTS)} is the same")
+    triples = {seed: tuple(found[seed] for found in runs.values()) for seed in shared}
+    fit = {
+        seed: triple
+        for seed, triple in triples.items()
+        if all(alike(triple[0], other, but=("objective",)) for other in triple[1:])
+    }
+    if not fit:
+        names = ", ".join(f"{run.name} ({run.title})" for run in triples[shared[0]])
+        raise NotRecorded(f"these differ in more than the objective: {names}")
+    first = fit[min(fit)][0]
+    return {seed: triple for seed, triple in fit.items() if alike(triple[0], first)}
+
+
+def _gain(run: Recording) -> float:
+    gain = final(run) - start(run)
+    if not np.isfinite(gain):
+        raise NotRecorded(f"{run.name} has no NCC accuracy before training or at its end")
+    return gain
 
 
 def _live_share(triple: tuple[Recording, ...]) -> tuple[Interval, Interval]:
@@ -59,9 +99,13 @@ def _live_share(triple: tuple[Recording, ...]) -> tuple[Interval, Interval]:
     return interval(gained[0], drawn[0]), interval(value, np.array(shares))
 
 
-def _untouched(recipes: list[Recording]) -> Interval | None:
-    """The same share where both interventions are the recipe itself under other seeds."""
-    gains = [final(run) - start(run) for run in recipes]
+def _untouched(recipes: list[Recording], like: Recording) -> Interval | None:
+    """The same share where both interventions are the recipe itself under other seeds.
+
+    Its mean over all orders is one half whatever the gains are; what it shows is its spread, how
+    far from one half the choice of seeds alone moves the share.
+    """
+    gains = [_gain(run) for run in recipes if alike(run, like)]
     if len(gains) < SEEDS:
         return None
     drawn = [regularizer.share_of_regularizer(*three) for three in permutations(gains, 3)]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ssl_companion.claims.claim import Evidence
+from ssl_companion.claims.likeness import alike
 from ssl_companion.findings import NotRecorded, clustering, compression, depth_time, hierarchy
 from ssl_companion.findings import targets as random_targets
 from ssl_companion.findings.generality import mean_order
@@ -33,21 +34,25 @@ SEEDS = 3  # below this, Student's interval says nothing
 
 
 def seeds(recordings: Runs) -> list[Recording]:
-    """The runs of the trajectory, by seed."""
+    """The runs of the trajectory, by seed: the first, and those that differ in nothing else."""
     found = {int(m[1]): name for name in recordings if (m := _NAME.fullmatch(name))}
-    return [recordings[found[seed]] for seed in sorted(found)]
+    runs = [recordings[found[seed]] for seed in sorted(found)]
+    return [run for run in runs if alike(run, runs[0])]
 
 
 def with_features(recordings: Runs) -> Recording:
     """The first of them that keeps features.
 
     Raises:
-        NotRecorded: none does.
+        NotRecorded: none does, or of one epoch only.
     """
     for run in seeds(recordings):
-        if run.has_features and run.kept_epochs():
+        kept = run.kept_epochs() if run.has_features else ()
+        if len(kept) > 1 and kept[0] == run.epochs[0]:
             return run
-    raise NotRecorded("no recording clustering-vicreg-s* with features")
+    raise NotRecorded(
+        "no recording clustering-vicreg-s* with features from before training and from later"
+    )
 
 
 def _effect(

@@ -11,6 +11,7 @@ import tyro
 
 from ssl_companion.cli.claims import Claims
 from ssl_companion.cli.data import Data
+from ssl_companion.cli.features import MeasureFeatures
 from ssl_companion.cli.measure import Measure
 from ssl_companion.cli.record import Record, Train
 from ssl_companion.cli.recordings import Recordings
@@ -21,6 +22,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Recordings, tyro.conf.subcommand("recordings")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
+    | Annotated[MeasureFeatures, tyro.conf.subcommand("measure-features")]
     | Annotated[Claims, tyro.conf.subcommand("claims")]
 )
 

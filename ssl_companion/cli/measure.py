@@ -10,7 +10,14 @@ import torch
 import tyro
 
 from ssl_companion.cli.tables import show
-from ssl_companion.recordings import Recording, measure_kept, open_recording
+from ssl_companion.recordings import (
+    Recording,
+    RecordingError,
+    list_recordings,
+    measure_kept,
+    open_recording,
+)
+from ssl_companion.recordings.format import MEASURES
 from ssl_companion.recordings.subset_rows import kept_levels
 
 
@@ -33,8 +40,25 @@ class Measure:
 
     def run(self) -> int:
         """Print the rows."""
-        show(ncc_rows(open_recording(self.recording, self.root)), self.json)
+        if Path(self.recording).suffix in (".npy", ".npz"):
+            raise ValueError(
+                f"{self.recording}: is no recording; for features of your own: "
+                f"`ssl-companion measure-features {self.recording} LABELS.npy`"
+            )
+        recording = open_recording(self.recording, self.root)
+        if not recording.has_features:
+            raise RecordingError(
+                f"{recording.path}: keeps no features to measure again; what was measured of all "
+                f"images is in {recording.path / MEASURES}. With features: "
+                f"{_with_features(recording.path.parent)}"
+            )
+        show(ncc_rows(recording), self.json)
         return 0
+
+
+def _with_features(root: Path) -> str:
+    names = [other.name for other in list_recordings(root) if other.has_features]
+    return ", ".join(names) or "none of those beside it"
 
 
 def ncc_rows(recording: Recording) -> list[dict[str, object]]:

@@ -18,7 +18,7 @@ from ssl_companion.cluster import ClusterConfig, submit
 from ssl_companion.data import load
 from ssl_companion.estimates import estimate
 from ssl_companion.experiments import PRESET_NAMES, Preset, Run, describe, preset
-from ssl_companion.recorder import Budget, NoTeacherError, record_run
+from ssl_companion.recorder import Budget, NoTeacherError, OccupiedError, record_run
 from ssl_companion.recordings import MeasureConfig, open_recording, recordings_root
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import process_group, world
@@ -37,6 +37,8 @@ class _Where:
     runs: Path = Path("runs")
     #: where recordings go; by default the checkout's book/recordings
     out: Path | None = None
+    #: replace another run's recording of the same name, which is refused otherwise
+    overwrite: bool = False
     #: "auto", "cpu", "cuda" or "cuda:N"
     device: str = "auto"
     #: stop cleanly after so many minutes; the same command then goes on (0: never)
@@ -130,8 +132,8 @@ class Record(_Where):
         where = self.runs, self.destination()
         for run in runs:
             try:
-                done = record_run(run, train, test, *where, self.loop(), budget)
-            except (DivergedError, NoTeacherError) as error:
+                done = record_run(run, train, test, *where, self.loop(), budget, self.overwrite)
+            except (DivergedError, NoTeacherError, OccupiedError) as error:
                 _say(f"ssl-companion: {run.name}: {error}", sys.stderr)
                 failed += 1
                 continue
@@ -146,7 +148,7 @@ class Record(_Where):
     def _queue(self, runs: list[Run]) -> int:
         job = replace(self.job, kind=self.cluster)
         where = self.runs, self.destination()
-        jobs = submit(runs, job, *where, self.loop(), self.data_root, self.threads)
+        jobs = submit(runs, job, *where, self.loop(), self.data_root, self.threads, self.overwrite)
         rows, failed = [], False
         for run, queued in zip(runs, jobs, strict=True):
             error = queued.exception() if self.cluster == "local" else None  # waits for its end
@@ -167,17 +169,23 @@ class Train(_Where):
     name: str = "mine"
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
     measure: MeasureConfig = field(default_factory=lambda: MeasureConfig(keep="last"))
+    #: estimate minutes and room on this device, and train nothing
+    dry_run: bool = False
 
     def run(self) -> int:
         """Train, measure, write."""
         if self.threads:
             torch.set_num_threads(self.threads)
         run = Run(self.name, "by hand", self.config, self.measure, log_spaced(self.config.epochs))
+        if self.dry_run:
+            show(estimate([run], pick_device(self.device), self.compile), as_json=False)
+            return 0
         with process_group(pick_device(self.device)):
             train = load(self.config.data, "train", self.data_root)
             test = load(self.config.data, "test", self.data_root)
             budget = Budget(self.minutes)
-            done = record_run(run, train, test, self.runs, self.destination(), self.loop(), budget)
+            where = self.runs, self.destination()
+            done = record_run(run, train, test, *where, self.loop(), budget, self.overwrite)
             stopped = f"{run.name}: stopped; run this again to go on"
             _say(_recorded(run, self.destination()) if done else stopped)
         return 0

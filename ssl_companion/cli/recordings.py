@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_companion.cli.tables import show
-from ssl_companion.recordings import list_recordings
+from ssl_companion.recordings import list_recordings, recordings_root
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,6 @@ class Recordings:
                     "kB": round(size / 1000),
                 }
             )
-        show(rows, self.json, "no recordings; `ssl-companion record --list` names the presets")
+        nothing = f"no recordings in {recordings_root(self.root)}"
+        show(rows, self.json, f"{nothing}; `ssl-companion record --list` names the presets")
         return 0

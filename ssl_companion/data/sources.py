@@ -15,7 +15,8 @@ from ssl_companion.data.errors import DataError
 VARIABLE = "SSL_COMPANION_DATA"
 SPLITS = ("train", "test")
 HOW_TO_GET = f"""Ways to get CIFAR-100:
-  - load with download=True: the official archive, 161 MB, resumed if interrupted;
+  - `ssl-companion data --download`, or load(..., download=True): the official archive,
+    161 MB, resumed if interrupted;
   - point {VARIABLE}, or the data root, at a folder with {archive.NAME},
     the unpacked {archive.FOLDER}, or the parquet files of the Hugging Face hub
     (uoft-cs/cifar100: train-*.parquet and test-*.parquet);

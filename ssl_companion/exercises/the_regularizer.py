@@ -1,4 +1,4 @@
-"""Checkers of the chapter "The regularizer does it"."""
+"""Checkers of the chapter "Does the regularizer do it?"."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def check_dose(plan: Any, recording: Recording) -> Checked:
 
 
 def check_directions(function: Any, recording: Recording) -> Checked:
-    """A function: features [N, D] to their effective rank."""
+    """A function: features [N, D] to the effective rank of their variance."""
     rng = np.random.default_rng(0)
     line = rng.normal(size=(50, 1)) * np.array([[1.0, 2.0, -1.0]])
     cases = {
@@ -82,7 +82,7 @@ def check_directions(function: Any, recording: Recording) -> Checked:
         "points far from the origin": (line + 100.0, 1.0),
     }
     for words, (points, expected) in cases.items():
-        otherwise = f"for {words} the effective rank is {expected:g}."
+        otherwise = f"for {words} the effective rank of the variance is {expected:g}."
         if words.endswith("origin"):
             otherwise += " Variance is taken about the mean."
         slips = {math.log(expected): "that is the entropy; take its exponential."}
@@ -104,9 +104,9 @@ def check_directions(function: Any, recording: Recording) -> Checked:
     first, last = (recording.kept_epochs()[i] for i in (0, -1))
     begun, ended = (effective_rank(recording.features(e), of="variance") for e in (first, last))
     return right(
-        f"in this run the effective rank goes from {begun:.1f} before training to {ended:.1f} "
-        f"after it, of {recording.features(last).shape[1]} dimensions. Compare it with the runs "
-        "that lack the regularizer."
+        f"in this run the effective rank of the variance goes from {begun:.1f} before training to "
+        f"{ended:.1f} after it, of {recording.features(last).shape[1]} dimensions. Compare it with "
+        "the runs that lack the regularizer."
     )
 
 

@@ -133,8 +133,9 @@ def check_before(answer: float, recording: Recording, level: str) -> Checked:
 
 @of_number
 def check_steps(answer: float, recording: Recording, level: str) -> Checked:
-    """How many steps from layer to layer gain more than chance, midway through training."""
-    midway, last = shared_epochs(recording)[-2:][0], shared_epochs(recording)[-1]
+    """How many steps from layer to layer gain more than chance, at the last epoch but one that
+    keeps all layers."""
+    before, last = shared_epochs(recording)[-2:][0], shared_epochs(recording)[-1]
 
     def found(epoch: int) -> np.ndarray:
         return np.stack([hits(recording, level, [epoch], layer)[0] for layer in recording.layers])
@@ -143,7 +144,7 @@ def check_steps(answer: float, recording: Recording, level: str) -> Checked:
         gained = resampled(np.diff(found(epoch).astype(np.int64), axis=0))
         return int((np.quantile(gained, 0.025, axis=1) > 0).sum())
 
-    sure, after, now = surely(midway), surely(last), found(midway)
+    sure, after, now = surely(before), surely(last), found(before)
     up, steps = int((np.diff(now.mean(axis=1)) > 0).sum()), len(now) - 1
     low, high = np.quantile(resampled(now), [0.025, 0.975], axis=1)
     slips = {
@@ -163,7 +164,7 @@ def check_steps(answer: float, recording: Recording, level: str) -> Checked:
         answer, sure, 1e-9, slips,
         "for each pair of neighbouring layers: the difference of their hits, image by image; what "
         "it comes to over images drawn again; and whether nearly all of the draws are above 0.",
-        f"{sure} of {steps} steps at epoch {midway}, while {up} go up at all; at epoch {last}, "
+        f"{sure} of {steps} steps at epoch {before}, while {up} go up at all; at epoch {last}, "
         f"{after} are sure. A rank correlation counts a step that could be chance like one that "
         "could not; its interval is there for that.",
     )  # fmt: skip

@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ssl_companion.findings.downstream import PROBES, accuracies, correlation, self_supervised
+from ssl_companion.findings.downstream import (
+    PROBES,
+    accuracies,
+    correlation,
+    correlation_ahead,
+    self_supervised,
+)
 from ssl_companion.findings.live import CONFIDENCE, Runs, final
 from ssl_companion.findings.targets import RANDOM_IMAGE
 from ssl_companion.recordings import Recording
@@ -88,8 +94,10 @@ def rivals(recordings: Runs, level: str = "fine") -> pd.DataFrame:
 
     Returns:
         predictor, value, low, high (Spearman's correlation with the linear accuracy at `level`,
-        bootstrap over runs), n; one row each for NCC accuracy at `level`, at the sample level
-        and against labels shuffled among the images, and for the effective rank.
+        bootstrap over runs), n, and ahead, ahead_low, ahead_high: by how much the correlation of
+        NCC accuracy exceeds this one, over the runs that have both, paired; one row each for
+        NCC accuracy at `level` (ahead: NaN), at the sample level and against labels shuffled
+        among the images, and for the effective rank.
     """
     runs = self_supervised(recordings).values()
     predictors = {
@@ -98,11 +106,23 @@ def rivals(recordings: Runs, level: str = "fine") -> pd.DataFrame:
         "NCC accuracy, shuffled labels": {"level": RANDOM_IMAGE},
         "effective rank": {"measure": "effective_rank", "level": "all"},
     }
-    linear = [final(run, "linear", level=level) for run in runs]
+    values = pd.DataFrame(
+        {name: [final(run, **where) for run in runs] for name, where in predictors.items()}
+    ).assign(linear=[final(run, "linear", level=level) for run in runs])
+    first = next(iter(predictors))
     rows = []
-    for name, where in predictors.items():
-        table = pd.DataFrame({"x": [final(run, **where) for run in runs], "y": linear}).dropna()
-        r = correlation(table["x"], table["y"])
-        rows.append({"predictor": name, "value": r.value, "low": r.low, "high": r.high,
-                     "n": len(table)})  # fmt: skip
-    return pd.DataFrame(rows)
+    for name in predictors:
+        table = values[[name, "linear"]].dropna()
+        r = correlation(table[name], table["linear"])
+        row = {"predictor": name, "value": r.value, "low": r.low, "high": r.high, "n": len(table)}
+        if name != first:
+            both = values[[first, name, "linear"]].dropna()
+            lead = correlation_ahead(both[first], both[name], both["linear"])
+            row |= {"ahead": lead.value, "ahead_low": lead.low, "ahead_high": lead.high}
+        rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=_RIVAL_COLUMNS)
+
+
+_RIVAL_COLUMNS = (
+    "predictor", "value", "low", "high", "n", "ahead", "ahead_low", "ahead_high",
+)  # fmt: skip

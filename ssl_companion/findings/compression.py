@@ -180,18 +180,21 @@ def shape_of_lines(table: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
 
     Returns:
         estimator, first, peak, peak_epoch, last, rise (from the first to the peak) and fall
-        (from there to the last; both as shares of the peak), shape in words.
+        (from there to the last; both as shares of the peak), shape in words: "not defined"
+        where a value of the line is not.
     """
     rows = []
     for name, line in table.groupby("estimator", sort=False):
         line = line.sort_values("epoch")
         y = line["value"].to_numpy()
-        first, last, peak = y[0], y[-1], y.max()
+        top = int(np.nan_to_num(y, nan=-np.inf).argmax())
+        first, last, peak = y[0], y[-1], y[top]
         rise, fall = (peak - first) / peak, (peak - last) / peak
         up, down = bool(rise >= least), bool(fall >= least)
         shape = {(True, True): "rises, then falls", (True, False): "rises",
                  (False, True): "falls", (False, False): "stays"}[up, down]  # fmt: skip
+        shape = shape if np.isfinite(y).all() else "not defined"
         rows.append({"estimator": name, "first": first, "peak": peak,
-                     "peak_epoch": int(line["epoch"].iloc[int(y.argmax())]), "last": last,
+                     "peak_epoch": int(line["epoch"].iloc[top]), "last": last,
                      "rise": rise, "fall": fall, "shape": shape})  # fmt: skip
     return pd.DataFrame(rows)

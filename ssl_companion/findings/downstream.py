@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ssl_companion.findings.live import Runs, interval, resampled
+from ssl_companion.findings.live import Runs, interval
 from ssl_companion.measures import Interval, LinearProbe, NearestCentroid
 from ssl_companion.recordings import Recording
 
 PROBES = ("linear", "knn")
-LABELLED = ("supervised", "targets-teacher")  # what was trained on labels is no evidence
 
 
 def accuracies(recording: Recording, level: str = "fine") -> pd.DataFrame:
@@ -34,9 +33,11 @@ def accuracies(recording: Recording, level: str = "fine") -> pd.DataFrame:
 
 
 def self_supervised(recordings: Runs) -> dict[str, Recording]:
-    """The runs that saw no labels."""
+    """The runs that saw no labels; what was trained on them is no evidence."""
     return {
-        name: run for name, run in recordings.items() if not any(word in name for word in LABELLED)
+        name: run
+        for name, run in recordings.items()
+        if run.run["config"]["objective"]["name"] != "supervised"
     }
 
 
@@ -87,12 +88,51 @@ def correlation(
         raise ValueError(f"x and y have shapes {a.shape} and {b.shape}; expected [N] both")
     if kind not in ("spearman", "pearson"):
         raise ValueError(f"kind is {kind!r}; expected 'spearman' or 'pearson'")
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, max(1, len(a)), (resamples, len(a)))
     if len(a) < 3:
         return interval(float("nan"), np.full(resamples, np.nan))
+    drawn = _drawn_rows(len(a), resamples, seed)
     value = float(_correlate(a, b, kind))
     return interval(value, _correlate(a[drawn], b[drawn], kind))
+
+
+def correlation_ahead(
+    x: Sequence[float] | np.ndarray | pd.Series,
+    rival: Sequence[float] | np.ndarray | pd.Series,
+    y: Sequence[float] | np.ndarray | pd.Series,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """By how much Spearman's correlation of x with y exceeds that of a rival with y.
+
+    Both are of the same rows (runs), so both are drawn again together; whether their own
+    intervals overlap says nothing of the difference.
+
+    Args:
+        x, rival, y: [N] each.
+        resamples, seed: of the bootstrap over rows.
+
+    Returns:
+        A difference in [-2, 2]; NaN where a correlation is not defined, or for N < 3.
+
+    Raises:
+        ValueError: unequal lengths.
+    """
+    a, c, b = (np.asarray(v, np.float64) for v in (x, rival, y))
+    if not a.shape == b.shape == c.shape or a.ndim != 1:
+        raise ValueError(
+            f"x, rival and y have shapes {a.shape}, {c.shape} and {b.shape}; expected [N] each"
+        )
+    if len(a) < 3:
+        return interval(float("nan"), np.full(resamples, np.nan))
+    drawn = _drawn_rows(len(a), resamples, seed)
+    value = _correlate(a, b, "spearman") - _correlate(c, b, "spearman")
+    again = _correlate(a[drawn], b[drawn], "spearman") - _correlate(c[drawn], b[drawn], "spearman")
+    return interval(float(value), again)
+
+
+def _drawn_rows(n: int, resamples: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, n, (resamples, n))
 
 
 def _correlate(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
@@ -116,11 +156,15 @@ def few_labels(
     *,
     layer: str | None = None,
     level: str = "fine",
-    draws: int = 3,
+    draws: int = 10,
     seed: int = 0,
     resamples: int = 500,
 ) -> pd.DataFrame:
     """Accuracy on the kept test images when only a few kept training images have labels.
+
+    The intervals are over test images and over the choice of the labelled ones: both are drawn
+    again, each on its own (Owen 2007, doi:10.1214/07-AOAS122). Of the choice they hold what is
+    in the kept training images; where all of those have labels there is one choice only.
 
     Args:
         recording: with features.
@@ -131,24 +175,31 @@ def few_labels(
         level: of the labels.
         draws: how many choices of the labelled images are averaged.
         seed: of the choices and of the bootstrap.
-        resamples: draws of the bootstrap over test images.
+        resamples: draws of the bootstrap.
 
     Returns:
-        epoch, labels, classifier ("nearest centroid" or "linear probe"), value, low, high, n.
+        epoch, labels, classifier ("nearest centroid" or "linear probe"), value, low, high, n,
+        choices (of labelled images), and ahead, ahead_low, ahead_high: by how much the
+        classifier is more accurate than the other (both fitted to the same choices and tested
+        on the same images).
     """
     kept = recording.kept_epochs(layer)
     epochs = (kept[0], kept[-1]) if epochs is None else epochs
     fine = recording.fine("train")
     here = recording.hierarchy.level(level)
     z = here.labels(recording.fine("test"))
-    counts = [m for m in labels_per_class if m <= int(np.bincount(fine).min())]
-    choices = {m: [_choose(fine, m, seed + i) for i in range(draws)] for m in counts}
+    kept_of_each = np.bincount(fine)
+    counts = [m for m in labels_per_class if m <= int(kept_of_each.min())]
+    once = {m for m in counts if m == int(kept_of_each.max())}  # all of them: one choice
+    choices = {
+        m: [_choose(fine, m, seed + i) for i in range(1 if m in once else draws)] for m in counts
+    }
     rows = []
     for epoch in epochs:
         x = recording.features(epoch, layer, "train")
         test = recording.features(epoch, layer, "test")
         for m in counts:
-            found: dict[str, list[np.ndarray]] = {"nearest centroid": [], "linear probe": []}
+            found: dict[str, list[np.ndarray]] = {name: [] for name in _BOTH}
             for chosen in choices[m]:
                 y = here.labels(fine[chosen])
                 rules: dict[str, NearestCentroid | LinearProbe] = {
@@ -157,13 +208,27 @@ def few_labels(
                 }
                 for name, rule in rules.items():
                     found[name].append(np.asarray(rule.fit(x[chosen], y).predict(test)) == z)
-            for name, hit in found.items():
-                share = np.mean(hit, axis=0)  # of the draws that got an image right
-                estimate = interval(share.mean(), resampled(share, None, resamples, seed))
-                rows.append({"epoch": epoch, "labels": m, "classifier": name,
-                             "value": estimate.value, "low": estimate.low,
-                             "high": estimate.high, "n": len(z)})  # fmt: skip
+            hits = {name: np.array(hit, np.float64) for name, hit in found.items()}
+            drawn = {name: _drawn_again(hit, resamples, seed) for name, hit in hits.items()}
+            for name, other in (_BOTH, _BOTH[::-1]):
+                own = interval(hits[name].mean(), drawn[name])
+                lead = interval(hits[name].mean() - hits[other].mean(), drawn[name] - drawn[other])
+                rows.append({"epoch": epoch, "labels": m, "classifier": name, "value": own.value,
+                             "low": own.low, "high": own.high, "n": len(z),
+                             "choices": len(choices[m]), "ahead": lead.value,
+                             "ahead_low": lead.low, "ahead_high": lead.high})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+_BOTH = ("nearest centroid", "linear probe")
+
+
+def _drawn_again(hits: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Means of [choices, images] with choices and images drawn again: float64 [resamples]."""
+    rng = np.random.default_rng(seed)
+    weights = [rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n for n in hits.shape]
+    means: np.ndarray = ((weights[0] @ hits) * weights[1]).sum(axis=1)
+    return means
 
 
 def _probe() -> LinearProbe:

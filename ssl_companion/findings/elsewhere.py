@@ -13,7 +13,7 @@ from ssl_companion.recordings import Recording
 
 # Beginnings of names, the longer before the shorter that they contain.
 _GROUPS = {
-    "clustering": "longer training",
+    "clustering": "larger and longer",
     "methods": "objective",
     "architecture-width": "width",
     "architecture-depth": "number of blocks",
@@ -25,6 +25,8 @@ _GROUPS = {
     "hyperparameters-lr": "learning rate",
     "hyperparameters": "other settings",
 }
+# What a group is drawn beside, where that is not the reference of the page.
+_HELD_AGAINST = {"temperature": "methods-simclr-s0"}
 PROPERTIES = ("ratio", "advantage", "time", "depth")
 
 
@@ -35,9 +37,18 @@ def group_of(name: str) -> str:
 
 
 def setting_of(run: Recording) -> str:
-    """A run's own setting in words: the end of its title."""
-    words = run.title.rpartition("; ")[2]
-    return f"{words}, for longer" if run.name.startswith("clustering") else words
+    """A run's own setting in words: the end of its title, made plain where that leaves it open."""
+    words, config = run.title.rpartition("; ")[2], run.run["config"]
+    if run.name.startswith("clustering"):
+        return f"{words}, {config['backbone'].upper()} for {config['epochs']} epochs"
+    if config["objective"]["name"] == "simclr" and "temperature" not in words:
+        return f"{words} at temperature {config['objective']['temperature']:g}"
+    return words
+
+
+def held_against(group: str, runs: Runs, reference: Recording) -> Recording:
+    """The run that a group is drawn beside: SimCLR for its temperatures, else the reference."""
+    return runs.get(_HELD_AGAINST.get(group, ""), reference)
 
 
 def grouped(runs: Runs) -> dict[str, dict[str, Recording]]:
@@ -48,7 +59,7 @@ def grouped(runs: Runs) -> dict[str, dict[str, Recording]]:
 
 
 def in_words(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> pd.DataFrame:
-    """A table for readers: run, holds, fine NCC, and each property, misses marked as such.
+    """A table for readers: run, layers, holds, fine NCC, and each property, misses marked as such.
 
     Args:
         table: of `generality.every_run`.
@@ -61,6 +72,7 @@ def in_words(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> pd.DataF
         name = row["recording"]
         words = {
             "run": f"{group_of(name)}: {setting_of(runs[name])}",
+            "layers": len(runs[name].layers),
             "holds": "yes" if yes.at[name, "holds"] else "no",
             "fine NCC": f"{row['start']:.1%}\u00a0→\u00a0{row['ncc']:.1%}",
         }

@@ -58,20 +58,26 @@ def mean_order(run: Recording, along: str) -> float:
 
 
 def intact_runs(recordings: Runs) -> dict[str, Recording]:
-    """The runs whose objective is whole and saw no labels: methods, architectures, settings.
+    """The runs that the claim is judged by: of the presets `FAMILIES`, without labels.
 
-    Of runs that differ by their seed alone, the one of the lowest seed.
+    Their objectives are whole. Of runs that differ by their seed alone, the one of the lowest
+    seed. The preset regularizer is no part of it, not even its recipe (`settings.why_aside`).
     """
     chosen: dict[str, str] = {}
     for name in sorted(self_supervised(recordings), key=_seed_last):
         if name.startswith(FAMILIES):
-            chosen.setdefault(_SEED.sub("", name), name)
+            chosen.setdefault(without_seed(name), name)
     return {name: recordings[name] for name in chosen.values()}
 
 
 _SEED = re.compile(r"-s(\d+)$")
 
 
+def without_seed(name: str) -> str:
+    """A recording's name without its "-s<seed>"."""
+    return _SEED.sub("", name)
+
+
 def _seed_last(name: str) -> tuple[str, int]:
     match = _SEED.search(name)
-    return _SEED.sub("", name), int(match[1]) if match else 0
+    return without_seed(name), int(match[1]) if match else 0

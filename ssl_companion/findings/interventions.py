@@ -22,17 +22,29 @@ from ssl_companion.findings.live import (
     interval,
     resampled,
 )
-from ssl_companion.findings.regularizer import INVARIANCE, seeds_of, terms, terms_against_ncc
+from ssl_companion.findings.regularizer import (
+    seeds_of,
+    switch_epoch,
+    terms,
+    terms_against_ncc,
+)
 from ssl_companion.recordings import Recording
 from ssl_companion.training.config import run_config_from_dict
 from ssl_companion.training.learner import batch_loss
+from ssl_companion.training.objectives import INVARIANCE_TERMS
 
 _ROUNDING = 1e-6  # a share of variance below this is the rounding of the kept features
 
 
 def term_weights(recording: Recording, epoch: int = 0) -> dict[str, float]:
-    """The weight of each term in the run's total during `epoch` (from 0)."""
+    """The weight of each term in the run's total during `epoch` (from 0).
+
+    Raises:
+        ValueError: the run has no objective on pairs of views (it saw labels).
+    """
     config = run_config_from_dict(recording.run["config"])
+    if config.objective.name == "supervised":
+        raise ValueError(f"{recording.name}: was trained on labels; expected a run without")
     pair = torch.eye(4)  # two images, two views: the weights do not depend on them
     return dict(batch_loss((pair, pair), config, epoch, teacher=pair).weights)
 
@@ -42,8 +54,11 @@ def weighted_course(recording: Recording) -> pd.DataFrame:
 
     In units of the total: the weighted mean over an epoch's steps, less that of the first
     epoch; below 0 the term has fallen.
+
+    Raises:
+        ValueError: the weights change along the run, or it saw labels.
     """
-    weights, losses = term_weights(recording), recording.losses
+    weights, losses = _lasting_weights(recording), recording.losses
     parts = [
         pd.DataFrame({
             "epoch": losses["epoch"],
@@ -62,14 +77,17 @@ def decrease(recording: Recording) -> pd.DataFrame:
         term, kind ("invariance" or "regularizer"), weight, first, last (the raw terms, means
         over the steps of an epoch), decrease (weighted, in units of the total; negative where
         the term rose) and share (of the decrease of the total; the shares add up to 1).
+
+    Raises:
+        ValueError: the weights change along the run, or it saw labels.
     """
-    weights, losses = term_weights(recording), recording.losses
+    weights, losses = _lasting_weights(recording), recording.losses
     rows = []
     for term in terms(recording):
         first, last = float(losses[term].iloc[0]), float(losses[term].iloc[-1])
         rows.append({
             "term": term,
-            "kind": "invariance" if term in INVARIANCE else "regularizer",
+            "kind": "invariance" if term in INVARIANCE_TERMS else "regularizer",
             "weight": weights[term],
             "first": first,
             "last": last,
@@ -77,6 +95,15 @@ def decrease(recording: Recording) -> pd.DataFrame:
         })  # fmt: skip
     table = pd.DataFrame(rows)
     return table.assign(share=table["decrease"] / table["decrease"].sum())
+
+
+def _lasting_weights(recording: Recording) -> dict[str, float]:
+    if np.isfinite(at := switch_epoch(recording)):
+        raise ValueError(
+            f"{recording.name}: its regularizer is switched after epoch {at:g}, and a total whose "
+            "weights change has no one fall to share out; expected a run without a switch"
+        )
+    return term_weights(recording)
 
 
 def decrease_against_gain(recording: Recording, level: str = "fine") -> pd.DataFrame:
@@ -91,7 +118,7 @@ def decrease_against_gain(recording: Recording, level: str = "fine") -> pd.DataF
     steps = table.diff().iloc[1:]
     rows = []
     for term in terms(recording):
-        where = {"term": term, "kind": "invariance" if term in INVARIANCE else "regularizer"}
+        where = {"term": term, "kind": "invariance" if term in INVARIANCE_TERMS else "regularizer"}
         for over, part in (("so far", table), ("each step", steps)):
             r = correlation(-part[term], part["ncc"])
             known = over == "each step"

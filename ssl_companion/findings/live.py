@@ -51,15 +51,17 @@ def hits(
         level: a level of its hierarchy by name, a `Level`, or "sample".
         epochs: by default all kept ones.
         layer: by default the last.
-        split: "test" or "train"; the sample level has one split only.
+        split: "test" or "train"; of the sample level only "test", the fresh views.
         seed: of a random grouping that is given by name.
 
     Raises:
         RecordingError: no features of an epoch or a layer.
-        ValueError: an unknown level.
+        ValueError: an unknown level, or another split than "test" of the sample level.
     """
     epochs = recording.kept_epochs(layer) if epochs is None else epochs
     if level == SAMPLE:
+        if split != "test":
+            raise ValueError(f"split: {split!r}; the sample level keeps fresh views only, 'test'")
         return np.stack([_sample_hits(recording, epoch, layer) for epoch in epochs])
     chosen = level_of(recording, level, seed)
     y = chosen.labels(recording.fine(split))

@@ -10,10 +10,10 @@ import pandas as pd
 
 from ssl_companion.findings.live import NotRecorded, Runs, at_epoch, final, start
 from ssl_companion.recordings import Recording
+from ssl_companion.training.objectives import INVARIANCE_TERMS
 
 _NAME = re.compile(r"regularizer-(?P<variant>.+)-s(?P<seed>\d+)")
 NOT_TERMS = ("epoch", "total", "lr", "seconds")
-INVARIANCE = ("invariance", "alignment")  # each method's name for it; all else regularizes
 
 
 def variants(recordings: Runs) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def term_correlations(recording: Recording, level: str = "fine") -> pd.DataFrame
     for term in terms(recording):
         with np.errstate(invalid="ignore", divide="ignore"):
             value = table[term].rank().corr(table["ncc"].rank())
-        kind = "invariance" if term in INVARIANCE else "regularizer"
+        kind = "invariance" if term in INVARIANCE_TERMS else "regularizer"
         rows.append({"term": term, "kind": kind, "correlation": value, "n": len(table)})
     return pd.DataFrame(rows)
 
@@ -145,7 +145,8 @@ def switch_epoch(recording: Recording) -> float:
 
 def switch_effect(recordings: Runs, level: str = "fine") -> pd.DataFrame:
     """Around the switch: recording, variant, switch, before, after (one epoch on), end, and
-    the recipe's accuracy at the end."""
+    recipe, the accuracy at the end of the recipe with the same seed (NaN without one)."""
+    recipes = {run.run["seed"]: final(run, level=level) for run in seeds_of(recordings, "recipe")}
     rows = []
     for variant in _SWITCHED:
         for run in seeds_of(recordings, variant):
@@ -157,9 +158,9 @@ def switch_effect(recordings: Runs, level: str = "fine") -> pd.DataFrame:
                 "before": at_epoch(run, at, level=level),
                 "after": at_epoch(run, at + 1, level=level),
                 "end": final(run, level=level),
+                "recipe": recipes.get(run.run["seed"], float("nan")),
             })  # fmt: skip
-    recipe = [final(run, level=level) for run in seeds_of(recordings, "recipe")]
-    return pd.DataFrame(rows).assign(recipe=float(np.mean(recipe)) if recipe else np.nan)
+    return pd.DataFrame(rows)
 
 
 def share_of_regularizer(both: float, invariance: float, regularizer: float) -> float:

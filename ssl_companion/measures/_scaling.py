@@ -22,8 +22,9 @@ def times_power_of_two(x: Tensor, e: int) -> Tensor:
     return x * 2.0**e
 
 
-def unit(rows: Tensor, name: str) -> Tensor:
-    """Rows [N, D] divided by their length, in float64.
+def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:
+    """Rows [N, D] of `name`, the first of them row `first` there, divided by their length, in
+    float64.
 
     Raises:
         ValueError: a row of zeros.
@@ -32,6 +33,6 @@ def unit(rows: Tensor, name: str) -> Tensor:
     largest = rows.abs().amax(1, keepdim=True)
     if bool((largest == 0).any()):
         where = int((largest[:, 0] == 0).nonzero()[0, 0])
-        raise ValueError(f"{name}[{where}] is all zeros; expected rows with a direction")
+        raise ValueError(f"{name}[{first + where}] is all zeros; expected rows with a direction")
     rows = rows / largest  # first, so that no square overflows
     return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)

@@ -25,6 +25,7 @@ _CANDIDATES = 8  # centres compared by differences in float64
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 
 Search = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+Transform = Callable[[Tensor, int], Tensor]
 
 
 class ExactSearch:
@@ -39,12 +40,13 @@ class ExactSearch:
         self._exponent = _scaling.exponent(centres)
         self._scaled_by: int | None = None
 
-    def __call__(self, x: Tensor, transform: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def __call__(self, x: Tensor, transform: Transform | None = None) -> Tensor:
         """Nearest centre of each row.
 
         Args:
             x: [N, D], finite, on the centres' device.
-            transform: applied to blocks of rows first (a normalisation, for instance).
+            transform: applied to blocks of rows first (a normalisation, for instance); it gets
+                the block and the number of its first row.
 
         Returns:
             int64 [N].
@@ -57,7 +59,7 @@ class ExactSearch:
         found = torch.empty(len(x), dtype=torch.int64, device=x.device)
         for start in range(0, len(x), _ROWS):
             rows = x[start : start + _ROWS]
-            rows = rows if transform is None else transform(rows)
+            rows = rows if transform is None else transform(rows, start)
             found[start : start + _ROWS] = self._block(rows)
         return found
 

@@ -168,7 +168,9 @@ class NearestCentroid:
         search = self._fitted()
         centres = search.centres
         x = _checks.features(X, "X", dims=centres.shape[1], device=centres.device)
-        transform = (lambda rows: _scaling.unit(rows, "X")) if self.metric == "cosine" else None
+        transform = None
+        if self.metric == "cosine":
+            transform = lambda rows, first: _scaling.unit(rows, "X", first)  # noqa: E731
         rows = search(x, transform)
         found = torch.from_numpy(self.classes_).to(rows.device)[rows]
         return _checks.in_kind(found, X)

@@ -53,7 +53,9 @@ class WeightedKNN:
         _checks.refuse_absent(torch.bincount(y_), "y")
         if len(x) < self.k:
             raise ValueError(f"k is {self.k}; expected at most {len(x)}, the samples in X")
-        self._base = torch.cat([_scaling.unit(rows, "X").float() for rows in x.split(_ROWS)])
+        self._base = torch.cat([
+            _scaling.unit(rows, "X", i * _ROWS).float() for i, rows in enumerate(x.split(_ROWS))
+        ])  # fmt: skip
         self._labels = y_
         self.n_classes_ = int(y_.max()) + 1
         return self
@@ -71,8 +73,9 @@ class WeightedKNN:
             raise ValueError("WeightedKNN has no samples; expected a call of fit first")
         x = _checks.features(X, "X", dims=self._base.shape[1], device=self._base.device)
         shares = torch.zeros(len(x), self.n_classes_, device=x.device)
-        for rows, out in zip(x.split(_ROWS), shares.split(_ROWS), strict=True):
-            unit = _scaling.unit(rows, "X").float()
+        blocks = zip(x.split(_ROWS), shares.split(_ROWS), strict=True)
+        for i, (rows, out) in enumerate(blocks):
+            unit = _scaling.unit(rows, "X", i * _ROWS).float()
             cosines, which = _faiss.nearest(unit, self._base, self.k, "inner-product")
             # softmax is the weights over their sum, and does not overflow
             weights = torch.softmax(cosines.double() / self.temperature, dim=1).float()

@@ -192,8 +192,9 @@ def _moments(x: Tensor, standardise: bool) -> tuple[Tensor, Tensor]:
         away = _scaling.times_power_of_two(rows.double() - mean, -e)
         square += away.square().sum(0) / len(x)
     deviation = _scaling.times_power_of_two(square.sqrt(), e)
-    # A feature that is constant up to rounding carries nothing: leave it at zero.
-    constant = deviation <= 1e-12 * mean.abs()
+    # A feature that is constant up to its type's rounding carries nothing: leave it at zero.
+    rounding = max(1e-12, torch.finfo(x.dtype).eps)
+    constant = deviation <= rounding * mean.abs()
     return mean, torch.where(constant, torch.full_like(deviation, torch.inf), deviation)
 
 

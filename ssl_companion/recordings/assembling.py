@@ -64,6 +64,21 @@ def written(path: Path) -> Iterator[None]:
         ) from error
 
 
+def refuse_other_folder(destination: Path) -> None:
+    """Make sure that what would be replaced is a recording, or nothing.
+
+    Raises:
+        RecordingError: a folder with files but no run.json, or a file.
+    """
+    if (destination / RUN).exists() or not destination.exists():
+        return
+    if not destination.is_dir() or any(destination.iterdir()):
+        raise RecordingError(
+            f"{destination}: is no recording and would be replaced by one; expected a new folder. "
+            "Give another place, or remove what is there"
+        )
+
+
 def assemble(
     work: Work, destination: Path, run: dict[str, Any], parts: list[Measured], title: str
 ) -> None:
@@ -77,8 +92,10 @@ def assemble(
         title: plain words; the folder's name where there are none.
 
     Raises:
-        RecordingError: the disk is full or not writable.
+        RecordingError: the disk is full or not writable, or `destination` is a folder of
+            something else.
     """
+    refuse_other_folder(destination)
     train, test, config = work.train, work.test, work.config
     tensors = {name: tensor for part in parts for name, tensor in part.tensors.items()}
     subsets = Subsets.choose(train, test, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,19 +51,29 @@ def class_rows(
         centroids = NearestCentroid().fit(x_train, y)
         rows.append((epoch, layer, level, "train", "ncc", centroids.score(x_train, y), n))
         rows.append((epoch, layer, level, "test", "ncc", centroids.score(x_test, z), m))
-        rows.append((epoch, layer, level, "train", "cdnv", measures.cdnv(x_train, y), n))
-    collapse = measures.neural_collapse(x_train, train.fine)
-    for name in ("nc1", "nc2_equinorm", "nc2_equiangular"):
-        rows.append((epoch, layer, "fine", "train", name, getattr(collapse, name), n))
-    rank = measures.effective_rank(x_test)
-    rows.append((epoch, layer, "all", "test", "effective_rank", rank, m))
+        with only_if_defined():
+            rows.append((epoch, layer, level, "train", "cdnv", measures.cdnv(x_train, y), n))
+    with only_if_defined():
+        collapse = measures.neural_collapse(x_train, train.fine)
+        for name in ("nc1", "nc2_equinorm", "nc2_equiangular"):
+            rows.append((epoch, layer, "fine", "train", name, getattr(collapse, name), n))
+    with only_if_defined():
+        rank = measures.effective_rank(x_test)
+        rows.append((epoch, layer, "all", "test", "effective_rank", rank, m))
     return rows
+
+
+def only_if_defined() -> contextlib.AbstractContextManager[None]:
+    """Leave a row out where features have no such measure: a network that has collapsed gives
+    means that coincide and rows of zeros. Features and labels are known to be good here, as NCC
+    accuracy, which is always defined, has been computed of them."""
+    return contextlib.suppress(ValueError)
 
 
 def probe_rows(
     epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: ImageSet, test: ImageSet
 ) -> list[Row]:
-    """Linear and kNN accuracy at every level of the hierarchy (kNN: fine only)."""
+    """Linear and kNN accuracy at the two finest levels of the hierarchy (kNN: the finest)."""
     rows: list[Row] = []
     n, m = len(x_train), len(x_test)
     for level in train.hierarchy.names[:2]:
@@ -70,8 +81,9 @@ def probe_rows(
         probe = measures.LinearProbe().fit(x_train, y)
         rows.append((epoch, layer, level, "train", "linear", probe.score(x_train, y), n))
         rows.append((epoch, layer, level, "test", "linear", probe.score(x_test, z), m))
-    knn = measures.WeightedKNN(k=min(200, n // 10)).fit(x_train, train.fine)
-    rows.append((epoch, layer, "fine", "test", "knn", knn.score(x_test, test.fine), m))
+    with only_if_defined():
+        knn = measures.WeightedKNN(k=min(200, n // 10)).fit(x_train, train.fine)
+        rows.append((epoch, layer, "fine", "test", "knn", knn.score(x_test, test.fine), m))
     return rows
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,13 +17,29 @@ from ssl_companion.data.images import balanced_indices
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.format import key, quantise
-from ssl_companion.recordings.level_rows import Row, Target, class_rows, probe_rows, target_rows
+from ssl_companion.recordings.level_rows import (
+    Row,
+    Target,
+    class_rows,
+    only_if_defined,
+    probe_rows,
+    target_rows,
+)
 from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.extract import extract, extract_views
 from ssl_companion.training.randomness import generator
 
 SAMPLE = "sample"
 EVERY_SAMPLE = "sample-all"
+# Settings that came after the first recordings, and what they say where they ask for nothing.
+_LATER: dict[str, tuple[Any, ...]] = {"keep_at": ((), []), "keep_samples": (0,)}
+
+_LEAST = {"sample_images": 2, "keep_samples": 0} | dict.fromkeys(
+    ("sample_views", "sample_fresh", "every_sample_views", "keep_train", "keep_test",
+     "keep_fresh", "map_images", "map_views"), 1
+)  # fmt: skip
+
+Keep = Literal["all", "last", "none"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +47,9 @@ class MeasureConfig:
     """What to measure of a snapshot, and what to keep of it.
 
     Attributes:
-        sample_images, sample_views, sample_fresh: the sample level: so many training images as
-            classes, so many views of each to fit, so many fresh ones to test.
+        sample_images: the sample level: so many training images as classes.
+        sample_views: so many views of each to fit.
+        sample_fresh: so many fresh views of each to test.
         every_sample_at: epochs at which all training images are classes, besides.
         every_sample_views: views of each image to fit then; one fresh view tests.
         probes: fit linear and kNN probes on the last layer.
@@ -40,10 +58,12 @@ class MeasureConfig:
         keep_at: the epochs whose features are kept; empty means every measured epoch.
         all_layers_at: with keep="all", the epochs that keep all layers (others keep the last);
             empty means every epoch that is kept.
-        keep_train, keep_test: images of each class whose features are kept.
+        keep_train: training images of each class whose features are kept.
+        keep_test: test images of each class whose features are kept.
         keep_samples: so many of the sample level's images are kept (0: all of them).
         keep_fresh: fresh views of each of these that are kept.
-        map_images, map_views: so many images, so many views of each, for the maps.
+        map_images: so many images are kept for the maps.
+        map_views: so many views of each of these.
         weights: keep the last snapshot's weights.
         targets: keep the classifier's predictions of all images (a supervised run's), to be
             targets for others.
@@ -58,7 +78,7 @@ class MeasureConfig:
     every_sample_views: int = 10
     probes: bool = True
     probe_layers_at: tuple[int, ...] = ()
-    keep: Literal["all", "last", "none"] = "none"
+    keep: Keep = "none"
     all_layers_at: tuple[int, ...] = ()
     keep_train: int = 10
     keep_test: int = 20
@@ -71,10 +91,21 @@ class MeasureConfig:
     keep_at: tuple[int, ...] = ()
     keep_samples: int = 0
 
+    def __post_init__(self) -> None:
+        if self.keep not in get_args(Keep):
+            raise ValueError(f"keep: {self.keep!r}; expected one of {get_args(Keep)}")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected {least} or more")
+
     def settings(self) -> dict[str, Any]:
         """What tells two measurements apart; what was measured before a setting came counts on."""
-        later = {"keep_at": (), "keep_samples": 0}
-        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
+        return _but_later_defaults(asdict(self))
+
+    def is_that_of(self, recorded: dict[str, Any]) -> bool:
+        """Whether a recording's `run["measured"]["config"]` has the same settings."""
+        asked = json.loads(json.dumps(self.settings()))  # tuples become lists, as in its file
+        return bool(asked == _but_later_defaults(recorded))
 
     def layers_kept(self, epoch: int, layers: tuple[str, ...]) -> tuple[str, ...]:
         """The layers whose features are kept at `epoch`."""
@@ -83,6 +114,10 @@ class MeasureConfig:
         if self.keep == "all" and (not self.all_layers_at or epoch in self.all_layers_at):
             return layers
         return layers[-1:]
+
+
+def _but_later_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in settings.items() if k not in _LATER or v not in _LATER[k]}
 
 
 @dataclass
@@ -205,8 +240,9 @@ def _sample_level(
         for split, points, labels in (("train", flat_fit, y), ("test", flat_fresh, z)):
             score = centroids.score(points, labels)
             out.rows.append((epoch, layer, SAMPLE, split, "ncc", score, len(points)))
-        spread = measures.cdnv(flat_fit, y)
-        out.rows.append((epoch, layer, SAMPLE, "train", "cdnv", spread, len(flat_fit)))
+        with only_if_defined():
+            spread = measures.cdnv(flat_fit, y)
+            out.rows.append((epoch, layer, SAMPLE, "train", "cdnv", spread, len(flat_fit)))
         if layer in kept and layer == backbone.layers[-1]:
             some = torch.from_numpy(subsets.kept_samples(train, config))
             means = torch.from_numpy(centroids.centroids_).half()[some]

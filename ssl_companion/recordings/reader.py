@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import safetensors
+import safetensors.torch
 import torch
 
 import ssl_companion
@@ -28,6 +29,8 @@ from ssl_companion.recordings.format import (
     dequantise,
     key,
 )
+from ssl_companion.training.backbones import Backbone, make_backbone
+from ssl_companion.training.config import run_config_from_dict
 
 ROOT_VARIABLE = "SSL_COMPANION_RECORDINGS"
 
@@ -36,14 +39,23 @@ def recordings_root(root: str | Path | None = None) -> Path:
     """Where recordings are: `root`, else SSL_COMPANION_RECORDINGS, else the checkout's own."""
     if root is not None:
         return Path(root)
-    if ROOT_VARIABLE in os.environ:
-        return Path(os.environ[ROOT_VARIABLE])
+    if named := os.environ.get(ROOT_VARIABLE):
+        return Path(named)
     return Path(ssl_companion.__file__).parents[1] / "book" / "recordings"
 
 
 def list_recordings(root: str | Path | None = None) -> list[Recording]:
-    """All recordings under `root`, by name. Folders without a run.json do not count."""
+    """All recordings under `root`, by name. Folders without a run.json do not count.
+
+    Raises:
+        RecordingError: there is no such folder.
+    """
     folder = recordings_root(root)
+    if not folder.is_dir():
+        raise RecordingError(
+            f"{folder}: there is no such folder; expected one of recordings (--root, or the "
+            f"variable {ROOT_VARIABLE})"
+        )
     found = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
     return [open_recording(path) for path in found if not path.name.startswith(".")]
 
@@ -51,12 +63,14 @@ def list_recordings(root: str | Path | None = None) -> list[Recording]:
 def open_recording(name: str | Path, root: str | Path | None = None) -> Recording:
     """A recording by its name under `recordings_root(root)`, or by its path.
 
+    Where a `root` is given, a bare name means what is there, whatever the working directory has.
+
     Raises:
         RecordingError: absent, truncated, foreign or of another format.
     """
-    path = Path(name)
-    if not (path / RUN).exists():
-        path = recordings_root(root) / str(name)
+    path, beneath = Path(name), recordings_root(root) / str(name)
+    if not (path / RUN).exists() or (root is not None and len(path.parts) == 1):
+        path = beneath
     if not (path / RUN).exists():
         folder = recordings_root(root)
         known = sorted(p.parent.name for p in folder.glob(f"*/{RUN}"))
@@ -191,7 +205,9 @@ class Recording:
     def map_views(self, epoch: int, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Many views of a few images: float32 [M, D], and whose they are, int64 [M]."""
         x = self._get(epoch, layer, "map_views")
-        n = self.run["measured"]["config"]["map_images"]
+        n = min(self.run["measured"]["config"]["map_images"], len(self.fine("sample")))
+        if n == 0 or len(x) % n:
+            raise self._unusable(FEATURES, f"has {len(x)} views of {n} images at epoch {epoch}")
         return x, np.repeat(np.arange(n), len(x) // n)
 
     def target_epochs(self) -> tuple[int, ...]:
@@ -233,3 +249,36 @@ class Recording:
         """The backbone's weights after the last epoch, if kept."""
         path = self.path / WEIGHTS
         return path if path.exists() else None
+
+    def backbone(self, device: torch.device | str = "cpu") -> Backbone:
+        """The network after the last epoch, in evaluation mode, from its kept weights.
+
+        They were kept in half precision, so what it says of an image differs from what was
+        measured by as much as that rounding does.
+
+        Args:
+            device: where the network will be.
+
+        Raises:
+            RecordingError: the recording keeps no weights, or they cannot be read.
+        """
+        if self.weights_path is None:
+            raise RecordingError(
+                f"{self.path}: keeps no weights; `list_recordings()` gives those there are, and "
+                "`weights_path` is None for those without"
+            )
+        config = run_config_from_dict(self.run["config"])
+        network = make_backbone(config.backbone, seed=config.seed)
+        try:
+            state = safetensors.torch.load_file(self.weights_path)
+        except (safetensors.SafetensorError, OSError) as error:
+            raise self._unusable(WEIGHTS, f"truncated or foreign ({error})") from error
+        # A supervised run's classifier stands beside these, and is left there.
+        own = network.exported_state()
+        for name, tensor in own.items():
+            if name not in state or state[name].shape != tensor.shape:
+                raise self._unusable(
+                    WEIGHTS, f"has no {name!r} {list(tensor.shape)} of a {config.backbone}"
+                )
+        network.load_exported({name: state[name].to(own[name].dtype) for name in own})
+        return network.eval().to(device).to(memory_format=torch.channels_last)

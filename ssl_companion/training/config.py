@@ -26,11 +26,13 @@ class ObjectiveConfig:
         invariance: factor on the invariance term: 1 is the recipe, 0 leaves it out; without
             effect on BYOL and the supervised control, which have no other term.
         regularizer: factor on all regularization terms together.
-        variance, covariance: further factors on VICReg's two regularization terms.
+        variance: a further factor on VICReg's variance term.
+        covariance: a further factor on VICReg's covariance term.
         temperature: SimCLR's.
         momentum: of BYOL's teacher at the start; rises to 1 along a half cosine.
-        on_from, on_until: the regularizer is on in the epochs [on_from, on_until), counted
-            from 0, and off (factor 0) in all others; on_until -1 means to the end.
+        on_from: the first epoch, counted from 0, in which the regularizer is on; it is off
+            (factor 0) before.
+        on_until: the epoch before which it is switched off again; -1 means never.
     """
 
     name: ObjectiveName = "vicreg"
@@ -66,7 +68,9 @@ class RunConfig:
 
     Attributes:
         backbone: "res-L-H", "resnet18", "resnet18-W" or "vit-L-H".
-        objective, views, optim: what to minimise, on which views, and how.
+        objective: what to minimise.
+        views: on which views.
+        optim: and how.
         projector_width: of the three-layer projector in front of the objective.
         data: "cifar100" or "glyphs100".
         images_per_class: a class-balanced subset of the training images; 0 means all of them.

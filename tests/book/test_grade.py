@@ -127,6 +127,20 @@ def test_files_that_are_no_notebooks_of_the_book_are_rows_like_any_other(tmp_pat
     assert "cannot be read" in grade.table(reports)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_folder_for_each_student_tells_their_files_apart(jobs: int, tmp_path: Path) -> None:
+    for student_name in ("Bob", "Alice"):
+        (tmp_path / student_name).mkdir()
+        (tmp_path / student_name / "clusters-emerge.ipynb").write_text('{"cells": [')
+    reports = grade.grade(tmp_path, jobs=jobs)
+    files = ["Alice/clusters-emerge.ipynb", "Bob/clusters-emerge.ipynb"]
+    assert [r.file for r in reports] == files
+    assert [line.split()[0] for line in grade.table(reports).splitlines()[1:]] == files
+    grade.write_csv(reports, tmp_path / "grades.csv")
+    with (tmp_path / "grades.csv").open(encoding="utf8") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == files
+
+
 @pytest.mark.slow
 def test_two_at_once_say_what_one_after_another_says(tmp_path: Path) -> None:
     solved = solutions()

@@ -88,3 +88,17 @@ def test_the_check_fails_behind_a_release(
     assert capsys.readouterr().out == "v1 is released\n"
     monkeypatch.setattr(sys, "argv", ["sync.py"])
     assert sync.main() == 0, "writing is how it is mended"
+
+
+@pytest.mark.parametrize("url", ["", "git@example.org:book.git"])
+def test_no_address_of_a_repository_is_an_error_and_writes_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sync, "generated", lambda: pytest.fail("must not come to writing"))
+    monkeypatch.setattr(sys, "argv", ["sync.py", "--repository", url])  # as `make repository` does
+    with pytest.raises(SystemExit) as left:
+        sync.main()
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert f"--repository '{url.removesuffix('.git')}'" in said
+    assert "make repository URL=https://github.com/<owner>/<name>" in said

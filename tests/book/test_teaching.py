@@ -196,6 +196,7 @@ def test_the_minutes_to_read_fit_the_words(name: str) -> None:
     chapter = read_chapter(ROOT / "book" / f"{name}.md")
     text = (ROOT / "book" / f"{name}.md").read_text("utf8")
     prose = re.split(r"^## Exercises", text, flags=re.M)[0]
-    prose = re.sub(r"\A---\n.*?\n---\n|^```\{code-cell\}.*?^```$", "", prose, flags=re.S | re.M)
+    code = r"^```(?:\{code-cell\}|python|bash).*?^```$"
+    prose = re.sub(rf"\A---\n.*?\n---\n|{code}", "", prose, flags=re.S | re.M)
     rate = len(re.findall(r"[A-Za-z]{2,}", prose)) / chapter.minutes_to_read
     assert 35 <= rate <= 55, f"{rate:.0f} words a minute"

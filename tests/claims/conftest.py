@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +42,9 @@ def world(
     return make
 
 
-def _record(root: Path, kind: str, write: Callable[..., Recording]) -> None:
+def _record(root: Path, kind: str, synthetic: Callable[..., Recording]) -> None:
+    # With fewer epochs than five, a shuffled order is too often the right one.
+    write = functools.partial(synthetic, epochs=(0, 1, 4, 9, 20))
     for seed in (0, 1, 2):
         write(f"clustering-vicreg-s{seed}", root, kind=kind, seed=seed, features=seed == 0)
         _copy(root, f"clustering-vicreg-s{seed}", f"regularizer-recipe-s{seed}")

@@ -26,6 +26,10 @@ NAN = Interval(math.nan, math.nan, math.nan)
         (Interval(0.5, 0.4, 0.6), NO_EFFECT, Verdict.NOT_REPRODUCED),
         (Interval(2.0, 1.9, 2.1), Interval(1.5, 1.4, 1.6), Verdict.NOT_REPRODUCED),
         (Interval(1.3, 1.2, 1.4), Interval(1.25, 1.2, 1.3), Verdict.NOT_REPRODUCED),
+        # A control says as much by its spread as by its middle.
+        (Interval(1.8, 1.6, 2.0), Interval(1.0, 0.4, 1.6), Verdict.NOT_REPRODUCED),
+        (Interval(1.8, 1.6, 2.0), Interval(1.0, 0.5, 1.59), Verdict.REPRODUCED),
+        (Interval(1.8, 1.6, 2.0), Interval(1.0, math.nan, math.nan), Verdict.REPRODUCED),
         (Interval(2.0, 1.9, 2.1), None, Verdict.PARTLY),
         (Interval(2.0, 1.9, 2.1), NAN, Verdict.REPRODUCED),
         (NAN, NO_EFFECT, Verdict.NOT_REPRODUCED),
@@ -42,17 +46,19 @@ def test_each_verdict_has_its_cases(
 numbers = st.floats(-10, 10)
 
 
-@given(st.tuples(numbers, numbers, numbers).map(sorted), numbers)
-def test_the_other_direction_is_the_mirror_image(ends: list[float], control: float) -> None:
-    low, value, high = ends
+triples = st.tuples(numbers, numbers, numbers).map(sorted)
+
+
+@given(triples, triples)
+def test_the_other_direction_is_the_mirror_image(effect: list[float], control: list[float]) -> None:
     mirrored = Rule("below", -RULE.null, -RULE.least, "ratio", "for a test")
-    other = Interval(control, control, control)
-    assert decide(Interval(value, low, high), RULE, other) is decide(
-        Interval(-value, -high, -low), mirrored, Interval(-control, -control, -control)
+    (low, value, high), (least, middle, most) = effect, control
+    assert decide(Interval(value, low, high), RULE, Interval(middle, least, most)) is decide(
+        Interval(-value, -high, -low), mirrored, Interval(-middle, -most, -least)
     )
 
 
-@given(st.tuples(numbers, numbers, numbers).map(sorted), numbers, st.floats(0, 5))
+@given(triples, numbers, st.floats(0, 5))
 def test_a_stronger_effect_never_does_worse_and_a_stronger_control_never_better(
     ends: list[float], control: float, more: float
 ) -> None:

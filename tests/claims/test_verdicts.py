@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ssl_companion.claims import CLAIMS, Verdict, judge, ledger
+from ssl_companion.claims import (
+    CLAIMS,
+    Verdict,
+    judge,
+    ledger,
+    many_runs,
+    recordings_by_name,
+)
 from ssl_companion.recordings import Recording, open_recording
 
 World = dict[str, Recording]
@@ -111,6 +119,63 @@ def test_generality_lists_the_runs_that_miss(world: Callable[[str], World]) -> N
     assert row.verdict is Verdict.PARTLY  # eleven of thirteen
     misses = row.note.partition("Misses: ")[2].rstrip(".").split(", ")
     assert sorted(misses) == ["methods-byol-s0", "methods-simclr-s0"]
+
+
+def _retold(recording: Recording, to: Path, **config: object) -> Recording:
+    """A copy that says that it was trained otherwise."""
+    folder = Path(shutil.copytree(recording.path, to / recording.name))
+    about = json.loads((folder / "run.json").read_text())
+    about["config"] |= config
+    (folder / "run.json").write_text(json.dumps(about))
+    return open_recording(folder)
+
+
+def test_runs_of_two_scales_are_not_compared(world: Callable[[str], World], tmp_path: Path) -> None:
+    recordings = dict(world("clusters"))
+    for name in ("regularizer-recipe-s0", "clustering-vicreg-s1"):
+        recordings[name] = _retold(recordings[name], tmp_path, epochs=30, backbone="res-5-250")
+    row = judge("regularizer", recordings)
+    assert row.verdict is Verdict.NOT_MEASURED
+    assert "differ in more than the objective: regularizer-recipe-s0 (" in row.note
+    # Two seeds and a run of another kind are no three seeds: the first is judged by its images.
+    row = judge("clustering", recordings)
+    assert row.evidence is not None
+    assert row.evidence.recordings == ("clustering-vicreg-s0",)
+    assert "images" in row.evidence.over
+
+
+def test_interventions_are_held_against_the_recipe_of_their_own_seed(
+    world: Callable[[str], World],
+) -> None:
+    recordings = dict(world("clusters"))
+    for variant in ("invariance-only", "regularizer-only"):
+        run = recordings.pop(f"regularizer-{variant}-s0")
+        recordings[f"regularizer-{variant}-s2"] = run
+    ((seed, triple),) = many_runs._triples(recordings).items()
+    assert seed == 2
+    assert triple[0] is recordings["regularizer-recipe-s2"]
+    recordings["regularizer-invariance-only-s1"] = recordings.pop("regularizer-invariance-only-s2")
+    row = judge("regularizer", recordings)
+    assert row.verdict is Verdict.NOT_MEASURED
+    assert "no seed of" in row.note
+
+
+def test_a_run_of_which_one_epoch_was_kept_is_not_measured(
+    world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = {"clustering-vicreg-s0": world("clusters")["clustering-vicreg-s0"]}
+    last = recordings["clustering-vicreg-s0"].epochs[-1:]
+    monkeypatch.setattr(Recording, "kept_epochs", lambda *_: last)
+    for name in ("clustering", "semantic-over-random", "hierarchy", "compression", "time"):
+        assert judge(name, recordings).verdict is Verdict.NOT_MEASURED
+
+
+def test_a_readers_own_recordings_are_no_evidence(
+    world: Callable[[str], World], tmp_path: Path
+) -> None:
+    for name, own in (("methods-simclr-s0", "methods-simclr-s0"), ("methods-byol-s0", "mine")):
+        shutil.copytree(world("clusters")[name].path, tmp_path / own)
+    assert set(recordings_by_name(tmp_path)) == {"methods-simclr-s0"}
 
 
 def test_what_is_not_recorded_is_said_and_no_crash() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,6 +78,10 @@ def test_dry_run_names_minutes_and_disk(capsys: pytest.CaptureFixture[str]) -> N
         (["record", "--only", "no-such-run", "--list"], "no-such-run"),
         (["measure", "no-such-recording"], "no-such-recording"),
         (["record", "targets", "--device", "cuda:0", "--dry-run"], "cuda:0"),
+        (["measure", "architecture-vit-s0"], "With features: clustering-vicreg-s0"),
+        (["recordings", "--root", "no-such-folder"], "no-such-folder: there is no such folder"),
+        (["claims", "--root", "no-such-folder"], "no-such-folder: there is no such folder"),
+        (["train", "--name", "", "--data", "glyphs100"], "it becomes a folder's"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -228,6 +233,27 @@ def test_an_unexpected_error_says_how_to_see_where_it_comes_from(
     assert "Traceback" in long
     assert "in fail" in long
     assert long.splitlines()[-1] == f"ssl-companion: {error}"
+
+
+@pytest.mark.parametrize("command", ["train", "record"])
+def test_every_option_says_what_it_is(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    lines = [line.strip("│ ") for line in capsys.readouterr().out.splitlines()]
+    text = "\n".join(line for line in lines if not re.match(r"[╭╰─]", line))
+    options = re.findall(r"(?ms)^(--[a-z][\w.-]*)(.*?)(?=^--[a-z]|\Z)", text)
+    assert len(options) > 15
+    for name, rest in options:
+        said = re.sub(r"\(default:.*?\)|\{.*?\}|\[.*?\]|--[\w.-]+|\b[A-Z]+\b", "", rest, flags=re.S)
+        assert re.search(r"[a-z]{2}", said), name
+
+
+def test_train_says_what_it_would_take(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tiny = ["--backbone", "res-1-4", "--epochs", "2", "--batch", "50", "--images-per-class", "2"]
+    where = ["--device", "cpu", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    assert main(["train", "--data", "glyphs100", *tiny, *where, "--dry-run"]) == 0
+    assert "train_minutes" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 def test_train_then_measure_by_the_console(tmp_path: Path) -> None:

@@ -90,3 +90,6 @@ def test_rivals_are_correlated_with_the_linear_probe(clusters: Recording, tmp_pa
     assert table.loc["NCC accuracy, fine", "value"] == pytest.approx(1.0)
     assert table.loc["effective rank", "value"] == pytest.approx(-1.0)
     assert (table["n"] == 5).all()
+    assert np.isnan(table.loc["NCC accuracy, fine", "ahead"])
+    assert table.loc["effective rank", "ahead"] == pytest.approx(2.0)
+    assert table.loc["effective rank", "ahead_low"] == pytest.approx(2.0)

@@ -111,11 +111,13 @@ def test_features_that_collapsed_to_a_point_are_an_answer() -> None:
 
 
 def test_falls_and_shapes() -> None:
-    lines = {"up": [1, 2, 4.0], "down": [4, 2, 1.0], "both": [1, 4, 2.0], "flat": [4, 4.1, 4.05]}
+    lines = {"up": [1, 2, 4.0], "down": [4, 2, 1.0], "both": [1, 4, 2.0], "flat": [4, 4.1, 4.05],
+             "gap": [1, np.nan, 0.5]}  # fmt: skip
     np.testing.assert_allclose(falls(np.array(list(lines.values())))[:3], [0, 0.75, 0.5])
     table = pd.DataFrame(
         [{"estimator": n, "epoch": e, "value": v} for n, y in lines.items()
          for e, v in enumerate(y)]
     )  # fmt: skip
     shapes = compression.shape_of_lines(table).set_index("estimator")["shape"].to_dict()
-    assert shapes == {"up": "rises", "down": "falls", "both": "rises, then falls", "flat": "stays"}
+    assert shapes == {"up": "rises", "down": "falls", "both": "rises, then falls", "flat": "stays",
+                      "gap": "not defined"}  # fmt: skip

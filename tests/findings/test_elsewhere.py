@@ -32,7 +32,16 @@ def test_every_run_of_the_presets_that_count_has_a_group() -> None:
     assert counted
     assert all(elsewhere.group_of(name) != "other" for name in counted)
     assert elsewhere.group_of("architecture-resnet18-s0") == "kind of network"
+    assert elsewhere.group_of("clustering-vicreg-s0") == "larger and longer"
     assert elsewhere.group_of("mine") == "other"
+
+
+def test_temperatures_are_held_against_simclr(runs: dict[str, Recording]) -> None:
+    reference, simclr = list(runs.values())[:2]
+    known = {**runs, "methods-simclr-s0": simclr}
+    assert elsewhere.held_against("temperature", known, reference) is simclr
+    assert elsewhere.held_against("temperature", runs, reference) is reference
+    assert elsewhere.held_against("width", known, reference) is reference
 
 
 def test_groups_hold_every_run_once(runs: dict[str, Recording]) -> None:
@@ -97,3 +106,4 @@ def test_a_miss_is_called_one(runs: dict[str, Recording]) -> None:
     assert words["run"].str.startswith(("width", "learning rate")).all()
     assert words["ratio"].str.contains("miss").tolist() == [False, False, True]
     assert words["holds"].tolist() == ["yes", "yes", "no"]
+    assert words["layers"].tolist() == [len(run.layers) for run in runs.values()]

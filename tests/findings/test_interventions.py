@@ -38,6 +38,18 @@ def test_weights_are_those_of_the_objective_in_that_epoch(
     assert interventions.term_weights(run, 3) == {**recipe, "variance": 0.0, "covariance": 0.0}
 
 
+def test_a_total_whose_weights_change_is_not_shared_out(
+    clusters: Recording, tmp_path: Path
+) -> None:
+    switched = changed(clusters, tmp_path / "switched", on_until=3)
+    taught = changed(clusters, tmp_path / "taught", name="supervised")
+    for shared_out in (interventions.decrease, interventions.weighted_course):
+        with pytest.raises(ValueError, match="switched: its regularizer is switched after epoch 3"):
+            shared_out(switched)
+        with pytest.raises(ValueError, match="taught: was trained on labels"):
+            shared_out(taught)
+
+
 def test_weighted_terms_add_up_to_the_total_of_every_recording() -> None:
     steady = [
         run

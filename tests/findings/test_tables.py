@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from ssl_companion.findings import (
 )
 from ssl_companion.findings.live import hits
 from ssl_companion.measures import dendrogram
-from ssl_companion.recordings import Recording
+from ssl_companion.recordings import Recording, open_recording
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,17 @@ def interventions(
             name, root, kind=kind, features=False, strength=0.5 if "weight" in variant else 1.0
         )
     return made
+
+
+@pytest.fixture(scope="module")
+def labelled(clusters: Recording, tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """The clusters of a run that says it was trained on labels."""
+    folder = tmp_path_factory.mktemp("labelled") / "methods-supervised-s0"
+    shutil.copytree(clusters.path, folder)
+    about = json.loads((folder / "run.json").read_text())
+    about["config"]["objective"]["name"] = "supervised"
+    (folder / "run.json").write_text(json.dumps(about))
+    return open_recording(folder)
 
 
 def test_terms_stand_beside_the_accuracy_of_their_epoch(clusters: Recording) -> None:
@@ -98,9 +111,14 @@ def test_a_correlation_of_nothing_is_nan() -> None:
         downstream.correlation([1.0], [1.0], "kendall")
 
 
-def test_runs_with_labels_are_no_evidence(clusters: Recording, untrained: Recording) -> None:
-    recordings = {"methods-supervised-s0": clusters, "targets-teacher-s0": clusters,
-                  "methods-simclr-s0": clusters, "methods-byol-s0": untrained}  # fmt: skip
+def test_runs_with_labels_are_no_evidence(
+    clusters: Recording, untrained: Recording, labelled: Recording
+) -> None:
+    """The objective says so, whatever the run is called."""
+    recordings = {"methods-supervised-s0": labelled, "targets-teacher-s0": labelled,
+                  "methods-mine-s0": labelled, "methods-simclr-s0": clusters,
+                  "methods-byol-s0": untrained}  # fmt: skip
+    assert list(downstream.self_supervised({"supervised": clusters})) == ["supervised"]
     table = downstream.over_runs(recordings).set_index("recording")
     assert list(table.index) == ["methods-simclr-s0", "methods-byol-s0"]
     assert table.loc["methods-byol-s0", ["ncc_gain", "linear_gain"]].tolist() == [0, 0]
@@ -115,6 +133,53 @@ def test_more_labels_help_and_the_trained_network_needs_fewer(clusters: Recordin
     assert (wide[5] > wide[1]).all()
     assert (wide.loc[20] > wide.loc[0]).all().all()
     assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
+
+
+@pytest.mark.slow
+def test_the_lead_with_few_labels_is_paired(clusters: Recording) -> None:
+    table = downstream.few_labels(clusters, (1, 12), [20], draws=6, resamples=200)
+    assert table.groupby("labels")["choices"].first().to_dict() == {1: 6, 12: 1}  # 12 are kept
+    one, other = (
+        table[table["classifier"] == name].set_index("labels")
+        for name in ("nearest centroid", "linear probe")
+    )
+    np.testing.assert_allclose(one["ahead"], one["value"] - other["value"])
+    np.testing.assert_allclose(one["ahead_low"], -other["ahead_high"])
+    assert (one["ahead_low"] <= one["ahead"]).all()
+    # Both err on the same images, so their difference is known better than either.
+    assert (one["ahead_high"] - one["ahead_low"] < one["high"] - other["low"]).all()
+
+
+def test_the_choice_of_labels_widens_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    same = np.repeat(rng.random((1, 400)) < 0.3, 8, axis=0).astype(float)
+    by_choice = np.linspace(0.1, 0.5, 8)[:, None]
+    other = (rng.random((8, 400)) < by_choice).astype(float)
+    of_images = downstream._drawn_again(same, 4000, 0).std()
+    p = same[0].mean()
+    assert of_images == pytest.approx(np.sqrt(p * (1 - p) / 400), rel=0.05)
+    both = downstream._drawn_again(other, 4000, 0)
+    assert both.std() > np.std(by_choice) / np.sqrt(8)
+    assert both.mean() == pytest.approx(other.mean(), abs=0.01)
+
+
+def test_a_lead_in_correlation_is_paired() -> None:
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=60)
+    x, y, noise = common, common + 0.3 * rng.normal(size=60), rng.normal(size=60)
+    twin = x + 1e-3 * rng.normal(size=60)
+    near = downstream.correlation_ahead(x, twin, y)
+    alone = downstream.correlation(x, y)
+    assert near.high - near.low < 0.2 * (alone.high - alone.low)
+    far = downstream.correlation_ahead(x, noise, y)
+    assert far.low > 0
+    expected = stats.spearmanr(x, y).statistic - stats.spearmanr(noise, y).statistic
+    assert far.value == pytest.approx(expected)
+    back = downstream.correlation_ahead(noise, x, y)
+    assert (back.value, back.low, back.high) == pytest.approx((-far.value, -far.high, -far.low))
+    assert np.isnan(downstream.correlation_ahead(x[:2], noise[:2], y[:2]).value)
+    with pytest.raises(ValueError, match="expected \\[N\\] each"):
+        downstream.correlation_ahead(x, noise[:5], y)
 
 
 def test_the_advantage_is_the_level_less_its_groupings(clusters: Recording) -> None:
@@ -182,15 +247,34 @@ def test_order_along_epochs_and_layers(clusters: Recording, untrained: Recording
 
 
 def test_every_run_is_in_the_table_and_one_seed_counts(
-    clusters: Recording, untrained: Recording
+    clusters: Recording, untrained: Recording, labelled: Recording
 ) -> None:
     recordings = {"methods-simclr-s1": untrained, "methods-simclr-s0": clusters,
-                  "methods-supervised-s0": clusters, "regularizer-recipe-s0": clusters}  # fmt: skip
+                  "methods-supervised-s0": labelled, "regularizer-recipe-s0": clusters}  # fmt: skip
     table = generality.every_run(recordings).set_index("recording")
     assert list(table.index) == list(recordings)
     assert table.loc["methods-simclr-s1", "ratio"] == 1
     assert table.loc["methods-simclr-s0", "ratio"] > 2
     assert set(generality.intact_runs(recordings)) == {"methods-simclr-s0"}
+
+
+def test_a_switched_run_is_held_against_the_recipe_of_its_seed(
+    write_synthetic: Callable[..., Recording], tmp_path: Path
+) -> None:
+    how = {"recipe-s0": (1.0, 0), "recipe-s1": (0.3, 1), "off-midway-s1": (0.6, 1),
+           "off-midway-s2": (0.6, 2)}  # fmt: skip
+    runs = {}
+    for name, (strength, seed) in how.items():
+        full = f"regularizer-{name}"
+        runs[full] = write_synthetic(full, tmp_path, strength=strength, seed=seed, features=False)
+        if "off" in name:
+            runs[full].run["config"]["objective"]["on_until"] = 4
+    table = regularizer.switch_effect(runs).set_index("recording")
+    own = regularizer.outcome(runs).set_index("recording")["ncc"]
+    assert table.loc["regularizer-off-midway-s1", "recipe"] == own["regularizer-recipe-s1"]
+    assert own["regularizer-recipe-s1"] != own["regularizer-recipe-s0"]
+    assert np.isnan(table.loc["regularizer-off-midway-s2", "recipe"])
+    assert table.loc["regularizer-off-midway-s1", "end"] == own["regularizer-off-midway-s1"]
 
 
 def test_side_by_side_has_a_line_for_each_run(clusters: Recording, untrained: Recording) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from ssl_companion.measures import WeightedKNN
+from ssl_companion.measures import NearestCentroid, WeightedKNN
 
 
 @pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (20, 0.07), (200, 0.5), (200, 0.01)])
@@ -50,3 +50,17 @@ def test_refuses_a_row_of_zeros(clusters):
     X, y = clusters()
     with pytest.raises(ValueError, match=r"X\[0\] is all zeros"):
         WeightedKNN(5).fit(X, y).predict(0 * X[:1])
+
+
+def test_names_the_row_of_zeros_whatever_block_it_is_in(clusters):
+    X, y = clusters()
+    many = np.concatenate([X] * (20_000 // len(X) + 1))
+    many[17_123] = 0
+    labels = np.resize(y, len(many))
+    for refuses in (
+        lambda: WeightedKNN(5).fit(many, labels),
+        lambda: WeightedKNN(5).fit(X, y).predict(many),
+        lambda: NearestCentroid("cosine").fit(X, y).predict(many),
+    ):
+        with pytest.raises(ValueError, match=r"X\[17123\] is all zeros"):
+            refuses()

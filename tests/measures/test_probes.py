@@ -101,6 +101,15 @@ def test_constant_features_are_ignored(clusters):
     np.testing.assert_array_equal(probe.predict(constant), LinearProbe().fit(X, y).predict(X))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_varies_by_rounding_only_is_ignored(clusters, dtype):
+    X, y = clusters()
+    one = np.ones(len(X), dtype)
+    one[::2] = np.nextafter(one[0], dtype(2))
+    probe = LinearProbe().fit(np.concatenate([X.astype(dtype), one[:, None]], axis=1), y)
+    np.testing.assert_array_equal(probe.weight_[:, 8], 0)
+
+
 def test_without_standardisation_it_is_sklearn_on_raw_features(clusters):
     X, y = clusters(n=500)
     model = LogisticRegression(C=1 / (1e-2 * len(X)), tol=1e-8, max_iter=2000).fit(X, y)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import safetensors
+import torch
 
 from ssl_companion import recorder
 from ssl_companion.data import ImageSet
@@ -20,6 +21,7 @@ from ssl_companion.recordings import (
     RecordingError,
     assembling,
     list_recordings,
+    measuring,
     open_recording,
     writer,
 )
@@ -73,6 +75,43 @@ def test_what_is_not_kept_is_named(recording: Recording) -> None:
         recording.features(1, "stem")
 
 
+def test_a_bare_name_means_what_is_in_the_folder_that_was_given(
+    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("here", "there"):
+        copied = Path(shutil.copytree(recording.path, tmp_path / place / "one"))
+        about = json.loads((copied / "run.json").read_text())
+        (copied / "run.json").write_text(json.dumps({**about, "title": place}))
+    monkeypatch.chdir(tmp_path / "here")
+    assert open_recording("one", tmp_path / "there").title == "there"
+    assert open_recording("one").title == "here"
+    assert open_recording(Path("../here/one"), tmp_path / "there").title == "here"
+
+
+def test_a_folder_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RecordingError, match=r"typo: there is no such folder"):
+        list_recordings(tmp_path / "typo")
+    monkeypatch.setenv("SSL_COMPANION_RECORDINGS", "")  # as good as unset
+    assert list_recordings()
+
+
+def test_views_belong_to_as_many_images_as_were_kept(
+    glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path], copy: Path, tmp_path: Path
+) -> None:
+    few = replace(KEEP_ALL, sample_images=3, map_images=5, map_views=4, keep="last")
+    assert record_run(tiny_run("tiny", tiny_config(), few), *glyphs, folders[0], tmp_path, QUIET)
+    views, image = open_recording("tiny", tmp_path).map_views(2)
+    assert len(views) == 12
+    assert image.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    about = json.loads((copy / "run.json").read_text())
+    about["measured"]["config"]["map_images"] = 4  # 6 views were kept, of 2 images
+    (copy / "run.json").write_text(json.dumps(about))
+    with pytest.raises(RecordingError, match="6 views of 4 images"):
+        open_recording(copy).map_views(2)
+
+
 def test_listing_leaves_other_folders_alone(recording: Recording, tmp_path: Path) -> None:
     shutil.copytree(recording.path, tmp_path / "one")
     (tmp_path / "notes").mkdir()
@@ -121,8 +160,102 @@ def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
     monkeypatch.setattr(recorder, "train", fake)
     assert record_run(tiny_run("tiny", tiny_config()), *glyphs, *folders, QUIET)
     assert not trained
-    assert not record_run(tiny_run("tiny", tiny_config(seed=1)), *glyphs, *folders, QUIET)
+    other = replace(tiny_run("tiny", tiny_config(seed=1)), scale="full")  # of a preset
+    assert not record_run(other, *glyphs, *folders, QUIET)
     assert len(trained) == 1
+
+
+def test_a_run_of_other_measures_is_measured_again_and_not_trained(
+    glyphs: tuple[ImageSet, ImageSet],
+    recording: Recording,
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(recording.path, out / "tiny")
+    bare = tiny_run("tiny", tiny_config(), replace(KEEP_ALL, weights=False, keep="none"))
+    assert not recorder.is_recorded(bare, out)
+    assert record_run(bare, *glyphs, folders[0], out, QUIET)
+    assert recorder.is_recorded(bare, out)
+    found = open_recording("tiny", out)
+    assert not found.has_features
+    assert found.weights_path is None
+    assert found.run["wall_seconds"] == recording.run["wall_seconds"]  # trained once
+
+
+def test_a_run_by_hand_replaces_no_other(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    before = Path(shutil.copytree(recording.path, out / "tiny")) / "run.json"
+    text = before.read_text()
+    other = tiny_run("tiny", tiny_config(epochs=1, seed=1))
+    other = replace(other, snapshots=(0, 1))
+    where = tmp_path / "runs", out
+    with pytest.raises(recorder.OccupiedError, match=r"holds another run .*--name.*--overwrite"):
+        record_run(other, *glyphs, *where, QUIET)
+    assert not (tmp_path / "runs").exists()
+    assert before.read_text() == text
+    of_preset = replace(other, scale="reduced")
+    recorder.require_place(of_preset, out)  # the same at another scale, or from another version
+    real = replace(of_preset, config=replace(of_preset.config, data="cifar100"))
+    with pytest.raises(recorder.OccupiedError, match="holds another run"):
+        recorder.require_place(real, out)
+    assert record_run(other, *glyphs, *where, QUIET, overwrite=True)
+    assert open_recording("tiny", out).run["seed"] == 1
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", "-s0"])
+def test_a_name_is_a_folder_of_its_own(name: str) -> None:
+    with pytest.raises(ValueError, match="it becomes a folder's"):
+        tiny_run(name, tiny_config())
+
+
+def test_a_folder_of_something_else_is_not_replaced(
+    glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path], recording: Recording
+) -> None:
+    theirs = recording.path.parent.parent / "theirs"
+    (theirs / "tiny").mkdir(parents=True)
+    (theirs / "tiny" / "thesis.tex").write_text("all of it")
+    for again in (
+        lambda: record_run(tiny_run("tiny", tiny_config()), *glyphs, folders[0], theirs, QUIET),
+        lambda: writer.write_recording(
+            run_folder(folders), theirs / "tiny", *glyphs, KEEP_ALL, progress=False
+        ),
+    ):
+        with pytest.raises(RecordingError, match="is no recording and would be replaced"):
+            again()
+    assert (theirs / "tiny" / "thesis.tex").read_text() == "all of it"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("map_images", 0), ("keep_train", 0), ("sample_images", 1), ("keep_samples", -1)],
+)
+def test_what_to_measure_is_checked_before_anything_is_trained(field: str, value: int) -> None:
+    with pytest.raises(ValueError, match=rf"{field}: {value}; expected"):
+        replace(KEEP_ALL, **{field: value})
+    with pytest.raises(ValueError, match="keep: 'some'"):
+        replace(KEEP_ALL, keep="some")
+
+
+def test_a_network_that_has_collapsed_is_recorded_all_the_same(
+    glyphs: tuple[ImageSet, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = measuring.extract
+
+    def to_a_point(*given: object, **named: object) -> dict[str, torch.Tensor]:
+        return {layer: torch.zeros_like(x) for layer, x in real(*given, **named).items()}
+
+    monkeypatch.setattr(measuring, "extract", to_a_point)
+    run = tiny_run("point", tiny_config(epochs=1), replace(KEEP_ALL, every_sample_at=()))
+    run = replace(run, snapshots=(0, 1))
+    assert record_run(run, *glyphs, tmp_path / "runs", tmp_path / "out", QUIET)
+    found = open_recording("point", tmp_path / "out")
+    measures = set(found.select(level="fine", epoch=1)["measure"])
+    assert "ncc" in measures  # which is chance, and defined
+    assert not measures & {"cdnv", "nc1", "knn"}
 
 
 def run_folder(folders: tuple[Path, Path]) -> Path:
@@ -223,7 +356,7 @@ def test_targets_of_a_teacher_are_labels_for_another_run(
     # Another teacher under the same name: what was measured against the old one does not count.
     before = open_recording("student", out).select(level="teacher-000", measure="ncc")
     other = tiny_run("teacher", tiny_config("supervised", seed=5), teacher.measure)
-    assert record_run(other, *glyphs, tmp_path / "runs", out, QUIET)
+    assert record_run(other, *glyphs, tmp_path / "runs", out, QUIET, overwrite=True)
     folder = next((tmp_path / "runs").glob("student-*"))
     writer.write_recording(folder, out / "student", *glyphs, student.measure, progress=False)
     after = open_recording("student", out).select(level="teacher-000", measure="ncc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,14 @@ from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
 from ssl_companion.cli.measure import ncc_rows
 from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import GLYPHS100
-from ssl_companion.recordings import MeasureConfig, Recording, open_recording, write_recording
+from ssl_companion.own import measure_encoder
+from ssl_companion.recordings import (
+    MeasureConfig,
+    Recording,
+    RecordingError,
+    open_recording,
+    write_recording,
+)
 from ssl_companion.recordings.measuring import Subsets
 from ssl_companion.training.config import run_config_from_dict
 from ssl_companion.training.extract import extract, extract_views
@@ -210,3 +218,67 @@ def test_a_setting_that_came_later_tells_nothing_apart_at_its_default() -> None:
     assert {"keep_at", "keep_samples"} <= set(
         MeasureConfig(keep_at=(1,), keep_samples=2).settings()
     )
+
+
+def test_the_kept_weights_are_the_network_that_was_measured(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+) -> None:
+    config = run_config_from_dict(recording.run["config"])
+    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
+    before, own = load_snapshot(snapshot_path(snapshots, 2), config), recording.backbone()
+    assert not own.training
+    for name, tensor in before.state_dict().items():
+        torch.testing.assert_close(own.state_dict()[name], tensor, rtol=2**-11, atol=1e-7)
+    measured, again = (extract(b, glyphs[1].images, precision="fp32") for b in (before, own))
+    for layer in recording.layers:
+        torch.testing.assert_close(again[layer], measured[layer], rtol=0.02, atol=0.01)
+
+
+def test_an_encoder_beside_a_recording_is_measured_as_the_recording_was(
+    recording: Recording, glyphs: tuple[ImageSet, ImageSet]
+) -> None:
+    train = glyphs[0].subset(recording.run["config"]["images_per_class"])
+    found = measure_encoder(recording.backbone(), train, test_images=glyphs[1], which="ncc")
+    said = recording.select(epoch=2, layer="block1", split="test", measure="ncc")
+    both = found.set_index("level")["value"].to_frame("now")
+    both["then"] = said.set_index("level")["value"]
+    assert len(both.dropna()) == 2 * len(recording.hierarchy.names) - 1  # all but "permuted"
+    assert (both["now"] - both["then"]).abs().max() < 0.05  # rounding to half precision
+
+
+def test_the_reader_on_the_page_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "book/recordings.md").read_text("utf8")
+    (reader,) = re.findall(r"```python\n(# reader\n.*?)```", page, re.DOTALL)
+    assert "ssl_companion" not in reader
+    (file,) = re.findall(r'"(book/recordings/.*\.safetensors)"', reader)
+    (key,) = re.findall(r'^key = "(.*)"', reader, re.MULTILINE)
+    if not (root / file).exists():
+        pytest.skip(f"no {file}")
+    monkeypatch.chdir(root)
+    found: dict[str, np.ndarray] = {}
+    exec(reader, found)
+    epoch, layer, split = key.split("/")
+    kept = open_recording((root / file).parent).features(int(epoch), layer, split)
+    np.testing.assert_allclose(found["features"], kept, rtol=1e-6, atol=1e-6)
+
+
+def test_weights_that_are_absent_or_of_another_network_are_refused(
+    recording: Recording, tmp_path: Path
+) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(recording.path, copied)
+    weights = copied / "weights.safetensors"
+    whole = safetensors.numpy.load_file(weights)
+    name = next(k for k, tensor in whole.items() if tensor.ndim == 4)
+    foreign = whole | {name: whole[name][:1]}
+    for state in (foreign, {k: v for k, v in whole.items() if k != name}):
+        safetensors.numpy.save_file(state, weights)
+        with pytest.raises(RecordingError, match=rf"has no '{re.escape(name)}' .* of a res-1-6"):
+            open_recording(copied).backbone()
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(RecordingError, match="truncated or foreign"):
+        open_recording(copied).backbone()
+    weights.unlink()
+    with pytest.raises(RecordingError, match="keeps no weights"):
+        open_recording(copied).backbone()

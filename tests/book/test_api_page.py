@@ -1,0 +1,71 @@
+"""Every public module of the package is on the page of the package, or is left out for a reason."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import ssl_companion
+
+PAGE = Path(__file__).resolve().parents[2] / "book/api.md"
+
+#: Modules that are not on the page (as patterns), and why.
+LEFT_OUT = {
+    "claims.*": "`claims` offers what there is to call",
+    "data.*": "`data` offers what there is to call",
+    "measures.*": "`measures` offers what there is to call",
+    "recordings.*": "`recordings` offers what there is to call",
+    "findings": "no names of its own",
+    "training": "no names of its own",
+    "cli": "the command line: `ssl-companion --help` is its reference",
+    "cli.*": "the command line: `ssl-companion --help` is its reference",
+    "exercises.*": "checkers, one module a chapter, called by the chapters alone",
+    "notebook": "prepares a page of the book, and is called at its top",
+    "provenance": "what `run.json` says of commit and versions, for training and measuring",
+    "cluster": "for `ssl-companion record --cluster`",
+    "estimates": "for `ssl-companion record --dry-run` and `quick`",
+    "training.batches": "a part of the training loop",
+    "training.checkpoint": "a part of the training loop",
+    "training.clock": "a part of the training loop",
+    "training.compiling": "a part of the training loop",
+    "training.distributed": "a part of the training loop",
+    "training.divergence": "a part of the training loop",
+    "training.learner": "a part of the training loop",
+    "training.randomness": "a part of the training loop",
+    "training.settle": "for `recordings`, where an untrained network is measured",
+    "training.toy": "for `findings.small_world`",
+}
+
+
+def _public() -> set[str]:
+    package = Path(ssl_companion.__file__).parent
+    files = (file.relative_to(package).with_suffix("") for file in package.rglob("*.py"))
+    names = {".".join(file.parts).removesuffix(".__init__") for file in files}
+    return {name for name in names if not any(part.startswith("_") for part in name.split("."))}
+
+
+def _listed() -> list[str]:
+    return re.findall(r"automodule:: ssl_companion\.(\S+)", PAGE.read_text("utf8"))
+
+
+def test_every_public_module_is_on_the_page_or_left_out_for_a_reason() -> None:
+    absent = _public() - set(_listed())
+    unsaid = [m for m in sorted(absent) if not any(fnmatch(m, known) for known in LEFT_OUT)]
+    assert not unsaid, f"neither on book/api.md nor in LEFT_OUT: {unsaid}"
+
+
+@pytest.mark.parametrize("pattern", LEFT_OUT)
+def test_no_reason_outlives_its_module(pattern: str) -> None:
+    assert any(fnmatch(name, pattern) for name in _public() - set(_listed()))
+
+
+def test_the_page_lists_what_there_is_and_nothing_twice() -> None:
+    assert len(_listed()) == len(set(_listed()))
+    assert set(_listed()) <= _public()
+
+
+def test_what_a_reader_calls_is_on_the_page() -> None:
+    assert {"own", "quick", "training.snapshots", "training.loop_config"} <= set(_listed())

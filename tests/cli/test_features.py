@@ -1,0 +1,72 @@
+"""Features from a file, measured by the command: the same numbers as by the function."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+from sklearn.neighbors import NearestCentroid
+
+from ssl_companion.cli import main
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    x, y = make_blobs(n_samples=400, centers=5, n_features=6, cluster_std=4.0, random_state=0)
+    parts = {"x": x[:300], "y": y[:300], "x_test": x[300:], "y_test": y[300:]}
+    for name, array in parts.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    np.savez(tmp_path / "both.npz", x=x, y=y)
+    (tmp_path / "text.npy").write_text("1, 2, 3")
+    return {path.stem: str(path) for path in tmp_path.iterdir()}
+
+
+def test_features_of_ones_own_are_measured(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = ["--test-features", files["x_test"], "--test-labels", files["y_test"]]
+    arguments = ["measure-features", files["x"], files["y"], *held, "--which", "ncc", "nc1"]
+    assert main([*arguments, "--json"]) == 0
+    rows = {(r["level"], r["measure"]): r for r in json.loads(capsys.readouterr().out)}
+    rule = NearestCentroid().fit(np.load(files["x"]), np.load(files["y"]))
+    expected = rule.score(np.load(files["x_test"]), np.load(files["y_test"]))
+    found = rows["labels", "ncc"]
+    assert found["value"] == pytest.approx(expected)
+    assert found["low"] < expected < found["high"]
+    assert found["n"] == 100
+    assert rows["permuted", "ncc"]["value"] < expected
+    assert rows["labels", "nc1"]["low"] is None  # JSON has no NaN
+    assert main(arguments) == 0
+    assert "permuted" in capsys.readouterr().out
+
+
+def test_without_test_files_they_are_split(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["measure-features", files["x"], files["y"], "--which", "ncc", "--json"]) == 0
+    (n,) = {row["n"] for row in json.loads(capsys.readouterr().out)}
+    counts = np.bincount(np.load(files["y"]))
+    assert n == (counts // 2).sum()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["measure-features", "absent.npy", "y"], "absent.npy: cannot be read as a NumPy file"),
+        (["measure-features", "text", "y"], "text.npy: cannot be read as a NumPy file"),
+        (["measure-features", "both", "y"], "holds several arrays (x, y)"),
+        (["measure-features", "x", "y_test"], "expected 300 integers"),
+        (["measure-features", "x", "y", "--which", "all"], "which: 'all'"),
+        (["measure", "x"], "`ssl-companion measure-features"),
+    ],
+)
+def test_files_that_do_not_do_are_named(
+    files: dict[str, str], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([files.get(argument, argument) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

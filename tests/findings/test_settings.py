@@ -1,0 +1,108 @@
+"""What runs change, at which scale they are, and why some do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ssl_companion._runs import Run, Scale
+from ssl_companion.experiments import preset
+from ssl_companion.findings import settings
+from ssl_companion.findings.elsewhere import setting_of
+from ssl_companion.findings.generality import FAMILIES, intact_runs
+from ssl_companion.recordings import Recording
+
+
+def recorded(run: Run) -> Recording:
+    """What of a recording says how it was made."""
+    config = run.config.as_dict()
+    about = {"config": config, "digest": run.config.digest(), "seed": run.config.seed}
+    return cast(Recording, SimpleNamespace(name=run.name, title=run.title, run=about))
+
+
+def planned(scale: Scale, *presets: str) -> dict[str, Recording]:
+    runs = [run for name in presets for run in preset(name, scale).runs]
+    return {run.name: recorded(run) for run in runs}
+
+
+REDUCED = planned("reduced", *FAMILIES, "regularizer", "targets")
+REFERENCE = REDUCED["architecture-recipe-s0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("architecture-recipe-s1", ()),  # a seed is no setting
+        ("architecture-depth-2-s0", ("network",)),
+        ("hyperparameters-batch-x2-s0", ("learning rate", "images in a step")),
+        ("hyperparameters-strength-2-s0", ("strength",)),
+        ("methods-simclr-s0", ("objective",)),
+        ("hyperparameters-temperature-0.1-s0", ("objective", "temperature")),
+        ("architecture-vit-s0", ("network", "optimizer", "learning rate", "weight decay")),
+    ],
+)
+def test_what_a_run_changes(name: str, expected: tuple[str, ...]) -> None:
+    assert settings.changed(REDUCED[name], REFERENCE) == expected
+
+
+def test_the_trajectory_changes_more_than_its_length() -> None:
+    what = settings.changed(REDUCED["clustering-vicreg-s0"], REFERENCE)
+    assert {"network", "epochs", "images in a step", "training images of a class"} <= set(what)
+    assert "RES-5-64 for 50 epochs" in setting_of(REDUCED["clustering-vicreg-s0"])
+
+
+@pytest.mark.parametrize("scale", ["full", "reduced"])
+def test_each_scale_says_how_its_length_came_about(scale: Scale) -> None:
+    runs = planned(scale, *FAMILIES)
+    assert {settings.scale_of(run) for run in runs.values()} == {scale}
+    (text,) = settings.lengths(runs)
+    assert text in preset("methods", scale).why
+    assert ("8 of 17" in text) == (scale == "reduced")
+
+
+def test_a_length_of_no_preset_is_called_that(
+    write_synthetic: Callable[..., Recording], tmp_path: Path
+) -> None:
+    (run,) = (r for r in preset("methods", "reduced").runs if r.name == "methods-byol-s0")
+    other = recorded(replace(run, config=replace(run.config, epochs=7)))
+    foreign = write_synthetic("mine-s0", tmp_path, features=False)
+    assert settings.scale_of(other) == settings.scale_of(foreign) == ""
+    assert settings.lengths({run.name: other}) == {"Not a length of the presets.": [run.name]}
+    assert settings.scale_of(recorded(run.on("glyphs100"))) == "reduced"
+
+
+def test_what_is_not_recorded_is_listed() -> None:
+    gone = {"hyperparameters-lr-x3-s0": "learning rate 0.45", "architecture-resnet18-s0":
+            "ResNet-18"}  # fmt: skip
+    runs: dict[str, Any] = {name: run for name, run in REDUCED.items() if name not in gone}
+    del runs["architecture-recipe-s2"], runs["methods-supervised-s0"]  # neither is a setting
+    found = settings.unrecorded(runs, "reduced")
+    assert found == {name.removesuffix("-s0"): words for name, words in gone.items()}
+    assert settings.unrecorded(REDUCED, "full") == {}  # both scales have the same names
+
+
+def test_why_runs_do_not_count() -> None:
+    counted = intact_runs(REDUCED)
+    reasons = {
+        name: settings.why_aside(run, counted)
+        for name, run in REDUCED.items() if name not in counted
+    }  # fmt: skip
+    assert reasons["targets-teacher-s0"] == reasons["methods-supervised-s0"] == "saw labels"
+    assert reasons["architecture-recipe-s1"] == "seed 1 of architecture-recipe-s0, which counts"
+    assert reasons["clustering-vicreg-s2"] == "seed 2 of clustering-vicreg-s0, which counts"
+    for name in ("invariance-only", "no-variance", "weight-5", "off-midway", "on-midway"):
+        assert reasons[f"regularizer-{name}-s0"] == "objective not whole"
+    recipe = reasons["regularizer-recipe-s0"]
+    assert recipe.startswith("the recipe at 6 epochs")
+    assert recipe.endswith("too short for these rules")
+
+
+def test_at_full_scale_the_two_recipes_are_one_setting() -> None:
+    runs = planned("full", *FAMILIES, "regularizer")
+    reason = settings.why_aside(runs["regularizer-recipe-s1"], intact_runs(runs))
+    assert reason == "seed 1 of architecture-recipe-s0, which counts"
