@@ -15,7 +15,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ class PageFigure:
 
     name: str
     caption: str
-    html: str
+    html: str = field(repr=False)  # megabytes of pictures
 
     def _repr_html_(self) -> str:
         return self.html

@@ -350,17 +350,12 @@ def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object
     model = torchvision.models.resnet18(weights=None)
     model.fc = nn.Identity()
     return {
-        "model": model, "transformer": lambda x: _Output(x), "torch": torch, "pd": pd,
+        "model": model, "transformer": lambda x: (x.flatten(2), None), "torch": torch, "pd": pd,
         "images": torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8),
         "labels": np.arange(24) % 6, "mean": 0.5, "std": 0.25, "device": "cpu",
         "torchvision": torchvision, "measure_encoder": measure_encoder, "load": load,
         "transform": torchvision.transforms.ToTensor(),
     }  # fmt: skip
-
-
-class _Output:
-    def __init__(self, x: torch.Tensor) -> None:
-        self.last_hidden_state = x.flatten(2)
 
 
 @pytest.mark.slow

@@ -71,6 +71,12 @@ def images_of(page: str) -> list[Image.Image]:
     return [Image.open(io.BytesIO(base64.b64decode(source))) for source in sources]
 
 
+def test_as_text_a_figure_is_its_name_and_caption(book: None) -> None:
+    shown = frames(draw, [1, 2], "line", "A line.", tell)
+    assert repr(shown) == "PageFigure(name='line', caption='A line.')"  # no pictures a second time
+    assert "base64" in shown._repr_html_()  # type: ignore[union-attr]
+
+
 def test_the_variable_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(BOOK_VARIABLE, raising=False)
     assert not in_book()
