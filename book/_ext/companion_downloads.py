@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 
 
@@ -32,6 +33,20 @@ def with_outputs(
     return plain
 
 
+def from_cache(executed: nbformat.NotebookNode, cache: str) -> nbformat.NotebookNode:
+    """The same notebook with its outputs, where the page was made of outputs in the cache.
+
+    Then the theme offers the notebook as it was before they were put in.
+    """
+    if any(cell.get("outputs") for cell in executed.cells):
+        return executed
+    try:
+        found: nbformat.NotebookNode = get_cache(cache).merge_match_into_notebook(executed)[1]
+    except KeyError:  # it could not be executed
+        return executed
+    return found
+
+
 def put_plain_notebooks(app: Sphinx, exception: Exception | None) -> None:
     """Write the plain notebooks over the theme's, for every page that has one."""
     if exception is not None or app.builder.format != "html":
@@ -41,6 +56,7 @@ def put_plain_notebooks(app: Sphinx, exception: Exception | None) -> None:
         if not beside.is_file():
             raise FileNotFoundError(f"{beside}: missing; run `make notebooks`")
         plain, executed = (nbformat.read(path, as_version=4) for path in (beside, offered))
+        executed = from_cache(executed, app.config.nb_execution_cache_path)
         try:
             whole = nbformat.writes(with_outputs(plain, executed))
         except ValueError as error:

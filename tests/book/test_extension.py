@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 import subprocess
@@ -14,11 +15,13 @@ import companion_stamp
 import nbformat
 import pytest
 from companion_book import NumberFigures
-from companion_downloads import with_outputs
+from companion_downloads import from_cache, with_outputs
 from docutils import nodes
 from docutils.frontend import get_default_settings
 from docutils.parsers.rst import Parser
 from docutils.utils import new_document
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 from matplotlib.figure import Figure
 
 from ssl_companion.frames import picture
@@ -227,6 +230,21 @@ def test_the_card_shows_the_recording_s_numbers() -> None:
 def _notebook(words: str, *codes: str) -> nbformat.NotebookNode:
     cells = [nbformat.v4.new_code_cell(code) for code in codes]
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(words), *cells])
+
+
+def test_outputs_that_come_from_the_cache_are_offered_too(tmp_path: Path) -> None:
+    executed = _notebook("Words", "1 + 1")
+    executed.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    bare = copy.deepcopy(executed)
+    executed.cells[1].outputs = [
+        nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=1)
+    ]
+    cache = get_cache(tmp_path / "cache")
+    cache.cache_notebook_bundle(CacheBundleIn(executed, "page.md"), check_validity=False)
+    assert from_cache(bare, str(tmp_path / "cache")).cells[1].outputs == executed.cells[1].outputs
+    other = _notebook("Words", "1 + 3")
+    assert from_cache(other, str(tmp_path / "cache")) is other
+    assert from_cache(executed, str(tmp_path / "none")) is executed
 
 
 def test_a_downloaded_notebook_has_plain_words_and_the_outputs_of_the_page() -> None:
