@@ -11,6 +11,9 @@ from pathlib import Path
 import nbformat
 from jupyter_cache import get_cache
 from sphinx.application import Sphinx
+from sphinx.util import logging
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def with_outputs(
@@ -48,17 +51,22 @@ def from_cache(executed: nbformat.NotebookNode, cache: str) -> nbformat.Notebook
 
 
 def put_plain_notebooks(app: Sphinx, exception: Exception | None) -> None:
-    """Write the plain notebooks over the theme's, for every page that has one."""
+    """Write the plain notebooks over the theme's, for every page whose notebook follows it.
+
+    Whoever writes a page builds it before its notebook is made: that is told and no fault here.
+    """
     if exception is not None or app.builder.format != "html":
         return
     for offered in sorted((Path(app.outdir) / "_sources").rglob("*.ipynb")):
         beside = Path(app.srcdir) / offered.relative_to(Path(app.outdir) / "_sources")
         if not beside.is_file():
-            raise FileNotFoundError(f"{beside}: missing; run `make notebooks`")
+            _LOGGER.info("%s is missing: run `make notebooks`", beside)
+            continue
         plain, executed = (nbformat.read(path, as_version=4) for path in (beside, offered))
         executed = from_cache(executed, app.config.nb_execution_cache_path)
         try:
             whole = nbformat.writes(with_outputs(plain, executed))
         except ValueError as error:
-            raise ValueError(f"{beside}: {error}") from None
+            _LOGGER.info("%s: %s", beside, error)
+            continue
         offered.write_text(f"{whole}\n", encoding="utf8")

@@ -12,6 +12,7 @@ from pathlib import Path
 import companion_access
 import companion_card
 import companion_stamp
+import jupytext
 import nbformat
 import pytest
 from companion_book import NumberFigures
@@ -176,7 +177,14 @@ def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_pat
     assert "constant is 1" in page
     assert "building: html" in page
     assert "Executed notebook" in log
+    assert "book/page.ipynb is missing: run `make notebooks`" in log
+    notebook = jupytext.reads(PAGE, fmt="md:myst")
+    notebook.cells[0].source = "Plain words."
+    nbformat.write(notebook, book / "page.ipynb")
     log, page = build()
+    offered = nbformat.read(tmp_path / "_build/html/_sources/book/page.ipynb", as_version=4)
+    assert offered.cells[0].source == "Plain words."
+    assert any(cell.get("outputs") for cell in offered.cells)
     assert "Executed notebook" not in log
     assert "constant is 1" in page
     constant.write_text("2")
