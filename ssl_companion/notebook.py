@@ -128,9 +128,17 @@ def _all_installed() -> list[tuple[str, str]]:
     """Name and version of every distribution that Python finds, as pip's constraints take them."""
     found: dict[str, str] = {}
     for one in metadata.distributions():
-        if one.metadata["Name"]:  # the first on the path is the one that is imported
-            found.setdefault(canonicalize_name(one.metadata["Name"]), one.version)
+        if name := _name(one):  # the first on the path is the one that is imported
+            found.setdefault(canonicalize_name(name), one.version)
     return sorted((name, version) for name, version in found.items() if _is_version(version))
+
+
+def _name(one: metadata.Distribution) -> str:
+    """Empty for a distribution whose metadata are gone."""
+    try:
+        return one.metadata["Name"] or ""
+    except FileNotFoundError:  # so says the package importlib-metadata, once anything imports it
+        return ""
 
 
 def _is_version(text: str | None) -> bool:
@@ -145,7 +153,7 @@ def _is_version(text: str | None) -> bool:
 def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name) if name else None
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, FileNotFoundError):
         return None
 
 
