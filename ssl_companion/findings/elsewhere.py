@@ -13,7 +13,7 @@ from ssl_companion.recordings import Recording
 
 # Beginnings of names, the longer before the shorter that they contain.
 _GROUPS = {
-    "clustering": "larger and longer",
+    "clustering": "the trajectory",
     "methods": "objective",
     "architecture-width": "width",
     "architecture-depth": "number of blocks",

@@ -32,7 +32,7 @@ def test_every_run_of_the_presets_that_count_has_a_group() -> None:
     assert counted
     assert all(elsewhere.group_of(name) != "other" for name in counted)
     assert elsewhere.group_of("architecture-resnet18-s0") == "kind of network"
-    assert elsewhere.group_of("clustering-vicreg-s0") == "larger and longer"
+    assert elsewhere.group_of("clustering-vicreg-s0") == "the trajectory"
     assert elsewhere.group_of("mine") == "other"
 
 

@@ -11,11 +11,12 @@ from typing import Any, cast
 import pytest
 
 from ssl_companion._runs import Run, Scale
+from ssl_companion.claims import many_runs
 from ssl_companion.experiments import preset
-from ssl_companion.findings import settings
+from ssl_companion.findings import generality, settings
 from ssl_companion.findings.elsewhere import setting_of
 from ssl_companion.findings.generality import FAMILIES, intact_runs
-from ssl_companion.recordings import Recording
+from ssl_companion.recordings import Recording, list_recordings
 
 
 def recorded(run: Run) -> Recording:
@@ -106,3 +107,13 @@ def test_at_full_scale_the_two_recipes_are_one_setting() -> None:
     runs = planned("full", *FAMILIES, "regularizer")
     reason = settings.why_aside(runs["regularizer-recipe-s1"], intact_runs(runs))
     assert reason == "seed 1 of architecture-recipe-s0, which counts"
+
+
+def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:
+    runs = {recording.name: recording for recording in list_recordings()}
+    for family, holds in (("architecture", True), ("regularizer", False)):  # at 28, at 6 epochs
+        seeds = {name: run for name, run in runs.items() if name.startswith(f"{family}-recipe-s")}
+        if len(seeds) < 3 or any(settings.scale_of(run) != "reduced" for run in seeds.values()):
+            pytest.skip("no three seeds of the recipe at the reduced scale")
+        table = many_runs.properties(generality.every_run(seeds))
+        assert table["holds"].all() == holds, table
