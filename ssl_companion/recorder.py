@@ -14,7 +14,7 @@ from ssl_companion.recordings import (
     open_recording,
     write_recording,
 )
-from ssl_companion.recordings.assembling import refuse_other_folder
+from ssl_companion.recordings.folder import refuse_other_folder
 from ssl_companion.recordings.format import RUN
 from ssl_companion.recordings.targets import load_targets
 from ssl_companion.training.distributed import any_process, world

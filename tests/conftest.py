@@ -19,7 +19,7 @@ from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.format import FORMAT, MEASURE_COLUMNS, key, quantise
 from ssl_companion.recordings.level_rows import Row, label_levels
-from ssl_companion.recordings.measuring import Subsets
+from ssl_companion.recordings.subsets import Subsets
 
 LAYERS = ("stem", "block1", "block2")
 PER_CLASS = {"train": 12, "test": 10}

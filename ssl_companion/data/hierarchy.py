@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -133,6 +134,31 @@ class Hierarchy:
             f"level must be one of {', '.join(self.names)}, or one of them after "
             f"{RANDOM!r} for its random control, got {name!r}"
         )
+
+
+def hierarchy_to_dict(hierarchy: Hierarchy) -> dict[str, Any]:
+    """A hierarchy as JSON can hold it."""
+    return {
+        "name": hierarchy.name,
+        "levels": [
+            {"name": level.name, "class_names": list(level.class_names),
+             "of_fine": level.of_fine.tolist()}
+            for level in hierarchy.levels
+        ],
+    }  # fmt: skip
+
+
+def hierarchy_from_dict(described: Mapping[str, Any]) -> Hierarchy:
+    """The hierarchy that `hierarchy_to_dict` described.
+
+    Raises:
+        KeyError, ValueError: something is missing, or the levels are none.
+    """
+    levels = [
+        Level(one["name"], tuple(one["class_names"]), np.asarray(one["of_fine"]))
+        for one in described["levels"]
+    ]
+    return Hierarchy(described["name"], tuple(levels))
 
 
 def random_grouping(level: Level, seed: int) -> Level:

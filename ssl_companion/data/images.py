@@ -11,8 +11,56 @@ import numpy as np
 from ssl_companion.data.hierarchy import Hierarchy
 
 
+class Labelled:
+    """What has labels under a hierarchy: an `ImageSet`, or a `LabelSet` of features from elsewhere.
+
+    Attributes:
+        name, split, fine, files, fingerprint, hierarchy, stand_in: as of an `ImageSet`.
+    """
+
+    name: str
+    split: str
+    fine: np.ndarray
+    files: np.ndarray
+    fingerprint: str
+    hierarchy: Hierarchy
+    stand_in: bool
+
+    def __len__(self) -> int:
+        return len(self.fine)
+
+    def labels(self, level: str = "fine", seed: int = 0) -> np.ndarray:
+        """Labels of the images at a level: int64 [N].
+
+        Args:
+            level: a name in `hierarchy.names`, or "random-" before one for its control.
+            seed: which random grouping; of no effect on the semantic levels.
+
+        Raises:
+            ValueError: if there is no such level.
+        """
+        return self.hierarchy.level(level, seed).labels(self.fine)
+
+
 @dataclass(frozen=True, eq=False)
-class ImageSet:
+class LabelSet(Labelled):
+    """The labels of images whose pixels are not here.
+
+    Attributes:
+        name, split, fine, files, fingerprint, hierarchy, stand_in: as of an `ImageSet`.
+    """
+
+    name: str
+    split: str
+    fine: np.ndarray
+    files: np.ndarray
+    fingerprint: str
+    hierarchy: Hierarchy
+    stand_in: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet(Labelled):
     """Images of one split, read only.
 
     The order of the images depends on their pixels alone (they are sorted by a hash of
@@ -40,23 +88,8 @@ class ImageSet:
     hierarchy: Hierarchy
     stand_in: bool = False
 
-    def __len__(self) -> int:
-        return len(self.fine)
-
     def __repr__(self) -> str:
         return f"ImageSet({self.name!r}, {self.split!r}, N={len(self)}, {self.fingerprint[:12]})"
-
-    def labels(self, level: str = "fine", seed: int = 0) -> np.ndarray:
-        """Labels of the images at a level: int64 [N].
-
-        Args:
-            level: a name in `hierarchy.names`, or "random-" before one for its control.
-            seed: which random grouping; of no effect on the semantic levels.
-
-        Raises:
-            ValueError: if there is no such level.
-        """
-        return self.hierarchy.level(level, seed).labels(self.fine)
 
     def subset(self, n_per_class: int, seed: int = 0) -> ImageSet:
         """The images at `balanced_indices(self.fine, n_per_class, seed)`, in memory."""

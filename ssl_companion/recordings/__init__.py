@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssl_companion.recordings.format import FORMAT, RecordingError
-from ssl_companion.recordings.measuring import MeasureConfig
+from ssl_companion.recordings.measure_config import MeasureConfig
 from ssl_companion.recordings.reader import (
     Recording,
     list_recordings,

@@ -9,7 +9,11 @@
 
 Features are uint8 with an offset and a scale for each dimension:
 feature = offset + scale * code. Keys are "<epoch>/<layer>/<what>", with the affine map at
-"<key>.affine" (float32 [2, D]); class and sample means are float16.
+"<key>.affine" (float32 [2, D]); class and sample means are float16, or float32 where that would
+be too coarse.
+
+Of somebody's own encoder `run.json` has what is known: its `config` names the encoder, losses.csv
+has no rows, and `data` holds `class_counts` and, for labels of their own, the `hierarchy`.
 """
 
 from __future__ import annotations
@@ -30,6 +34,15 @@ class RecordingError(ValueError):
 def key(epoch: int, layer: str, what: str) -> str:
     """The name of a tensor in `features.safetensors`."""
     return f"{epoch}/{layer}/{what}"
+
+
+def compact(means: Tensor) -> Tensor:
+    """Means [K, D] as float16, or as they are where rounding would move them by a tenth of how far
+    they are apart, or not hold them at all."""
+    half = means.half()
+    apart = (means - means.mean(dim=0)).square().mean().sqrt()
+    fine = bool((half.float() - means).square().mean().sqrt() <= 0.1 * apart)
+    return half if fine else means.float()
 
 
 def quantise(x: Tensor) -> tuple[Tensor, Tensor]:

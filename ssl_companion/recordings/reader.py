@@ -16,6 +16,7 @@ import torch
 
 import ssl_companion
 from ssl_companion.data import Hierarchy, hierarchy_of
+from ssl_companion.data.hierarchy import hierarchy_from_dict
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
@@ -106,7 +107,7 @@ class Recording:
         self.title: str = self.run["title"]
         self.layers: tuple[str, ...] = tuple(self.run["layers"])
         self.epochs: tuple[int, ...] = tuple(self.run["epochs"])
-        self.hierarchy: Hierarchy = hierarchy_of(self.run["data"]["name"])
+        self.hierarchy: Hierarchy = self._hierarchy()
         self.stand_in: bool = self.run["data"]["stand_in"]
 
     def __repr__(self) -> str:
@@ -117,6 +118,16 @@ class Recording:
             f"{self.path / file}: {reason}; restore it from the repository, or make it again with "
             "`ssl-companion record`"
         )
+
+    def _hierarchy(self) -> Hierarchy:
+        """That of the data set, or the one that came with labels of somebody's own."""
+        data = self.run["data"]
+        if "hierarchy" not in data:
+            return hierarchy_of(data["name"])
+        try:
+            return hierarchy_from_dict(data["hierarchy"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unusable(RUN, f"has no usable hierarchy ({error!r})") from error
 
     def _table(self, file: str, columns: tuple[str, ...]) -> pd.DataFrame:
         try:
@@ -240,9 +251,11 @@ class Recording:
 
     @property
     def class_counts(self) -> np.ndarray:
-        """Images behind each class mean, int64 [K]: the training sets are balanced."""
-        k = self.hierarchy.level("fine").k
-        return np.full(k, self.run["data"]["train_images"] // k, np.int64)
+        """Images behind each class mean, int64 [K]."""
+        data, k = self.run["data"], self.hierarchy.level("fine").k
+        if "class_counts" in data:
+            return np.asarray(data["class_counts"], np.int64)
+        return np.full(k, data["train_images"] // k, np.int64)  # a balanced set
 
     @property
     def weights_path(self) -> Path | None:

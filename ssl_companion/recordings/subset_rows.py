@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import Hierarchy, Level
+from ssl_companion.data.images import Labelled
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.format import dequantise, key
 from ssl_companion.recordings.level_rows import Row
-from ssl_companion.recordings.measuring import Subsets
+from ssl_companion.recordings.subsets import Subsets
 
 
 def group_means(means: np.ndarray, counts: np.ndarray, level: Level) -> np.ndarray:
@@ -50,7 +50,7 @@ def kept_levels(hierarchy: Hierarchy) -> list[Level]:
 
 
 def subset_rows(
-    tensors: dict[str, Tensor], train: ImageSet, test: ImageSet, subsets: Subsets
+    tensors: dict[str, Tensor], train: Labelled, test: Labelled, subsets: Subsets
 ) -> list[Row]:
     """NCC rows with the splits "subset-train" and "subset-test" for all kept features."""
     rows: list[Row] = []

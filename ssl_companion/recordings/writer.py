@@ -13,10 +13,12 @@ from tqdm.auto import tqdm
 from ssl_companion._files import atomic_file
 from ssl_companion.data import ImageSet
 from ssl_companion.data.images import balanced_indices
-from ssl_companion.recordings.assembling import Work, assemble, written
+from ssl_companion.recordings.assembling import Work, assemble
+from ssl_companion.recordings.folder import written
 from ssl_companion.recordings.format import RecordingError
 from ssl_companion.recordings.level_rows import Target
-from ssl_companion.recordings.measuring import MeasureConfig, Measured, measure_snapshot
+from ssl_companion.recordings.measure_config import MeasureConfig
+from ssl_companion.recordings.measuring import Measured, measure_snapshot
 from ssl_companion.recordings.reader import open_recording
 from ssl_companion.recordings.targets import (
     keep_targets,

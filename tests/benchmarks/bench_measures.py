@@ -26,7 +26,8 @@ import torch
 from ssl_companion.data import ImageSet, load
 from ssl_companion.provenance import device_name
 from ssl_companion.recordings import measuring
-from ssl_companion.recordings.measuring import MeasureConfig, measure_snapshot
+from ssl_companion.recordings.measure_config import MeasureConfig
+from ssl_companion.recordings.measuring import measure_snapshot
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.loop import pick_device

@@ -26,7 +26,7 @@ from ssl_companion.recordings import (
     open_recording,
     write_recording,
 )
-from ssl_companion.recordings.measuring import Subsets
+from ssl_companion.recordings.subsets import Subsets
 from ssl_companion.training.config import run_config_from_dict
 from ssl_companion.training.extract import extract, extract_views
 from ssl_companion.training.randomness import generator
