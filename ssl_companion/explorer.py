@@ -14,6 +14,7 @@ from functools import cache
 from importlib import resources
 from string import Template
 
+import ssl_companion
 from ssl_companion._explorer_data import page_data
 from ssl_companion._page_figure import CAPTION_MARK
 from ssl_companion.findings.explorer import Overview
@@ -67,6 +68,35 @@ def explorer(
         data=data.replace("</", "<\\/"),
     )
     return PageFigure(name, caption, page)
+
+
+def explorer_page(
+    overview: Overview,
+    *,
+    level: str | None = None,
+    epoch: int | None = None,
+    layer: str | None = None,
+) -> str:
+    """The explorer as a whole HTML page, for a file that needs nothing outside itself.
+
+    Args:
+        overview: what is shown.
+        level, epoch, layer: as in `explorer`.
+
+    Raises:
+        ValueError: a level, epoch or layer that the recording does not have.
+    """
+    n, maps = len(overview.fine), len(overview.snapshots)
+    words = (
+        f"{n:,} held-out images on {maps} map{'s' if maps > 1 else ''} (UMAP of their features). "
+        "Distances and neighbours are those of the features, not those of the map."
+    )
+    figure = explorer(overview, "explorer", words, level=level, epoch=epoch, layer=layer)
+    return Template(_asset("document.html")).substitute(
+        title=html.escape(overview.recording.title),
+        version=ssl_companion.__version__,
+        figure=figure.html.replace(CAPTION_MARK, ""),
+    )
 
 
 def _script() -> str:

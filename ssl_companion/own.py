@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ssl_companion import measures
-from ssl_companion._encoding import Encoder, Runner, check_images
+from ssl_companion._encoding import Encoder, Runner
+from ssl_companion._own_inputs import Labels, check_labels, images_and_labels
 from ssl_companion.data import Hierarchy, ImageSet
 from ssl_companion.measures import Interval, NearestCentroid
 
@@ -23,10 +24,6 @@ NC2 = ("nc2_equinorm", "nc2_equiangular")
 PERMUTED = "permuted"
 _RANK = "effective_rank"
 _COLUMNS = ["layer", "level", "split", "measure", "value", "low", "high", "n"]
-
-_NUMBER = "`np.unique(labels, return_inverse=True)[1]` numbers them so"
-
-Labels = Sequence[int] | np.ndarray | Tensor
 
 
 def measure_encoder(
@@ -87,15 +84,15 @@ def measure_encoder(
         raise ValueError(f"batch: {batch!r}; expected 1 or more")
     if isinstance(images, ImageSet) and labels is None:
         hierarchy = hierarchy or images.hierarchy  # which its own labels have
-    x, y = _images_and_labels(images, labels, "")
+    x, y = images_and_labels(images, labels, "")
     if test_images is None:
         if test_labels is not None:
             raise ValueError("test_labels: given without test_images; expected both or neither")
         fit, held = halves(y, seed)
         x, y, x_test, y_test = x[fit], y[fit], x[held], y[held]
     else:
-        x_test, y_test = _images_and_labels(test_images, test_labels, "test_")
-    _check_labels(y, y_test, hierarchy)
+        x_test, y_test = images_and_labels(test_images, test_labels, "test_")
+    check_labels(y, y_test, hierarchy)
     run = Runner(encoder, preprocess, outputs, batch, device)
     train, test = run(x, "images"), run(x_test, "test_images")
     rows: list[dict[str, object]] = []
@@ -126,48 +123,6 @@ def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         first.append(own[:cut])
         second.append(own[cut:])
     return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
-
-
-def _images_and_labels(
-    images: ImageSet | np.ndarray | Tensor, labels: Labels | None, prefix: str
-) -> tuple[np.ndarray | Tensor, np.ndarray]:
-    if isinstance(images, ImageSet):
-        labels = images.fine if labels is None else labels
-        images = images.images
-    check_images(images, f"{prefix}images")
-    if labels is None:
-        raise ValueError(f"{prefix}labels: None; expected integers [N], as {prefix}images has none")
-    if not len(images):
-        raise ValueError(f"{prefix}images: none at all; expected two or more of each class")
-    y = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if y.dtype.kind in "USO" and y.size:
-        example = str(y.flat[0])
-        raise ValueError(
-            f"{prefix}labels: {y.dtype}, such as {example!r}; expected integers from 0; {_NUMBER}"
-        )
-    if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(images):
-        raise ValueError(
-            f"{prefix}labels: {y.dtype} of shape {y.shape}; expected {len(images)} integers, one "
-            f"for each of {prefix}images"
-        )
-    return images, y.astype(np.int64)
-
-
-def _check_labels(y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None) -> None:
-    k = int(y.max()) + 1
-    if y.min() < 0 or len(np.unique(y)) != k or k < 2:
-        raise ValueError(
-            f"labels: {len(np.unique(y))} different ones from {y.min()} to {y.max()}; expected "
-            f"two classes or more, numbered from 0 without gaps; {_NUMBER}"
-        )
-    if z.min() < 0 or z.max() >= k:
-        raise ValueError(f"test_labels: from {z.min()} to {z.max()}; expected 0 to {k - 1}")
-    if hierarchy is not None and hierarchy.level(hierarchy.names[0]).k != k:
-        finest = hierarchy.level(hierarchy.names[0])
-        raise ValueError(
-            f"hierarchy: has {finest.k} classes; the labels have {k}; expected that of these "
-            "labels, or none"
-        )
 
 
 def _levels(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -132,6 +133,13 @@ def _facts(facts: Mapping[str, object]) -> Table:
     return Table(pd.DataFrame({"": list(facts.values())}, index=pd.Index(list(facts))))
 
 
+def _took(run: Mapping[str, Any]) -> dict[str, str]:
+    """How long it took; an encoder of somebody's own was trained elsewhere."""
+    if run["train_seconds"] is None:
+        return {"measuring took": f"{run['wall_seconds'] / 60:.1f} minutes"}
+    return {"training took": f"{run['train_seconds'] / 60:.1f} minutes"}
+
+
 def provenance(recording: Recording) -> Table:
     """Where a recording came from, every word of it read from its run.json."""
     run, data = recording.run, recording.run["data"]
@@ -146,7 +154,7 @@ def provenance(recording: Recording) -> Table:
         "epochs measured": ", ".join(str(epoch) for epoch in recording.epochs),
         "seed": run["seed"],
         "device": run["device"],
-        "training took": f"{run['train_seconds'] / 60:.1f} minutes",
+        **_took(run),
         "finished": run["end"],
         "commit": f"{commit[:12]}{state}",
         "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,8 @@ from ssl_companion import measures
 from ssl_companion.cli import Command
 from ssl_companion.data import load
 from ssl_companion.own import MEASURES, NC2, halves, measure_encoder
-from ssl_companion.recordings import list_recordings
+from ssl_companion.own_recording import record_encoder
+from ssl_companion.recordings import MeasureConfig, list_recordings, open_recording
 
 PAGE = Path(__file__).resolve().parents[1] / "book/train-your-own.md"
 
@@ -338,7 +341,7 @@ def recipes() -> dict[str, str]:
     """The page's blocks of code that are no cells and no solutions, by a word of each."""
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf8"), re.DOTALL | re.MULTILINE)
     shown = [block for block in blocks if "# solution:" not in block]
-    words = ("prepare", "ImageFolder", "Hierarchy", "pair", "my-recordings")
+    words = ("prepare", "ImageFolder", "Hierarchy", "pair", 'open_recording("my', "checkpoints")
     return {word: next(block for block in shown if word in block) for word in words}
 
 
@@ -399,6 +402,24 @@ def test_the_pages_folder_of_pictures_is_measured(at_hand: dict[str, object]) ->
 
 
 @pytest.mark.slow
+def test_the_page_records_checkpoints_and_features(at_hand: dict[str, Any]) -> None:
+    block = recipes()["Hierarchy"]
+    exec(block[: block.index("measure_encoder(")], at_hand)  # its levels
+    for epoch in (0, 10, 100):
+        torch.save(at_hand["model"].state_dict(), f"epoch-{epoch}.pt")
+    few = functools.partial(
+        record_encoder, progress=False,
+        config=MeasureConfig(keep="all", sample_images=4, sample_views=3, sample_fresh=2),
+    )  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(24, 5))
+    exec(recipes()["checkpoints"], at_hand | {"record_encoder": few, "before": x, "after": x})
+    mine = open_recording("my-recordings/mine")
+    assert (mine.epochs, mine.hierarchy.names) == ((0, 10, 100), ("fine", "kind", "realm"))
+    assert "sample" in set(mine.measures["level"])
+    assert open_recording("my-recordings/features").epochs == (0, 100)
+
+
+@pytest.mark.slow
 def test_the_page_puts_an_encoder_beside_a_recording(
     at_hand: dict[str, object],
 ) -> None:
@@ -421,4 +442,4 @@ def test_the_pages_own_run_is_a_command_that_exists() -> None:
         li for li in PAGE.read_text("utf8").splitlines() if li.startswith("ssl-companion train ")
     )
     command = tyro.cli(Command, args=line.split()[1:])  # type: ignore[arg-type]
-    assert f"{command.out}/{command.name}" in recipes()["my-recordings"]  # type: ignore[union-attr]
+    assert f"{command.out}/{command.name}" in recipes()['open_recording("my']  # type: ignore[union-attr]

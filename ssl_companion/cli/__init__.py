@@ -11,6 +11,7 @@ import tyro
 
 from ssl_companion.cli.claims import Claims
 from ssl_companion.cli.data import Data
+from ssl_companion.cli.explore import Explore
 from ssl_companion.cli.features import MeasureFeatures
 from ssl_companion.cli.measure import Measure
 from ssl_companion.cli.record import Record, Train
@@ -23,6 +24,7 @@ Command = (
     | Annotated[Recordings, tyro.conf.subcommand("recordings")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
     | Annotated[MeasureFeatures, tyro.conf.subcommand("measure-features")]
+    | Annotated[Explore, tyro.conf.subcommand("explore")]
     | Annotated[Claims, tyro.conf.subcommand("claims")]
 )
 

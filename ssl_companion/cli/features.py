@@ -11,6 +11,7 @@ import tyro
 
 from ssl_companion.cli.tables import show
 from ssl_companion.own import MEASURES, measure_encoder
+from ssl_companion.own_recording import record_encoder
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class MeasureFeatures:
         test_labels: theirs.
         which: measures.
         seed: of the split, the permuted labels and the bootstrap.
+        out: besides, write a recording to this folder, for `ssl-companion explore` and the pages
+            of the book.
+        overwrite: replace a recording that stands there.
         json: print JSON.
     """
 
@@ -36,6 +40,8 @@ class MeasureFeatures:
     test_labels: Path | None = None
     which: tuple[str, ...] = MEASURES
     seed: int = 0
+    out: Path | None = None
+    overwrite: bool = False
     json: bool = False
 
     def run(self) -> int:
@@ -44,10 +50,24 @@ class MeasureFeatures:
             None if path is None else _array(path)
             for path in (self.test_features, self.test_labels)
         )
+        x, y = _array(self.features), _array(self.labels)
+        if self.out is not None:
+            record_encoder(
+                None,
+                x,
+                y,
+                destination=self.out,
+                test_images=test,
+                test_labels=test_labels,
+                title=f"features of {self.features.name}",
+                seed=self.seed,
+                overwrite=self.overwrite,
+                progress=False,
+            )
         table = measure_encoder(
             None,
-            _array(self.features),
-            _array(self.labels),
+            x,
+            y,
             test_images=test,
             test_labels=test_labels,
             which=self.which,

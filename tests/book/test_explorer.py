@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
+from ssl_companion.explorer import explorer_page
+from ssl_companion.findings.explorer import overview
 from ssl_companion.findings.live import measured
+from ssl_companion.own_recording import record_encoder
 from ssl_companion.recordings import Recording, open_recording
 
 pytestmark = pytest.mark.browser
@@ -204,3 +207,67 @@ def test_the_map_follows_the_theme(explorer: Any) -> None:
     explorer.wait_for_function(
         "old => document.querySelector('[data-map]').toDataURL() !== old", arg=before
     )
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two pages of their own: of one encoder, and of checkpoints with two layers."""
+    folder = tmp_path_factory.mktemp("own")
+    rng, y = np.random.default_rng(0), np.repeat(np.arange(6), 60)
+    means = rng.normal(size=(6, 16))
+
+    def features(strength: float) -> np.ndarray:
+        return strength * means[y] + rng.normal(size=(len(y), 16))
+
+    given = {
+        "one": features(1.0),
+        "many": {e: {"low": features(0.1 * e), "high": features(e)} for e in (0, 1, 4)},
+    }
+    for name, images in given.items():
+        mine = record_encoder(
+            None, images, y, destination=folder / name, title=f"Mine & {name}", progress=False
+        )
+        (folder / f"{name}.html").write_text(explorer_page(overview(mine, rounds=20)), "utf8")
+    return folder
+
+
+def test_a_page_of_its_own_has_what_there_is_to_move(own: Path, offline_page: Any) -> None:
+    page = offline_page
+    page.goto((own / "one.html").as_uri())
+    settled(page)
+    assert page.title() == "Mine & one"
+    accuracy = open_recording(own / "one").select(level="fine", split="test", measure="ncc")
+    said = f"NCC accuracy over 180 held-out images: fine {accuracy['value'].item():.1%}."
+    assert status(page) == said, "neither epoch nor layer where there is one of each"
+    for part in ("data-play", "data-epoch", "data-layer", "data-levels", "data-chart=epochs"):
+        assert not page.locator(f"[{part}]").is_visible(), part
+    page.goto((own / "many.html").as_uri())
+    settled(page)
+    assert status(page).startswith("Epoch 0, high. NCC accuracy over 180 held-out images")
+    page.locator("[data-epoch]").focus()
+    page.keyboard.press("End")
+    page.locator("[data-layer]").focus()
+    page.keyboard.press("Home")
+    settled(page)
+    assert status(page).startswith("Epoch 4, low.")
+    assert page.locator("[data-play]").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_of_its_own_follows_the_system_and_fits_a_phone(
+    own: Path, offline_page: Any, scheme: str
+) -> None:
+    page = offline_page
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 380, "height": 800})
+    page.goto((own / "many.html").as_uri())
+    settled(page)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    light = sum(int(part) for part in ground[4:-1].split(",")) > 3 * 128
+    assert light == (scheme == "light")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 380, "nothing is cut off or has to be scrolled to the side"
+    page.locator("[data-class]").select_option("2")
+    page.locator("[data-image]").select_option(index=1)
+    heads = page.locator("[data-found] table").last.locator("th").all_inner_texts()
+    assert heads == ["", "class", "image", "distance"], "there is no level above to name"

@@ -70,3 +70,35 @@ def test_files_that_do_not_do_are_named(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.slow  # UMAP compiles for a while
+def test_features_become_a_recording_and_its_explorer_one_file(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, page = tmp_path / "recordings" / "mine", tmp_path / "mine.html"
+    arguments = ["measure-features", files["x"], files["y"], "--which", "ncc", "--out", str(mine)]
+    assert main(arguments) == 0
+    assert main(arguments) == 2
+    assert "holds a recording already" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite"]) == 0
+    assert main(["explore", "mine", "--root", str(mine.parent), "--out", str(page)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(page)
+    whole = page.read_text("utf8")
+    assert whole.startswith("<!doctype html>")
+    assert "features of x.npy" in whole
+    assert "<!--caption-->" not in whole
+    assert main(["explore", str(mine), "--out", str(page)]) == 2
+    assert "stands there already" in capsys.readouterr().err
+    assert page.read_text("utf8") == whole
+    assert main(["explore", str(mine), "--out", str(page), "--overwrite"]) == 0
+
+
+def test_an_explorer_needs_features_and_a_place(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explore", "clustering-vicreg-s1", "--out", str(tmp_path / "a.html")]) == 2
+    assert "keeps no features" in capsys.readouterr().err
+    assert main(["explore", "nowhere"]) == 2
+    assert "no recording 'nowhere'" in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists()

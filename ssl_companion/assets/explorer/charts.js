@@ -42,8 +42,12 @@ const chart = (box, title, ticks, now, value, go) => {
     ends.push({ y: y(points[points.length - 1][1]) + 4, text: own.name, strong: l === state.level });
     said.push(`${own.name} ${percent(here[1])}`);
   });
+  // Names stand beside the ends of their lines, a line apart and not below the axis.
   ends.sort((a, b) => a.y - b.y).forEach((end, i) => {
     if (i) end.y = Math.max(end.y, ends[i - 1].y + 14);
+  });
+  [...ends].reverse().forEach((end, i) => { end.y = Math.min(end.y, y(0) + 4 - 14 * i); });
+  ends.forEach(end => {
     const label = svg("text", { x: wide - right + 7, y: end.y }, end.text);
     if (end.strong) label.setAttribute("style", `fill:${colour.ink};font-weight:700`);
     picture.append(label);
@@ -55,12 +59,14 @@ const chart = (box, title, ticks, now, value, go) => {
   box.at = x(now);
 };
 const charts = () => {
-  chart(one('[data-chart="epochs"]'), `NCC accuracy over epochs, ${state.layer}`,
+  if (data.epochs.length > 1) chart(one('[data-chart="epochs"]'),
+    `NCC accuracy over epochs, ${state.layer}`,
     data.epochs.map(e => ({ text: e, kept: placeOf(e, state.layer) >= 0 })),
     data.epochs.indexOf(state.epoch),
     (own, i) => accuracy(own, data.epochs[i], state.layer)?.[2],
     i => { halt(); go({ epoch: data.epochs[i] }); });
-  chart(one('[data-chart="layers"]'), `NCC accuracy over layers, epoch ${state.epoch}`,
+  if (data.layers.length > 1) chart(one('[data-chart="layers"]'),
+    `NCC accuracy over layers${moves.epoch ? `, epoch ${state.epoch}` : ""}`,
     data.layers.map(l => ({ text: l.replace(/^block/, ""), kept: layers.includes(l) })),
     data.layers.indexOf(state.layer),
     (own, i) => accuracy(own, state.epoch, data.layers[i])?.[2],

@@ -26,7 +26,6 @@ const show = () => {  // everything but the points, which move
   ranges.layer.max = layers.length - 1; ranges.layer.value = layers.indexOf(state.layer);
   ranges.epoch.setAttribute("aria-valuetext", `epoch ${state.epoch}`);
   ranges.layer.setAttribute("aria-valuetext", state.layer);
-  ranges.layer.disabled = layers.length < 2;
   one("[data-epoch-shown]").textContent = state.epoch;
   one("[data-layer-shown]").textContent = state.layer;
   classes.value = state.group; images.value = state.image; clear.disabled = state.group < 0;
@@ -88,6 +87,13 @@ classes.addEventListener("change", () => pick(+classes.value, -1));
 images.addEventListener("change", () => pick(state.group, +images.value));
 clear.addEventListener("click", () => { pick(-1, -1); classes.focus(); });
 one("[data-play]").addEventListener("click", play);
+// A slider with one place to be, and a curve of one point, would only be in the way.
+one("[data-levels]").hidden = levels.length < 2;
+one("[data-play]").hidden = ranges.epoch.parentElement.hidden = !moves.epoch;
+ranges.layer.parentElement.hidden = !moves.layer;
+one('[data-chart="epochs"]').hidden = data.epochs.length < 2;
+one('[data-chart="layers"]').hidden = data.layers.length < 2;
+one(".explorer-charts").hidden = data.epochs.length < 2 && data.layers.length < 2;
 root.addEventListener("keydown", event => {
   event.stopPropagation();  // JupyterLab and the theme listen for arrow keys further out
   if (event.key === "Escape" && state.group >= 0) pick(-1, -1);

@@ -19,5 +19,6 @@ const levels = data.levels.map(level => {
 });
 const kept = layer => data.places.filter(place => place[1] === layer).map(place => place[0]);
 const layers = data.layers.filter(layer => kept(layer).length);
+const moves = { epoch: new Set(data.places.map(place => place[0])).size > 1, layer: layers.length > 1 };
 const placeOf = (epoch, layer) => data.places.findIndex(p => p[0] === epoch && p[1] === layer);
 const accuracy = (level, epoch, layer) => level.ncc.find(r => r[0] === epoch && r[1] === layer);

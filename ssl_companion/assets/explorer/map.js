@@ -29,7 +29,7 @@ const draw = () => {
   size = width;
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, size, size);
-  const r = clamp(size / 190, 1.7, 3.1), own = level(), others = nearGroups();
+  const r = clamp(size / 190, 1.7, 3.1) * clamp(Math.sqrt(1000 / N), 1, 1.6), own = level(), others = nearGroups();
   const chosen = state.group >= 0, batches = own.paint.map(() => []);
   for (let i = 0; i < N; i += 1) batches[own.of[i]].push(i);
   pen.globalAlpha = chosen ? 0.2 : 0.86;

@@ -5,8 +5,10 @@ const sentence = () => {
   const known = all.filter(pair => pair[1]);
   const numbers = known.map(([text, r]) => `${text} ${percent(r[2])}`).join(", ");
   const count = known.length ? known[0][1][3].toLocaleString("en") : "";
-  let said = `Epoch ${state.epoch}, ${state.layer}. NCC accuracy over ${count} held-out images: ${numbers}.`;
-  if (wanted !== state.epoch) {
+  const here = [moves.epoch && `Epoch ${state.epoch}`, moves.layer && state.layer].filter(Boolean);
+  let said = here.length ? `${here.join(", ")}. ` : "";
+  said += `NCC accuracy over ${count} held-out images: ${numbers}.`;
+  if (moves.epoch && wanted !== state.epoch) {
     said += ` Epoch ${wanted} was not kept at this layer: this is the nearest one that was.`;
   }
   if (state.group >= 0) {
@@ -38,10 +40,12 @@ const tables = () => {
       nearGroups().map((g, i) => [i + 1, [glyph(i), own.names[g]], (distances[i] / 100).toFixed(2)])));
   }
   if (state.image >= 0) {
-    const distances = row(far, place(), state.image), above = levels[1] || levels[0];
-    out.push(table(`Images nearest to ${data.files[state.image]}`, ["", "class", above.name, "distance"],
-      [...row(near, place(), state.image)].map((j, i) => [i + 1, levels[0].names[fine[j]],
-        above.names[above.of[j]], (distances[i] / 100).toFixed(2)])));
+    const distances = row(far, place(), state.image), above = levels[1];
+    const more = j => above ? above.names[above.of[j]] : data.files[j];
+    out.push(table(`Images nearest to ${data.files[state.image]}`,
+      ["", "class", above ? above.name : "image", "distance"],
+      [...row(near, place(), state.image)].map((j, i) =>
+        [i + 1, levels[0].names[fine[j]], more(j), (distances[i] / 100).toFixed(2)])));
   }
   if (out.length) {
     const note = make("p", { textContent: "A distance of 1 is the mean over all pairs: of class "
