@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from ssl_companion.measures import Interval, NearestCentroid
 from ssl_companion.recordings import Recording
 
 _NAME = re.compile(r"clustering-vicreg-s(\d+)")
+_ORDERS = (-1.0, 1.0)  # a rank correlation
 SEEDS = 3  # below this, Student's interval says nothing
 
 
@@ -59,13 +61,13 @@ def _effect(
     recordings: Runs,
     of_all: Callable[[Recording], float],
     live: Callable[[Recording], Interval],
-    ratios: bool = False,
+    **how: Any,
 ) -> tuple[Interval, str, list[Recording]]:
-    """Over seeds where there are enough, else live on the run with features."""
+    """Over seeds where there are enough (`how`: see `over_seeds`), else live on one run."""
     runs = seeds(recordings)
     if len(runs) >= SEEDS:
         values = [of_all(r) for r in runs]
-        return over_seeds(values, ratios=ratios), f"{len(runs)} seeds", runs
+        return over_seeds(values, **how), f"{len(runs)} seeds", runs
     run = with_features(recordings)
     return live(run), f"{len(run.fine())} test images", [run]
 
@@ -127,6 +129,7 @@ def over_time(recordings: Runs) -> Evidence:
         recordings,
         lambda run: mean_order(run, "epoch"),
         lambda run: depth_time.live_order(run, "epoch"),
+        limits=_ORDERS,
     )
     return Evidence(effect, _shuffled_epochs(runs[0]), over, _names(runs))
 
@@ -147,11 +150,13 @@ def over_depth(recordings: Runs) -> Evidence:
         recordings,
         lambda run: mean_order(run, "depth"),
         lambda run: depth_time.live_order(run, "depth"),
+        limits=_ORDERS,
     )
     before, _, _ = _effect(
         recordings,
         lambda run: mean_order(run, "depth before training"),
         lambda run: depth_time.live_order(run, "depth before training"),
+        limits=_ORDERS,
     )
     return Evidence(effect, before, over, _names(runs), f"{len(runs[0].layers)} layers.")
 

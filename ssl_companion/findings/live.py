@@ -136,7 +136,11 @@ def interval(value: float, drawn: np.ndarray, confidence: float = CONFIDENCE) ->
 
 
 def over_seeds(
-    values: Sequence[float], confidence: float = CONFIDENCE, *, ratios: bool = False
+    values: Sequence[float],
+    confidence: float = CONFIDENCE,
+    *,
+    ratios: bool = False,
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> Interval:
     """Mean over runs that differ by their seed, with Student's interval (two or more runs).
 
@@ -144,6 +148,8 @@ def over_seeds(
         values: one a run.
         confidence: coverage.
         ratios: take the geometric mean, and the interval on the logarithmic scale.
+        limits: what the quantity can be at all, as -1 and 1 for a correlation. Student's interval
+            knows of none, and what it holds beyond them covers nothing: it is cut there.
 
     Raises:
         ValueError: fewer than two runs.
@@ -160,7 +166,8 @@ def over_seeds(
         raise ValueError(f"values has {len(x)} runs; expected two or more seeds")
     half = stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
     mean = float(x.mean())
-    return Interval(mean, mean - float(half), mean + float(half), confidence)
+    low, high = np.clip((mean - half, mean + half), *limits).tolist()
+    return Interval(mean, low, high, confidence)
 
 
 def table_row(where: Mapping[str, object], estimate: Interval, n: int) -> dict[str, object]:

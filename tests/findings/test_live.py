@@ -63,6 +63,9 @@ def test_students_interval_agrees_with_scipy() -> None:
     ratios = over_seeds(values, ratios=True)
     assert ratios.value == pytest.approx(2.0)
     assert ratios.low > 0
+    orders = over_seeds([0.9, 1.0, 1.0], limits=(-1, 1))
+    assert orders.high == 1, "no correlation is above 1"
+    assert orders.low == pytest.approx(over_seeds([0.9, 1.0, 1.0]).low)
     with pytest.raises(ValueError, match="two or more seeds"):
         over_seeds([1.0])
 
