@@ -77,6 +77,8 @@ class SectionSlides:
     def _outputs(self, block: Tag) -> None:
         for part in block.select("figure.frames-figure, table.companion-table"):
             facts = _facts(part) if part.name == "table" else {}
+            if part.select_one(".explorer"):
+                continue  # has the height of a page, and is there to be moved by its reader
             if part.name == "figure":
                 self._gathered()
                 self._figure(part)
