@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ssl_companion._own_inputs import Labels, check_labels, images_and_labels
 from ssl_companion.data import Hierarchy, ImageSet, Level
-from ssl_companion.data.images import Labelled, LabelSet
+from ssl_companion.data.images import LabelSet
 from ssl_companion.own import halves
 
 OWN = "own images"
@@ -24,7 +24,7 @@ Given = tuple[Any, Labels | None, Sequence[str] | None]
 
 def labelled_sets(
     features: bool, train: Given, test: Given, hierarchy: Hierarchy | None, seed: int
-) -> tuple[tuple[Table, Labelled], tuple[Table, Labelled]]:
+) -> tuple[tuple[Table, LabelSet], tuple[Table, LabelSet]]:
     """What is given as training and test images, checked; halves of the first without the second.
 
     Args:

@@ -19,7 +19,7 @@ from ssl_companion._own_inputs import Labels
 from ssl_companion._own_sets import Table, labelled_sets
 from ssl_companion.data import Hierarchy, ImageSet, views
 from ssl_companion.data.hierarchy import hierarchy_to_dict
-from ssl_companion.data.images import Labelled
+from ssl_companion.data.images import LabelSet
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.recorder import OccupiedError
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
@@ -74,8 +74,8 @@ def record_encoder(
 
     Args:
         encoder: as in `own.measure_encoder`; or several, by epoch: a dictionary, or pairs of epoch
-            and encoder, of which only one at a time has to be in memory. None when `images` are
-            features already.
+            and encoder, asked for one after the other, so that they need not all be in memory.
+            None when `images` are features already.
         images: as in `own.measure_encoder`; without an encoder also features [N, D] by epoch, or
             by epoch and layer, `{0: {"layer1": x, "layer2": y}, 10: {...}}`.
         labels: integers [N], 0 to K-1; an `ImageSet` brings its own.
@@ -117,7 +117,7 @@ def record_encoder(
     if sample_views is not None:
         _require_bytes(x)
     subsets = Subsets.choose(train, test, config, samples=sample_views is not None)
-    samples = subsets.sample[subsets.kept_samples(train, config)]
+    few = subsets.kept_samples(train, config)
     parts: dict[int, Measured] = {}
     layers: tuple[str, ...] = ()
     where = torch.device(device or "cpu")
@@ -131,14 +131,14 @@ def record_encoder(
         part = measure_features(fit, held, epoch, train, test, config)
         del fit, held
         if sample_views is not None:
-            rows = subsets.sample
-            by_layer = _views(run, x, rows, config, sample_views, batch)
-            measure_samples(part, by_layer, epoch, subsets.kept_samples(train, config), config)
+            by_layer = _views(run, x, subsets.sample, config, sample_views, batch)
+            measure_samples(part, by_layer, epoch, few, config)
         parts[epoch] = part
     if not parts:
         raise ValueError("encoder: no checkpoint at all; expected one or more, by epoch")
     about = about_measuring(config, where)
-    about["config"] |= {} if len(samples) else {"sample_images": 0, "map_images": 0}
+    if sample_views is None:
+        about["config"] |= {"sample_images": 0, "map_images": 0}
     described = {
         "digest": "",
         "config": {"encoder": name_of(encoder)},
@@ -155,7 +155,8 @@ def record_encoder(
     words = title or f"{name_of(encoder)} of {train.name}"
     ordered = [parts[epoch] for epoch in sorted(parts)]
     losses: dict[str, list[float]] = {"epoch": [], "total": []}
-    contents = Contents(words, described, ordered, train, test, subsets, samples, losses)
+    kept = subsets.sample[few]
+    contents = Contents(words, described, ordered, train, test, subsets, kept, losses)
     write_folder(destination, contents)
     return open_recording(destination)
 
@@ -214,7 +215,7 @@ def _views(
     return {layer: torch.cat(pieces) for layer, pieces in parts.items()}
 
 
-def _about_data(train: Labelled, test: Labelled) -> dict[str, Any]:
+def _about_data(train: LabelSet, test: LabelSet) -> dict[str, Any]:
     k = train.hierarchy.level("fine").k
     return about_data(train, test) | {
         "name": DATA,

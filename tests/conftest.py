@@ -214,4 +214,4 @@ def _with_one(x: torch.Tensor) -> np.ndarray:
 def _images(split: str, fine: np.ndarray) -> ImageSet:
     pixels = np.zeros((len(fine), 3, 32, 32), np.uint8)
     files = np.array([f"{split}-{i}.png" for i in range(len(fine))])
-    return ImageSet("synthetic", split, pixels, fine, files, "synthetic", GLYPHS100, True)
+    return ImageSet("synthetic", split, fine, files, "synthetic", GLYPHS100, True, images=pixels)

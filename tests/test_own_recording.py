@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import weakref
 from collections.abc import Iterator
@@ -291,6 +292,22 @@ def test_a_recording_is_replaced_on_request_only_and_a_folder_never(tmp_path: Pa
     with pytest.raises(RecordingError, match="is no recording"):
         record(tmp_path / "letters", None, X, Y, overwrite=True)
     assert (tmp_path / "letters" / "a.txt").read_text() == "dear"
+
+
+def test_a_full_disk_is_named_without_promising_what_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "mine", None, X, Y, title="first")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ssl_companion.recordings.folder.safetensors.torch.save_file", full)
+    with pytest.raises(RecordingError, match=r"No space left.*do the same again") as caught:
+        record(tmp_path / "mine", None, X, Y, title="second", overwrite=True)
+    assert "is kept" not in str(caught.value)
+    assert open_recording(tmp_path / "mine").title == "first"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == ["mine"]
 
 
 @pytest.mark.parametrize(

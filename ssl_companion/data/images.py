@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ssl_companion.data.hierarchy import Hierarchy
 
 
-class Labelled:
-    """What has labels under a hierarchy: an `ImageSet`, or a `LabelSet` of features from elsewhere.
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """Labels of images under a hierarchy, whether or not their pixels are at hand, read only.
 
     Attributes:
-        name, split, fine, files, fingerprint, hierarchy, stand_in: as of an `ImageSet`.
+        name: what the data set is called, for titles: "CIFAR-100", "Glyphs-100 (stand-in)".
+        split: "train" or "test".
+        fine: int64 [N], the fine label of every image.
+        files: str [N], the file name that the data set gives an image.
+        fingerprint: SHA-256 of pixels (or features) and labels, hexadecimal.
+        hierarchy: the levels above the fine labels.
+        stand_in: True where generated images stand in for a real data set.
     """
 
     name: str
@@ -24,7 +31,7 @@ class Labelled:
     files: np.ndarray
     fingerprint: str
     hierarchy: Hierarchy
-    stand_in: bool
+    stand_in: bool = False
 
     def __len__(self) -> int:
         return len(self.fine)
@@ -43,50 +50,19 @@ class Labelled:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelSet(Labelled):
-    """The labels of images whose pixels are not here.
-
-    Attributes:
-        name, split, fine, files, fingerprint, hierarchy, stand_in: as of an `ImageSet`.
-    """
-
-    name: str
-    split: str
-    fine: np.ndarray
-    files: np.ndarray
-    fingerprint: str
-    hierarchy: Hierarchy
-    stand_in: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet(Labelled):
-    """Images of one split, read only.
+class ImageSet(LabelSet):
+    """Images of one split with their labels.
 
     The order of the images depends on their pixels alone (they are sorted by a hash of
     them), not on the files they came from: the same data in any layout is the same
     `ImageSet`, image by image, with the same fingerprint and the same subsets.
 
     Attributes:
-        name: what the data set is called, for titles: "CIFAR-100", "Glyphs-100 (stand-in)".
-        split: "train" or "test".
         images: uint8 [N, 3, 32, 32], red, green and blue from 0 to 255; C-contiguous, read
-            only, a memory map where the split comes from the cache.
-        fine: int64 [N], the fine label of every image.
-        files: str [N], the file name that the data set gives an image.
-        fingerprint: SHA-256 of pixels and labels, hexadecimal.
-        hierarchy: the levels above the fine labels.
-        stand_in: True where generated images stand in for a real data set.
+            only, a memory map where the split comes from the cache. By keyword only.
     """
 
-    name: str
-    split: str
-    images: np.ndarray
-    fine: np.ndarray
-    files: np.ndarray
-    fingerprint: str
-    hierarchy: Hierarchy
-    stand_in: bool = False
+    images: np.ndarray = field(kw_only=True)
 
     def __repr__(self) -> str:
         return f"ImageSet({self.name!r}, {self.split!r}, N={len(self)}, {self.fingerprint[:12]})"

@@ -160,7 +160,7 @@ def over_seeds(
     if ratios:
         with np.errstate(divide="ignore"):
             logs = over_seeds(np.log(x).tolist(), confidence)
-        low, high = float(np.exp(logs.low)), float(np.exp(logs.high))
+        low, high = np.clip(np.exp((logs.low, logs.high)), *limits).tolist()
         return Interval(float(np.exp(logs.value)), low, high, confidence)
     if len(x) < 2:
         raise ValueError(f"values has {len(x)} runs; expected two or more seeds")

@@ -20,6 +20,8 @@ from ssl_companion.training.config import RunConfig
 from ssl_companion.training.loop import pick_device
 from ssl_companion.training.snapshots import snapshot_epochs, snapshot_path
 
+KEPT = "What was trained and measured before is kept."
+
 
 @dataclass(frozen=True, eq=False)
 class Work:
@@ -74,7 +76,7 @@ def assemble(
         losses,
         _weights(work.run_folder) if config.weights else {},
     )
-    write_folder(destination, contents)
+    write_folder(destination, contents, KEPT)
 
 
 def _weights(run_folder: Path) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ssl_companion import provenance
 from ssl_companion._files import atomic_directory
-from ssl_companion.data.images import Labelled
+from ssl_companion.data.images import LabelSet
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
@@ -54,8 +54,8 @@ class Contents:
     title: str
     run: Mapping[str, Any]
     parts: Sequence[Measured]
-    train: Labelled
-    test: Labelled
+    train: LabelSet
+    test: LabelSet
     subsets: Subsets
     samples: np.ndarray
     losses: Any
@@ -63,14 +63,19 @@ class Contents:
 
 
 @contextlib.contextmanager
-def written(path: Path) -> Iterator[None]:
-    """What goes wrong with the disk while `path` is written, as one error with a way out."""
+def written(path: Path, kept: str = "") -> Iterator[None]:
+    """What goes wrong with the disk while `path` is written, as one error with a way out.
+
+    Args:
+        path: where.
+        kept: a sentence on what is not lost.
+    """
     try:
         yield
     except (safetensors.SafetensorError, OSError) as error:
         raise RecordingError(
             f"{path}: could not be written ({error}); make room there or give another folder, "
-            "and call the same command again. What was trained and measured before is kept."
+            f"and do the same again. {kept}".rstrip()
         ) from error
 
 
@@ -89,8 +94,13 @@ def refuse_other_folder(destination: Path) -> None:
         )
 
 
-def write_folder(destination: Path, contents: Contents) -> None:
+def write_folder(destination: Path, contents: Contents, kept: str = "") -> None:
     """Write a recording's files to `destination`, whole or not at all.
+
+    Args:
+        destination: the recording's folder.
+        contents: of its files.
+        kept: what an error says of work that is not lost.
 
     Raises:
         RecordingError: the disk is full or not writable, or `destination` is a folder of
@@ -109,7 +119,7 @@ def write_folder(destination: Path, contents: Contents) -> None:
         "layers": list(dict.fromkeys(row[1] for row in rows)),
         "epochs": sorted({row[0] for row in rows}),
     }
-    with written(destination), atomic_directory(destination) as folder:
+    with written(destination, kept), atomic_directory(destination) as folder:
         (folder / RUN).write_text(json.dumps(described, indent=1) + "\n")
         pd.DataFrame(contents.losses).to_csv(folder / LOSSES, index=False, float_format="%.7g")
         table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
@@ -132,7 +142,7 @@ def _subset(contents: Contents) -> pd.DataFrame:
     return pd.concat(frames)
 
 
-def about_data(train: Labelled, test: Labelled) -> dict[str, Any]:
+def about_data(train: LabelSet, test: LabelSet) -> dict[str, Any]:
     """The images behind a recording, as its run.json says it."""
     return {
         "title": train.name,

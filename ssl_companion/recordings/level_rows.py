@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssl_companion import measures
 from ssl_companion.data.hierarchy import RANDOM
-from ssl_companion.data.images import Labelled
+from ssl_companion.data.images import LabelSet
 from ssl_companion.measures import NearestCentroid
 
 RANDOM_IMAGE = "random-image"
@@ -29,7 +29,7 @@ class Target:
     test: np.ndarray
 
 
-def label_levels(images: Labelled) -> Iterator[tuple[str, np.ndarray]]:
+def label_levels(images: LabelSet) -> Iterator[tuple[str, np.ndarray]]:
     """Every level's labels [N] by name, then the controls: random groupings, random labels."""
     hierarchy = images.hierarchy
     for name in hierarchy.names:
@@ -42,7 +42,7 @@ def label_levels(images: Labelled) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def class_rows(
-    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: Labelled, test: Labelled
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: LabelSet, test: LabelSet
 ) -> list[Row]:
     """NCC accuracy and CDNV of every level, neural collapse of the fine classes."""
     rows: list[Row] = []
@@ -71,7 +71,7 @@ def only_if_defined() -> contextlib.AbstractContextManager[None]:
 
 
 def probe_rows(
-    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: Labelled, test: Labelled
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: LabelSet, test: LabelSet
 ) -> list[Row]:
     """Linear and kNN accuracy at the two finest levels of the hierarchy (kNN: the finest)."""
     rows: list[Row] = []

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssl_companion import measures
 from ssl_companion.data import ImageSet
-from ssl_companion.data.images import Labelled
+from ssl_companion.data.images import LabelSet
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.format import compact, key, quantise
@@ -85,8 +85,8 @@ def measure_features(
     x_train: dict[str, Tensor],
     x_test: dict[str, Tensor],
     epoch: int,
-    train: Labelled,
-    test: Labelled,
+    train: LabelSet,
+    test: LabelSet,
     config: MeasureConfig,
     targets: Sequence[Target] = (),
 ) -> Measured:

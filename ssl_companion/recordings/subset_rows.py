@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ssl_companion.data.hierarchy import Hierarchy, Level
-from ssl_companion.data.images import Labelled
+from ssl_companion.data.images import LabelSet
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.format import dequantise, key
 from ssl_companion.recordings.level_rows import Row
@@ -50,7 +50,7 @@ def kept_levels(hierarchy: Hierarchy) -> list[Level]:
 
 
 def subset_rows(
-    tensors: dict[str, Tensor], train: Labelled, test: Labelled, subsets: Subsets
+    tensors: dict[str, Tensor], train: LabelSet, test: LabelSet, subsets: Subsets
 ) -> list[Row]:
     """NCC rows with the splits "subset-train" and "subset-test" for all kept features."""
     rows: list[Row] = []

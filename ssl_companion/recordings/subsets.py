@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_companion.data.images import Labelled, balanced_indices
+from ssl_companion.data.images import LabelSet, balanced_indices
 from ssl_companion.recordings.measure_config import MeasureConfig
 
 
@@ -25,7 +25,7 @@ class Subsets:
 
     @classmethod
     def choose(
-        cls, train: Labelled, test: Labelled, config: MeasureConfig, samples: bool = True
+        cls, train: LabelSet, test: LabelSet, config: MeasureConfig, samples: bool = True
     ) -> Subsets:
         """The images that `config` asks for, fewer where a class has not as many.
 
@@ -42,7 +42,7 @@ class Subsets:
             balanced_indices(train.fine, per_class, seed=1)[: config.sample_images * samples],
         )
 
-    def kept_samples(self, train: Labelled, config: MeasureConfig) -> np.ndarray:
+    def kept_samples(self, train: LabelSet, config: MeasureConfig) -> np.ndarray:
         """Positions in `sample` of the images that are kept, the classes balanced: int64."""
         if not 0 < config.keep_samples < len(self.sample):
             return np.arange(len(self.sample))
@@ -51,5 +51,5 @@ class Subsets:
         return np.flatnonzero(np.isin(self.sample, few))[: config.keep_samples]
 
 
-def _smallest_class(images: Labelled) -> int:
+def _smallest_class(images: LabelSet) -> int:
     return int(np.bincount(images.fine).min())

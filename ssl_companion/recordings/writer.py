@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ssl_companion._files import atomic_file
 from ssl_companion.data import ImageSet
 from ssl_companion.data.images import balanced_indices
-from ssl_companion.recordings.assembling import Work, assemble
+from ssl_companion.recordings.assembling import KEPT, Work, assemble
 from ssl_companion.recordings.folder import written
 from ssl_companion.recordings.format import RecordingError
 from ssl_companion.recordings.level_rows import Target
@@ -163,7 +163,7 @@ def _measured(work: Work, epoch: int) -> Measured:
     path = _piece(work, epoch)
     about = {"wanted": _wanted(work, epoch), "rows": json.dumps(measured.rows)}
     tensors = {name: tensor.contiguous() for name, tensor in measured.tensors.items()}
-    with written(path), atomic_file(path) as temporary:
+    with written(path, KEPT), atomic_file(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata=about)
     return measured
 

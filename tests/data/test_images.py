@@ -19,7 +19,7 @@ def images(make: Callable[..., Any]) -> ImageSet:
     fine = np.array(fake.fine)
     files = np.array(fake.names)
     print_ = fingerprint(fake.images, fine)
-    return ImageSet("CIFAR-100", "train", fake.images, fine, files, print_, CIFAR100)
+    return ImageSet("CIFAR-100", "train", fine, files, print_, CIFAR100, images=fake.images)
 
 
 def test_labels_at_any_level(images: ImageSet) -> None:

@@ -18,6 +18,7 @@ from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
 from ssl_companion.cli.measure import ncc_rows
 from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import GLYPHS100
+from ssl_companion.data.images import LabelSet
 from ssl_companion.own import measure_encoder
 from ssl_companion.recordings import (
     MeasureConfig,
@@ -199,8 +200,8 @@ def test_some_epochs_and_some_sample_images_are_kept(
 def test_the_kept_sample_images_are_of_as_many_classes_as_can_be() -> None:
     rng = np.random.default_rng(0)
     fine = rng.permutation(np.repeat(np.arange(100), 20))
-    pixels, files = np.zeros((2000, 3, 1, 1), np.uint8), np.arange(2000).astype(str)
-    train = test = ImageSet("none", "train", pixels, fine, files, "", GLYPHS100)
+    files = np.arange(2000).astype(str)
+    train = test = LabelSet("none", "train", fine, files, "", GLYPHS100)
     config = MeasureConfig(sample_images=500, keep_samples=100)
     subsets = Subsets.choose(train, test, config)
     kept = subsets.kept_samples(train, config)

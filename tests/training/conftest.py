@@ -37,7 +37,7 @@ def noise_images() -> Callable[..., ImageSet]:
         fine = np.arange(n, dtype=np.int64) // 2
         files = np.array([f"noise_{i}.png" for i in range(n)])
         print_ = fingerprint(images, fine)
-        return ImageSet("noise", "train", images, fine, files, print_, GLYPHS100, stand_in=True)
+        return ImageSet("noise", "train", fine, files, print_, GLYPHS100, True, images=images)
 
     return make
 

@@ -62,7 +62,7 @@ def images(n: int = 24) -> ImageSet:
     fine = np.arange(n, dtype=np.int64) // 2
     files = np.array([f"noise_{i}.png" for i in range(n)])
     print_ = fingerprint(pixels, fine)
-    return ImageSet("noise", "train", pixels, fine, files, print_, GLYPHS100, stand_in=True)
+    return ImageSet("noise", "train", fine, files, print_, GLYPHS100, True, images=pixels)
 
 
 def my_views(step: int) -> Tensor:

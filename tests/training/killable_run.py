@@ -35,7 +35,7 @@ def images() -> ImageSet:
     fine = np.arange(40, dtype=np.int64) // 2
     files = np.array([f"noise_{i}.png" for i in range(40)])
     print_ = fingerprint(pixels, fine)
-    return ImageSet("noise", "train", pixels, fine, files, print_, GLYPHS100, stand_in=True)
+    return ImageSet("noise", "train", fine, files, print_, GLYPHS100, True, images=pixels)
 
 
 def main() -> None:
