@@ -9,6 +9,8 @@ CONSTRAINTS ?=
 # 1: a new environment without CUDA's libraries. It remembers that; later calls need not say it.
 CPU ?=
 PYTEST_FLAGS ?=
+# Tests at a time, a thread each, where PYTEST_FLAGS says nothing: each process takes about 1 GB.
+SIDE_BY_SIDE = $(if $(PYTEST_FLAGS),,-n auto --maxprocesses 4)
 PORT ?= 8000
 
 # `make` removes it where it is half-made, so it is this folder and no other.
@@ -48,7 +50,8 @@ student: $(VENV)/.book ## The notebooks without solutions, and a zip of them, in
 	$(BIN)/python book/_tools/student.py
 
 test: $(VENV)/.dev ## Install the test tools too, run the tests (no data set, no network)
-	$(BIN)/python -m pytest -m "not slow and not browser and not colab" $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest \
+	  -m "not slow and not browser and not colab" $(PYTEST_FLAGS) $(SIDE_BY_SIDE)
 
 test-slow: $(VENV)/.dev ## The tests that take longer
 	$(BIN)/python -m pytest -m "slow and not browser and not colab" $(PYTEST_FLAGS)

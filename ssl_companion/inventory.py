@@ -36,8 +36,8 @@ def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
 
     Returns:
         recording, what, scale, images (to train on), epochs (the last), measured (how many),
-        keeps, device, minutes, finished, commit (with a "+" if there were uncommitted changes),
-        kB.
+        keeps, device, precision (that the network was computed in), minutes, finished, commit (with
+        a "+" if there were uncommitted changes), kB.
     """
     rows = []
     for recording in recordings:
@@ -52,6 +52,7 @@ def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
             "measured": len(recording.epochs),
             "keeps": _kept(recording),
             "device": run["device"],
+            "precision": run.get("computed") or run["config"].get("precision", ""),
             "minutes": round(run["wall_seconds"] / 60, 1),
             "finished": str(run["end"])[:16].replace("T", " "),
             "commit": commit if run["git"]["clean"] else f"{commit}+",

@@ -177,15 +177,12 @@ def _shape(data: str, device: torch.device, seed: int, objective: ObjectiveConfi
     )
     if device.type != "cuda":
         return small
-    # Where bfloat16 is emulated (a T4), float32 is the faster of the two.
-    fast = torch.cuda.is_bf16_supported(including_emulation=False)
     return replace(
         small,
         backbone="res-5-64",
         optim=_optimizer(objective, batch=256),
         images_per_class=0,
         batch=256,
-        precision="bf16" if fast else "fp32",
     )
 
 

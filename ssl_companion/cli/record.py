@@ -18,12 +18,14 @@ from ssl_companion.cluster import ClusterConfig, submit
 from ssl_companion.data import load
 from ssl_companion.estimates import estimate
 from ssl_companion.experiments import PRESET_NAMES, Preset, Run, describe, preset
+from ssl_companion.provenance import device_name
 from ssl_companion.recorder import Budget, NoTeacherError, OccupiedError, record_run
 from ssl_companion.recordings import MeasureConfig, open_recording, recordings_root
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import process_group, world
 from ssl_companion.training.divergence import DivergedError
 from ssl_companion.training.loop import LoopConfig, pick_device
+from ssl_companion.training.precision import computed
 from ssl_companion.training.snapshots import log_spaced
 
 
@@ -128,6 +130,7 @@ class Record(_Where):
     def _record(self, runs: list[Run]) -> int:
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
+        _say_precision(runs, pick_device(self.device))
         budget, failed = Budget(self.minutes), 0
         where = self.runs, self.destination()
         for run in runs:
@@ -183,6 +186,7 @@ class Train(_Where):
         with process_group(pick_device(self.device)):
             train = load(self.config.data, "train", self.data_root)
             test = load(self.config.data, "test", self.data_root)
+            _say_precision([run], pick_device(self.device))
             budget = Budget(self.minutes)
             where = self.runs, self.destination()
             done = record_run(run, train, test, *where, self.loop(), budget, self.overwrite)
@@ -196,6 +200,16 @@ def _reason(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     ruled = [i for i, line in enumerate(lines) if set(line.strip()) == {"-"}]
     return lines[ruled[-1] - 1] if len(ruled) > 1 else lines[-1]
+
+
+def _say_precision(runs: list[Run], device: torch.device) -> None:
+    """That a wish for bfloat16 is not granted, before hours are spent."""
+    if any(computed(run.config.precision, device) != run.config.precision for run in runs):
+        _say(
+            f"{device_name(device)} has no instructions for bfloat16: computing in float32, as "
+            "run.json will say",
+            sys.stderr,
+        )
 
 
 def _recorded(run: Run, root: Path) -> str:

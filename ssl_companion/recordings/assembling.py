@@ -18,6 +18,7 @@ from ssl_companion.recordings.measuring import Measured
 from ssl_companion.recordings.subsets import Subsets
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.loop import pick_device
+from ssl_companion.training.precision import computed
 from ssl_companion.training.snapshots import snapshot_epochs, snapshot_path
 
 KEPT = "What was trained and measured before is kept."
@@ -54,13 +55,14 @@ def assemble(
         RecordingError: the disk is full or not writable, or `destination` is a folder of
             something else.
     """
-    train, config = work.train, work.config
+    train, config, device = work.train, work.config, pick_device(work.device)
     losses = run.pop("losses")
     described = run | {
         "seed": run["config"]["seed"],
         "data": about_data(train, work.test)
         | {"name": run["config"]["data"], "whole_train_fingerprint": work.whole.fingerprint},
-        "measured": about_measuring(config, pick_device(work.device)),
+        "measured": about_measuring(config, device)
+        | {"computed": computed(work.recipe.precision, device)},
     }
     if work.taught_by:
         described["measured"]["against"] = work.taught_by

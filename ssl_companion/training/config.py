@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.training.optim import OptimConfig
+from ssl_companion.training.precision import check_precision
 
 ObjectiveName = Literal["vicreg", "simclr", "barlow_twins", "byol", "supervised"]
 
@@ -77,10 +78,11 @@ class RunConfig:
         epochs: passes over the (sub)set of training images.
         batch: images in a step, over all processes.
         seed: of everything random.
-        precision: "bf16" computes the network in bfloat16 where it is safe (autocast), the
-            loss always in float32; "fp32" computes everything in float32, but that on CUDA
-            convolutions round what they multiply to TF32 where torch is set so, as it is by
-            default (`torch.backends.cudnn.allow_tf32`).
+        precision: "bf16" computes the network in bfloat16 where that is safe (autocast) and the
+            device has instructions for it, the loss always in float32; without them it means
+            what "fp32" does (see `training.precision`). "fp32" computes everything in float32,
+            but that on CUDA convolutions round what they multiply to TF32 where torch is set
+            so, as it is by default (`torch.backends.cudnn.allow_tf32`).
     """
 
     backbone: str = "res-5-250"
@@ -99,8 +101,7 @@ class RunConfig:
         for name, least in (("epochs", 1), ("batch", 2), ("projector_width", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: {getattr(self, name)!r}; expected at least {least}")
-        if self.precision not in ("bf16", "fp32"):
-            raise ValueError(f"precision: {self.precision!r}; expected 'bf16' or 'fp32'")
+        check_precision(self.precision)
         if self.images_per_class < 0:
             raise ValueError(f"images_per_class: {self.images_per_class}; expected 0 (all) or more")
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ssl_companion.data import views
 from ssl_companion.training.backbones import Backbone
+from ssl_companion.training.precision import autocast, check_precision
 
 _BATCH = 1000
 
@@ -26,7 +27,7 @@ def extract(
         backbone: in evaluation mode; its device is where the work is done.
         images: uint8 [N, 3, H, W].
         batch: images in a forward pass.
-        precision: "bf16" (autocast, as in training) or "fp32".
+        precision: "bf16" (autocast where the device has it, as in training) or "fp32".
 
     Returns:
         name -> float32 [N, D_layer], on the backbone's device.
@@ -87,8 +88,7 @@ def _checked(backbone: Backbone, precision: str) -> torch.device:
     """The device to work on."""
     if backbone.training:
         raise ValueError("backbone: in training mode; call its eval() first")
-    if precision not in ("bf16", "fp32"):
-        raise ValueError(f"precision: {precision!r}; expected 'bf16' or 'fp32'")
+    check_precision(precision)
     return next(backbone.parameters()).device
 
 
@@ -100,5 +100,5 @@ def _tensor(images: np.ndarray | Tensor) -> Tensor:
 def forward_features(backbone: Backbone, x: Tensor, precision: str) -> dict[str, Tensor]:
     """Vectors of every tapped layer, float32, for normalised images [N, 3, H, W]."""
     x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with autocast(precision, x.device):
         return {name: values.float() for name, values in backbone.features(x).items()}

@@ -41,6 +41,7 @@ from ssl_companion.training.divergence import DivergedError, check_terms, check_
 from ssl_companion.training.learner import Learner, Teacher, batch_loss, teacher_momentum
 from ssl_companion.training.loop_config import LoopConfig, pick_device
 from ssl_companion.training.optim import learning_rate, make_optimizer
+from ssl_companion.training.precision import autocast
 from ssl_companion.training.randomness import random_states, set_random_states
 
 __all__ = ["DivergedError", "History", "LoopConfig", "Trainer", "pick_device"]
@@ -170,7 +171,7 @@ class Trainer:
         rate = learning_rate(self.step, self.steps, self.warmup, config.optim.lr)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(config.precision, self.device):
             outputs = self._network(x)
             target = self.teacher(x) if self.teacher is not None else None
         loss = batch_loss(outputs, config, self.epoch, self.batches.labels[shard(rows)], target)

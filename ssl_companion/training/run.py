@@ -19,6 +19,7 @@ from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import process_group, wait_for_all, world
 from ssl_companion.training.loop import LoopConfig, Trainer, pick_device
+from ssl_companion.training.precision import computed
 from ssl_companion.training.snapshots import log_spaced, save_snapshot
 
 
@@ -124,6 +125,7 @@ def _claim(folder: Path, config: RunConfig, images: ImageSet, device: torch.devi
         "git": provenance.git_commit(),
         "versions": provenance.versions(),
         "device": provenance.device_name(device),
+        "computed": computed(config.precision, device),
         "processes": world()[1],
         "start": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "complete": False,
@@ -135,6 +137,7 @@ def _note(folder: Path, trainer: Trainer, complete: bool, seconds: float) -> Non
     run = read_run(folder)
     peaks = (run.get("peak_memory_bytes"), _peak_memory(trainer.device))
     run |= {
+        "computed": _computed(run, trainer),
         "complete": complete,
         "epochs_done": trainer.epoch,
         "train_seconds": round(trainer.seconds, 3),
@@ -144,6 +147,13 @@ def _note(folder: Path, trainer: Trainer, complete: bool, seconds: float) -> Non
         "losses": trainer.history.rows,
     }
     _write(folder / "run.json", run)
+
+
+def _computed(run: dict[str, Any], trainer: Trainer) -> str:
+    """In which precision so far: a run may go on on a machine that has another."""
+    now = computed(trainer.config.precision, trainer.device)
+    before = run.get("computed", now)
+    return before if now in before.split(" and ") else f"{before} and {now}"
 
 
 def _forget_peak_memory(device: torch.device) -> None:

@@ -37,6 +37,7 @@ from ssl_companion.training.config import RunConfig
 from ssl_companion.training.learner import Learner
 from ssl_companion.training.loop import LoopConfig, Trainer, pick_device
 from ssl_companion.training.optim import parameter_groups
+from ssl_companion.training.precision import autocast, computed
 
 EPOCH = 50_000  # images of CIFAR-100
 PREFETCH = 2  # batches that each of lightly's workers makes ahead, DataLoader's default
@@ -130,7 +131,7 @@ def lightlys(config: RunConfig, images: ImageSet, device: torch.device, workers:
 
     def step(batch: list[Tensor]) -> None:
         first, second = (view.to(device, non_blocking=True) for view in batch)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(config.precision, device):
             (z1,), (z2,) = learner(first), learner(second)
         loss = criterion(z1.float(), z2.float())
         loss.backward()
@@ -196,7 +197,7 @@ def main() -> None:
     images = smooth_images(max(options.images, options.batch))
     print(
         f"VICReg, {config.backbone}, projector {config.projector_width}, batch {config.batch}, "
-        f"{config.precision}; {device_name(device)}; {options.workers} workers; "
+        f"{computed(config.precision, device)}; {device_name(device)}; {options.workers} workers; "
         f"torch {torch.__version__}, lightly {lightly.__version__}; "
         f"{options.rounds} rounds of {options.steps} steps",
         flush=True,

@@ -20,6 +20,7 @@ from ssl_companion.cli.recordings import Recordings
 from ssl_companion.experiments import PRESET_NAMES, Run, preset
 from ssl_companion.recorder import NoTeacherError
 from ssl_companion.recordings import Recording, list_recordings
+from ssl_companion.training import precision
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.divergence import DivergedError
 
@@ -132,6 +133,20 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_recorded(
     assert f"methods-barlow-twins-s0: {error}" in err
     assert "1 of 4 runs could not be recorded" in err
     assert out.splitlines() == [f"{n}: recorded" for n in names if "barlow" not in n]
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_float32_in_place_of_bfloat16_is_said_once(
+    has: bool,
+    sweep: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: has)
+    sweep()
+    assert main(METHODS) == 0
+    said = capsys.readouterr().err
+    assert said.count("has no instructions for bfloat16: computing in float32") == (not has)
 
 
 def test_a_sweep_stops_for_the_minutes_and_still_says_that_one_failed(
