@@ -21,7 +21,6 @@ from ssl_companion.recordings.format import FORMAT, MEASURE_COLUMNS, key, quanti
 from ssl_companion.recordings.level_rows import Row, label_levels
 from ssl_companion.recordings.subsets import Subsets
 
-LAYERS = ("stem", "block1", "block2")
 PER_CLASS = {"train": 12, "test": 10}
 OBJECTIVE = {"name": "vicreg", "on_from": 0, "on_until": -1}
 
@@ -38,6 +37,7 @@ class Story:
         seed: of the network; the images are those of seed 0 always.
         epochs: measured ones.
         features: keep features.
+        layers: how many; a rank correlation over three says little.
     """
 
     kind: str = "clusters"
@@ -45,6 +45,11 @@ class Story:
     seed: int = 0
     epochs: tuple[int, ...] = (0, 1, 4, 20)
     features: bool = True
+    layers: int = 3
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("stem", *(f"block{i}" for i in range(1, self.layers)))
 
 
 Write = Callable[..., Recording]
@@ -66,10 +71,10 @@ def _write(folder: Path, story: Story) -> Recording:
     rows: list[Row] = []
     tensors: dict[str, torch.Tensor] = {}
     for epoch in story.epochs:
-        for depth, layer in enumerate(LAYERS):
+        for depth, layer in enumerate(story.names):
             x = {split: world.features(epoch, depth, split) for split in ("train", "test")}
             rows += _ncc_rows(epoch, layer, x, world.sets)
-            if layer == LAYERS[-1] and epoch in (story.epochs[0], story.epochs[-1]):
+            if layer == story.names[-1] and epoch in (story.epochs[0], story.epochs[-1]):
                 rows += world.probes(epoch, layer, x)
             if story.features:
                 world.keep(tensors, epoch, layer, x)
@@ -104,7 +109,7 @@ def _described(name: str, story: Story) -> dict[str, object]:
         "title": f"Synthetic; {story.kind}",
         "config": {"objective": OBJECTIVE, "seed": story.seed, "epochs": story.epochs[-1]},
         "seed": story.seed,
-        "layers": list(LAYERS),
+        "layers": list(story.names),
         "epochs": list(story.epochs),
         "data": {"name": "glyphs100", "title": "synthetic", "stand_in": True,
                  "train_images": 100 * PER_CLASS["train"], "test_images": 100 * PER_CLASS["test"]},
@@ -144,7 +149,7 @@ class _World:
 
     def _through(self, x: np.ndarray, y: np.ndarray, epoch: int, depth: int) -> np.ndarray:
         """What the network makes of images x of true classes y."""
-        t, deep = self._progress(epoch), (depth + 1) / len(LAYERS)
+        t, deep = self._progress(epoch), (depth + 1) / self.story.layers
         if self.story.kind == "collapsed":
             pulled = (0.15 * self.centres[y] + x) * (1 - 0.97 * t * deep)
             return pulled + 5 * t * deep * (x @ self.line)[:, None] * self.line / len(self.line)
@@ -184,18 +189,18 @@ class _World:
         noise = np.random.default_rng(1).normal(size=(len(y), self.dims))
         wide = 1.5 - 1.2 * self._progress(epoch)
         x = self.own["train"][rows].repeat(self.views + fresh, axis=0) + wide * noise
-        out = torch.from_numpy(self._through(x, y, epoch, len(LAYERS) - 1)).float()
+        out = torch.from_numpy(self._through(x, y, epoch, self.story.layers - 1)).float()
         out = out.reshape(self.samples, -1, self.dims)
         fit, test = out[:, : self.views], out[:, self.views :].reshape(-1, self.dims)
         means = fit.mean(dim=1)
         if self.story.features:
-            tensors[key(epoch, LAYERS[-1], "sample_means")] = means.half()
-            self._put(tensors, key(epoch, LAYERS[-1], "sample_views"), test)
+            tensors[key(epoch, self.story.names[-1], "sample_means")] = means.half()
+            self._put(tensors, key(epoch, self.story.names[-1], "sample_views"), test)
             many = fit[:5].reshape(-1, self.dims)
-            self._put(tensors, key(epoch, LAYERS[-1], "map_views"), many)
+            self._put(tensors, key(epoch, self.story.names[-1], "map_views"), many)
         z = torch.arange(self.samples).repeat_interleave(fresh)
         score = NearestCentroid.from_centroids(means).score(test, z)
-        return [(epoch, LAYERS[-1], "sample", "test", "ncc", score, len(z))]
+        return [(epoch, self.story.names[-1], "sample", "test", "ncc", score, len(z))]
 
     def subset(self) -> pd.DataFrame:
         parts = []

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from handed_in import Report, book_exercises, grade_notebook
@@ -45,7 +46,8 @@ def grade(folder: Path, timeout: float = 300, jobs: int = 1) -> list[Report]:
     if jobs == 1:
         reports = [one(path) for path in files]
     else:
-        with ProcessPoolExecutor(jobs) as pool:
+        # A fork of a process with threads, which a kernel's client starts, can wait for ever.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             reports = list(pool.map(one, files))
     return [
         replace(report, file=path.relative_to(folder).as_posix())

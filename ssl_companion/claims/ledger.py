@@ -50,17 +50,18 @@ CLAIMS: tuple[Claim, ...] = (
         "compression",
         "The clustering compresses the information about the data.",
         "share of nine estimators that lose at least a tenth from their peak to the end of "
-        "training, while NCC accuracy rises from that epoch on",
+        "training, while NCC accuracy rises from that epoch on; less the share that end at least "
+        "a tenth above their lowest",
         rules.COMPRESSION,
-        "the same with labels permuted among the images, so that no accuracy should rise",
+        "the same of the run read backwards, from its last epoch to its first",
         _TRAJECTORY,
         trajectory.compresses,
     ),
     Claim(
         "semantic-over-random",
         "Representations align with semantic classes more than with random ones.",
-        "NCC accuracy on the coarse classes less that on random groupings of the same sizes, "
-        "after training less before",
+        "balanced NCC accuracy on the coarse classes less that on random groupings of the same "
+        "sizes, after training less before",
         rules.SEMANTIC,
         "the same, with other random groupings in place of the coarse classes",
         _TRAJECTORY,
@@ -78,26 +79,28 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "time",
         "That alignment increases during training.",
-        "Spearman's correlation of NCC accuracy with the epoch (last layer), averaged over levels",
+        "Spearman's correlation of the advantage over random groupings with the epoch (last "
+        "layer), averaged over the levels above the fine one",
         rules.TIME,
-        "the same with the epochs shuffled",
+        "the same, with other random groupings in the levels' place",
         _TRAJECTORY,
         trajectory.over_time,
     ),
     Claim(
         "depth",
         "That alignment increases deeper into the network.",
-        "Spearman's correlation of NCC accuracy with the layer (last epoch), averaged over levels",
+        "Spearman's correlation of the advantage over random groupings with the layer (last "
+        "epoch), averaged over the levels above the fine one",
         rules.DEPTH,
-        "the same in the network before training",
+        "the same, with other random groupings in the levels' place",
         _TRAJECTORY,
         trajectory.over_depth,
     ),
     Claim(
         "generality",
         "All this holds across models, architectures and hyperparameters.",
-        "share of the intact self-supervised runs that meet the least effects of clustering, "
-        "semantic-over-random, time and depth together",
+        "share of the intact self-supervised runs that meet the least effects of clustering and "
+        "semantic-over-random, and by accuracy those of time and depth, all together",
         rules.GENERALITY,
         "the same with labels shuffled among the images (clustering, time and depth)",
         _ALL,

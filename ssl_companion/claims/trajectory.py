@@ -1,8 +1,8 @@
 """Evidence from the trajectory, the preset "clustering": one run that keeps features, and seeds.
 
-Over three seeds or more, an effect's interval is over seeds (Student's) and the effect is of
-all test images; with fewer, it is a bootstrap over the kept test images of one run, measured
-live. What needs features that only one run keeps is always the latter.
+Clustering is judged over three seeds or more, by all test images and Student's interval; with
+fewer, by a bootstrap over the kept test images of one run, measured live. What needs features that
+only one run keeps is judged by that run: over classes and groupings where it is about levels.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ssl_companion.claims.claim import Evidence
 from ssl_companion.claims.likeness import alike
@@ -27,11 +28,10 @@ from ssl_companion.findings.live import (
     resampled,
     start,
 )
-from ssl_companion.measures import Interval, NearestCentroid
+from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
 _NAME = re.compile(r"clustering-vicreg-s(\d+)")
-_ORDERS = (-1.0, 1.0)  # a rank correlation
 SEEDS = 3  # below this, Student's interval says nothing
 
 
@@ -104,11 +104,11 @@ def semantic_over_random(recordings: Runs) -> Evidence:
         f"{shuffled[0]:.1%} before training and {shuffled[1]:.1%} after."
     )
     control = interval(float(played.mean()), played)
-    return Evidence(effect, control, _images_and_groupings(run), (run.name,), note)
+    return Evidence(effect, control, _classes_and_groupings(run), (run.name,), note)
 
 
-def _images_and_groupings(run: Recording) -> str:
-    return f"{len(run.fine())} test images and {random_targets.GROUPINGS} groupings"
+def _classes_and_groupings(run: Recording) -> str:
+    return f"{run.hierarchy.levels[0].k} classes and {random_targets.GROUPINGS} groupings"
 
 
 def every_level(recordings: Runs) -> Evidence:
@@ -117,87 +117,83 @@ def every_level(recordings: Runs) -> Evidence:
     table, effect = hierarchy.growth_by_level(run)
     by_level = [random_targets.growth_of_controls(run, level) for level in table["level"]]
     played = np.min(by_level, axis=0)  # the least of each shuffled tree
-    parts = [f"{level} {value:+.3f}" for level, value in table[["level", "value"]].to_numpy()]
     control = interval(float(played.mean()), played)
-    note = f"By level: {', '.join(parts)}."
-    return Evidence(effect, control, _images_and_groupings(run), (run.name,), note)
+    note = f"By level: {_by_level(table, '+.3f')}."
+    return Evidence(effect, control, _classes_and_groupings(run), (run.name,), note)
+
+
+def _by_level(table: pd.DataFrame, form: str) -> str:
+    return ", ".join(f"{level} {value:{form}}" for level, value in table[["level", "value"]].values)
 
 
 def over_time(recordings: Runs) -> Evidence:
-    """Order of NCC accuracy along the epochs, averaged over levels."""
-    effect, over, runs = _effect(
-        recordings,
-        lambda run: mean_order(run, "epoch"),
-        lambda run: depth_time.live_order(run, "epoch"),
-        limits=_ORDERS,
-    )
-    return Evidence(effect, _shuffled_epochs(runs[0]), over, _names(runs))
-
-
-def _shuffled_epochs(run: Recording, shuffles: int = 500) -> Interval:
-    table = depth_time.by_layer_and_epoch(run)
-    table = table[table["layer"] == run.layers[-1]]
-    lines = table.pivot_table(index="level", columns="epoch", values="value").to_numpy()
-    rng = np.random.default_rng(0)
-    orders = [rng.permutation(lines.shape[1]) for _ in range(shuffles)]
-    drawn = np.array([depth_time.rank_order(lines[:, order]).mean() for order in orders])
-    return interval(float(drawn.mean()), drawn)
+    """Order of the advantage over random groupings along the epochs, averaged over levels."""
+    return _ordered(recordings, "epoch", "epochs")
 
 
 def over_depth(recordings: Runs) -> Evidence:
-    """Order of NCC accuracy along the layers, averaged over levels, after training."""
-    effect, over, runs = _effect(
-        recordings,
-        lambda run: mean_order(run, "depth"),
-        lambda run: depth_time.live_order(run, "depth"),
-        limits=_ORDERS,
-    )
-    before, _, _ = _effect(
-        recordings,
-        lambda run: mean_order(run, "depth before training"),
-        lambda run: depth_time.live_order(run, "depth before training"),
-        limits=_ORDERS,
-    )
-    return Evidence(effect, before, over, _names(runs), f"{len(runs[0].layers)} layers.")
+    """Order of the advantage over random groupings along the layers, after training."""
+    return _ordered(recordings, "depth", "layers")
 
 
-LEAST_FALL = 0.1
+def _ordered(recordings: Runs, along: str, steps: str) -> Evidence:
+    run = with_features(recordings)
+    table, effect = depth_time.order_of_advantage(run, along)
+    played = depth_time.order_of_controls(run, along)
+    finite = played[np.isfinite(played)]
+    control = interval(float(finite.mean()) if len(finite) else float("nan"), played)
+    count = len(depth_time.places_along(run, along))
+    runs = seeds(recordings)
+    plain = [mean_order(one, along) for one in runs]
+    note = f"{count} {steps}. By level: {_by_level(table, '.2f')}."
+    if along == "depth":
+        before = depth_time.order_of_advantage(run, "depth before training")[1]
+        note += f" Before training: {before.value:.2f}."
+    note += f" Of accuracy itself ({', '.join(one.name for one in runs)}): "
+    note += ", ".join(f"{value:.2f}" for value in plain) + "."
+    return Evidence(effect, control, _classes_and_groupings(run), _names(runs), note)
+
+
+LEAST_CHANGE = 0.1
 _HALVES = 20
 
 
 def compresses(recordings: Runs) -> Evidence:
-    """The share of estimators that fall from their peak while the classes still cluster."""
+    """The share of estimators that fall while the classes cluster, less that of those that rise."""
     run = with_features(recordings)
     epochs = run.kept_epochs()
     whole, halves = compression.trajectories(run, epochs, halves=_HALVES)
     peaks = [epochs[i] for i in np.nan_to_num(whole, nan=-np.inf).argmax(axis=1)]
     rises = {epoch: _rises(run, epoch) for epoch in dict.fromkeys(peaks)}
     counts = np.array([rises[epoch] for epoch in peaks])
-    permuted = {epoch: _rises(run, epoch, permute=True) for epoch in rises}
-    control_counts = np.array([permuted[epoch] for epoch in peaks])
-    fell, fell_half = (compression.falls(v) >= LEAST_FALL for v in (whole, halves))
-    names = [n for n, yes in zip(compression.ESTIMATORS, fell & counts, strict=True) if yes]
+    fell = (compression.falls(whole) >= LEAST_CHANGE) & counts
+    rose = compression.rises(whole) >= LEAST_CHANGE
+    # Read backwards, what falls has risen. What merely wanders does as well either way.
+    anyhow = np.ones_like(counts)
+    back, back_halves = (_net(lines[..., ::-1], anyhow).mean(axis=-1) for lines in (whole, halves))
     return Evidence(
-        interval(float((fell & counts).mean()), (fell_half & counts).mean(axis=1)),
-        interval(float((fell & control_counts).mean()), (fell_half & control_counts).mean(axis=1)),
+        interval(float(_net(whole, counts).mean()), _net(halves, counts).mean(axis=1)),
+        interval(float(back), back_halves),
         f"{_HALVES} halves of the images",
         (run.name,),
-        f"{len(names)} of {len(fell)} estimators compress: {', '.join(names) or 'none'}.",
+        f"Of {len(whole)} estimators {_named(fell)} compress, {_named(rose)} expand.",
     )
 
 
-def _rises(run: Recording, since: int, permute: bool = False) -> bool:
+def _net(lines: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """1 for a line that falls and counts, -1 for one that rises: [..., estimators]."""
+    fell = (compression.falls(lines) >= LEAST_CHANGE) & counts
+    rose = compression.rises(lines) >= LEAST_CHANGE
+    net: np.ndarray = fell.astype(np.float64) - rose
+    return net
+
+
+def _named(which: np.ndarray) -> str:
+    names = [n for n, yes in zip(compression.ESTIMATORS, which, strict=True) if yes]
+    return f"{len(names)} ({', '.join(names)})" if names else "none"
+
+
+def _rises(run: Recording, since: int) -> bool:
     """Whether fine NCC accuracy rises from an epoch to the last, beyond chance (95%)."""
-    last = run.kept_epochs()[-1]
-    hit = _permuted_hits(run, (since, last)) if permute else hits(run, "fine", (since, last))
-    drawn = resampled(hit)
+    drawn = resampled(hits(run, "fine", (since, run.kept_epochs()[-1])))
     return bool(np.quantile(drawn[1] - drawn[0], 0.025) > 0)
-
-
-def _permuted_hits(run: Recording, epochs: tuple[int, int]) -> np.ndarray:
-    """Hits [epochs, N] where every image has another's label."""
-    rng = np.random.default_rng(0)
-    y, z = rng.permutation(run.fine("train")), rng.permutation(run.fine("test"))
-    rules = [NearestCentroid().fit(run.features(e, None, "train"), y) for e in epochs]
-    found = [rule.predict(run.features(e)) for rule, e in zip(rules, epochs, strict=True)]
-    return np.stack([np.asarray(labels) == z for labels in found])

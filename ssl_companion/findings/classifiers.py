@@ -15,7 +15,7 @@ from ssl_companion.findings.downstream import (
     correlation_ahead,
     self_supervised,
 )
-from ssl_companion.findings.live import CONFIDENCE, Runs, final
+from ssl_companion.findings.live import CONFIDENCE, Runs, final, start
 from ssl_companion.findings.targets import RANDOM_IMAGE
 from ssl_companion.recordings import Recording
 
@@ -89,8 +89,13 @@ def long_form(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).dropna()
 
 
-def rivals(recordings: Runs, level: str = "fine") -> pd.DataFrame:
+def rivals(recordings: Runs, level: str = "fine", *, gains: bool = False) -> pd.DataFrame:
     """What else could predict the linear probe, over all self-supervised runs at their end.
+
+    Args:
+        recordings: runs by name.
+        level: of the probe.
+        gains: of every measure, what it gained over the run's own initialisation.
 
     Returns:
         predictor, value, low, high (Spearman's correlation with the linear accuracy at `level`,
@@ -100,6 +105,10 @@ def rivals(recordings: Runs, level: str = "fine") -> pd.DataFrame:
         among the images, and for the effective rank.
     """
     runs = self_supervised(recordings).values()
+
+    def told(run: Recording, measure: str = "ncc", **where: str) -> float:
+        return final(run, measure, **where) - (start(run, measure, **where) if gains else 0.0)
+
     predictors = {
         f"NCC accuracy, {level}": {"level": level},
         "NCC accuracy, sample": {"level": "sample"},
@@ -107,8 +116,8 @@ def rivals(recordings: Runs, level: str = "fine") -> pd.DataFrame:
         "effective rank": {"measure": "effective_rank", "level": "all"},
     }
     values = pd.DataFrame(
-        {name: [final(run, **where) for run in runs] for name, where in predictors.items()}
-    ).assign(linear=[final(run, "linear", level=level) for run in runs])
+        {name: [told(run, **where) for run in runs] for name, where in predictors.items()}
+    ).assign(linear=[told(run, "linear", level=level) for run in runs])
     first = next(iter(predictors))
     rows = []
     for name in predictors:

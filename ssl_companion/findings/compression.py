@@ -171,6 +171,17 @@ def falls(values: np.ndarray) -> np.ndarray:
         return np.where(peak > 0, 1 - values[..., -1] / peak, np.nan)
 
 
+def rises(values: np.ndarray) -> np.ndarray:
+    """How far each line ends above its lowest value, as a share of its end: [..., epochs] -> [...].
+
+    The mirror of `falls`: 0 for a line that ends at its lowest, 0.5 for one that has doubled. A
+    line that goes up and comes halfway down both rises and falls.
+    """
+    last = values[..., -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(last > 0, 1 - values.min(axis=-1) / last, np.nan)
+
+
 def shape_of_lines(table: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
     """Which estimators rise, fall, or rise and then fall.
 

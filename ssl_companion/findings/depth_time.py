@@ -14,7 +14,10 @@ from ssl_companion.findings.live import (
     interval,
     measured,
     resampled,
+    table_row,
 )
+from ssl_companion.findings.recalls import Place
+from ssl_companion.findings.targets import CONTROLS, GROUPINGS, advantage, played
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
@@ -145,12 +148,88 @@ def live_order(
     return interval(float(np.mean(values)), np.mean(draws, axis=0))
 
 
-def _along(recording: Recording, along: str, level: str) -> np.ndarray:
-    """Hits [steps, N] along epochs or layers."""
+def places_along(recording: Recording, along: str) -> list[Place]:
+    """The epochs and layers whose features are kept, in order.
+
+    Args:
+        recording: with features; of every layer, for the depth.
+        along: "epoch" (last layer), "depth" (last epoch that keeps all layers) or "depth before
+            training" (the first).
+
+    Raises:
+        NotRecorded: no epoch keeps all layers.
+        ValueError: another word.
+    """
     if along == "epoch":
-        return hits(recording, level)
+        return [(epoch, recording.layers[-1]) for epoch in recording.kept_epochs()]
+    if along not in ("depth", "depth before training"):
+        raise ValueError(
+            f"along is {along!r}; expected 'epoch', 'depth' or 'depth before training'"
+        )
     shared = set.intersection(*(set(recording.kept_epochs(name)) for name in recording.layers))
     if not shared:
         raise NotRecorded(f"{recording.name} keeps all layers at no epoch")
-    at = sorted(shared)[-1 if along == "depth" else 0]
-    return np.concatenate([hits(recording, level, [at], name) for name in recording.layers])
+    at = max(shared) if along == "depth" else min(shared)
+    return [(at, name) for name in recording.layers]
+
+
+def advantage_along(
+    recording: Recording, along: str, *, groupings: int = GROUPINGS, seed: int = 0
+) -> pd.DataFrame:
+    """The advantage of every upper level over random groupings, epoch by epoch or layer by layer.
+
+    Args:
+        recording: with features.
+        along: see `places_along`.
+        groupings, seed: as for `targets.advantage`.
+
+    Returns:
+        epoch, layer, level, value, low, high, n.
+    """
+    places, rows = places_along(recording, along), []
+    for level in recording.hierarchy.names[1:]:
+        found = advantage(recording, level, places, groupings, seed=seed)
+        for (epoch, layer), value, draws in zip(places, found.value, found.draws, strict=True):
+            where = {"epoch": epoch, "layer": layer, "level": level}
+            rows.append(table_row(where, interval(float(value), draws), len(recording.fine())))
+    return pd.DataFrame(rows)
+
+
+def order_of_advantage(
+    recording: Recording, along: str, *, groupings: int = GROUPINGS, seed: int = 0
+) -> tuple[pd.DataFrame, Interval]:
+    """How well the advantage over random groupings is ordered by epoch or by depth.
+
+    Accuracy itself would not do: random groupings, too, gain by whatever tells classes apart,
+    and in the order of time.
+
+    Returns:
+        A table (level, value: Spearman's correlation), and the mean over the levels with an
+        interval over classes and groupings.
+    """
+    places, values, draws = places_along(recording, along), [], []
+    for level in recording.hierarchy.names[1:]:
+        found = advantage(recording, level, places, groupings, seed=seed)
+        values.append(float(rank_order(found.value)))
+        draws.append(rank_order(found.draws, axis=0))
+    table = pd.DataFrame({"level": recording.hierarchy.names[1:], "value": values})
+    return table, interval(float(np.mean(values)), np.mean(draws, axis=0))
+
+
+def order_of_controls(
+    recording: Recording, along: str, *, controls: int = CONTROLS, seed: int = 0
+) -> np.ndarray:
+    """`order_of_advantage` of random groupings in the levels' places, float64 [controls]."""
+    places, names = places_along(recording, along), recording.hierarchy.names[1:]
+    orders = [
+        rank_order(played(recording, level, places, controls=controls, seed=seed))
+        for level in names
+    ]
+    mean: np.ndarray = np.mean(orders, axis=0)
+    return mean
+
+
+def _along(recording: Recording, along: str, level: str) -> np.ndarray:
+    """Hits [steps, N] along epochs or layers."""
+    places = places_along(recording, along)
+    return np.concatenate([hits(recording, level, [epoch], layer) for epoch, layer in places])

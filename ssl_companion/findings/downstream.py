@@ -62,6 +62,14 @@ def over_runs(recordings: Runs, level: str = "fine") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["recording", "title", *measures])
 
 
+def apart(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of `over_runs` in which NCC accuracy rose and the linear probe's fell, or the other
+    way round: all columns, the widest apart first."""
+    parted = table[table["ncc_gain"] * table["linear_gain"] < 0]
+    width = (parted["ncc_gain"] - parted["linear_gain"]).abs()
+    return parted.loc[width.sort_values(ascending=False).index].reset_index(drop=True)
+
+
 def correlation(
     x: Sequence[float] | np.ndarray | pd.Series,
     y: Sequence[float] | np.ndarray | pd.Series,

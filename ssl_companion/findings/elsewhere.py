@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_companion.findings.depth_time import by_layer_and_epoch, rank_order
-from ssl_companion.findings.generality import every_run
+from ssl_companion.findings.generality import every_run, luck_of_the_grouping
 from ssl_companion.findings.layers import beside
 from ssl_companion.findings.live import CONFIDENCE, Runs, final
 from ssl_companion.recordings import Recording
@@ -94,10 +94,12 @@ def properties_with_intervals(
     Returns:
         recording, setting, group, property (of `PROPERTIES`), value, low, high.
     """
-    values = every_run(runs, level).set_index("recording")
+    luck = luck_of_the_grouping(runs, level)
+    values = every_run(runs, level, luck).set_index("recording")
     rows = []
     for name, run in runs.items():
         drawn = _drawn(run, level, draws, np.random.default_rng(seed))
+        drawn["advantage"] -= 0.0 if np.isnan(luck) else luck
         for what in PROPERTIES:
             low, high = _ends(drawn[what])
             rows.append({"recording": name, "setting": setting_of(run), "group": group_of(name),

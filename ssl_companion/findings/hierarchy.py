@@ -9,13 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ssl_companion.data.hierarchy import Level
-from ssl_companion.findings.live import RESAMPLES, interval, table_row
-from ssl_companion.findings.targets import (
-    GROUPINGS,
-    advantage_gained,
-    against_groupings,
-    draws_of_gain,
-)
+from ssl_companion.findings.live import interval, table_row
+from ssl_companion.findings.targets import GROUPINGS, advantage, against_groupings, ends
 from ssl_companion.measures import (
     Interval,
     cophenetic_correlation,
@@ -68,17 +63,17 @@ def growth_by_level(
 
     Returns:
         A table (level, value, low, high, n), and the interval of the smallest growth, which is
-        looked for anew in each draw of the bootstrap over images and groupings.
+        looked for anew in each draw of the bootstrap over classes and groupings.
     """
     levels = upper_levels(recording) if levels is None else levels
-    rows, values, draws = [], [], []
+    rows, draws = [], []
     for level in levels:
-        gained = advantage_gained(recording, level, None, groupings, seed)
-        values.append(float(gained.mean()))
-        draws.append(draws_of_gain(gained, RESAMPLES, seed))
+        found = advantage(recording, level, ends(recording), groupings, seed=seed)
+        draws.append(found.draws[-1] - found.draws[0])
         name = level.name if isinstance(level, Level) else level
-        rows.append(table_row({"level": name}, interval(values[-1], draws[-1]), gained.shape[1]))
-    return pd.DataFrame(rows), interval(min(values), np.min(draws, axis=0))
+        rows.append(table_row({"level": name}, found.growth, len(recording.fine())))
+    table = pd.DataFrame(rows)
+    return table, interval(float(table["value"].min()), np.min(draws, axis=0))
 
 
 @dataclass(frozen=True, eq=False)

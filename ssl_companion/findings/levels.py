@@ -10,8 +10,9 @@ from scipy.spatial.distance import pdist
 
 from ssl_companion.data.hierarchy import Hierarchy, Level, random_grouping
 from ssl_companion.findings.hierarchy import Tree, against_random, upper_levels
-from ssl_companion.findings.live import RESAMPLES, hits, interval, resampled, table_row
-from ssl_companion.findings.targets import GROUPINGS, draws_of_gain
+from ssl_companion.findings.live import interval, resampled, table_row
+from ssl_companion.findings.recalls import balanced, class_draws, drawn_balanced, recalls
+from ssl_companion.findings.targets import GROUPINGS, advantage, ends
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.measures.dendrogram import label_distances
 from ssl_companion.recordings import Recording
@@ -78,19 +79,21 @@ def _fine_against_chance(
 ) -> pd.DataFrame:
     epochs = recording.kept_epochs(layer) if epochs is None else epochs
     level = recording.hierarchy.levels[0].name
-    own = hits(recording, level, epochs, layer)
-    others = _permuted_hits(recording, epochs, layer, groupings, seed)
-    mean_hit = others.mean(axis=0)
-    drawn, drawn_gain = resampled(own, None, seed=seed), resampled(own - mean_hit, None, seed=seed)
+    [own] = recalls(recording, [recording.hierarchy.levels[0]], [(e, layer) for e in epochs])
+    of_fine = recording.hierarchy.levels[0].of_fine
+    value = balanced(own, of_fine)
+    drawn = drawn_balanced(own, of_fine, class_draws(len(of_fine), seed=seed))
+    others = _permuted_hits(recording, epochs, layer, groupings, seed).mean(axis=2)
+    mean, drawn_mean = others.mean(axis=0), resampled(others.T, None, seed=seed)
     rows = []
     for e, epoch in enumerate(epochs):
-        for target, value, draws in (
-            (CLASSES, own[e].mean(), drawn[e]),
-            (RANDOM, mean_hit[e].mean(), others[:, e].mean(axis=1)),
-            (ADVANTAGE, (own[e] - mean_hit[e]).mean(), drawn_gain[e]),
+        for target, estimate, draws in (
+            (CLASSES, value[e], drawn[e]),
+            (RANDOM, mean[e], others[:, e]),
+            (ADVANTAGE, value[e] - mean[e], drawn[e] - drawn_mean[e]),
         ):
             where = {"epoch": epoch, "level": level, "target": target}
-            rows.append(table_row(where, interval(float(value), draws), own.shape[1]))
+            rows.append(table_row(where, interval(float(estimate), draws), len(recording.fine())))
     return pd.DataFrame(rows)
 
 
@@ -140,7 +143,7 @@ def growths(
 
     Returns:
         level, control ("classes shuffled", and where the level has one below it
-        "superclasses shuffled"), value, low, high, n. Intervals draw images and groupings again.
+        "superclasses shuffled"), value, low, high, n. Intervals draw classes and groupings again.
     """
     hierarchy, seeds = recording.hierarchy, range(seed, seed + groupings)
     rows = []
@@ -148,20 +151,11 @@ def growths(
         controls = {"classes shuffled": [random_grouping(hierarchy.level(name), s) for s in seeds]}
         if hierarchy.level(name).k < hierarchy.levels[1].k:
             controls["superclasses shuffled"] = [shuffled_groups(hierarchy, name, s) for s in seeds]
-        own = _gained(recording, name, layer)
-        for words, levels in controls.items():
-            more = own - np.stack([_gained(recording, level, layer) for level in levels])
-            estimate = interval(float(more.mean()), draws_of_gain(more, RESAMPLES, seed))
-            rows.append(table_row({"level": name, "control": words}, estimate, more.shape[1]))
+        for words, others in controls.items():
+            found = advantage(recording, name, ends(recording, layer), others, seed=seed)
+            where = {"level": name, "control": words}
+            rows.append(table_row(where, found.growth, len(recording.fine())))
     return pd.DataFrame(rows)
-
-
-def _gained(recording: Recording, level: str | Level, layer: str | None) -> np.ndarray:
-    """Hits at the last kept epoch less hits at the first, int8 [N]."""
-    kept = recording.kept_epochs(layer)
-    before, after = hits(recording, level, (kept[0], kept[-1]), layer).astype(np.int8)
-    gained: np.ndarray = after - before
-    return gained
 
 
 def distance_by_kinship(

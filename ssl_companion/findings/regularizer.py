@@ -178,3 +178,37 @@ def share_of_regularizer(both: float, invariance: float, regularizer: float) -> 
         The share; NaN where both together gain nothing.
     """
     return (regularizer + both - invariance) / (2 * both) if both > 0 else float("nan")
+
+
+def share_over_epochs(recordings: Runs, level: str = "fine", seed: int = 0) -> pd.DataFrame:
+    """The regularizer's share of the gain after every epoch that all three runs were measured at.
+
+    Two terms of which neither does anything alone share every gain equally, so the share of
+    whatever the two reach *together* moves towards one half as that grows. And an accuracy that
+    sinks below its start counts as a negative gain: how much of the share is that, `clipped` says.
+
+    Args:
+        recordings: with the recipe, invariance only and regularizer only, of one seed.
+        level: of the accuracy, on all test images.
+        seed: of the runs.
+
+    Returns:
+        epoch, both, invariance, regularizer (gains over initialisation), share, clipped (the
+        share with losses counted as no gain). Epochs at which both together gain nothing have
+        NaN.
+    """
+    gains = {}
+    for name, variant in (("both", "recipe"), ("invariance", "invariance-only"),
+                          ("regularizer", "regularizer-only")):  # fmt: skip
+        found = [r for r in seeds_of(recordings, variant) if r.run["seed"] == seed]
+        if not found:
+            raise NotRecorded(f"no recording regularizer-{variant}-s{seed}")
+        run = found[0]
+        rows = run.select(measure="ncc", level=level, split="test", layer=run.layers[-1])
+        curve = rows.set_index("epoch")["value"].sort_index()
+        gains[name] = curve.iloc[1:] - curve.iloc[0]
+    table = pd.DataFrame(gains).dropna().rename_axis("epoch").reset_index()
+    three = table[["both", "invariance", "regularizer"]]
+    share = [share_of_regularizer(*row) for row in three.to_numpy()]
+    clipped = [share_of_regularizer(*row) for row in three.clip(lower=0).to_numpy()]
+    return table.assign(share=share, clipped=clipped)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ssl_companion.data.hierarchy import Level, random_grouping
-from ssl_companion.findings.live import (
-    RESAMPLES,
-    hits,
-    interval,
-    level_of,
-    measured,
-    resampled,
-    table_row,
+from ssl_companion.findings.live import RESAMPLES, interval, level_of, measured, table_row
+from ssl_companion.findings.recalls import (
+    Place,
+    balanced,
+    class_draws,
+    drawn_balanced,
+    recalls,
 )
 from ssl_companion.measures import Interval, bootstrap_accuracy
 from ssl_companion.recordings import Recording, RecordingError
@@ -24,6 +24,7 @@ from ssl_companion.recordings.format import SUBSET
 
 RANDOM_IMAGE = "random-image"
 GROUPINGS = 20
+CONTROLS = 40  # that play the level: enough for the middle 95% of them
 _TEACHER = re.compile(r"teacher-(\d+)")
 
 
@@ -40,18 +41,67 @@ def random_images(recording: Recording, layer: str | None = None) -> pd.DataFram
     return pd.concat(parts, ignore_index=True)
 
 
-def grouping_hits(
+@dataclass(frozen=True, eq=False)
+class Advantage:
+    """A level's balanced accuracy beside that of random groupings, at each of S places.
+
+    Attributes:
+        own: of the level, float64 [S].
+        own_draws: with the classes drawn again, [S, R].
+        others: of each of G random groupings, [G, S].
+        value: the level's less the mean of the groupings', [S].
+        draws: with the classes and the groupings drawn again, both paired, [S, R].
+    """
+
+    own: np.ndarray
+    own_draws: np.ndarray
+    others: np.ndarray
+    value: np.ndarray
+    draws: np.ndarray
+
+    @property
+    def growth(self) -> Interval:
+        """From the first place to the last."""
+        return interval(float(self.value[-1] - self.value[0]), self.draws[-1] - self.draws[0])
+
+
+def advantage(
     recording: Recording,
     level: str | Level,
-    epochs: Sequence[int] | None = None,
-    layer: str | None = None,
-    groupings: int = GROUPINGS,
+    places: Sequence[Place],
+    controls: int | Sequence[Level] = GROUPINGS,
+    *,
     seed: int = 0,
-) -> np.ndarray:
-    """Hits under several random groupings of the same sizes, bool [groupings, epochs, N]."""
+    resamples: int = RESAMPLES,
+) -> Advantage:
+    """How far a level is ahead of random groupings, live from the kept test images.
+
+    Args:
+        recording: with features.
+        level: of its hierarchy by name, or as it is given.
+        places: pairs of an epoch and a layer (None: the last).
+        controls: how many random groupings of the level's sizes, those of `seed` and after it;
+            or the groupings themselves.
+        seed: of the groupings and of the bootstrap. The same seed draws the same classes, so
+            levels and controls are paired.
+        resamples: R.
+    """
     own = level_of(recording, level)
-    controls = [random_grouping(own, seed + i) for i in range(groupings)]
-    return np.stack([hits(recording, control, epochs, layer) for control in controls])
+    others = _groupings(own, controls, seed) if isinstance(controls, int) else list(controls)
+    found = recalls(recording, [own, *others], places)
+    of_fine = [one.of_fine for one in (own, *others)]
+    weights = class_draws(found.shape[-1], resamples, seed)
+    values = np.stack([balanced(f, of) for f, of in zip(found, of_fine, strict=True)])
+    own_draws = drawn_balanced(found[0], of_fine[0], weights)
+    g = len(others)
+    times = np.random.default_rng([seed, 1]).multinomial(g, np.full(g, 1 / g), size=resamples)
+    mean_draws = np.zeros_like(own_draws)
+    for i in range(g):
+        mean_draws += drawn_balanced(found[1 + i], of_fine[1 + i], weights) * times[:, i] / g
+    return Advantage(
+        values[0], own_draws, values[1:], values[0] - values[1:].mean(axis=0),
+        own_draws - mean_draws,
+    )  # fmt: skip
 
 
 def against_groupings(
@@ -64,31 +114,44 @@ def against_groupings(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """A level's NCC accuracy beside that of random groupings of the same sizes, live.
+    """A level's balanced NCC accuracy beside that of random groupings of its sizes, live.
 
     Returns:
         recording, epoch, layer, level, target ("semantic", "random groupings" or
         "advantage", their difference), value, low, high, n. The interval of "semantic" and of
-        the advantage is over images (paired); that of the random groupings is over groupings.
+        the advantage is over classes (paired); that of the random groupings is over groupings.
     """
     layer = layer or recording.layers[-1]
     epochs = recording.kept_epochs(layer) if epochs is None else epochs
-    own = hits(recording, level, epochs, layer)
-    others = grouping_hits(recording, level, epochs, layer, groupings, seed)
-    mean_hit = others.mean(axis=0)
-    drawn, gained = resampled(own, None, resamples, seed), own - mean_hit
-    drawn_gain = resampled(gained, None, resamples, seed)
+    places = [(epoch, layer) for epoch in epochs]
+    found = advantage(recording, level, places, groupings, seed=seed, resamples=resamples)
     rows = []
     for e, epoch in enumerate(epochs):
         for target, value, draws in (
-            ("semantic", own[e].mean(), drawn[e]),
-            ("random groupings", mean_hit[e].mean(), others[:, e].mean(axis=1)),
-            ("advantage", gained[e].mean(), drawn_gain[e]),
+            ("semantic", found.own[e], found.own_draws[e]),
+            ("random groupings", found.others[:, e].mean(), found.others[:, e]),
+            ("advantage", found.value[e], found.draws[e]),
         ):
             where = {"recording": recording.name, "epoch": epoch, "layer": layer,
                      "level": level, "target": target}  # fmt: skip
-            rows.append(table_row(where, interval(float(value), draws), own.shape[1]))
+            rows.append(table_row(where, interval(float(value), draws), len(recording.fine())))
     return pd.DataFrame(rows)
+
+
+def grouping_accuracies(
+    recording: Recording,
+    level: str | Level,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Balanced NCC accuracies under random groupings of a level's sizes, [groupings, epochs]."""
+    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    drawn = _groupings(level_of(recording, level), groupings, seed)
+    found = recalls(recording, drawn, [(epoch, layer) for epoch in epochs])
+    return np.stack([balanced(f, one.of_fine) for f, one in zip(found, drawn, strict=True)])
 
 
 def growth_of_advantage(
@@ -102,73 +165,56 @@ def growth_of_advantage(
 ) -> Interval:
     """By how much the advantage over random groupings grew from the first to the last epoch.
 
-    (NCC of the level - mean NCC of the groupings) at the end, less the same before training; a
-    difference of fractions. The interval draws images and groupings again, both paired.
+    (Balanced NCC accuracy of the level - its mean over the groupings) at the end, less the same
+    before training; a difference of fractions. The interval draws classes and groupings again.
     """
-    gained = advantage_gained(recording, level, layer, groupings, seed)
-    return interval(gained.mean(), draws_of_gain(gained, resamples, seed))
+    places = ends(recording, layer)
+    found = advantage(recording, level, places, groupings, seed=seed, resamples=resamples)
+    return found.growth
 
 
-def advantage_gained(
+def played(
     recording: Recording,
     level: str | Level,
-    layer: str | None = None,
-    groupings: int = GROUPINGS,
-    seed: int = 0,
-) -> np.ndarray:
-    """`growth_of_advantage` over each grouping, image by image: int8 [groupings, N], -2 to 2."""
-    own = hits(recording, level, _ends(recording, layer), layer).astype(np.int8)
-    return (own[1] - own[0]) - _grouping_gains(recording, level, layer, groupings, seed)
-
-
-def growth_of_controls(
-    recording: Recording,
-    level: str | Level,
-    layer: str | None = None,
+    places: Sequence[Place],
     *,
-    controls: int = 10,
+    controls: int = CONTROLS,
     groupings: int = GROUPINGS,
     seed: int = 0,
 ) -> np.ndarray:
-    """`growth_of_advantage` of further random groupings in the level's place, float64 [controls].
+    """The advantage of further random groupings in the level's place, float64 [controls, S].
 
     They differ from those that they are compared with. The i-th of each level come from one
     shuffle of the classes: one tree.
     """
-    played = _grouping_gains(recording, level, layer, controls, seed + _APART)
-    others = _grouping_gains(recording, level, layer, groupings, seed)
-    grown: np.ndarray = played.mean(axis=1) - others.mean()
+    own = level_of(recording, level)
+    drawn = [*_groupings(own, controls, seed + _APART), *_groupings(own, groupings, seed)]
+    found = recalls(recording, drawn, places)
+    values = np.stack([balanced(f, one.of_fine) for f, one in zip(found, drawn, strict=True)])
+    less: np.ndarray = values[:controls] - values[controls:].mean(axis=0)
+    return less
+
+
+def growth_of_controls(
+    recording: Recording, level: str | Level, layer: str | None = None, **how: int
+) -> np.ndarray:
+    """`growth_of_advantage` of random groupings (`how`: see `played`), float64 [controls]."""
+    found = played(recording, level, ends(recording, layer), **how)
+    grown: np.ndarray = found[:, -1] - found[:, 0]
     return grown
 
 
 _APART = 1000  # between the seeds of the groupings and of those that play the level
 
 
-def _grouping_gains(
-    recording: Recording, level: str | Level, layer: str | None, groupings: int, seed: int
-) -> np.ndarray:
-    """Hits at the end less hits before training, int8 [groupings, N]."""
-    ends = _ends(recording, layer)
-    found = grouping_hits(recording, level, ends, layer, groupings, seed).astype(np.int8)
-    gained: np.ndarray = found[:, 1] - found[:, 0]
-    return gained
-
-
-def _ends(recording: Recording, layer: str | None) -> tuple[int, int]:
+def ends(recording: Recording, layer: str | None = None) -> tuple[Place, Place]:
+    """The first and the last kept epoch of a layer."""
     kept = recording.kept_epochs(layer)
-    return kept[0], kept[-1]
+    return (kept[0], layer), (kept[-1], layer)
 
 
-def draws_of_gain(gained: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Means of [groupings, N] with images and groupings drawn again: float64 [resamples].
-
-    The same seed draws the same images and groupings, so draws of several levels are paired.
-    """
-    over_images = resampled(gained, None, resamples, seed)
-    g = len(gained)
-    weights = np.random.default_rng([seed, 1]).multinomial(g, np.full(g, 1 / g), size=resamples)
-    drawn: np.ndarray = np.einsum("gr,rg->r", over_images, weights) / g
-    return drawn
+def _groupings(level: Level, count: int, seed: int) -> list[Level]:
+    return [random_grouping(level, seed + i) for i in range(count)]
 
 
 def teacher_agreement(teacher: Recording) -> pd.DataFrame:

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
 import pytest
 
 from ssl_companion.claims import (
@@ -19,10 +20,12 @@ from ssl_companion.claims import (
     many_runs,
     recordings_by_name,
 )
+from ssl_companion.findings import compression, depth_time
 from ssl_companion.recordings import Recording, open_recording
 
 World = dict[str, Recording]
 IDS = [claim.id for claim in CLAIMS]
+OF_LEVELS = ("semantic-over-random", "hierarchy", "time", "depth")
 
 
 @pytest.mark.parametrize("name", IDS)
@@ -52,7 +55,7 @@ def test_one_run_is_judged_by_its_images(world: Callable[[str], World], name: st
         assert row.evidence.control is None
         assert row.verdict is Verdict.PARTLY
     else:
-        assert "image" in row.evidence.over
+        assert ("classes" if name in OF_LEVELS else "image") in row.evidence.over
         assert row.verdict is Verdict.REPRODUCED, (row.evidence, row.note)
     untrained = {n: run for n, run in world("untrained").items() if n.endswith("-s0")}
     assert judge(name, untrained).verdict is Verdict.NOT_REPRODUCED
@@ -75,31 +78,43 @@ def test_an_invariance_that_drives_is_not_a_regularizer(world: Callable[[str], W
     assert judge("regularizer", recordings).verdict is Verdict.NOT_REPRODUCED
 
 
-def _rewritten(
-    recording: Recording, to: Path, change: Callable[[pd.DataFrame], pd.DataFrame]
-) -> Recording:
-    """A copy without features whose measures are changed."""
-    folder = to / recording.name
-    shutil.copytree(recording.path, folder, dirs_exist_ok=True)
-    change(recording.measures).to_csv(folder / "measures.csv", index=False)
-    return open_recording(folder)
-
-
-@pytest.mark.parametrize(("name", "column"), [("time", "epoch"), ("depth", "layer")])
+@pytest.mark.parametrize("name", ["time", "depth"])
 def test_the_order_matters(
-    world: Callable[[str], World], tmp_path: Path, name: str, column: str
+    world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    def backwards(table: pd.DataFrame) -> pd.DataFrame:
-        steps = list(dict.fromkeys(table[column]))
-        turned = dict(zip(steps, reversed(steps), strict=True))
-        return table.assign(**{column: table[column].map(turned)})
-
-    turned = {n: _rewritten(r, tmp_path, backwards) for n, r in world("clusters").items()
-              if n.startswith("clustering")}  # fmt: skip
-    row = judge(name, turned)
+    along = depth_time.places_along
+    monkeypatch.setattr(depth_time, "places_along", lambda *how: along(*how)[::-1])
+    row = judge(name, world("clusters"))
     assert row.evidence is not None
     assert row.evidence.effect.value < 0
     assert row.verdict is Verdict.NOT_REPRODUCED
+
+
+def test_a_run_read_backwards_does_not_compress(
+    world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forwards = compression.trajectories
+
+    def backwards(*of: Any, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+        whole, halves = forwards(*of, **how)
+        return whole[..., ::-1], halves[..., ::-1]
+
+    monkeypatch.setattr(compression, "trajectories", backwards)
+    row = judge("compression", world("clusters"))
+    assert row.evidence is not None
+    assert row.evidence.effect.value < 0
+    assert row.verdict is Verdict.NOT_REPRODUCED
+
+
+@pytest.mark.parametrize("luck", [0.0, 1.0])
+def test_the_luck_of_the_one_grouping_is_taken_off(
+    world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch, luck: float
+) -> None:
+    monkeypatch.setattr(many_runs.generality, "luck_of_the_grouping", lambda *_: luck)
+    row = judge("generality", world("clusters"))
+    assert row.evidence is not None
+    assert row.evidence.effect.value == (1.0 if luck == 0 else 0.0)
+    assert f"less its luck ({luck:+.3f}" in row.note
 
 
 def test_a_control_that_clusters_too_takes_the_verdict_away(world: Callable[[str], World]) -> None:

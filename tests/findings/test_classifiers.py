@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from ssl_companion.findings import classifiers
+from ssl_companion.findings import classifiers, downstream
 from ssl_companion.recordings import Recording, open_recording
 
 
@@ -86,6 +87,10 @@ def test_rivals_are_correlated_with_the_linear_probe(clusters: Recording, tmp_pa
         kept = table[table["measure"] != "effective_rank"]
         pd.concat([kept, pd.DataFrame([rank])]).to_csv(folder / "measures.csv", index=False)
         runs[folder.name] = open_recording(folder)
+    gained = classifiers.rivals(runs, gains=True)
+    own = downstream.over_runs(runs)
+    expected = stats.spearmanr(own["ncc_gain"], own["linear_gain"]).statistic
+    assert gained["value"][0] == pytest.approx(expected)
     table = classifiers.rivals(runs).set_index("predictor")
     assert table.loc["NCC accuracy, fine", "value"] == pytest.approx(1.0)
     assert table.loc["effective rank", "value"] == pytest.approx(-1.0)
@@ -93,3 +98,13 @@ def test_rivals_are_correlated_with_the_linear_probe(clusters: Recording, tmp_pa
     assert np.isnan(table.loc["NCC accuracy, fine", "ahead"])
     assert table.loc["effective rank", "ahead"] == pytest.approx(2.0)
     assert table.loc["effective rank", "ahead_low"] == pytest.approx(2.0)
+
+
+def test_runs_whose_accuracies_part() -> None:
+    table = pd.DataFrame({
+        "recording": ["together", "apart", "further", "still"],
+        "ncc_gain": [0.2, 0.1, -0.1, 0.0],
+        "linear_gain": [0.1, -0.1, 0.3, 0.2],
+    })  # fmt: skip
+    assert downstream.apart(table)["recording"].tolist() == ["further", "apart"]
+    assert downstream.apart(table.iloc[[0]]).empty

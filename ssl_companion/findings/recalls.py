@@ -1,0 +1,90 @@
+"""Accuracies in which every group counts the same, and their bootstrap over classes.
+
+Where the groups of a level differ in size, plain accuracy pays for naming a large one: a network
+that collapses gains by it. *Balanced* accuracy (Brodersen et al. 2010, doi:10.1109/ICPR.2010.764)
+is the mean over groups of the share of a group's images that are found; blind guesses get 1/K of
+it, at any level. What is said of levels is said of *classes*, so classes are what is drawn again:
+the images of one class share what makes the class easy, and 2,000 of them are not 2,000 witnesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssl_companion.data.hierarchy import Level
+from ssl_companion.findings.live import RESAMPLES
+from ssl_companion.measures import NearestCentroid
+from ssl_companion.recordings import Recording, group_means
+
+Place = tuple[int, str | None]
+
+
+def recalls(
+    recording: Recording, levels: Sequence[Level], places: Sequence[Place], split: str = "test"
+) -> np.ndarray:
+    """Of each fine class, the share of kept images whose group at a level has the nearest mean.
+
+    Args:
+        recording: with features.
+        levels: L of them, semantic or random.
+        places: S pairs of an epoch and a layer (None: the last).
+        split: "test" or "train".
+
+    Returns:
+        float64 [L, S, K], K fine classes; NaN for a class without a kept image.
+    """
+    fine, k = recording.fine(split), recording.hierarchy.levels[0].k
+    counts = np.bincount(fine, minlength=k).astype(np.float64)
+    own = [level.labels(fine) for level in levels]
+    out = np.empty((len(levels), len(places), k))
+    for s, (epoch, layer) in enumerate(places):
+        x, means = recording.features(epoch, layer, split), recording.class_means(epoch, layer)
+        for i, level in enumerate(levels):
+            centroids = group_means(means, recording.class_counts, level)
+            found = np.asarray(NearestCentroid.from_centroids(centroids).predict(x))
+            with np.errstate(invalid="ignore"):
+                out[i, s] = np.bincount(fine, found == own[i], minlength=k) / counts
+    return out
+
+
+def balanced(recalls: np.ndarray, of_fine: np.ndarray) -> np.ndarray:
+    """Balanced accuracy of recalls [..., K]: the mean over groups of their classes' mean recall.
+
+    Args:
+        recalls: by fine class; a class that is NaN is left out.
+        of_fine: the group of each fine class, int64 [K].
+
+    Returns:
+        [...].
+    """
+    found: np.ndarray = drawn_balanced(recalls, of_fine, np.ones((1, len(of_fine))))[..., 0]
+    return found
+
+
+def drawn_balanced(recalls: np.ndarray, of_fine: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`balanced` with each class counted as often as it was drawn.
+
+    Args:
+        recalls: by fine class, [..., K].
+        of_fine: the group of each fine class, int64 [K].
+        weights: of the classes in each of R draws, float [R, K]; a group of which no class was
+            drawn is left out of that draw.
+
+    Returns:
+        [..., R].
+    """
+    there = np.isfinite(recalls)
+    groups = np.eye(int(of_fine.max()) + 1)[of_fine]
+    sums = (np.where(there, recalls, 0.0)[..., None, :] * weights) @ groups
+    counts = (there[..., None, :] * weights) @ groups
+    shares = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    mean: np.ndarray = shares.sum(axis=-1) / (counts > 0).sum(axis=-1)
+    return mean
+
+
+def class_draws(k: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each of k classes is in each draw with replacement: float64 [resamples, k]."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(k, np.full(k, 1 / k), size=resamples).astype(np.float64)
