@@ -13,7 +13,7 @@ import torch
 
 from ssl_companion import estimates
 from ssl_companion._runs import Scale
-from ssl_companion.data import load
+from ssl_companion.data import ImageSet, load
 from ssl_companion.estimates import disk_bytes, estimate
 from ssl_companion.experiments import PRESET_NAMES, Run, preset
 from ssl_companion.recorder import record_run
@@ -48,17 +48,22 @@ def test_all_recordings_of_a_scale_fit_into_the_tree(scale: Scale) -> None:
     assert 10e6 < sum(disk_bytes(run) for run in runs) < ROOM
 
 
-def fake_clock(monkeypatch: pytest.MonkeyPatch, slow: int) -> list[str]:
-    """The first `slow` steps take ten seconds, all others ten milliseconds."""
+def fake_clock(monkeypatch: pytest.MonkeyPatch, slow: int, new_epoch: float = 0.0) -> list[str]:
+    """The first `slow` steps take ten seconds, all others ten milliseconds.
+
+    The first step of an epoch takes `new_epoch` more, in seconds.
+    """
     now, calls = [0.0], list[str]()
 
     class Trainer:
-        def __init__(self, config: RunConfig, images: object, loop: LoopConfig) -> None:
+        def __init__(self, config: RunConfig, images: ImageSet, loop: LoopConfig) -> None:
             backbone = SimpleNamespace(eval=lambda: backbone, exported_state=dict)
             self.learner = SimpleNamespace(backbone=backbone, head=None)
+            self.per_epoch = len(images) // config.batch
             calls.append(loop.compile)
 
         def train_step(self) -> None:
+            now[0] += new_epoch * (calls.count("step") % self.per_epoch == 0)
             calls.append("step")
             now[0] += 10.0 if calls.count("step") <= slow else 0.01
 
@@ -84,6 +89,15 @@ def test_few_steps_are_timed_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = estimates._time(tiny(), torch.device("cpu"), "no")
     assert cost.step == pytest.approx(0.01)
     assert calls == ["no", "step", "step", "step", "step"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_no_epoch_begins_among_the_timed_steps(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    fake_clock(monkeypatch, slow=1, new_epoch=1.0)
+    cost = estimates._time(tiny(), torch.device(device), "no")
+    assert cost.step == pytest.approx(0.01)
 
 
 def size(folder: Path) -> int:

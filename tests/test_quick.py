@@ -17,6 +17,7 @@ from ssl_companion.frames import BOOK_VARIABLE
 from ssl_companion.own import measure_encoder
 from ssl_companion.recordings import MeasureConfig
 from ssl_companion.training.config import ObjectiveConfig
+from ssl_companion.training.loop import LoopConfig
 
 
 @pytest.fixture
@@ -24,7 +25,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
     """Minutes an epoch by number of threads, in place of a stopwatch."""
     minutes = {1: 0.1, torch.get_num_threads(): 0.1}
 
-    def estimate(runs: list[Run], device: torch.device) -> list[dict[str, Any]]:
+    def estimate(runs: list[Run], device: torch.device, compiled: str) -> list[dict[str, Any]]:
+        assert compiled == "no", "the minutes of compiling are in no plan"
         rate = minutes[torch.get_num_threads()]
         return [
             {
@@ -69,6 +71,22 @@ def test_a_plan_is_what_was_asked_for(clock: dict[int, float]) -> None:
     assert snapshots[-1] == config.epochs
     assert "SimCLR" in quick.title(planned)
     assert "CIFAR-100" in quick.title(planned)
+
+
+def test_a_plan_is_carried_out_as_it_was_timed(
+    clock: dict[int, float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loops: list[LoopConfig] = []
+
+    def record_run(*arguments: Any, overwrite: bool) -> None:
+        loops.append(arguments[5])
+
+    monkeypatch.setattr(quick, "record_run", record_run)
+    monkeypatch.setattr(quick, "open_recording", lambda path: path)
+    planned = replace(quick.plan(device="cpu"), device="cuda")
+    images = load("glyphs100", "test")
+    quick.train_and_measure(planned, images, images, tmp_path, progress=False)
+    assert loops == [LoopConfig(device="cuda", compile="no", progress=False)]
 
 
 def test_minutes_are_fewer_in_the_book(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from ssl_companion.experiments import PRESET_NAMES, Preset, Run, describe, prese
 from ssl_companion.provenance import device_name
 from ssl_companion.recorder import Budget, NoTeacherError, OccupiedError, record_run
 from ssl_companion.recordings import MeasureConfig, open_recording, recordings_root
+from ssl_companion.training.compiling import hindrance
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import process_group, world
 from ssl_companion.training.divergence import DivergedError
@@ -47,11 +48,13 @@ class _Where:
     minutes: float = 0.0
     #: threads of the CPU (0: torch's choice)
     threads: int = 0
-    #: compile the network and the views; auto means on CUDA
+    #: compile the network and the views; auto means on CUDA, where Triton and a C compiler are
     compile: Literal["auto", "yes", "no"] = "auto"
 
-    def loop(self) -> LoopConfig:
-        return LoopConfig(device=self.device, minutes=self.minutes, compile=self.compile)
+    def loop(self, device: torch.device | None = None) -> LoopConfig:
+        """How to run; on `device` where several processes have one each."""
+        name = self.device if device is None else str(device)
+        return LoopConfig(device=name, minutes=self.minutes, compile=self.compile)
 
     def destination(self) -> Path:
         return recordings_root(self.out)
@@ -113,8 +116,8 @@ class Record(_Where):
             return 0
         if self.cluster:
             return self._queue(runs)
-        with process_group(pick_device(self.device)):
-            return self._record(runs)
+        with process_group(pick_device(self.device)) as device:
+            return self._record(runs, device)
 
     def _list(self, runs: list[Run]) -> None:
         rows = [{"name": r.name, "what": describe(r.config), "variant": r.variant} for r in runs]
@@ -127,15 +130,17 @@ class Record(_Where):
             print()
         show(rows, self.json)
 
-    def _record(self, runs: list[Run]) -> int:
+    def _record(self, runs: list[Run], device: torch.device) -> int:
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
-        _say_precision(runs, pick_device(self.device))
+        loop = self.loop(device)
+        _say_precision(runs, device)
+        _say_uncompiled(loop, device)
         budget, failed = Budget(self.minutes), 0
         where = self.runs, self.destination()
         for run in runs:
             try:
-                done = record_run(run, train, test, *where, self.loop(), budget, self.overwrite)
+                done = record_run(run, train, test, *where, loop, budget, self.overwrite)
             except (DivergedError, NoTeacherError, OccupiedError) as error:
                 _say(f"ssl-companion: {run.name}: {error}", sys.stderr)
                 failed += 1
@@ -183,13 +188,15 @@ class Train(_Where):
         if self.dry_run:
             show(estimate([run], pick_device(self.device), self.compile), as_json=False)
             return 0
-        with process_group(pick_device(self.device)):
+        with process_group(pick_device(self.device)) as device:
             train = load(self.config.data, "train", self.data_root)
             test = load(self.config.data, "test", self.data_root)
-            _say_precision([run], pick_device(self.device))
+            loop = self.loop(device)
+            _say_precision([run], device)
+            _say_uncompiled(loop, device)
             budget = Budget(self.minutes)
             where = self.runs, self.destination()
-            done = record_run(run, train, test, *where, self.loop(), budget, self.overwrite)
+            done = record_run(run, train, test, *where, loop, budget, self.overwrite)
             stopped = f"{run.name}: stopped; run this again to go on"
             _say(_recorded(run, self.destination()) if done else stopped)
         return 0
@@ -210,6 +217,12 @@ def _say_precision(runs: list[Run], device: torch.device) -> None:
             "run.json will say",
             sys.stderr,
         )
+
+
+def _say_uncompiled(loop: LoopConfig, device: torch.device) -> None:
+    """That a GPU will take longer than it might, before hours are spent."""
+    if device.type == "cuda" and loop.compile == "auto" and (why := hindrance(device)):
+        _say(f"{device_name(device)}: running without compiling, as {why}", sys.stderr)
 
 
 def _recorded(run: Run, root: Path) -> str:

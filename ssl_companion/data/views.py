@@ -12,6 +12,7 @@ is fixed (torchvision's ColorJitter shuffles it), which lets them run as one pas
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -222,9 +223,22 @@ def normalise(
     x: Tensor, mean: Sequence[float] = CIFAR_MEAN, std: Sequence[float] = CIFAR_STD
 ) -> Tensor:
     """Subtract each channel's mean and divide by its standard deviation, [N, 3, H, W] in [0, 1]."""
-    shift = torch.tensor(mean, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
-    scale = torch.tensor(std, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
+    # Compiled they are part of the graph; otherwise every call would copy them, and wait for it.
+    per_channel = _per_channel if torch.compiler.is_compiling() else _kept_per_channel
+    shift, scale = (per_channel(tuple(map(float, v)), x.dtype, x.device) for v in (mean, std))
     return (x - shift).div_(scale)
+
+
+def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_per_channel(
+    values: tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    with torch.inference_mode(False):  # or a later call could not have a gradient
+        return _per_channel(values, dtype, device)
 
 
 def two_views(

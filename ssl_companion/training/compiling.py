@@ -1,12 +1,45 @@
-"""Compilation that one run cannot spoil for the next in the same process."""
+"""When a run is compiled, and compilation that cannot be spoilt by another run's."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
+
+_VOLTA = (7, 0)  # the first compute capability that Triton has code for
+
+
+def to_compile(choice: str, device: torch.device) -> bool:
+    """Whether a run on `device` is compiled; `choice` is "yes", "no" or "auto".
+
+    "auto" means on CUDA, unless something is in the way (see `hindrance`).
+    """
+    if choice == "auto":
+        return device.type == "cuda" and not hindrance(device)
+    return choice == "yes"
+
+
+def hindrance(device: torch.device) -> str:
+    """Why nothing can be compiled for a CUDA device, in words; empty where it can."""
+    major, minor = torch.cuda.get_device_capability(device)
+    if (major, minor) < _VOLTA:
+        return f"its compute capability is {major}.{minor}, and Triton asks for 7.0"
+    # Triton builds its launchers with the compiler that it finds so.
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        return "Triton needs a C compiler, and there is neither gcc nor clang"
+    return "" if _has_triton() else "there is no Triton that works with it"
+
+
+def _has_triton() -> bool:
+    try:
+        from torch.utils._triton import has_triton  # not public, so it may move
+    except ImportError:
+        return False
+    return bool(has_triton())
 
 
 def compiled(function: Callable[..., Any], mode: str = "default") -> Callable[..., Any]:

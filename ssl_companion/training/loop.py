@@ -28,7 +28,7 @@ from ssl_companion.training.checkpoint import (
     save_checkpoint,
 )
 from ssl_companion.training.clock import Clock
-from ssl_companion.training.compiling import compiled
+from ssl_companion.training.compiling import compiled, to_compile
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import (
     data_parallel,
@@ -45,6 +45,13 @@ from ssl_companion.training.precision import autocast
 from ssl_companion.training.randomness import random_states, set_random_states
 
 __all__ = ["DivergedError", "History", "LoopConfig", "Trainer", "pick_device"]
+
+# RuntimeErrors that say something of the device, and nothing of a checkpoint. The second is not
+# in every torch.
+_DEVICE_FAILED = (
+    torch.OutOfMemoryError,
+    getattr(torch, "AcceleratorError", torch.OutOfMemoryError),
+)
 
 
 @dataclass
@@ -84,8 +91,7 @@ class Trainer:
             raise ValueError(f"batch: {config.batch}; expected at most the {len(images)} images")
         if config.batch % world()[1]:
             raise ValueError(f"batch: {config.batch}; does not divide among {world()[1]} processes")
-        cuda = self.device.type == "cuda"
-        compiles = cuda if self.loop.compile == "auto" else self.loop.compile == "yes"
+        compiles = to_compile(self.loop.compile, self.device)
         self.batches = Batches(images, config, self.device, compiles)
         self.steps_per_epoch = self.batches.per_epoch
         self.steps = config.epochs * self.steps_per_epoch
@@ -97,11 +103,13 @@ class Trainer:
         self._names: tuple[str, ...] = ()
         self._unweighted: frozenset[str] = frozenset()
         if folder is not None and (path := latest_checkpoint(folder)) is not None:
+            # `load` copies to where the network is, which may not have room for a second one.
+            state = load_checkpoint(path, config.digest(), torch.device("cpu"))
             try:
-                self.load(load_checkpoint(path, config.digest(), self.device))
+                self.load(state)
+            except _DEVICE_FAILED:
+                raise
             except RuntimeError as error:
-                if isinstance(error, CheckpointError):
-                    raise
                 raise CheckpointError(
                     f"{path}: does not fit this network on {self.device.type}; a run is resumed "
                     f"on the kind of device that it began on ({error})"

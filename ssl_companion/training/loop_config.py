@@ -19,8 +19,8 @@ class LoopConfig:
         checkpoint_minutes: time between checkpoints.
         checkpoint_steps: steps between checkpoints, besides; 0 means by time alone.
         check_every: steps between looks at the loss for NaN (a look waits for the device).
-        compile: compile the network and the views: "yes", "no", or "auto", which means on CUDA.
-            Of several processes, the views only.
+        compile: compile the network and the views: "yes", "no", or "auto", which means on CUDA
+            where Triton and a C compiler are there. Of several processes, the views only.
         progress: show a progress bar.
     """
 
@@ -44,7 +44,11 @@ class LoopConfig:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The torch device for "auto", "cpu", "cuda" or "cuda:N"; a ValueError when it is absent."""
+    """The torch device for "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ValueError: another name, or the device is absent.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -55,4 +59,10 @@ def pick_device(name: str = "auto") -> torch.device:
         raise ValueError(
             f"device: {name!r}, but this machine has no CUDA device; use 'cpu' or 'auto'"
         )
+    if device.type == "cuda" and device.index is not None:
+        count = torch.cuda.device_count()
+        if device.index >= count:
+            raise ValueError(
+                f"device: {name!r}, but the last CUDA device of this machine is 'cuda:{count - 1}'"
+            )
     return device

@@ -51,8 +51,9 @@ class LARS(torch.optim.Optimizer):
     u = g + weight_decay * w, q = min(1, eta |w| / |u|) (1 where either norm is 0),
     m = momentum * m + q * u, w = w - lr * m. Groups without `adapt` take q = 1.
 
-    The update is written with the fused multi-tensor operations of torch: a step is a few
-    kernels, however many parameters there are.
+    The update is written with the multi-tensor operations of torch: a step is a few kernels,
+    however many parameters there are, and one more for each matrix or filter that adapts (torch
+    fuses no multiplication of each tensor by a number of its own on the device).
     """
 
     def __init__(

@@ -53,9 +53,8 @@ def smooth_images(n: int) -> ImageSet:
     pixels = (smooth * 255).to(torch.uint8).numpy()
     fine = np.arange(n, dtype=np.int64) % 100
     files = np.array([f"{i}.png" for i in range(n)])
-    return ImageSet(
-        "smooth noise", "train", pixels, fine, files, fingerprint(pixels, fine), CIFAR100
-    )
+    known = fingerprint(pixels, fine)
+    return ImageSet("smooth noise", "train", fine, files, known, CIFAR100, images=pixels)
 
 
 def wait(device: torch.device) -> None:
@@ -171,7 +170,7 @@ def report(times: dict[str, list[float]], images_in_a_round: int, epochs: bool) 
     print(f"ratio     {rates['ours'] / rates['lightly']:12.2f}")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="res-5-64")
     parser.add_argument("--projector-width", type=int, default=512)
@@ -183,7 +182,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0 is torch's choice")
     parser.add_argument("--workers", type=int, default=2, help="of lightly's DataLoader")
     parser.add_argument("--images", type=int, default=10_000)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     device = pick_device(options.device)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import tyro
 
 from ssl_companion.cli import Command, main
@@ -23,6 +25,7 @@ from ssl_companion.recordings import Recording, list_recordings
 from ssl_companion.training import precision
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.divergence import DivergedError
+from ssl_companion.training.loop import LoopConfig
 
 
 def test_list_names_every_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,6 +150,68 @@ def test_float32_in_place_of_bfloat16_is_said_once(
     assert main(METHODS) == 0
     said = capsys.readouterr().err
     assert said.count("has no instructions for bfloat16: computing in float32") == (not has)
+
+
+@pytest.fixture
+def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that says it has two GPUs."""
+    for name, value in {
+        "is_available": True,
+        "device_count": 2,
+        "get_device_capability": (9, 0),
+        "get_device_name": "H-something",
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+
+
+ON_A_GPU = ["record", "methods", "--scale", "reduced", "--device", "cuda:0"]
+
+
+@pytest.mark.usefixtures("a_gpu")
+@pytest.mark.parametrize(
+    ("why", "choice", "said"),
+    [("there is no compiler", "auto", 1), ("there is no compiler", "no", 0), ("", "auto", 0)],
+)
+def test_that_nothing_is_compiled_is_said_once(
+    why: str,
+    choice: str,
+    said: int,
+    sweep: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(command, "hindrance", lambda _: why)
+    sweep()
+    assert main([*ON_A_GPU, "--compile", choice]) == 0
+    printed = capsys.readouterr().err
+    assert printed.count("H-something: running without compiling, as there is no comp") == said
+
+
+@pytest.mark.usefixtures("a_gpu")
+@pytest.mark.parametrize(
+    "arguments", [ON_A_GPU, ["train", "--data", "glyphs100", "--device", "cuda:0"]]
+)
+def test_each_of_several_processes_runs_on_its_own_device(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def second(device: torch.device) -> Iterator[torch.device]:
+        assert device == torch.device("cuda:0")  # as all of them are told
+        yield torch.device("cuda:1")
+
+    seen: set[str] = set()
+
+    def record_run(*of: Any) -> bool:
+        seen.update(loop.device for loop in of if isinstance(loop, LoopConfig))
+        return True
+
+    monkeypatch.setattr(command, "process_group", second)
+    monkeypatch.setattr(command, "record_run", record_run)
+    monkeypatch.setattr(command, "load", lambda *_: None)
+    monkeypatch.setattr(command, "hindrance", lambda _: "")
+    monkeypatch.setattr(command, "_recorded", lambda run, _: f"{run.name}: recorded")
+    assert main(arguments) == 0
+    assert seen == {"cuda:1"}
 
 
 def test_a_sweep_stops_for_the_minutes_and_still_says_that_one_failed(

@@ -226,6 +226,26 @@ def test_normalise_equals_torchvisions():
     torch.testing.assert_close(other, oracle.normalize(x, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3)))
 
 
+def test_the_constants_of_a_device_are_made_once(monkeypatch):
+    x = torch.rand((2, 3, 4, 4), generator=seeded())
+    mean, std = (0.51, 0.41, 0.31), (0.11, 0.21, 0.31)
+    with torch.inference_mode():  # as features are read
+        expected = views.normalise(x, mean, std)
+    made = []
+    real = torch.tensor
+    monkeypatch.setattr(torch, "tensor", lambda *a, **k: made.append(a) or real(*a, **k))
+    # What was made there serves a gradient, too.
+    leaf = x.clone().requires_grad_()
+    found = views.normalise(leaf, list(mean), np.array(std))
+    found.sum().backward()
+    assert not made
+    assert torch.equal(found, expected)
+    by_hand = (1 / real(std)).view(1, 3, 1, 1).expand_as(x)
+    torch.testing.assert_close(leaf.grad, by_hand)
+    assert views.normalise(x.double(), mean, std).dtype == torch.float64
+    assert len(made) == 2
+
+
 def test_what_does_not_fit_is_refused():
     images, p = pictures(4), neutral(4)
     with pytest.raises(ValueError, match=r"shape \(3, 32, 32\)"):

@@ -14,8 +14,9 @@ import torch._dynamo
 from torch import Tensor
 
 from ssl_companion.data.images import ImageSet
+from ssl_companion.training import compiling as module
 from ssl_companion.training import loop as loop_module
-from ssl_companion.training.compiling import compiled
+from ssl_companion.training.compiling import compiled, hindrance, to_compile
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.loop import LoopConfig, Trainer
 
@@ -133,3 +134,80 @@ def test_of_several_processes_only_the_views_are_compiled(
     trainer = Trainer(tiny(ObjectiveConfig()), images, quiet(compile="yes"))
     trainer.train_step()
     assert counting.batches == [10]
+
+
+# --- whether at all ----------------------------------------------------------------------
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """machine(capability, compiler, triton): a GPU from now on, and what is beside it."""
+
+    def make(
+        capability: tuple[int, int] = (8, 0), compiler: str = "gcc", triton: bool = True
+    ) -> None:
+        monkeypatch.delenv("CC", raising=False)
+        if compiler.startswith("CC="):
+            monkeypatch.setenv("CC", compiler[3:])
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+        monkeypatch.setattr(
+            module.shutil, "which", lambda name: f"/bin/{name}" if name == compiler else None
+        )
+        monkeypatch.setattr("torch.utils._triton.has_triton", lambda: triton)
+
+    return make
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "CC=/opt/bin/cc"])
+def test_auto_compiles_on_a_gpu_that_has_what_it_takes(
+    machine: Callable[..., None], compiler: str
+) -> None:
+    machine(compiler=compiler)
+    assert to_compile("auto", CUDA)
+    assert not hindrance(CUDA)
+    assert not to_compile("auto", CPU)
+    assert not to_compile("no", CUDA)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "why"),
+    [
+        ({"capability": (6, 1)}, "compute capability is 6.1"),
+        ({"compiler": ""}, "neither gcc nor clang"),
+        ({"triton": False}, "no Triton that works"),
+    ],
+)
+def test_auto_does_without_what_is_lacking(
+    machine: Callable[..., None], lacking: dict[str, Any], why: str
+) -> None:
+    machine(**lacking)
+    assert why in hindrance(CUDA)
+    assert not to_compile("auto", CUDA)
+    assert to_compile("yes", CUDA)
+    assert to_compile("yes", CPU)
+
+
+def test_a_torch_that_does_not_tell_of_triton(
+    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine()
+    monkeypatch.delattr("torch.utils._triton.has_triton")
+    assert not to_compile("auto", CUDA)
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+def test_the_loop_asks(
+    tiny: Make,
+    quiet: Quiet,
+    images: ImageSet,
+    counting: Counting,
+    monkeypatch: pytest.MonkeyPatch,
+    compiles: bool,
+) -> None:
+    asked = []
+    monkeypatch.setattr(loop_module, "to_compile", lambda *about: asked.append(about) or compiles)
+    Trainer(tiny(), images, quiet(compile="auto")).train_step()
+    assert asked == [("auto", CPU)]
+    assert bool(counting.batches) == compiles

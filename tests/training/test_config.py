@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from ssl_companion.data.views import ViewConfig
 from ssl_companion.training.config import ObjectiveConfig, RunConfig, run_config_from_dict
@@ -103,3 +104,8 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         pick_device("gpu")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert pick_device("auto").type == "cuda"
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert pick_device("cuda:1") == torch.device("cuda:1")
+    assert pick_device("cuda").index is None
+    with pytest.raises(ValueError, match=r"device: 'cuda:2', but the last .* is 'cuda:1'"):
+        pick_device("cuda:2")

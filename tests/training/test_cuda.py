@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training.backbones import Backbone, make_backbone
@@ -34,6 +35,14 @@ def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
 
 
+@pytest.fixture
+def graphs() -> Iterator[None]:
+    """A compiled network gets the CUDA graphs that it asks for; torch only counts the others."""
+    counters.clear()
+    yield
+    assert counters["inductor"]["cudagraph_skips"] == 0
+
+
 def after(trainer: Trainer, steps: int) -> dict[str, Any]:
     for _ in range(steps):
         trainer.train_step()
@@ -43,6 +52,7 @@ def after(trainer: Trainer, steps: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_compiled_it_computes_the_same(
     tiny: Make, quiet: Quiet, images: ImageSet, objective: str
@@ -55,6 +65,7 @@ def test_compiled_it_computes_the_same(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("graphs")
 def test_networks_of_several_shapes_beside_one_another(
     tiny: Make, quiet: Quiet, images: ImageSet
 ) -> None:
@@ -108,6 +119,7 @@ def test_a_padded_network_trains_as_the_unpadded_one(
     torch.testing.assert_close(*states, rtol=2e-3, atol=1e-4)
 
 
+@pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("compile", ["no", pytest.param("yes", marks=pytest.mark.slow)])
 def test_interrupted_it_ends_as_an_uninterrupted_run(

@@ -173,6 +173,42 @@ def test_a_checkpoint_of_a_network_of_another_shape(
         Trainer(tiny(), images, quiet(), tmp_path)
 
 
+FAILURES = ("OutOfMemoryError", "AcceleratorError")
+
+
+@pytest.mark.parametrize("name", [name for name in FAILURES if hasattr(torch, name)])
+def test_a_device_that_fails_is_no_fault_of_the_checkpoint(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, name: str
+) -> None:
+    failure = getattr(torch, name)
+
+    class Full(Trainer):
+        def load(self, state: dict[str, Any]) -> None:
+            raise failure("CUDA out of memory")
+
+    Trainer(tiny(), images, quiet(minutes=1e-9), tmp_path).run()
+    with pytest.raises(failure, match="CUDA out of memory"):
+        Full(tiny(), images, quiet(), tmp_path)
+
+
+def test_a_checkpoint_is_read_to_the_cpu(
+    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+) -> None:
+    class Elsewhere(Trainer):
+        """Its tensors would go to a device that is not there."""
+
+        def _build(self, *arguments: Any) -> None:
+            super()._build(*arguments)
+            self.device = torch.device("cuda:99")
+
+        def load(self, state: dict[str, Any]) -> None:
+            self.device = CPU
+            super().load(state)
+
+    Trainer(tiny(), images, quiet(minutes=1e-9), tmp_path).run()
+    assert Elsewhere(tiny(), images, quiet(), tmp_path).step == 1
+
+
 def test_on_epoch_sees_every_epoch_once(
     tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
 ) -> None:
