@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from ssl_companion.cli.baselines import Baselines
 from ssl_companion.cli.claims import Claims
 from ssl_companion.cli.data import Data
 from ssl_companion.cli.explore import Explore
@@ -25,6 +26,7 @@ Command = (
     | Annotated[Measure, tyro.conf.subcommand("measure")]
     | Annotated[MeasureFeatures, tyro.conf.subcommand("measure-features")]
     | Annotated[Explore, tyro.conf.subcommand("explore")]
+    | Annotated[Baselines, tyro.conf.subcommand("baselines")]
     | Annotated[Claims, tyro.conf.subcommand("claims")]
 )
 

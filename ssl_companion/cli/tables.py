@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 
-def show(rows: list[dict[str, Any]], as_json: bool, empty: str = "nothing to show") -> None:
+def show(rows: Sequence[Mapping[Any, Any]], as_json: bool, empty: str = "nothing to show") -> None:
     """Print rows as JSON (one list) or as an aligned table."""
     if as_json:
         print(json.dumps(rows, indent=1))

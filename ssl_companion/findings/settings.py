@@ -86,3 +86,23 @@ def why_aside(run: Recording, counted: Runs) -> str:
     short = all(config["epochs"] < other.run["config"]["epochs"] for other in counted.values())
     reason = f"{setting_of(run)} at {config['epochs']} epochs, the reference of another page"
     return f"{reason}, too short for these rules" if short else reason
+
+
+def sizes_in_words(runs: Runs) -> str:
+    """How large the runs are that verdicts rest on, in a few sentences."""
+    reduced = sum(scale_of(run) == "reduced" for run in runs.values())
+    full = sum(scale_of(run) == "full" for run in runs.values())
+    if not runs:
+        return "There are no recordings, so there are no verdicts."
+    longest = max(runs.values(), key=lambda run: (run.epochs[-1], run.name))
+    said = (
+        f"These verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, {full} of the "
+        f"size meant for an accelerator and {reduced} of a reduced one. The longest is "
+        f"*{longest.title}*."
+    )
+    if reduced:
+        said += (
+            " Reduced runs show directions and orders, not how far the recipe can go; a full one "
+            "takes the place of a reduced one under its name, and its verdict may differ."
+        )
+    return said

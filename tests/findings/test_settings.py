@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from ssl_companion._runs import Run, Scale
-from ssl_companion.claims import many_runs
+from ssl_companion.claims import many_runs, recordings_by_name
 from ssl_companion.experiments import preset
 from ssl_companion.findings import generality, settings
 from ssl_companion.findings.elsewhere import setting_of
@@ -117,3 +118,15 @@ def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:
             pytest.skip("no three seeds of the recipe at the reduced scale")
         table = many_runs.properties(generality.every_run(seeds))
         assert table["holds"].all() == holds, table
+
+
+def test_the_sizes_of_runs_are_told(clusters: Recording) -> None:
+    assert "no recordings" in settings.sizes_in_words({})
+    said = settings.sizes_in_words({"one": clusters})
+    assert "rest on 1 recording, 0 of the size" in said
+    assert clusters.title in said
+    assert "Reduced runs" not in said
+    said = settings.sizes_in_words(recordings_by_name())
+    counts = [int(n) for n in re.findall(r"(\d+) of (?:the|a) ", said)]
+    assert sum(counts) == len(recordings_by_name())
+    assert ("Reduced runs" in said) == (counts[1] > 0)
