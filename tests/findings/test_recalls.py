@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,12 +110,12 @@ def test_luck_is_what_the_recorded_grouping_lacks(clusters: Recording) -> None:
 
 
 def test_the_share_over_epochs_ends_at_the_share(
-    write_synthetic: Callable[..., Recording],
+    write_synthetic: Callable[..., Recording], tmp_path: Path
 ) -> None:
     stories = {"recipe": 0.7, "invariance-only": 0.3, "regularizer-only": 0.5}
     runs = {
         f"regularizer-{name}-s0": write_synthetic(
-            f"regularizer-{name}-s0", strength=strength, features=False
+            f"regularizer-{name}-s0", tmp_path, strength=strength, features=False
         )
         for name, strength in stories.items()
     }
