@@ -18,14 +18,16 @@ def check_blind(blind: Any, recording: Recording) -> Checked:
     """A function of a level: the best share that a guess without looking gets right."""
     for level in reversed(recording.hierarchy.levels):
         share = float(level.sizes.max() / level.sizes.sum())
+        other = "so often the best guess is wrong; which one could be right more often?"
         slips = {
             1 / level.k: "that would be so if all groups were equally large; look at sizes.",
             float(level.sizes.max()): "that is a number of classes; of how many?",
-            1 - share: "that is how often the guess is wrong.",
-            float(level.sizes.min() / level.sizes.sum()): "that guess could be right more often.",
+            # Of two groups these are the same.
+            float(level.sizes.min() / level.sizes.sum()): other,
+            1 - share: other,
         }
         found = near(
-            call(blind, level), share, 1e-9, slips,
+            call(blind, level), share, 1e-6, slips,
             f"at level {level.name!r} the groups hold {level.sizes.tolist()} classes. Which one "
             "would you always name, and how often would that be right?", "",
         )  # fmt: skip

@@ -13,14 +13,15 @@ from ssl_companion.measures import NearestCentroid, cdnv, neural_collapse
 
 def check_two_clouds(formula: Any) -> Checked:
     """CDNV of two round clouds as a formula of sigma, distance and dims."""
-    for sigma, distance, dims in ((0.6, 3.0, 2), (2.0, 1.0, 100)):
+    for sigma, distance, dims in ((0.6, 3.0, 3), (2.0, 1.0, 100)):
         expected = dims * sigma**2 / distance**2
         found = near(
             call(formula, sigma, distance, dims),
             expected,
-            1e-9 * expected,
+            1e-6 * expected,
             {
                 2 * expected: "there is a 2 in the denominator of the definition.",
+                expected / 2: "both classes stand in the numerator, each with its variance.",
                 expected / dims: "the mean squared distance to the mean adds up over dimensions.",
                 dims * sigma / distance**2: "a variance is the square of a standard deviation.",
                 dims * sigma**2 / distance: "the distance between the means is squared, too.",
@@ -49,7 +50,7 @@ def check_ncc(ncc: Any) -> Checked:
     return near(
         call(ncc, x, y, x_test, z),
         rule.score(x_test, z),
-        1e-9,
+        1e-6,
         {
             rule.score(x, y): "that is the accuracy on the points that made the means.",
             wrong_means.score(x_test, z): "the means have to come from the training points.",

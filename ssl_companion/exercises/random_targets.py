@@ -59,7 +59,7 @@ def check_p_value(function: Any) -> Checked:
         found = near(
             call(function, semantic, random),
             expected,
-            1e-9,
+            1e-6,
             slips,
             f"of {g} random groupings, {as_high} are at least as high; with the observed one, how "
             "many of how many are?",

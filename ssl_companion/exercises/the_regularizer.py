@@ -86,7 +86,13 @@ def check_directions(function: Any, recording: Recording) -> Checked:
         if words.endswith("origin"):
             otherwise += " Variance is taken about the mean."
         slips = {math.log(expected): "that is the entropy; take its exponential."}
-        found = near(call(function, points), expected, 1e-6, slips, otherwise, "")
+        value = call(function, points)
+        if isinstance(value, (float, np.floating)) and math.isnan(value):
+            return hint(
+                f"for {words} your value is not a number: a share of 0, or rounded below it, has "
+                "no logarithm; it adds nothing to an entropy."
+            )
+        found = near(value, expected, 1e-6, slips, otherwise, "")
         if not found.ok:
             return found
     z = rng.normal(size=(200, 5)) * np.array([3.0, 2.0, 1.0, 0.5, 0.1])
@@ -188,7 +194,13 @@ def check_three(function: Any) -> Checked:
     }
     table = {frozenset(c): float(rng.normal()) for n in range(1, 4) for c in combinations(terms, n)}
     games["with eight gains drawn at random"] = lambda s: table.get(s, 0.0)
-    for words, gain in games.items():
+    for words, of_set in games.items():
+
+        def gain(s: frozenset[str], of_set: Callable[[frozenset[str]], float] = of_set) -> float:
+            if not isinstance(s, (set, frozenset)):
+                raise TypeError(f"gain takes a set of terms, this is of type {type(s).__name__}")
+            return of_set(frozenset(s))
+
         credit = call(function, terms, gain)
         if isinstance(credit, Checked):
             return credit

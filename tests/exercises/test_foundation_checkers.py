@@ -93,7 +93,7 @@ SLIPS = [
     (own.check_moved, {"knn"}, "1 more"),
     (own.check_moved, {"colour"}, "'colour' is none of"),
     (own.check_layers, lambda x: x, "expected a dictionary"),
-    (own.check_layers, lambda x: dict.fromkeys("abc", x.flatten(1)), "equally wide"),
+    (own.check_layers, lambda x: dict.fromkeys("abc", x.flatten(1)), "two names"),
     (own.check_layers, lambda x: {"a": x, "b": x, "c": x.mean()}, "'c' should be"),
     (own.check_layers, lambda x: {"a": x, "b": x[:, 0], "c": x[:, 0].flatten(1)}, "'b' should be"),
     (own.check_layers, lambda x: {"a": x, "b": x[:, :2], "c": x[:4, :1]}, "16 images"),
