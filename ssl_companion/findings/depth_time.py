@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ssl_companion.findings.live import (
-    RESAMPLES,
     NotRecorded,
-    hits,
     interval,
     measured,
-    resampled,
     table_row,
 )
-from ssl_companion.findings.recalls import Place
+from ssl_companion.findings.recalls import (
+    Place,
+    balanced,
+    class_draws,
+    drawn_balanced,
+    recalls,
+)
 from ssl_companion.findings.targets import CONTROLS, GROUPINGS, advantage, played
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
@@ -123,31 +126,6 @@ def order_of_rows(
     return pd.DataFrame(rows, columns=["level", "value"])
 
 
-def live_order(
-    recording: Recording,
-    along: str,
-    levels: Sequence[str] | None = None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """`order_of_rows` averaged over levels, live from the kept features, with an interval over
-    images.
-
-    Args:
-        recording: with features; of every layer, for the depth.
-        along, levels: as for `order_of_rows`.
-        resamples, seed: of the bootstrap.
-    """
-    levels = recording.hierarchy.names if levels is None else levels
-    values, draws = [], []
-    for level in levels:
-        hit = _along(recording, along, level)
-        values.append(rank_order(hit.mean(axis=1)))
-        draws.append(rank_order(resampled(hit, None, resamples, seed), axis=0))
-    return interval(float(np.mean(values)), np.mean(draws, axis=0))
-
-
 def places_along(recording: Recording, along: str) -> list[Place]:
     """The epochs and layers whose features are kept, in order.
 
@@ -178,6 +156,8 @@ def advantage_along(
 ) -> pd.DataFrame:
     """The advantage of every upper level over random groupings, epoch by epoch or layer by layer.
 
+    Where there is one level only, nothing can be grouped, and its advantage is that over chance.
+
     Args:
         recording: with features.
         along: see `places_along`.
@@ -187,9 +167,8 @@ def advantage_along(
         epoch, layer, level, value, low, high, n.
     """
     places, rows = places_along(recording, along), []
-    for level in recording.hierarchy.names[1:]:
-        found = advantage(recording, level, places, groupings, seed=seed)
-        for (epoch, layer), value, draws in zip(places, found.value, found.draws, strict=True):
+    for level, values, drawn in _advantages(recording, places, groupings, seed):
+        for (epoch, layer), value, draws in zip(places, values, drawn, strict=True):
             where = {"epoch": epoch, "layer": layer, "level": level}
             rows.append(table_row(where, interval(float(value), draws), len(recording.fine())))
     return pd.DataFrame(rows)
@@ -207,13 +186,28 @@ def order_of_advantage(
         A table (level, value: Spearman's correlation), and the mean over the levels with an
         interval over classes and groupings.
     """
-    places, values, draws = places_along(recording, along), [], []
-    for level in recording.hierarchy.names[1:]:
+    rows, draws = [], []
+    places = places_along(recording, along)
+    for level, values, drawn in _advantages(recording, places, groupings, seed):
+        rows.append({"level": level, "value": float(rank_order(values))})
+        draws.append(rank_order(drawn, axis=0))
+    table = pd.DataFrame(rows)
+    return table, interval(float(table["value"].mean(skipna=False)), np.mean(draws, axis=0))
+
+
+def _advantages(
+    recording: Recording, places: Sequence[Place], groupings: int, seed: int
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """For each upper level: its name, its advantage [S], and draws of that [S, R]."""
+    finest, *upper = recording.hierarchy.levels
+    for level in upper:
         found = advantage(recording, level, places, groupings, seed=seed)
-        values.append(float(rank_order(found.value)))
-        draws.append(rank_order(found.draws, axis=0))
-    table = pd.DataFrame({"level": recording.hierarchy.names[1:], "value": values})
-    return table, interval(float(np.mean(values)), np.mean(draws, axis=0))
+        yield level.name, found.value, found.draws
+    if not upper:
+        [own] = recalls(recording, [finest], places)
+        weights = class_draws(finest.k, seed=seed)
+        drawn = drawn_balanced(own, finest.of_fine, weights)
+        yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
 
 
 def order_of_controls(
@@ -227,9 +221,3 @@ def order_of_controls(
     ]
     mean: np.ndarray = np.mean(orders, axis=0)
     return mean
-
-
-def _along(recording: Recording, along: str, level: str) -> np.ndarray:
-    """Hits [steps, N] along epochs or layers."""
-    places = places_along(recording, along)
-    return np.concatenate([hits(recording, level, [epoch], layer) for epoch, layer in places])

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 from sklearn.metrics import balanced_accuracy_score
 
-from ssl_companion.data.hierarchy import random_grouping
+from ssl_companion.data.hierarchy import Hierarchy, random_grouping
 from ssl_companion.findings import depth_time, generality, hierarchy, regularizer, targets
-from ssl_companion.findings.live import NotRecorded, predicted
+from ssl_companion.findings.live import NotRecorded, hits, predicted
 from ssl_companion.findings.recalls import balanced, class_draws, drawn_balanced, recalls
-from ssl_companion.recordings import Recording
+from ssl_companion.recordings import Recording, open_recording
 
 
 @pytest.mark.parametrize("name", ["fine", "coarse", "family", "kind"])
@@ -129,3 +129,15 @@ def test_the_share_over_epochs_ends_at_the_share(
     assert last["clipped"] == pytest.approx(last["share"])  # no loss in it
     with pytest.raises(NotRecorded, match="regularizer-recipe-s1"):
         regularizer.share_over_epochs(runs, seed=1)
+
+
+def test_one_level_alone_is_held_against_chance(clusters: Recording) -> None:
+    run = open_recording(clusters.path)
+    object.__setattr__(run, "hierarchy", Hierarchy("flat", clusters.hierarchy.levels[:1]))
+    along = depth_time.advantage_along(run, "epoch")
+    assert set(along["level"]) == {"fine"}
+    plain = [hits(clusters, "fine", [epoch]).mean() for epoch in along["epoch"]]
+    np.testing.assert_allclose(along["value"], np.array(plain) - 0.01)  # as many of each class
+    table, order = depth_time.order_of_advantage(run, "epoch")
+    assert table["level"].tolist() == ["fine"]
+    assert order.value == 1
