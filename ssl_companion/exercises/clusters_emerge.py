@@ -13,6 +13,11 @@ from ssl_companion.measures import NearestCentroid
 from ssl_companion.measures.centroids import Metric
 from ssl_companion.recordings import Recording, group_means
 
+OF_KEPT = (
+    "those means are of the few training images that were kept; those of all training images are "
+    "in `recording.class_means(epoch)`."
+)
+
 
 def check_chance(chance: Any, recording: Recording) -> Checked:
     """A function of the number of equally large classes."""
@@ -119,6 +124,8 @@ def check_near_misses(answer: float, recording: Recording) -> Checked:
     wrong, kin = guess != labels, coarse.labels(guess) == coarse.labels(labels)
     expected = float(kin[wrong].mean())
     of_groups = predicted(recording, coarse, epoch) == coarse.labels(labels)
+    by_kept = guess_of_kept(recording, epoch)
+    kin_of_kept = coarse.labels(by_kept) == coarse.labels(labels)
     chance = float(np.mean((coarse.sizes[coarse.of_fine] - 1) / (len(coarse.of_fine) - 1)))
     return near(
         answer,
@@ -131,6 +138,7 @@ def check_near_misses(answer: float, recording: Recording) -> Checked:
             1 - expected: "that is the share that leaves the superclass.",
             float(of_groups[wrong].mean()): "that takes the nearest mean of a superclass; take the "
             "nearest mean of a class, and then its superclass.",
+            float(kin_of_kept[by_kept != labels].mean()): OF_KEPT,
         },
         "take the images whose nearest fine mean is not their own, and ask for how many of them "
         "that mean belongs to a class of the same superclass.",
@@ -138,6 +146,16 @@ def check_near_misses(answer: float, recording: Recording) -> Checked:
         f"do so in {chance:.1%} of the cases. Even where the representation is wrong about the "
         "class, it tends to be near.",
     )
+
+
+def guess_of_kept(recording: Recording, epoch: int) -> np.ndarray:
+    """A likely slip: the nearest of the fine means of the kept training images alone, [N]."""
+    x, y = recording.features(epoch, None, "train"), recording.fine("train")
+    means = recording.class_means(epoch).astype(np.float64)
+    for k in np.unique(y):
+        means[k] = x[y == k].mean(axis=0)
+    rule = NearestCentroid.from_centroids(means)
+    return np.asarray(rule.predict(recording.features(epoch)))
 
 
 def _right(recording: Recording, level: str) -> np.ndarray:

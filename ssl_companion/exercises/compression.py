@@ -62,6 +62,7 @@ def check_share(share: float, recording: Recording) -> Checked:
     means = recording.sample_means(epoch)
     expected = share_within(views, image, means)
     own = variance_share_within(views, image)
+    between, k = 1 - expected, len(means)
     lengths = [np.linalg.norm(x, axis=1).mean() for x in (views - means[image],
                                                           means - means.mean(axis=0))]  # fmt: skip
     return near(
@@ -70,7 +71,9 @@ def check_share(share: float, recording: Recording) -> Checked:
         1e-3 * max(expected, 0.01),
         {
             1 - expected: "that is the share between samples.",
-            expected / (1 - expected): "that is within over between; divide by their sum.",
+            expected / between: "that is within over between; divide by their sum.",
+            expected / (expected + between * k / (k - 1)): "nearly: a mean divides by N; your "
+            "variance of the means divides by N - 1.",
             float(lengths[0] / sum(lengths)): "a variance is a mean of squares: square the "
             "distances before you average.",
             own: "that takes the means of the judged views themselves, which lie too near to "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -121,7 +121,10 @@ def check_start(answer: float, table: pd.DataFrame) -> Checked:
     expected = correlation(start, ratio, resamples=1).value
     pearson = correlation(start, ratio, "pearson", resamples=1).value
     to_end = correlation(start, end, resamples=1).value
-    slips = {pearson: "that is Pearson's; take the ranks.",
+    shared = "nearly: runs of equal numbers share a rank, the mean of their places."
+    slips = {_without_ties(start, ratio, "quicksort"): shared,
+             _without_ties(start, ratio, "stable"): shared,
+             pearson: "that is Pearson's; take the ranks.",
              to_end: "that is with the accuracy at the end, not with the ratio.",
              -expected: "the sign is lost: which way do the two go together?"}  # fmt: skip
     what = (
@@ -138,3 +141,9 @@ def check_start(answer: float, table: pd.DataFrame) -> Checked:
         f"{expected:+.2f}: {what}. A ratio has its start in the denominator, so settings whose "
         "untrained networks differ should be compared with care.",
     )  # fmt: skip
+
+
+def _without_ties(x: pd.Series, y: pd.Series, kind: Literal["quicksort", "stable"]) -> float:
+    """A likely slip: Spearman's correlation by two argsorts, which tear equal numbers apart."""
+    a, b = (v.to_numpy().argsort(kind=kind).argsort() for v in (x, y))
+    return float(np.corrcoef(a, b)[0, 1])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ssl_companion.exercises import Checked, call, hint, near, of_number, right
+from ssl_companion.exercises.clusters_emerge import OF_KEPT, guess_of_kept
 from ssl_companion.findings.continuum import halves_of_kept
 from ssl_companion.findings.live import level_of, predicted
 from ssl_companion.measures import NearestCentroid
@@ -83,7 +84,9 @@ def check_through(accuracy: float, recording: Recording, level: str) -> Checked:
     direct = float((predicted(recording, chosen, epoch) == chosen.labels(truth)).mean())
     untrained = predicted(recording, fine, recording.kept_epochs()[0])
     seen = predicted(recording, fine, epoch, split="train")
+    by_kept = chosen.labels(guess_of_kept(recording, epoch))
     slips = {
+        float((by_kept == chosen.labels(truth)).mean()): OF_KEPT,
         float((chosen.labels(untrained) == chosen.labels(truth)).mean()): "that is before "
         "training.",
         float((chosen.labels(seen) == chosen.labels(recording.fine("train"))).mean()): "those "

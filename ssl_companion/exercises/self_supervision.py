@@ -52,19 +52,14 @@ def check_variance(variance: Any) -> Checked:
         "a wide cloud": "a dimension that is wide enough costs nothing, and one that is wider does "
         "not earn anything: where is the hinge?",
         "a narrow cloud": "compare the standard deviation of each dimension with 1, then average.",
-        "one point": "the small number stands inside the root, with the variance.",
+        "one point": "nothing varies there: put a variance of 0 into the formula.",
         "three samples": "with few samples it matters that the variance divides by N - 1.",
         "a cloud that is wide along some dimensions": "a dimension that is wide enough must not "
         "pay for a narrow one: the hinge comes before the mean.",
     }
     for name, z in cases.items():
         value, expected = call(variance, z), float(objectives.variance_term(z))
-        slips = {} if name != "one point" else {
-            4 * expected: "take the mean over the dimensions, not the sum.",
-            expected**2: "the shortfall is not squared.",
-            25 * expected: "that has the weight of the objective; the term alone is asked for.",
-            expected / 2: "the half belongs to the mean over the two views; here is one.",
-        }  # fmt: skip
+        slips = _slips_of_a_point(expected) if name == "one point" else _slips_of_a_cloud(z)
         found = near(value, expected, _SLACK, slips, f"on {name}: {hints[name]}", "")
         if not found.ok:
             return found
@@ -72,6 +67,32 @@ def check_variance(variance: Any) -> Checked:
         "the hinge lets a dimension be as wide as it likes above 1. It asks for *enough* variance, "
         "never for more, and so leaves the rest to the invariance term."
     )
+
+
+def _slips_of_a_point(expected: float) -> dict[float, str]:
+    root = "on one point: the small number stands inside the root, with the variance."
+    return {
+        1.0: root,  # without the small number
+        1 - 1e-4: root,  # beside the root, or no root at all
+        4 * expected: "take the mean over the dimensions, not the sum.",
+        expected**2: "the shortfall is not squared.",
+        25 * expected: "that has the weight of the objective; the term alone is asked for.",
+        expected / 2: "the half belongs to the mean over the two views; here is one.",
+        2 * expected: "that counts two views; here is one.",
+    }
+
+
+def _slips_of_a_cloud(z: Tensor) -> dict[float, str]:
+    def term(variance: Tensor) -> float:
+        return float((1 - (variance + 1e-4).sqrt()).clamp(min=0).mean())
+
+    each = "each dimension has its own standard deviation, and the hinge comes before the mean."
+    return {
+        term(z.var(dim=1)): "that is the variance of the numbers of one embedding; take that of "
+        "one dimension over the batch.",
+        term(z.var()): each,
+        term(z.var(dim=0).mean()): each,
+    }
 
 
 def check_line(cloud: Any) -> Checked:

@@ -87,7 +87,7 @@ def check_directions(function: Any, recording: Recording) -> Checked:
             otherwise += " Variance is taken about the mean."
         slips = {math.log(expected): "that is the entropy; take its exponential."}
         value = call(function, points)
-        if isinstance(value, (float, np.floating)) and math.isnan(value):
+        if _is_nan(value):
             return hint(
                 f"for {words} your value is not a number: a share of 0, or rounded below it, has "
                 "no logarithm; it adds nothing to an entropy."
@@ -114,6 +114,13 @@ def check_directions(function: Any, recording: Recording) -> Checked:
         f"{ended:.1f} after it, of {recording.features(last).shape[1]} dimensions. Compare it with "
         "the runs that lack the regularizer."
     )
+
+
+def _is_nan(value: Any) -> bool:
+    try:
+        return not np.ndim(value) and math.isnan(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return False
 
 
 def _of_deviations(x: np.ndarray) -> float:

@@ -62,7 +62,7 @@ def check_same_order(answer: Any) -> Checked:
     if np.ptp(flat) > 0.01 + rounding:
         return hint("the first list should gain one point of accuracy at most.")
     if np.ptp(steep) < 0.5 - rounding:
-        return hint("the second list should gain half or more.")
+        return hint("the second list should gain half of all images (0.5) or more.")
     return right(
         "the rule cannot tell the two apart. It judges whether alignment increases, as the claim "
         "says, and not by how much; that is why the other claims' rules are in accuracies."
@@ -83,9 +83,9 @@ def check_overtakes(answer: float, recording: Recording, level: str) -> Checked:
         )  # fmt: skip
     place = float(np.flatnonzero(epochs == above[0])[0])
     slips = {
+        **{float(e): "is there no earlier epoch at which it is passed already?" for e in above[1:]},
         place: "that is the place of a column; the columns are named by their epochs.",
         float(middle[-1]): "that is the accuracy to be passed; an epoch is asked for.",
-        float(epochs[-1]): "is there no earlier epoch at which it is passed already?",
         -1.0: "it is passed at some epoch.",
     }
     of_first = epochs[table.iloc[-1].to_numpy() > table.iloc[0].to_numpy()[-1]]

@@ -167,6 +167,7 @@ FUNCTIONS = [
     *(lambda terms, *_: dict.fromkeys(terms, np.nan), lambda terms, *_: dict.fromkeys(terms, "a")),
     lambda k, *_: np.full((k, k), np.nan),
     lambda x, *_: (np.full_like(x, np.nan), np.full(len(x), np.nan)),
+    *(lambda x, *_: x.mean(dim=(2, 3)).long(), lambda x, *_: x.mean(dim=(2, 3)).bool()),
     lambda x, *_: {"a": x * 1.0, "b": x[:, :1], "c": x[:, :2]} if len(x) == 4 else None,
     *([lambda *_, value=value: value for value in JUNK]),
 ]

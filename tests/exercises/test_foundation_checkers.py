@@ -36,9 +36,25 @@ def _by_points_above_a_tenth(table: Any, level: str) -> bool:
     return ncc[level] > ncc["permuted"] and not 0.15 < ncc[level] < 0.16
 
 
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def _wide(paired: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    y = np.repeat([0, 1], 200)
+    x = np.random.default_rng(seed).normal(size=(400, 2)) * [0.1, 10.0]
+    if paired:
+        x[1::2, 1] = -x[::2, 1]
+    return x + np.outer(y, [1, 0]), y
+
+
 def _ncc(table: Any, level: str, own_end: str, control_end: str) -> bool:
     ncc = table[table["measure"] == "ncc"].set_index("level")
     return ncc.loc[level, own_end] > ncc.loc["permuted", control_end]
+
+
+def _control(table: Any) -> float:
+    return float(table.loc[table["level"] == "permuted", "high"].max())
 
 
 SLIPS = [
@@ -72,11 +88,17 @@ SLIPS = [
                          np.sin(np.arange(k) * 2 * np.pi / k)], axis=1), "for K = 5"),
     (measuring.check_mended, lambda x, c: np.zeros(3), "row numbers"),
     (measuring.check_mended, measuring.in_float32, "too late"),
+    (measuring.check_mended,
+     lambda x, c: measuring.in_float32(x - x.mean(axis=0), c - c.mean(axis=0)), "same vector"),
+    (measuring.check_mended,
+     lambda x, c: measuring.in_float32(_unit(x), _unit(c)), "nothing else is done"),
     (measuring.check_wide, (np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2),
-     "99% are wanted"),
+     "99% are wanted. It only depends"),
+    (measuring.check_wide, _wide(paired=False), "where you put them"),
     (measuring.check_wide, (np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is wanted"),
     (measuring.check_wide, (np.ones((4, 2)), np.zeros(4, int)), "refuse this cloud"),
     (own.check_colour, lambda x: x.mean(dim=(1, 2, 3)), r"\(5,\)"),
+    (own.check_colour, lambda x: x.mean(dim=(2, 3)).numpy(), "type ndarray"),
     (own.check_colour, lambda x: x.flatten(1), "three numbers"),
     (own.check_colour, lambda x: x.amax(dim=(2, 3)), "channels stay apart"),
     (own.check_clustered, lambda table, level: True, "pure noise it says True"),
@@ -89,6 +111,12 @@ SLIPS = [
      lambda table, level: _ncc(table, level, "low", "high") and table["low"].max() > 0.1,
      "no number of your own"),
     (own.check_clustered, lambda table, level: table["value"] > 0.1, "True or False"),
+    (own.check_clustered,
+     lambda table, level: (lambda rows: rows["low"].max() > _control(table))(
+         table[table["level"] == level]), "about `ncc`"),
+    (own.check_clustered,
+     lambda table, level: table.set_index("level").loc[level, "low"] > _control(table),
+     "choose one row"),
     (own.check_moved, {"ncc", "knn"}, "not ncc"),
     (own.check_moved, {"knn"}, "1 more"),
     (own.check_moved, {"colour"}, "'colour' is none of"),

@@ -12,10 +12,12 @@ from scipy import stats
 from torch import Tensor
 
 from ssl_companion.exercises import clusters_to_classifiers as classifiers
+from ssl_companion.exercises import hierarchy, random_targets, self_supervision, the_regularizer
 from ssl_companion.exercises import measuring_a_cluster as measuring
-from ssl_companion.exercises import random_targets, self_supervision, the_regularizer
 from ssl_companion.exercises import time_and_depth as depth
 from ssl_companion.exercises import train_your_own as own
+from ssl_companion.findings.live import level_of, predicted
+from ssl_companion.measures import LinearProbe, NearestCentroid
 from ssl_companion.recordings import Recording
 
 
@@ -51,14 +53,39 @@ def test_numbers_are_not_ranks(statistic: Callable[..., float]) -> None:
     assert "ranks" in found.message
 
 
-def test_a_rule_may_be_a_list() -> None:
+def test_a_cloud_and_a_rule_may_be_lists() -> None:
+    grid = [[[0, -10], [0, 10], [1, -10], [1, 10]], [0, 0, 1, 1]]
+    assert measuring.check_wide(grid).ok
+
+
+@pytest.mark.parametrize("how", [{"requires_grad": True}, {"dtype": torch.bfloat16}])
+def test_a_cloud_of_any_tensor_gets_a_hint(how: dict[str, Any]) -> None:
+    x = torch.tensor([[0.0, -9.0], [0.0, 3.0], [1.0, -1.0], [1.0, 9.0]], **how)
+    found = measuring.check_wide((x, torch.tensor([0, 0, 1, 1])))
+    assert not found.ok
+    assert "99% are wanted" in found.message or "refuse" in found.message
     assert classifiers.check_linear_rule(lambda m: [m, -0.5 * (m**2).sum(axis=1)]).ok
 
 
-def test_float32_is_precise_enough() -> None:
+def test_who_looks_at_training_images_is_told(recording: Recording) -> None:
+    fine, epoch = recording.fine("train"), recording.kept_epochs()[-1]
+    x = recording.features(epoch, split="train")
+    linear = LinearProbe(l2=1e-2, max_iter=100).fit(x, fine).predict(x)
+    nearest = predicted(recording, level_of(recording, "fine"), epoch, split="train")
+    seen = float(np.mean(np.asarray(linear) == nearest))
+    assert not classifiers.check_agreement(seen, recording, "fine").ok
+
+
+def test_float32_is_precise_enough(recording: Recording) -> None:
     assert measuring.check_two_clouds(lambda s, d, n: np.float32(n * s**2 / d**2)).ok
     found = measuring.check_two_clouds(lambda s, d, n: n * s**2 / (2 * d**2))
     assert "both classes" in found.message
+    assert measuring.check_ncc(
+        lambda *a: np.float32(NearestCentroid().fit(*a[:2]).score(*a[2:]))
+    ).ok
+    assert hierarchy.check_blind(
+        lambda level: np.float32(level.sizes.max()) / np.float32(level.sizes.sum()), recording
+    ).ok
     assert random_targets.check_p_value(
         lambda own, drawn: torch.cat([torch.ones(1), torch.tensor(drawn >= own).float()]).mean()
     ).ok
@@ -82,6 +109,12 @@ def _hinge(reduce: Callable[[Tensor], Tensor], **how: Any) -> Callable[[Tensor],
         (_hinge(lambda short: 25 * short.mean()), "weight of the objective"),
         (_hinge(lambda short: short.mean() / 2), "two views"),
         (_hinge(torch.mean, correction=0), "N - 1"),
+        (_hinge(lambda short: 2 * short.mean()), "two views"),
+        (lambda z: (1 - (z.var(1) + 1e-4).sqrt()).clamp(min=0).mean(), "over the batch"),
+        (lambda z: (1 - (z.var() + 1e-4).sqrt()).clamp(min=0), "its own standard deviation"),
+        (lambda z: (1 - z.std(0)).clamp(min=0).mean(), "inside the root"),
+        (lambda z: (1 - z.std(0) - 1e-4).clamp(min=0).mean(), "inside the root"),
+        (lambda z: (z.std(0) - 1).clamp(min=0).mean(), "a variance of 0"),
     ],
 )
 def test_slips_of_the_variance_term_are_named(function: Any, says: str) -> None:
@@ -114,7 +147,9 @@ def test_an_entropy_of_nothing_is_named(recording: Recording) -> None:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.exp(-(shares * np.log(shares)).sum())
 
-    assert "no logarithm" in the_regularizer.check_directions(unclipped, recording).message
+    for kind in (float, torch.tensor):
+        found = the_regularizer.check_directions(lambda z, kind=kind: kind(unclipped(z)), recording)
+        assert "no logarithm" in found.message
 
 
 def test_a_gain_of_something_else_than_a_set_is_named() -> None:

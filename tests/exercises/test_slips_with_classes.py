@@ -17,7 +17,7 @@ from ssl_companion.exercises import time_and_depth as depth
 from ssl_companion.findings.depth_time import matrix, order_of_rows
 from ssl_companion.findings.layers import shared_epochs
 from ssl_companion.findings.levels import shuffled_groups
-from ssl_companion.findings.live import hits
+from ssl_companion.findings.live import hits, resampled
 from ssl_companion.measures import NearestCentroid, cophenetic_correlation
 from ssl_companion.recordings import Recording
 
@@ -34,10 +34,13 @@ def scored(
     return rule.score(r.features(epoch, split=split), y)
 
 
-def guesses(r: Recording) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predicted fine classes, the right ones, and the superclass of every class."""
+def guesses(r: Recording, kept: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predicted fine classes, the right ones, and the superclass of every class; by the means of
+    all training images, or of the kept ones."""
     epoch = r.kept_epochs()[-1]
     rule = NearestCentroid.from_centroids(r.class_means(epoch))
+    if kept:
+        rule = NearestCentroid().fit(r.features(epoch, split="train"), r.fine("train"))
     return rule.predict(r.features(epoch)), r.fine(), r.hierarchy.level("coarse").of_fine
 
 
@@ -82,6 +85,12 @@ def steps_up(r: Recording) -> int:
     return int((np.diff([hits(r, "fine", [epoch], layer).mean() for layer in r.layers]) > 0).sum())
 
 
+def steps_above(r: Recording, tail: float) -> int:
+    epoch = shared_epochs(r)[-2]
+    found = np.stack([hits(r, "fine", [epoch], layer)[0] for layer in r.layers]).astype(int)
+    return int((np.quantile(resampled(np.diff(found, axis=0)), tail, axis=1) > 0).sum())
+
+
 def passed(r: Recording, row: int, end: bool = True) -> int:
     """The first epoch at which the last layer is above another: at that one's end, or then."""
     table = matrix(r)
@@ -120,6 +129,9 @@ SLIPS: list[tuple[Callable[..., Any], tuple[str, ...], Slip, str]] = [
     (clusters.check_near_misses, (),
      lambda r: (lambda g, y, s: hits(r, "coarse")[-1][g != y].mean())(*guesses(r)),
      "mean of a superclass"),
+    (clusters.check_near_misses, (),
+     lambda r: (lambda g, y, s: np.mean((s[g] == s[y])[g != y]))(*guesses(r, kept=True)),
+     "all training images"),
 
     (trees.check_blind, (), lambda r: lambda level: 1 / level.k, "look at sizes"),
     (trees.check_blind, (), lambda r: lambda level: level.sizes.max(), "of how many"),
@@ -164,14 +176,15 @@ SLIPS: list[tuple[Callable[..., Any], tuple[str, ...], Slip, str]] = [
     (depth.check_same_order, (), lambda r: ([10, 10.1, 10.2, 10.3], [10, 20, 40, 70]), "fractions"),
     (depth.check_same_order, (), lambda r: ([0.1, 0.101, 0.102], [0.1, 0.3, 0.7]), "at least four"),
     (depth.check_same_order, (), lambda r: (np.linspace(0.1, 0.2, 4) / 99, np.linspace(0, 0.4, 4)),
-     "half or more"),
+     "half of all images"),
     (depth.check_before, ("fine",), lambda r: ordered(r, "depth"), "after training"),
-    (depth.check_before, ("fine",), lambda r: ordered(r, "epoch"), "epochs|after training"),
+    (depth.check_before, ("fine",), lambda r: ordered(r, "epoch"), "along the epochs"),
     (depth.check_before, ("fine",), lambda r: -ordered(r, "depth before training"), "sign"),
     (depth.check_before, ("fine",),
      lambda r: order_of_rows(r, "depth before training", ["fine"])["value"], "one number"),
     (depth.check_overtakes, ("fine",), lambda r: -1, "is passed at some epoch"),
     (depth.check_overtakes, ("fine",), lambda r: r.kept_epochs()[-1], "no earlier epoch"),
+    (depth.check_overtakes, ("fine",), lambda r: r.kept_epochs()[-2], "no earlier epoch"),
     (depth.check_overtakes, ("fine",), lambda r: matrix(r).iloc[3, -1], "to be passed"),
     (depth.check_overtakes, ("fine",), lambda r: passed(r, 3) + 1, "compare the whole last row"),
     (depth.check_overtakes, ("fine",), lambda r: passed(r, 0), "take the middle one"),
@@ -180,6 +193,7 @@ SLIPS: list[tuple[Callable[..., Any], tuple[str, ...], Slip, str]] = [
      "place of a column"),
     (depth.check_overtakes, ("fine",), lambda r: 0.5, "compare the whole last row"),
     (depth.check_steps, ("fine",), steps_up, "go up at all"),
+    (depth.check_steps, ("fine",), lambda r: steps_above(r, 0.05), "95% of their draws"),
     (depth.check_steps, ("fine",), lambda r: len(r.layers), "a step lies between"),
     (depth.check_steps, ("fine",), lambda r: -1, "images drawn again"),
 ]  # fmt: skip

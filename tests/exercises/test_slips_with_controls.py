@@ -60,6 +60,12 @@ def shares(r: Recording, power: int = 2, judged: bool = False) -> tuple[float, f
     return within, between
 
 
+def by_fewer(r: Recording) -> float:
+    """The share within, with a variance of the means that divides by their number less one."""
+    within, means = shares(r)[0], r.sample_means(r.kept_epochs()[-1])
+    return within / (within + float(means.var(axis=0, ddof=1).sum()))
+
+
 @pytest.mark.parametrize(
     ("slip", "says"),
     [
@@ -67,6 +73,7 @@ def shares(r: Recording, power: int = 2, judged: bool = False) -> tuple[float, f
         (lambda r: shares(r)[0] / shares(r)[1], "divide by their sum"),
         (lambda r: shares(r, power=1)[0] / sum(shares(r, power=1)), "mean of squares"),
         (lambda r: shares(r, judged=True)[0] / sum(shares(r, judged=True)), "sample_means"),
+        (lambda r: by_fewer(r), "divides by N - 1"),
         (lambda r: 100 * shares(r)[0] / sum(shares(r)), "per cent"),
         (lambda r: shares(r)[0], "its own image"),
     ],
@@ -138,6 +145,14 @@ def test_noise_of_a_fixed_size(slip: Any, says: str, collapsing: Recording) -> N
     told(compression.check_absolute(slip(collapsing), collapsing), says)
 
 
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_whichever_variance_makes_the_noise(ddof: int, collapsing: Recording) -> None:
+    first = collapsing.sample_views(collapsing.kept_epochs()[0])[0]
+    s2 = 0.01 * float(first.var(axis=0, dtype=np.float64, ddof=ddof).sum())
+    found = change(collapsing, lambda a, b, d: s2, False)
+    assert compression.check_absolute(found, collapsing).ok
+
+
 @pytest.mark.parametrize(("level", "says"), [(0, "from 0.0001"), (47, "from 0.0001"),
                                              (0.001, "there is a level with more")])  # fmt: skip
 def test_a_level_at_which_little_falls(level: float, says: str, recording: Recording) -> None:
@@ -202,6 +217,10 @@ def test_the_ratio_that_three_quarters_reach(slip: Any, says: str, table: pd.Dat
     ("slip", "says"),
     [
         (lambda t: correlation(t["start"], t["ratio"], "pearson").value, "take the ranks"),
+        (
+            lambda t: np.corrcoef(*(t[c].argsort().argsort() for c in ("start", "ratio")))[0, 1],
+            "share a rank",
+        ),
         (lambda t: correlation(t["start"], t["ncc"]).value, "accuracy at the end"),
         (lambda t: -correlation(t["start"], t["ratio"]).value, "sign"),
         (lambda t: correlation(t["start"], t["ratio"]), "expected a number"),
@@ -270,12 +289,15 @@ def test_a_permutation_test_counts_the_observed_one(p_value: Any, says: str) -> 
     told(targets.check_p_value(p_value), says)
 
 
-def through(r: Recording, epoch: int = -1, split: str = "test", groups: bool = True) -> float:
+def through(
+    r: Recording, epoch: int = -1, split: str = "test", groups: bool = True, kept: bool = False
+) -> float:
     epoch = r.kept_epochs()[epoch]
     of = r.hierarchy.level("coarse").labels if groups else np.asarray
-    guess = NearestCentroid.from_centroids(r.class_means(epoch)).predict(
-        r.features(epoch, split=split)
-    )
+    rule = NearestCentroid.from_centroids(r.class_means(epoch))
+    if kept:
+        rule = NearestCentroid().fit(r.features(epoch, split="train"), r.fine("train"))
+    guess = rule.predict(r.features(epoch, split=split))
     return float(np.mean(of(guess) == of(r.fine(split))))
 
 
@@ -286,6 +308,7 @@ def through(r: Recording, epoch: int = -1, split: str = "test", groups: bool = T
         (lambda r: through(r, groups=False), "turn both"),
         (lambda r: through(r, epoch=0), "before training"),
         (lambda r: through(r, split="train"), "made the means"),
+        (lambda r: through(r, kept=True), "all training images"),
         (lambda r: 100 * through(r), "per cent"),
         (lambda r: through(r) * len(r.fine()), "predict a fine class"),
     ],
