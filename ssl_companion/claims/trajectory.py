@@ -8,8 +8,6 @@ only one run keeps is judged by that run: over classes and groupings where it is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +26,6 @@ from ssl_companion.findings.live import (
     resampled,
     start,
 )
-from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
 _NAME = re.compile(r"clustering-vicreg-s(\d+)")
@@ -57,21 +54,6 @@ def with_features(recordings: Runs) -> Recording:
     )
 
 
-def _effect(
-    recordings: Runs,
-    of_all: Callable[[Recording], float],
-    live: Callable[[Recording], Interval],
-    **how: Any,
-) -> tuple[Interval, str, list[Recording]]:
-    """Over seeds where there are enough (`how`: see `over_seeds`), else live on one run."""
-    runs = seeds(recordings)
-    if len(runs) >= SEEDS:
-        values = [of_all(r) for r in runs]
-        return over_seeds(values, **how), f"{len(runs)} seeds", runs
-    run = with_features(recordings)
-    return live(run), f"{len(run.fine())} test images", [run]
-
-
 def _names(runs: list[Recording]) -> tuple[str, ...]:
     return tuple(run.name for run in runs)
 
@@ -79,7 +61,11 @@ def _names(runs: list[Recording]) -> tuple[str, ...]:
 def clusters(recordings: Runs) -> Evidence:
     """How many times over its initialisation fine NCC accuracy rises."""
     run = with_features(recordings)
-    effect, over, runs = _effect(recordings, _ratio, clustering.gain, ratios=True)
+    runs = seeds(recordings)
+    if len(runs) >= SEEDS:
+        effect, over = over_seeds([_ratio(one) for one in runs], ratios=True), f"{len(runs)} seeds"
+    else:
+        effect, over, runs = clustering.gain(run), f"{len(run.fine())} test images", [run]
     note = f"NCC accuracy {start(run):.1%} before training, {final(run):.1%} after ({run.name})."
     return Evidence(effect, clustering.gain_on_permuted_labels(run), over, _names(runs), note)
 

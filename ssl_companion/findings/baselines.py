@@ -1,7 +1,7 @@
 """What no network is needed for: nearest class means on the pixels, plain and whitened.
 
 "Over its own start" is a mild question where an untrained network is worse than the pixels that it
-is given. Principal components whitened to the width of a network's features are the best known
+is given. Principal components whitened to the width of a network's features are a strong
 linear guess without labels, and take no training; what a network has learnt begins above them.
 """
 
