@@ -4,9 +4,11 @@ Every run has one name at both scales, so that a recording from an accelerator r
 from a CPU and no chapter changes; the recording's title and `run.json` say what it is.
 
 - "full" is for an accelerator. 30 epochs separate the terms of the objective by a factor of
-  ten in NCC accuracy; comparisons take that length. The trajectory itself takes 400. Wide
+  ten in NCC accuracy; comparisons take that length. The trajectory itself takes 200. Wide
   networks have large features: fewer epochs and images are kept, so that all recordings of
-  this scale take the room of those of the other.
+  this scale take the room of those of the other. Measuring an epoch takes about as long as
+  training for some: the comparisons are measured at few. Runs stand in the order in which a
+  comparison needs them, so that an hour that ends early leaves whole ones.
 - "reduced" is for two CPU cores: narrow networks on a class-balanced tenth or fifth of the
   training images (the trajectory: all of them). It shows directions and orders, not sizes.
 """
@@ -64,9 +66,20 @@ def _short_measure(scale: Scale) -> MeasureConfig:
     return MeasureConfig(sample_images=200, sample_views=40, sample_fresh=10, keep="none")
 
 
+# Where a comparison of 30 epochs is measured at full scale.
+_FEW = (0, 1, 3, 10, 30)
+
+
 def _run(preset: str, variant: str, words: str, config: RunConfig, measure: MeasureConfig) -> Run:
     name = f"{preset}-{variant}-s{config.seed}"
     return Run(name, words, config, measure, log_spaced(config.epochs))
+
+
+def _compared(
+    scale: Scale, preset: str, variant: str, words: str, config: RunConfig, measure: MeasureConfig
+) -> Run:
+    run = _run(preset, variant, words, config, measure)
+    return replace(run, snapshots=_FEW) if scale == "full" else run
 
 
 def _clustering(scale: Scale) -> Iterator[Run]:
@@ -74,23 +87,23 @@ def _clustering(scale: Scale) -> Iterator[Run]:
     for seed in (0, 1, 2):
         first = seed == 0  # the run that chapters look into; the others give the interval
         if scale == "full":
-            config = RunConfig(epochs=400, seed=seed)
-            samples: tuple[int, ...] = (0, 1, 10, 100, 400)
+            config = RunConfig(epochs=200, seed=seed)
             measure = MeasureConfig(
-                keep_at=(0, 1, 5, 20, 100, 400),
-                all_layers_at=(0, 400),
+                keep_at=(0, 1, 3, 10, 30, 100, 200),
+                all_layers_at=(0, 10, 200),
                 keep_train=5,
                 keep_test=8,
                 keep_samples=200,
-                map_views=40,
+                map_views=20,
             )
         else:
             config = RunConfig(backbone="res-5-64", projector_width=512, epochs=50, seed=seed)
-            measure, samples = MeasureConfig(all_layers_at=(0, 1, 5, 50)), (0, 50)
+            measure = MeasureConfig(all_layers_at=(0, 1, 5, 50))
+        ends = (0, config.epochs)
         measure = replace(
             measure,
-            every_sample_at=samples if first else (),
-            probe_layers_at=(0, config.epochs),
+            every_sample_at=ends if first else (),
+            probe_layers_at=ends,
             keep="all" if first else "none",
             weights=first and scale == "reduced",
             against=teacher.name if first else "",
@@ -112,33 +125,51 @@ def _methods(scale: Scale) -> Iterator[Run]:
         config = replace(recipe, objective=objective)
         if name == "supervised":
             config = replace(config, optim=sgd)
-        yield _run("methods", name.replace("_", "-"), words, config, measure)
+        yield _compared(scale, "methods", name.replace("_", "-"), words, config, measure)
 
 
 def _regularizer(scale: Scale) -> Iterator[Run]:
     half = _recipe(scale).epochs // 2
     variants: dict[str, tuple[str, ObjectiveConfig]] = {
         "recipe": ("the recipe", ObjectiveConfig()),
+        "weight-0.2": ("regularizer at 1/5", ObjectiveConfig(regularizer=0.2)),
+        "invariance-0.2": ("invariance at 1/5", ObjectiveConfig(invariance=0.2)),
+        "shuffled": ("positives shuffled", ObjectiveConfig(positives="shuffled")),
         "invariance-only": ("invariance only", ObjectiveConfig(regularizer=0)),
         "regularizer-only": ("regularizer only", ObjectiveConfig(invariance=0)),
         "no-variance": ("without the variance term", ObjectiveConfig(variance=0)),
         "no-covariance": ("without the covariance term", ObjectiveConfig(covariance=0)),
-        "weight-0.04": ("regularizer at 1/25", ObjectiveConfig(regularizer=0.04)),
-        "weight-0.2": ("regularizer at 1/5", ObjectiveConfig(regularizer=0.2)),
         "weight-5": ("regularizer at 5", ObjectiveConfig(regularizer=5)),
+        "weight-0.04": ("regularizer at 1/25", ObjectiveConfig(regularizer=0.04)),
         "off-midway": ("regularizer switched off midway", ObjectiveConfig(on_until=half)),
         "on-midway": ("regularizer switched on midway", ObjectiveConfig(on_from=half)),
     }
     for variant, (words, objective) in variants.items():
-        seeds = (0, 1, 2) if scale == "full" or variant == "recipe" else (0,)
-        for seed in seeds:
+        for seed in (0, 1, 2) if variant in _SEEDED[scale] else (0,):
             config = replace(_recipe(scale, seed), objective=objective)
-            measure = _short_measure(scale)
-            if seed == 0:
-                measure = _looked_into(variant, scale)
-            run = _run("regularizer", variant, words, config, measure)
-            # An intervention is looked at just before and just after it, too.
-            yield replace(run, snapshots=tuple(sorted({*run.snapshots, half, half + 1, half + 2})))
+            measure = _looked_into(variant, scale) if seed == 0 else _short_measure(scale)
+            run = _compared(scale, "regularizer", variant, words, config, measure)
+            if scale == "reduced" or (variant in _FOLLOWED and seed == 0):
+                # A switch is looked at just before and just after it, too.
+                around = {*run.snapshots, half, half + 1, half + 2}
+                run = replace(run, snapshots=tuple(sorted(around)))
+            yield run
+
+
+# The variants that a seed more or less could decide between.
+_SEEDED: dict[Scale, tuple[str, ...]] = {
+    "full": (
+        "recipe",
+        "weight-0.2",
+        "invariance-0.2",
+        "shuffled",
+        "invariance-only",
+        "regularizer-only",
+    ),
+    "reduced": ("recipe",),
+}
+# Those that are followed through the switch; of the others, the beginning and the end count.
+_FOLLOWED = ("recipe", "invariance-only", "off-midway", "on-midway")
 
 
 def _looked_into(variant: str, scale: Scale) -> MeasureConfig:
@@ -150,8 +181,7 @@ def _looked_into(variant: str, scale: Scale) -> MeasureConfig:
     if variant == "invariance-only":  # whose compression is compared with the trajectory's
         measure = replace(measure, keep_samples=100, map_views=20)
     end = _recipe(scale).epochs
-    # Those that are followed through the switch; of the others, the beginning and the end.
-    if variant in ("recipe", "invariance-only", "off-midway", "on-midway"):
+    if variant in _FOLLOWED:
         return replace(measure, keep_at=(0, end // 2, end // 2 + 1, end))
     return replace(measure, keep_at=(0, end), keep_fresh=1)
 
@@ -162,41 +192,46 @@ def _targets(scale: Scale) -> Iterator[Run]:
         objective=ObjectiveConfig(name="supervised"),
         optim=OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1),
     )
-    # Longer than the comparisons: its last snapshot should come near to the labels.
+    # Its last snapshot should come near to the labels: longer than the reduced recipe, and at full
+    # scale a network that needs no more for it.
     config = replace(config, epochs=15)
     if scale == "full":
-        config = replace(config, backbone="resnet18", epochs=30)
+        config = replace(config, backbone="resnet18")
     run = _run("targets", "teacher", "the teacher of the targets", config, _short_measure(scale))
     yield replace(run, measure=replace(run.measure, targets=True))
 
 
 def _architecture(scale: Scale) -> Iterator[Run]:
     recipe, measure = _comparison(scale), _short_measure(scale)
+
+    def run(variant: str, words: str, config: RunConfig) -> Run:
+        return _compared(scale, "architecture", variant, words, config, measure)
+
     for seed in (0, 1, 2):  # what every comparison is held against, and what a seed moves
         config = replace(recipe, seed=seed)
-        yield _run("architecture", "recipe", "the recipe", config, measure)
+        yield run("recipe", "the recipe", config)
     widths = (50, 100, 500) if scale == "full" else (8, 16, 64)
     for factor, width in zip(("fifth", "two-fifths", "double"), widths, strict=True):
         config = replace(recipe, backbone=f"res-5-{width}")
-        yield _run("architecture", f"width-{factor}", f"{width} channels", config, measure)
+        yield run(f"width-{factor}", f"{width} channels", config)
     width = 250 if scale == "full" else 32
     for depth in (2, 10):
         config = replace(recipe, backbone=f"res-{depth}-{width}")
-        yield _run("architecture", f"depth-{depth}", f"{depth} blocks", config, measure)
+        yield run(f"depth-{depth}", f"{depth} blocks", config)
     # At its full width it has a hundred times the work of RES-5-32.
     resnet = replace(recipe, backbone="resnet18" if scale == "full" else "resnet18-16")
-    yield _run("architecture", "resnet18", "ResNet-18", resnet, measure)
+    yield run("resnet18", "ResNet-18", resnet)
     small = "vit-6-192" if scale == "full" else "vit-4-64"
     adam = OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05)
     vit = replace(recipe, backbone=small, optim=adam)
-    yield _run("architecture", "vit", "vision transformer", vit, measure)
+    yield run("vit", "vision transformer", vit)
 
 
 def _hyperparameters(scale: Scale) -> Iterator[Run]:
     recipe, measure = _comparison(scale), _short_measure(scale)
 
     def run(variant: str, words: str, config: RunConfig) -> Run:
-        return _run("hyperparameters", variant, words, config, measure)
+        return _compared(scale, "hyperparameters", variant, words, config, measure)
 
     for factor in (0.25, 0.5, 2):
         batch = int(recipe.batch * factor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -12,14 +14,22 @@ import torch
 
 import ssl_companion
 
+VARIABLE = "SSL_COMPANION_COMMIT"
+
+_NAMED = re.compile(r"([0-9a-f]{7,64}) (clean|changed)")
 _PACKAGES = ("torch", "torchvision", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "pandas")
 
 
 def git_commit(folder: str | Path | None = None) -> dict[str, Any]:
     """`{"commit": ..., "clean": ...}` of the checkout that holds the package.
 
-    `commit` is None outside a checkout; `clean` says whether the package's own modules are as
-    committed: none changed, none added (ignored files and notes beside them do not count).
+    `clean` says whether the package's own modules are as committed: none changed, none added
+    (ignored files and notes beside them do not count). A copy without a history has what
+    SSL_COMPANION_COMMIT says of it, "<hash> clean" or "<hash> changed"; where there is a
+    checkout, that is not read. `commit` is None where neither knows.
+
+    Raises:
+        ValueError: there is no checkout, and the variable says something else.
     """
     folder = Path(folder) if folder else Path(ssl_companion.__file__).parent
 
@@ -33,9 +43,24 @@ def git_commit(folder: str | Path | None = None) -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return _named()
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
     added = git("ls-files", "--others", "--exclude-standard", "--", "*.py")
-    return {"commit": commit, "clean": commit is not None and changed == "" and added == ""}
+    return {"commit": commit, "clean": changed == "" and added == ""}
+
+
+def _named() -> dict[str, Any]:
+    """What the environment says of a copy without a history."""
+    value = os.environ.get(VARIABLE, "")
+    if not value:
+        return {"commit": None, "clean": False}
+    if not (match := _NAMED.fullmatch(value)):
+        raise ValueError(
+            f"{VARIABLE}: {value!r}; expected '<hash> clean' or '<hash> changed', the hash in 7 to "
+            "64 hexadecimal digits"
+        )
+    return {"commit": match[1], "clean": match[2] == "clean"}
 
 
 def versions() -> dict[str, str]:

@@ -57,9 +57,56 @@ def test_a_module_that_git_does_not_know(checkout: Path) -> None:
     assert not provenance.git_commit(checkout)["clean"]
 
 
-def test_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+HASH = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No commit in the environment, but where a test names one."""
+    monkeypatch.delenv("SSL_COMPANION_COMMIT", raising=False)
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in no checkout."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.git_commit(tmp_path) == {"commit": None, "clean": False}
+    return tmp_path
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_outside_a_checkout(value: str | None, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if value is not None:
+        monkeypatch.setenv("SSL_COMPANION_COMMIT", value)
+    assert provenance.git_commit(copy) == {"commit": None, "clean": False}
+
+
+@pytest.mark.parametrize(("word", "clean"), [("clean", True), ("changed", False)])
+def test_a_copy_is_told_its_commit(
+    word: str, clean: bool, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_COMPANION_COMMIT", f"{HASH} {word}")
+    assert provenance.git_commit(copy) == {"commit": HASH, "clean": clean}
+
+
+@pytest.mark.parametrize(
+    "value", [HASH, "clean", " clean", f"{HASH} dirty", f"{HASH}  clean", "main clean", "abc clean"]
+)
+def test_a_commit_in_another_form_is_refused(
+    value: str, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_COMPANION_COMMIT", value)
+    message = f"^SSL_COMPANION_COMMIT: {value!r}; expected '<hash> clean' or '<hash> changed'"
+    with pytest.raises(ValueError, match=message):
+        provenance.git_commit(copy)
+
+
+@pytest.mark.parametrize("value", [f"{HASH} clean", "nonsense"])
+def test_a_checkout_knows_better(
+    value: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_COMPANION_COMMIT", value)
+    expected = {"commit": git(checkout, "rev-parse", "HEAD"), "clean": True}
+    assert provenance.git_commit(checkout) == expected
 
 
 def test_without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

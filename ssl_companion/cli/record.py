@@ -79,8 +79,9 @@ class Record(_Where):
     data: Literal["cifar100", "glyphs100"] = "cifar100"
     #: name the presets, why they are as they are, and their runs
     listing: Annotated[bool, tyro.conf.arg(name="list")] = False
-    #: estimate each run's minutes on this device, the room of its recording and that of its
-    #: unfinished run (snapshots, checkpoints), and train nothing
+    #: estimate each run's minutes on this device (of measuring, on a CPU, the forward passes
+    #: alone), the room of its recording and that of its unfinished run (snapshots, checkpoints),
+    #: and train nothing
     dry_run: bool = False
     #: print JSON (with --list and --dry-run)
     json: bool = False

@@ -104,6 +104,20 @@ class ViewParameters:
             raise ValueError(f"index={index!r}: expected a slice or a list of indices")
         return ViewParameters(self.size, **{k: v[index] for k, v in self._tensors().items()})
 
+    def packed(self) -> Tensor:
+        """All of them as one float32 [N, COLUMNS] tensor, exactly: what travels in one copy."""
+        columns = [t.float().reshape(len(self), -1) for t in self._tensors().values()]
+        return torch.cat(columns, dim=1)
+
+    @classmethod
+    def unpacked(cls, size: tuple[int, int], packed: Tensor) -> ViewParameters:
+        """The inverse of `packed`, for images of `size`."""
+        flip, brightness, contrast, saturation, hue, grey, solarise = packed[:, 4:].unbind(1)
+        return cls(
+            size, packed[:, :4].long(), flip > 0, brightness, contrast, saturation, hue, grey > 0,
+            solarise > 0,
+        )  # fmt: skip
+
     def to(self, device: torch.device | str) -> ViewParameters:
         """The same parameters on another device."""
         # Only towards a GPU: a copy from one that does not wait can be read too early.
@@ -112,13 +126,22 @@ class ViewParameters:
         return ViewParameters(self.size, **moved)
 
 
+#: of `ViewParameters.packed`: the box has four, every other parameter one
+COLUMNS = 4 + len(fields(ViewParameters)) - 2
+
+
 def draw(
-    n: int, config: ViewConfig, generator: torch.Generator, height: int = 32, width: int = 32
+    n: int,
+    config: ViewConfig,
+    generator: torch.Generator | Sequence[torch.Generator],
+    height: int = 32,
+    width: int = 32,
 ) -> ViewParameters:
     """Draw the parameters of n views of [height, width] images, on the generator's device.
 
     The generator advances by one call of `torch.rand` whatever the configuration says, so two
-    configurations with one seed share the randomness of what they have in common.
+    configurations with one seed share the randomness of what they have in common. Of several
+    generators each draws n views, one after the other, as if it were called for alone.
 
     Raises
     ------
@@ -128,7 +151,11 @@ def draw(
     for name, value in (("n", n), ("height", height), ("width", width)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value!r}: expected a positive whole number")
-    uniform = torch.rand((n, _crops.UNIFORMS + 8), generator=generator, device=generator.device)
+    streams = [generator] if isinstance(generator, torch.Generator) else generator
+    uniform = torch.cat([
+        torch.rand((n, _crops.UNIFORMS + 8), generator=stream, device=stream.device)
+        for stream in streams
+    ])  # fmt: skip
     rest = uniform[:, _crops.UNIFORMS :].unbind(1)
     jittered = rest[0] < config.jitter
     hue = config.hue * config.strength

@@ -17,6 +17,7 @@ _WORDS = {
     "objective.regularizer": "factor on the regularizer",
     "objective.variance": "factor on the variance term",
     "objective.covariance": "factor on the covariance term",
+    "objective.positives": "second views",
     "optim.name": "optimizer",
     "optim.lr": "learning rate",
     "optim.weight_decay": "weight decay",

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ssl_companion.findings.downstream import correlation
 from ssl_companion.findings.live import (
@@ -29,8 +28,8 @@ from ssl_companion.findings.regularizer import (
     terms_against_ncc,
 )
 from ssl_companion.recordings import Recording
+from ssl_companion.training import learner
 from ssl_companion.training.config import run_config_from_dict
-from ssl_companion.training.learner import batch_loss
 from ssl_companion.training.objectives import INVARIANCE_TERMS
 
 _ROUNDING = 1e-6  # a share of variance below this is the rounding of the kept features
@@ -45,8 +44,7 @@ def term_weights(recording: Recording, epoch: int = 0) -> dict[str, float]:
     config = run_config_from_dict(recording.run["config"])
     if config.objective.name == "supervised":
         raise ValueError(f"{recording.name}: was trained on labels; expected a run without")
-    pair = torch.eye(4)  # two images, two views: the weights do not depend on them
-    return dict(batch_loss((pair, pair), config, epoch, teacher=pair).weights)
+    return learner.term_weights(config.objective, epoch)
 
 
 def weighted_course(recording: Recording) -> pd.DataFrame:
@@ -146,6 +144,11 @@ def looked_into(recordings: Runs, variant: str) -> Recording:
         f"no run 'regularizer-{variant}-s*' keeps features: `ssl-companion record regularizer` "
         "makes one"
     )
+
+
+def recorded(recordings: Runs, variants: Sequence[str]) -> list[str]:
+    """Those of the variants, in their order, of which a run keeps features."""
+    return [name for name in variants if any(r.has_features for r in seeds_of(recordings, name))]
 
 
 def live_outcomes(

@@ -79,7 +79,8 @@ def why_aside(run: Recording, counted: Runs) -> str:
     if objective["name"] == "supervised":
         return "saw labels"
     factors = any(objective.get(name, 1) != 1 for name in _FACTORS)
-    if factors or objective["on_from"] > 0 or objective["on_until"] >= 0:
+    paired = objective.get("positives", "own") == "own"
+    if factors or not paired or objective["on_from"] > 0 or objective["on_until"] >= 0:
         return "objective not whole"
     if twins := [name for name, other in counted.items() if not changed(run, other)]:
         return f"seed {config['seed']} of {twins[0]}, which counts"

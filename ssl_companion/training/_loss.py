@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,11 @@ from torch import Tensor
 
 #: Terms that compare the views of one image. All other terms regularize.
 INVARIANCE_TERMS = frozenset({"invariance", "alignment", "cross_entropy"})
+
+
+#: Of a term. A tensor (a scalar on the device) may change from call to call of what was compiled
+#: or captured with it; a number is part of that.
+Weight = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Loss:
 
     total: Tensor
     terms: dict[str, Tensor]
-    weights: dict[str, float]
+    weights: Mapping[str, Weight]
 
     @property
     def invariance(self) -> Tensor:
@@ -39,12 +45,17 @@ class Loss:
         parts = [
             self.weights[name] * term
             for name, term in self.terms.items()
-            if (name in INVARIANCE_TERMS) == keep_invariance and self.weights[name] != 0
+            if (name in INVARIANCE_TERMS) == keep_invariance and counts(self.weights[name])
         ]
         return torch.stack(parts).sum() if parts else torch.zeros_like(self.total)
 
 
-def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Loss:
+def counts(weight: Weight) -> bool:
+    """Whether a term of this weight is in the total. A tensor always is: nothing waits for it."""
+    return isinstance(weight, Tensor) or weight != 0
+
+
+def weighted(terms: dict[str, Tensor], weights: Mapping[str, Weight]) -> Loss:
     """The `Loss` of some raw terms and their weights.
 
     Raises:
@@ -52,7 +63,7 @@ def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Loss:
     """
     # A term of weight 0 is left out of the graph: 0 * inf would be NaN, and its backward pass
     # is work for nothing. It is still reported.
-    active = [weights[name] * term for name, term in terms.items() if weights[name] != 0]
+    active = [weights[name] * term for name, term in terms.items() if counts(weights[name])]
     if not active:
         raise ValueError(
             f"weights: all of {sorted(weights)} are 0; at least one has to be positive"

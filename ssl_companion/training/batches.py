@@ -7,10 +7,14 @@ from torch import Tensor
 
 from ssl_companion.data import views
 from ssl_companion.data.images import ImageSet
-from ssl_companion.training.compiling import compiled
+from ssl_companion.training.compiling import compiled_once
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import shard
 from ssl_companion.training.randomness import generator
+
+# Steps whose views are drawn at once, on the CPU: by itself a step's draw is mostly overhead, and
+# an epoch's at once would let a fast device wait.
+_AHEAD = 8
 
 
 class Batches:
@@ -34,7 +38,12 @@ class Batches:
         self.labels = torch.from_numpy(images.fine.copy()).to(device)
         self.per_epoch = len(images) // config.batch
         self._order: tuple[int, Tensor] | None = None  # an epoch and its permutation
-        self._apply = compiled(_normalised_views) if compiles else _normalised_views
+        self._drawn: tuple[int, Tensor] | None = None  # some steps' number and their parameters
+        self._make = (
+            compiled_once(_normalised_views, config.batch, images.images.shape[1:])
+            if compiles
+            else _normalised_views
+        )
 
     def rows(self, step: int) -> Tensor:
         """Indices [N] of the global batch: a fresh permutation of the images every epoch."""
@@ -45,21 +54,41 @@ class Batches:
             self._order = epoch, order.to(self.device)
         return self._order[1][position * self.config.batch : (position + 1) * self.config.batch]
 
-    def views(self, step: int, rows: Tensor) -> Tensor:
-        """Both views of this process's share of the batch: [2N/W, 3, H, W], normalised."""
-        _, _, height, width = self.images.shape
-        # Drawn for the global batch on the CPU: the same views on any device and any number of
-        # processes. A few kilobytes travel.
-        drawn = views.draw(
-            2 * len(rows), self.config.views, generator(self.config.seed, "views", step),
-            height, width,
-        )  # fmt: skip
-        mine = shard(torch.arange(len(rows)))
-        parameters = drawn[torch.cat([mine, mine + len(rows)])].to(self.device)
+    def parameters(self, step: int) -> Tensor:
+        """Of both views of this process's share of the batch, packed: [2N/W, views.COLUMNS].
+
+        Drawn for the global batch on the CPU: the same views on any device and any number of
+        processes. A few kilobytes travel.
+        """
+        block, position = divmod(step, _AHEAD)
+        if self._drawn is None or self._drawn[0] != block:
+            steps = range(block * _AHEAD, (block + 1) * _AHEAD)
+            streams = [generator(self.config.seed, "views", s) for s in steps]
+            n = self.config.batch
+            _, _, height, width = self.images.shape
+            drawn = views.draw(2 * n, self.config.views, streams, height, width).packed()
+            mine = shard(torch.arange(n))
+            drawn = drawn.view(_AHEAD, 2, n, -1)[:, :, mine].flatten(1, 2)
+            if self.device.type == "cuda":
+                drawn = drawn.pin_memory()  # or the copy would wait for the device
+            self._drawn = block, drawn.to(self.device, non_blocking=True)
+        return self._drawn[1][position]
+
+    def shown(self, rows: Tensor, parameters: Tensor) -> Tensor:
+        """Both views of this process's share of the `rows`: [2N/W, 3, H, W], normalised.
+
+        Depends on tensors alone, so that it can be captured.
+        """
         images = self.images[shard(rows)]
-        x: Tensor = self._apply(torch.cat([images, images]), parameters)
-        return x.contiguous(memory_format=torch.channels_last)
+        x: Tensor = self._make(torch.cat([images, images]), parameters)
+        return x
+
+    def views(self, step: int, rows: Tensor) -> Tensor:
+        """As `shown`, with the parameters of `step`."""
+        return self.shown(rows, self.parameters(step))
 
 
-def _normalised_views(images: Tensor, parameters: views.ViewParameters) -> Tensor:
-    return views.normalise(views.apply(images, parameters))
+def _normalised_views(images: Tensor, parameters: Tensor) -> Tensor:
+    size = (images.shape[2], images.shape[3])
+    x = views.apply(images, views.ViewParameters.unpacked(size, parameters))
+    return views.normalise(x).contiguous(memory_format=torch.channels_last)

@@ -1,11 +1,12 @@
-"""When a run is compiled, and compilation that cannot be spoilt by another run's."""
+"""When a run is compiled, and compilation that runs of a shape share and no other can spoil."""
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -42,24 +43,22 @@ def _has_triton() -> bool:
     return bool(has_triton())
 
 
-def compiled(function: Callable[..., Any], mode: str = "default") -> Callable[..., Any]:
-    """`torch.compile`, for the shapes of its calls alone and with a cache of its own.
+@functools.cache
+def compiled_once(function: Callable[..., Any], *shape: Hashable) -> Callable[..., Any]:
+    """`torch.compile`, shared by all calls in the process that name the same shape.
 
-    torch keeps what it compiles by the code that it compiled, which all networks of a class
-    share: from the ninth shape in a process on it would give up, and run without compiling.
-    A copy of the code has a cache that belongs to this call and goes when its result does, so
-    several networks may also live side by side.
+    torch keeps what it compiles by the code that it compiled, and from the ninth shape of its
+    inputs on it would give up, and run without compiling. A copy of the code for each `shape`
+    has a cache of its own, and the next run of that shape finds it compiled.
 
     Args:
-        function: what to compile, also an `nn.Module`.
-        mode: as of `torch.compile`.
+        function: a function of tensors, modules and plain values; it may not close over what
+            differs from run to run.
+        shape: whatever else tells one compilation from another.
     """
-
-    def call(*inputs: Any) -> Any:
-        return function(*inputs)
-
     own = types.FunctionType(
-        call.__code__.replace(), call.__globals__, call.__name__, None, call.__closure__
-    )
-    result: Callable[..., Any] = torch.compile(own, mode=mode, dynamic=False)
+        function.__code__.replace(), function.__globals__, function.__name__,
+        function.__defaults__, function.__closure__,
+    )  # fmt: skip
+    result: Callable[..., Any] = torch.compile(own, dynamic=False)
     return result

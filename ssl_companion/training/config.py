@@ -14,6 +14,11 @@ from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.precision import check_precision
 
 ObjectiveName = Literal["vicreg", "simclr", "barlow_twins", "byol", "supervised"]
+Positives = Literal["own", "shuffled"]
+
+# Settings of the objective that came after the first recordings, and what they say where they ask
+# for nothing: left out then, so that a run of before has the digest that it was recorded with.
+_LATER: dict[str, Any] = {"positives": "own"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,9 @@ class ObjectiveConfig:
         on_from: the first epoch, counted from 0, in which the regularizer is on; it is off
             (factor 0) before.
         on_until: the epoch before which it is switched off again; -1 means never.
+        positives: whose second view meets an image's first one: its "own", or one of another
+            image of the batch ("shuffled"). The latter is a control: both terms act, and there
+            is nothing in common but what all images share, so no invariance to learn.
     """
 
     name: ObjectiveName = "vicreg"
@@ -45,6 +53,7 @@ class ObjectiveConfig:
     momentum: float = 0.99
     on_from: int = 0
     on_until: int = -1
+    positives: Positives = "own"
 
     def __post_init__(self) -> None:
         if self.name not in get_args(ObjectiveName):
@@ -56,6 +65,14 @@ class ObjectiveConfig:
             raise ValueError(f"temperature: {self.temperature!r}; expected a positive number")
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum: {self.momentum!r}; expected a number in [0, 1]")
+        if self.positives not in get_args(Positives):
+            raise ValueError(
+                f"positives: {self.positives!r}; expected one of {get_args(Positives)}"
+            )
+        if self.name == "supervised" and self.positives != "own":
+            raise ValueError(
+                f"positives: {self.positives!r}; expected 'own' with labels, which make no pairs"
+            )
 
     def regularizer_at(self, epoch: int) -> float:
         """The factor on the regularizer during `epoch` (from 0)."""
@@ -106,8 +123,11 @@ class RunConfig:
             raise ValueError(f"images_per_class: {self.images_per_class}; expected 0 (all) or more")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types, nested as the dataclasses are."""
+        """Plain JSON types, nested as the dataclasses are; without later settings at rest."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for name, at_rest in _LATER.items():
+            if plain["objective"][name] == at_rest:
+                del plain["objective"][name]
         return plain
 
     def digest(self) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ssl_companion.training import objectives
-from ssl_companion.training._loss import Loss, widened
+from ssl_companion.training._loss import Loss, Weight, widened
 from ssl_companion.training.backbones import make_backbone
-from ssl_companion.training.config import RunConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.distributed import gather
 from ssl_companion.training.randomness import derived_seed
 
@@ -55,12 +56,29 @@ class Learner(nn.Module):
         return (z,) if self.predictor is None else (z, self.predictor(z))
 
 
+def term_weights(kind: ObjectiveConfig, epoch: int = 0) -> dict[str, float]:
+    """The weight of each term in the objective's total during `epoch` (from 0), by name."""
+    factor = kind.regularizer_at(epoch)
+    if kind.name == "vicreg":
+        return {
+            "invariance": 25.0 * kind.invariance,
+            "variance": 25.0 * factor * kind.variance,
+            "covariance": 1.0 * factor * kind.covariance,
+        }
+    if kind.name == "simclr":
+        return {"alignment": kind.invariance, "uniformity": factor}
+    if kind.name == "barlow_twins":
+        return {"invariance": kind.invariance, "redundancy": 5e-3 * factor}
+    return {"cross_entropy" if kind.name == "supervised" else "invariance": 1.0}
+
+
 def batch_loss(
     outputs: tuple[Tensor, ...],
     config: RunConfig,
     epoch: int,
     labels: Tensor | None = None,
     teacher: Tensor | None = None,
+    weights: Mapping[str, Weight] | None = None,
 ) -> Loss:
     """The objective on the *global* batch.
 
@@ -70,33 +88,15 @@ def batch_loss(
         epoch: number of the epoch, from 0, for a regularizer that is switched.
         labels: [N/W] class labels (supervised).
         teacher: the teacher's embeddings of the slice, [2N/W, D] (BYOL).
+        weights: of the terms, in place of those of `config` and `epoch`; as tensors, they may
+            change without another compilation.
     """
+    kind = config.objective
+    weights = term_weights(kind, epoch) if weights is None else weights
     # Out of autocast: the terms are computed in float32 at least, or they overflow.
     with torch.autocast(outputs[0].device.type, enabled=False):
         wide = [widened(output) for output in outputs]
         z1, z2 = (gather(half) for half in wide[0].chunk(2))
-        kind = config.objective
-        factor = kind.regularizer_at(epoch)
-        if kind.name == "vicreg":
-            return objectives.vicreg(
-                z1,
-                z2,
-                invariance=25.0 * kind.invariance,
-                variance=25.0 * factor * kind.variance,
-                covariance=1.0 * factor * kind.covariance,
-            )
-        if kind.name == "simclr":
-            return objectives.simclr(
-                z1,
-                z2,
-                temperature=kind.temperature,
-                alignment=kind.invariance,
-                uniformity=factor,
-            )
-        if kind.name == "barlow_twins":
-            return objectives.barlow_twins(
-                z1, z2, invariance=kind.invariance, redundancy=5e-3 * factor
-            )
         if kind.name == "supervised":
             assert labels is not None
             both = gather(labels)
@@ -104,9 +104,36 @@ def batch_loss(
         if kind.name == "byol":
             assert teacher is not None
             p1, p2 = (gather(half) for half in wide[1].chunk(2))
-            t1, t2 = (gather(half) for half in widened(teacher).chunk(2))
+            t1, t2 = (_partner(gather(half), kind) for half in widened(teacher).chunk(2))
             return objectives.byol(p1, p2, t1, t2)
+        z2 = _partner(z2, kind)
+        if kind.name == "vicreg":
+            return objectives.vicreg(
+                z1,
+                z2,
+                invariance=weights["invariance"],
+                variance=weights["variance"],
+                covariance=weights["covariance"],
+            )
+        if kind.name == "simclr":
+            return objectives.simclr(
+                z1,
+                z2,
+                temperature=kind.temperature,
+                alignment=weights["alignment"],
+                uniformity=weights["uniformity"],
+            )
+        if kind.name == "barlow_twins":
+            return objectives.barlow_twins(
+                z1, z2, invariance=weights["invariance"], redundancy=weights["redundancy"]
+            )
     raise ValueError(f"objective: {kind.name!r} is not known")
+
+
+def _partner(z: Tensor, kind: ObjectiveConfig) -> Tensor:
+    """What a row's first view is compared with: the second view of its own image, or (shuffled)
+    that of the image before it in the batch, which is another one in every epoch."""
+    return z.roll(1, dims=0) if kind.positives == "shuffled" else z
 
 
 class Teacher(nn.Module):
@@ -125,11 +152,15 @@ class Teacher(nn.Module):
         return z
 
     @torch.no_grad()
-    def follow(self, learner: Learner, momentum: float) -> None:
+    def follow(self, learner: Learner, momentum: float | Tensor) -> None:
         """teacher = momentum * teacher + (1 - momentum) * student, parameters only."""
         student: list[Tensor] = [*learner.backbone.parameters(), *learner.head.parameters()]
         teacher: list[Tensor] = [*self.parameters()]
-        torch._foreach_lerp_(teacher, student, 1.0 - momentum)
+        if isinstance(momentum, Tensor):  # torch's lerp would ask the device for its value
+            away = torch._foreach_sub(student, teacher)
+            torch._foreach_add_(teacher, torch._foreach_mul(away, 1.0 - momentum))
+        else:
+            torch._foreach_lerp_(teacher, student, 1.0 - momentum)
 
 
 def teacher_momentum(step: int, steps: int, start: float) -> float:

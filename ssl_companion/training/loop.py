@@ -28,20 +28,14 @@ from ssl_companion.training.checkpoint import (
     save_checkpoint,
 )
 from ssl_companion.training.clock import Clock
-from ssl_companion.training.compiling import compiled, to_compile
+from ssl_companion.training.compiling import to_compile
 from ssl_companion.training.config import RunConfig
-from ssl_companion.training.distributed import (
-    data_parallel,
-    shard,
-    synchronise_batch_norm,
-    wait_for_all,
-    world,
-)
+from ssl_companion.training.descent import Descent
+from ssl_companion.training.distributed import synchronise_batch_norm, wait_for_all, world
 from ssl_companion.training.divergence import DivergedError, check_terms, check_weights
-from ssl_companion.training.learner import Learner, Teacher, batch_loss, teacher_momentum
+from ssl_companion.training.learner import Learner, Teacher
 from ssl_companion.training.loop_config import LoopConfig, pick_device
 from ssl_companion.training.optim import learning_rate, make_optimizer
-from ssl_companion.training.precision import autocast
 from ssl_companion.training.randomness import random_states, set_random_states
 
 __all__ = ["DivergedError", "History", "LoopConfig", "Trainer", "pick_device"]
@@ -100,8 +94,7 @@ class Trainer:
         self._build(images.hierarchy.level("fine").k, compiles)
         self.step, self.seconds, self.history = 0, 0.0, History()
         self._terms: list[Tensor] = []
-        self._names: tuple[str, ...] = ()
-        self._unweighted: frozenset[str] = frozenset()
+        self._rate = 0.0
         if folder is not None and (path := latest_checkpoint(folder)) is not None:
             # `load` copies to where the network is, which may not have room for a second one.
             state = load_checkpoint(path, config.digest(), torch.device("cpu"))
@@ -116,7 +109,6 @@ class Trainer:
                 ) from error
 
     def _build(self, classes: int, compiles: bool) -> None:
-        cuda = self.device.type == "cuda"
         self.learner = Learner(self.config, classes, pad_to=padding(self.device))
         self.learner.to(self.device)
         self.learner.to(memory_format=torch.channels_last)
@@ -125,13 +117,10 @@ class Trainer:
         if self.teacher is not None:
             synchronise_batch_norm(self.teacher, self.device)
         self.optimizer = make_optimizer(self.learner, self.config.optim)
-        self._network: Callable[[Tensor], tuple[Tensor, ...]] = data_parallel(self.learner)
-        # The collectives of several processes would break the network into many small graphs.
-        if compiles and world()[1] == 1:
-            # CUDA graphs replay a step in one launch; a second network's (BYOL) outputs do not
-            # fit into their memory pools.
-            graphs = cuda and self.teacher is None
-            self._network = compiled(self.learner, "reduce-overhead" if graphs else "default")
+        self._descent = Descent(
+            self.config, self.batches, self.learner, self.teacher, self.optimizer,
+            compiles=compiles, captures=self.loop.capture,
+        )  # fmt: skip
 
     @property
     def epoch(self) -> int:
@@ -172,27 +161,14 @@ class Trainer:
 
     def train_step(self) -> None:
         """One descent step; its terms are kept on the device until `check`."""
-        config = self.config
-        self.learner.train()
-        rows = self.batches.rows(self.step)
-        x = self.batches.views(self.step, rows)
-        rate = learning_rate(self.step, self.steps, self.warmup, config.optim.lr)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with autocast(config.precision, self.device):
-            outputs = self._network(x)
-            target = self.teacher(x) if self.teacher is not None else None
-        loss = batch_loss(outputs, config, self.epoch, self.batches.labels[shard(rows)], target)
-        loss.total.backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.teacher is not None:
-            momentum = teacher_momentum(self.step, self.steps, config.objective.momentum)
-            self.teacher.follow(self.learner, momentum)
-        self._names = ("total", *loss.terms)
-        self._unweighted = frozenset(name for name, w in loss.weights.items() if w == 0)
-        self._terms.append(torch.stack([loss.total, *loss.terms.values()]).detach())
+        self._rate = learning_rate(self.step, self.steps, self.warmup, self.config.optim.lr)
+        self._terms.append(self._descent(self.step, self.steps, self._rate))
         self.step += 1
+
+    @property
+    def replays(self) -> bool:
+        """Whether steps are replayed from a CUDA graph by now."""
+        return self._descent.replays
 
     def check(self) -> None:
         """Look at the terms of the steps since the epoch began, and at the weights.
@@ -201,8 +177,8 @@ class Trainer:
             DivergedError: one of them is NaN or infinite, a term of weight 0 excepted.
         """
         lr, rows = self.config.optim.lr, self._recent()
-        first = self.step - len(rows)
-        check_terms(rows, self._names, first, self.steps_per_epoch, lr, self._unweighted)
+        first, descent = self.step - len(rows), self._descent
+        check_terms(rows, descent.names, first, self.steps_per_epoch, lr, descent.unweighted)
         check_weights(self.learner, self.step - 1, lr)
 
     def _recent(self) -> Tensor:
@@ -211,8 +187,8 @@ class Trainer:
 
     def _end_epoch(self, bar: Any) -> None:
         means = self._recent().mean(dim=0).tolist()
-        row = dict(zip(self._names, means, strict=True))
-        row["lr"] = self.optimizer.param_groups[0]["lr"]
+        row = dict(zip(self._descent.names, means, strict=True))
+        row["lr"] = self._rate
         row["seconds"] = self.seconds
         self.history.rows.append({"epoch": self.epoch, **row})
         self._terms.clear()
@@ -229,7 +205,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "history": self.history.rows,
             "terms": torch.stack(self._terms).cpu() if self._terms else torch.zeros(0),
-            "names": list(self._names),
+            "names": list(self._descent.names),
             "random": random_states(self.device),
         }
 
@@ -239,10 +215,10 @@ class Trainer:
         if self.teacher is not None:
             self.teacher.load_state_dict(state["teacher"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._descent.renew()  # the optimizer's state is in other tensors now
         self.step, self.seconds = state["step"], state["seconds"]
         self.history = History(list(state["history"]))
         self._terms = [row.to(self.device) for row in state["terms"]]
-        self._names = tuple(state["names"])
         # The loop itself draws from no global state; a backbone with dropout would.
         set_random_states(state["random"], self.device)
 

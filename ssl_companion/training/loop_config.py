@@ -21,6 +21,7 @@ class LoopConfig:
         check_every: steps between looks at the loss for NaN (a look waits for the device).
         compile: compile the network and the views: "yes", "no", or "auto", which means on CUDA
             where Triton and a C compiler are there. Of several processes, the views only.
+        capture: on CUDA, with one process, capture a step in a CUDA graph and replay it.
         progress: show a progress bar.
     """
 
@@ -30,6 +31,7 @@ class LoopConfig:
     checkpoint_steps: int = 0
     check_every: int = 50
     compile: str = "auto"
+    capture: bool = True
     progress: bool = True
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from ssl_companion.training._loss import (
     INVARIANCE_TERMS,
     Loss,
+    Weight,
     matching_pair,
     weighted,
     widened,
@@ -50,9 +51,18 @@ def variance_term(z: Tensor, eps: float = 1e-4) -> Tensor:
 
 
 def covariance_term(z: Tensor) -> Tensor:
-    """Sum of the squared off-diagonal covariances divided by the dimension D."""
+    """Sum of the squared off-diagonal covariances divided by the dimension D.
+
+    With more dimensions than samples it is computed from the Gram matrix [N, N], whose squares
+    have the sum of the covariance matrix's: N / D of the work, and no matrix [D, D].
+    """
     n, d = z.shape
     centred = z - z.mean(dim=0)
+    if d > n:
+        whole = (centred @ centred.T).square().sum()
+        diagonal = centred.square().sum(dim=0).square().sum()
+        # At a rank below N the diagonal is a small part of the sum, so little cancels.
+        return torch.where(whole.isinf(), whole, whole - diagonal) / ((n - 1) ** 2 * d)
     covariance = centred.T @ centred / (n - 1)
     # The whole sum less the diagonal's would cancel; masking the diagonal does not.
     off_diagonal = covariance - torch.diag_embed(torch.diagonal(covariance))
@@ -63,9 +73,9 @@ def vicreg(
     z1: Tensor,
     z2: Tensor,
     *,
-    invariance: float = 25.0,
-    variance: float = 25.0,
-    covariance: float = 1.0,
+    invariance: Weight = 25.0,
+    variance: Weight = 25.0,
+    covariance: Weight = 1.0,
     eps: float = 1e-4,
 ) -> Loss:
     """Variance-invariance-covariance regularization (Bardes, Ponce, LeCun, arXiv:2105.04906).
@@ -99,8 +109,8 @@ def simclr(
     z2: Tensor,
     *,
     temperature: float = 0.2,
-    alignment: float = 1.0,
-    uniformity: float = 1.0,
+    alignment: Weight = 1.0,
+    uniformity: Weight = 1.0,
 ) -> Loss:
     """NT-Xent (Chen et al., arXiv:2002.05709), split after Wang and Isola (arXiv:2005.10242).
 
@@ -137,8 +147,8 @@ def barlow_twins(
     z1: Tensor,
     z2: Tensor,
     *,
-    invariance: float = 1.0,
-    redundancy: float = 5e-3,
+    invariance: Weight = 1.0,
+    redundancy: Weight = 5e-3,
     eps: float = 1e-5,
 ) -> Loss:
     """Barlow Twins (Zbontar et al., arXiv:2103.03230).

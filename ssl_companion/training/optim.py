@@ -103,7 +103,10 @@ class LARS(torch.optim.Optimizer):
             momenta.append(state["momentum"])
         torch._foreach_mul_(momenta, group["momentum"])
         torch._foreach_add_(momenta, updates)
-        torch._foreach_add_(params, momenta, alpha=-group["lr"])
+        if isinstance(group["lr"], Tensor):  # of which alpha would ask the device
+            torch._foreach_sub_(params, torch._foreach_mul(momenta, group["lr"]))
+        else:
+            torch._foreach_add_(params, momenta, alpha=-group["lr"])
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -122,10 +125,16 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         return LARS(groups, lr=config.lr, momentum=config.momentum, eta=config.eta)
     for group in groups:
         del group["adapt"]
-    if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=False)
     on_cuda = next(module.parameters()).is_cuda
-    return torch.optim.AdamW(groups, lr=config.lr, fused=on_cuda)
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=on_cuda)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=on_cuda, capturable=on_cuda)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) -> None:
+    """Let every group descend at `rate`; a tensor on the device may change between replays."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:

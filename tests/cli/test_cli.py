@@ -69,6 +69,7 @@ def test_dry_run_names_minutes_and_disk(capsys: pytest.CaptureFixture[str]) -> N
     assert main([*arguments, "--dry-run", "--json", "--device", "cpu"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["name"] == "regularizer-recipe-s0"
+    assert row["compile_minutes"] >= 0
     assert row["train_minutes"] > 0
     assert row["measure_minutes"] > 0
     assert row["disk_mb"] > 0

@@ -114,6 +114,8 @@ def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
     assert table.loc["recipe", "gain_low"] > 0
     with pytest.raises(NotRecorded, match="regularizer-no-variance"):
         interventions.live_outcomes(runs, ["no-variance"])
+    asked = ["shuffled", "invariance-only", "recipe"]
+    assert interventions.recorded(runs, asked) == asked[1:]
 
 
 @pytest.mark.parametrize(

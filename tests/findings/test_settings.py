@@ -97,7 +97,8 @@ def test_why_runs_do_not_count() -> None:
     assert reasons["targets-teacher-s0"] == reasons["methods-supervised-s0"] == "saw labels"
     assert reasons["architecture-recipe-s1"] == "seed 1 of architecture-recipe-s0, which counts"
     assert reasons["clustering-vicreg-s2"] == "seed 2 of clustering-vicreg-s0, which counts"
-    for name in ("invariance-only", "no-variance", "weight-5", "off-midway", "on-midway"):
+    changed = ("invariance-only", "no-variance", "weight-5", "invariance-0.2", "shuffled")
+    for name in (*changed, "off-midway", "on-midway"):
         assert reasons[f"regularizer-{name}-s0"] == "objective not whole"
     recipe = reasons["regularizer-recipe-s0"]
     assert recipe.startswith("the recipe at 6 epochs")

@@ -16,17 +16,23 @@ gpu = [
 needs_gpu = pytest.mark.parametrize("device", [pytest.param("cuda", marks=gpu)])
 
 
-@pytest.fixture
-def by_faiss(monkeypatch):
-    """FAISS searches on the GPU, or the test fails: torch in its place would pass as well."""
-    assert hasattr(_faiss.faiss, "StandardGpuResources"), "a FAISS without CUDA is installed"
-    monkeypatch.setattr(_faiss, "_by_torch", lambda *_: pytest.fail("torch searched"))
+@pytest.fixture(params=["faiss", "torch"])
+def searched_by(monkeypatch, request):
+    """Who searches on the GPU: FAISS, or the test fails; and torch, where there is no FAISS."""
+    if request.param == "torch":
+        monkeypatch.setattr(_faiss, "faiss", None)
+        monkeypatch.setattr(_faiss, "_warned", {"import"})
+    elif _faiss.faiss is None:
+        pytest.skip("FAISS is not installed")
+    else:
+        assert hasattr(_faiss.faiss, "StandardGpuResources"), "a FAISS without CUDA is installed"
+        monkeypatch.setattr(_faiss, "_by_torch", lambda *_: pytest.fail("torch searched"))
 
 
 @needs_gpu
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("offset", [0.0, 1e6])
-def test_nearest_centroid(clusters, device, metric, offset, by_faiss):
+def test_nearest_centroid(clusters, device, metric, offset, searched_by):
     X, y = clusters(n=5000, k=60, d=30)
     X = X + offset
     expected = m.NearestCentroid(metric).fit(X, y).predict(X)
@@ -39,7 +45,7 @@ def test_nearest_centroid(clusters, device, metric, offset, by_faiss):
 
 
 @needs_gpu
-def test_nearest_centroid_with_many_doubtful_points(device, by_faiss):
+def test_nearest_centroid_with_many_doubtful_points(device, searched_by):
     rng = np.random.default_rng(0)
     centres, X = 1e-5 * rng.standard_normal((300, 32)), rng.standard_normal((3000, 32))
     expected = m.NearestCentroid.from_centroids(centres).predict(X)
@@ -48,7 +54,7 @@ def test_nearest_centroid_with_many_doubtful_points(device, by_faiss):
 
 
 @needs_gpu
-def test_collapse_probe_knn_and_information(clusters, device, by_faiss):
+def test_collapse_probe_knn_and_information(clusters, device, searched_by):
     X, y = clusters(n=1000)
     x, labels = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
     assert m.cdnv(x, labels) == pytest.approx(m.cdnv(X, y), rel=1e-9)

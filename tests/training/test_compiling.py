@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training import compiling as module
+from ssl_companion.training import descent as descent_module
 from ssl_companion.training import loop as loop_module
-from ssl_companion.training.compiling import compiled, hindrance, to_compile
+from ssl_companion.training.compiling import compiled_once, hindrance, to_compile
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.loop import LoopConfig, Trainer
 
@@ -38,12 +39,18 @@ class Counting:
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
-    torch.compiler.reset()
+    forget()
     backend = Counting()
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     with torch._dynamo.config.patch(error_on_recompile=True):
         yield backend
+    forget()
+
+
+def forget() -> None:
+    """What was compiled in this process before."""
     torch.compiler.reset()
+    compiled_once.cache_clear()
 
 
 def three_steps(trainer: Trainer) -> dict[str, Any]:
@@ -68,11 +75,12 @@ def test_compiled_it_computes_the_same(
     backend: str,
 ) -> None:
     eager = three_steps(Trainer(tiny(objective), images, quiet(compile="no")))
-    torch.compiler.reset()
+    forget()
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     with torch._dynamo.config.patch(error_on_recompile=True):
         found = three_steps(Trainer(tiny(objective), images, quiet(compile="yes")))
-    torch.testing.assert_close(found, eager, rtol=1e-3, atol=1e-5)
+    forget()
+    torch.testing.assert_close(found, eager, rtol=2e-3, atol=1e-4)
 
 
 def test_any_number_of_shapes_one_after_another(
@@ -80,7 +88,7 @@ def test_any_number_of_shapes_one_after_another(
 ) -> None:
     # That one is compiled *again* is an error here; torch gives a function up the ninth time.
     for n in range(3):
-        config = tiny(backbone=f"res-1-{2 + n}", batch=2 + n % 2, projector_width=2)
+        config = tiny(backbone=f"res-1-{2 + n}", batch=2 + n, projector_width=2)
         trainer = Trainer(config, images, quiet(compile="yes"))
         for _ in range(2):
             trainer.train_step()
@@ -101,7 +109,18 @@ def test_networks_live_side_by_side(
     assert sorted(counting.batches) == [4, 4, 6, 6]
 
 
-def test_what_was_compiled_goes_with_its_network(
+def test_runs_of_a_shape_share_what_was_compiled(
+    tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
+) -> None:
+    switched = ObjectiveConfig(on_from=1)
+    for objective in (ObjectiveConfig(), ObjectiveConfig(regularizer=0.2, invariance=3), switched):
+        for seed in range(2):
+            trainer = Trainer(tiny(objective, seed=seed), images, quiet(compile="yes"))
+            assert trainer.run()
+    assert counting.batches == [10, 10]  # the views and the network, once
+
+
+def test_a_network_goes_though_what_was_compiled_for_it_stays(
     tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
 ) -> None:
     trainer = Trainer(tiny(), images, quiet(compile="yes"))
@@ -116,7 +135,8 @@ def test_a_function_with_several_inputs(counting: Counting) -> None:
     def add(x: Tensor, y: Tensor) -> Tensor:
         return x + 2 * y
 
-    one, two = compiled(add), compiled(add)
+    one, two = compiled_once(add, 3), compiled_once(add, 4)
+    assert compiled_once(add, 3) is one
     for n, function in ((3, one), (4, two), (3, one)):
         x = torch.rand((n, 3, 16, 16))
         torch.testing.assert_close(function(x, x + 1), 3 * x + 2)
@@ -130,7 +150,7 @@ def test_of_several_processes_only_the_views_are_compiled(
     counting: Counting,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop_module, "world", lambda: (0, 5))
+    monkeypatch.setattr(descent_module, "world", lambda: (0, 5))
     trainer = Trainer(tiny(ObjectiveConfig()), images, quiet(compile="yes"))
     trainer.train_step()
     assert counting.batches == [10]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ssl_companion.data.views import ViewConfig
+from ssl_companion.recordings import list_recordings
 from ssl_companion.training.config import ObjectiveConfig, RunConfig, run_config_from_dict
 from ssl_companion.training.loop import LoopConfig, pick_device
 from ssl_companion.training.optim import OptimConfig
@@ -30,9 +31,32 @@ VARIED = RunConfig(
 )
 
 
-@pytest.mark.parametrize("config", [RunConfig(), VARIED])
+SHUFFLED = RunConfig(objective=ObjectiveConfig("simclr", positives="shuffled"))
+
+
+@pytest.mark.parametrize("config", [RunConfig(), VARIED, SHUFFLED])
 def test_json_and_back(config: RunConfig) -> None:
     assert run_config_from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_a_later_setting_at_rest_leaves_the_digests_that_are_on_record() -> None:
+    assert "positives" not in RunConfig().as_dict()["objective"]
+    digest = "7ce50eb4933dcb383f5721a0edecc901e676df6ac1aebc4e1fad30bfea454e11"
+    assert RunConfig().digest() == digest
+    for recording in list_recordings():
+        run = recording.run
+        assert run_config_from_dict(run["config"]).digest() == run["digest"], recording.name
+
+
+def test_shuffled_positives_are_another_run() -> None:
+    config = RunConfig(objective=ObjectiveConfig(positives="shuffled"))
+    assert config.as_dict()["objective"]["positives"] == "shuffled"
+    assert config.digest() != RunConfig().digest()
+
+
+def test_labels_make_no_pairs_to_shuffle() -> None:
+    with pytest.raises(ValueError, match=r"^positives: 'shuffled'; expected 'own' with labels"):
+        ObjectiveConfig("supervised", positives="shuffled")
 
 
 def test_every_field_counts_in_the_digest() -> None:
@@ -73,6 +97,7 @@ def test_fields_of_another_version_are_named(values: dict[str, object], message:
         (ObjectiveConfig, "covariance", -0.1),
         (ObjectiveConfig, "temperature", 0.0),
         (ObjectiveConfig, "momentum", 1.1),
+        (ObjectiveConfig, "positives", "others"),
         (LoopConfig, "minutes", -1.0),
         (LoopConfig, "minutes", math.nan),
         (LoopConfig, "checkpoint_minutes", -1.0),

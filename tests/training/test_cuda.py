@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch._dynamo.utils import counters
 
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training.backbones import Backbone, make_backbone
-from ssl_companion.training.config import RunConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.extract import forward_features
 from ssl_companion.training.loop import LoopConfig, Trainer
 from ssl_companion.training.run import read_run, train
@@ -35,14 +34,6 @@ def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
 
 
-@pytest.fixture
-def graphs() -> Iterator[None]:
-    """A compiled network gets the CUDA graphs that it asks for; torch only counts the others."""
-    counters.clear()
-    yield
-    assert counters["inductor"]["cudagraph_skips"] == 0
-
-
 def after(trainer: Trainer, steps: int) -> dict[str, Any]:
     for _ in range(steps):
         trainer.train_step()
@@ -52,20 +43,46 @@ def after(trainer: Trainer, steps: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_compiled_it_computes_the_same(
     tiny: Make, quiet: Quiet, images: ImageSet, objective: str
 ) -> None:
-    eager, found = (
-        after(Trainer(tiny(objective), images, quiet(device="cuda", compile=compile)), 3)
-        for compile in ("no", "yes")
-    )
-    torch.testing.assert_close(found, eager, rtol=2e-3, atol=1e-4)
+    eager = Trainer(tiny(objective), images, quiet(device="cuda", compile="no", capture=False))
+    fast = Trainer(tiny(objective), images, quiet(device="cuda", compile="yes"))
+    expected, found = after(eager, 6), after(fast, 6)
+    assert fast.replays
+    assert not eager.replays
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("optimizer", ["lars", "sgd", "adamw"])
+def test_captured_it_computes_the_same(
+    tiny: Make, quiet: Quiet, images: ImageSet, objective: str, optimizer: str
+) -> None:
+    config = tiny(objective, name=optimizer, lr=1e-3)
+    plain = Trainer(config, images, quiet(device="cuda", compile="no", capture=False))
+    captured = Trainer(config, images, quiet(device="cuda", compile="no"))
+    expected, found = after(plain, 8), after(captured, 8)
+    assert captured.replays
+    for part in ("terms", "learner", "teacher"):
+        torch.testing.assert_close(found[part], expected[part], rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("switched", [ObjectiveConfig(on_from=1), ObjectiveConfig(on_until=1)])
+def test_a_regularizer_that_is_switched_is_captured_anew(
+    tiny: Make, quiet: Quiet, images: ImageSet, switched: ObjectiveConfig
+) -> None:
+    trainers = [
+        Trainer(tiny(switched), images, quiet(device="cuda", compile="no", capture=capture))
+        for capture in (False, True)
+    ]
+    expected, found = (after(trainer, 12) for trainer in trainers)
+    assert trainers[1].replays
+    torch.testing.assert_close(found["learner"], expected["learner"], rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("graphs")
 def test_networks_of_several_shapes_beside_one_another(
     tiny: Make, quiet: Quiet, images: ImageSet
 ) -> None:
@@ -119,7 +136,6 @@ def test_a_padded_network_trains_as_the_unpadded_one(
     torch.testing.assert_close(*states, rtol=2e-3, atol=1e-4)
 
 
-@pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("compile", ["no", pytest.param("yes", marks=pytest.mark.slow)])
 def test_interrupted_it_ends_as_an_uninterrupted_run(

@@ -1,0 +1,82 @@
+"""A step as one CUDA graph: the host launches it whole, so that the device never waits for it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_WARM = 3  # calls that compile, choose algorithms and make the optimizer's state, before capture
+
+
+class Captured:
+    """`function(*inputs)`, replayed from a CUDA graph after a few calls.
+
+    The function may depend on nothing that changes from call to call but its inputs and tensors
+    that are changed in place: numbers of Python's are part of what is captured. It is really
+    called the first times; then captured; from then on replayed.
+
+    Args:
+        function: of tensors on a CUDA device, to one tensor; it waits for the device nowhere.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self._function = function
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: tuple[Tensor, ...] = ()
+        self._output: Tensor | None = None
+        self._refused = False
+        self._side: torch.cuda.Stream | None = None
+
+    @property
+    def replays(self) -> bool:
+        """Whether the next call is a replay."""
+        return self._graph is not None
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        if self._calls < _WARM or self._refused:
+            self._calls += 1
+            return self._aside(*inputs)
+        if self._graph is None:
+            try:
+                self._capture(inputs)
+            except RuntimeError as error:  # whatever a driver or a new torch may object to
+                warnings.warn(
+                    f"a step could not be captured in a CUDA graph ({error}); the run goes on "
+                    "without, more slowly",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+                self._refused = True
+                return self._function(*inputs)
+        for static, given in zip(self._inputs, inputs, strict=True):
+            static.copy_(given)
+        assert self._graph is not None
+        assert self._output is not None
+        self._graph.replay()
+        return self._output.clone()
+
+    def _aside(self, *inputs: Tensor) -> Tensor:
+        """On a stream that is not the default one, as capturing is: what is made by the way, such
+        as workspaces, is then made for streams like it."""
+        if self._refused:
+            return self._function(*inputs)
+        if self._side is None:  # one for all calls: each stream keeps memory of its own
+            self._side = torch.cuda.Stream()
+        here, side = torch.cuda.current_stream(), self._side
+        side.wait_stream(here)
+        with torch.cuda.stream(side):
+            output = self._function(*inputs)
+        here.wait_stream(side)
+        output.record_stream(here)
+        return output
+
+    def _capture(self, inputs: tuple[Tensor, ...]) -> None:
+        self._inputs = tuple(given.clone() for given in inputs)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._output = self._function(*self._inputs)
+        self._graph = graph

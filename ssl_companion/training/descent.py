@@ -1,0 +1,189 @@
+"""One descent step: views, network, objective, optimizer, and on CUDA all of it in one launch.
+
+What changes from step to step reaches `Descent._descend` in tensors, so that it can be compiled
+once for all runs of a shape, captured once a run, and replayed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssl_companion.training._loss import Weight
+from ssl_companion.training.batches import Batches
+from ssl_companion.training.captured import Captured
+from ssl_companion.training.compiling import compiled_once
+from ssl_companion.training.config import RunConfig
+from ssl_companion.training.distributed import data_parallel, shard, world
+from ssl_companion.training.learner import (
+    Learner,
+    Teacher,
+    batch_loss,
+    teacher_momentum,
+    term_weights,
+)
+from ssl_companion.training.optim import set_rate
+from ssl_companion.training.precision import autocast
+
+
+class Descent:
+    """What a step does to a learner, in place.
+
+    Args:
+        config: the run's.
+        batches: where its images and views come from; on the learner's device.
+        learner, teacher, optimizer: what is trained, BYOL's teacher or None, and how.
+        compiles: compile network and objective, if there is one process.
+        captures: capture the step in a CUDA graph, if there is one process on CUDA.
+
+    Attributes:
+        names: "total", then the objective's terms: what a call returns.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        batches: Batches,
+        learner: Learner,
+        teacher: Teacher | None,
+        optimizer: torch.optim.Optimizer,
+        compiles: bool = False,
+        captures: bool = False,
+    ) -> None:
+        self.config, self.batches, self.device = config, batches, batches.device
+        self.learner, self.teacher, self.optimizer = learner, teacher, optimizer
+        self._module = data_parallel(learner)
+        self._through: Callable[..., tuple[Tensor, ...]] = _through
+        self._taught: Callable[..., Tensor] = _through
+        self._objective: Callable[..., tuple[Tensor, Tensor]] = _objective
+        # The collectives of several processes would break the network into many small graphs.
+        alone = world()[1] == 1
+        self._shape: tuple[Hashable, ...] = ()  # of what is compiled
+        if compiles and alone:
+            self._shape = (config.backbone, config.objective.name, config.projector_width,
+                           config.batch, batches.images.shape[1:], config.precision)  # fmt: skip
+            self._through = compiled_once(_through, *self._shape)
+            self._taught = compiled_once(_through, "teacher", *self._shape)
+        self._captures = captures and alone and _may_capture(self.device)
+        self._rate, self._momentum = self._number(0.0), self._number(0.0)
+        self._weights = term_weights(config.objective)
+        self.names = ("total", *self._weights)
+        self.renew()
+
+    @property
+    def unweighted(self) -> frozenset[str]:
+        """The terms that have weight 0 at the moment."""
+        return frozenset(name for name, weight in self._weights.items() if weight == 0)
+
+    @property
+    def replays(self) -> bool:
+        """Whether steps are replayed from a CUDA graph by now."""
+        return isinstance(self._step, Captured) and self._step.replays
+
+    def __call__(self, step: int, steps: int, rate: float) -> Tensor:
+        """Descend once.
+
+        Args:
+            step, steps: its number, and how many there are in all.
+            rate: learning rate.
+
+        Returns:
+            The total and the raw terms [1 + T], as in `names`, on the device; not waited for.
+        """
+        kind = self.config.objective
+        if not self.learner.training:
+            self.learner.train()
+        weights = term_weights(kind, step // self.batches.per_epoch)
+        if weights != self._weights:
+            self._weights = weights
+            self.renew()
+        self._rate = _put(self._rate, rate)
+        if self.teacher is not None:
+            momentum = teacher_momentum(step, steps, kind.momentum)
+            self._momentum = _put(self._momentum, momentum)
+        set_rate(self.optimizer, self._rate)
+        return self._step(self.batches.rows(step), self.batches.parameters(step))
+
+    def renew(self) -> None:
+        """Capture the step anew: for terms of other weights, as which of them are 0 is part of what
+        is captured, or for tensors in other places."""
+        # A number would be part of what is compiled, too, and runs of other weights share that.
+        tensors = self._captures or bool(self._shape)
+        self._weighed: Mapping[str, Weight] = {
+            name: torch.tensor(weight, device=self.device) if weight and tensors else weight
+            for name, weight in self._weights.items()
+        }
+        if self._shape:
+            kind = self.config.objective
+            settings = kind.temperature, kind.positives, self.unweighted
+            self._objective = compiled_once(_objective, *settings, *self._shape)
+        self._step: Callable[..., Tensor] = (
+            Captured(self._descend) if self._captures else self._descend
+        )
+
+    def _number(self, value: float) -> float | Tensor:
+        """Where a step is captured, in a tensor, which can change between replays."""
+        return torch.tensor(value, device=self.device) if self._captures else value
+
+    def _descend(self, rows: Tensor, parameters: Tensor) -> Tensor:
+        config = self.config
+        self.optimizer.zero_grad(set_to_none=True)
+        x = self.batches.shown(rows, parameters)
+        with _timed_algorithms():
+            with autocast(config.precision, self.device):
+                outputs = self._through(self._module, x)
+                target = None
+                if self.teacher is not None:
+                    with torch.no_grad():
+                        target = self._taught(self.teacher, x)
+            labels = self.batches.labels[shard(rows)]
+            total, terms = self._objective(outputs, config, self._weighed, labels, target)
+            total.backward()
+        self.optimizer.step()
+        if self.teacher is not None:
+            self.teacher.follow(self.learner, self._momentum)
+        return terms
+
+
+def _may_capture(device: torch.device) -> bool:
+    return device.type == "cuda"
+
+
+def _put(number: float | Tensor, value: float) -> float | Tensor:
+    """A number as it is to be; a tensor is filled, and stays where a captured step reads it."""
+    return number.fill_(value) if isinstance(number, Tensor) else value
+
+
+@contextlib.contextmanager
+def _timed_algorithms() -> Iterator[None]:
+    """cuDNN times its algorithms for a convolution once: in training no shape ever changes."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+# Functions of what differs from run to run, so that runs of a shape share what is compiled.
+
+
+def _through(module: nn.Module, x: Tensor) -> Any:
+    return module(x)
+
+
+def _objective(
+    outputs: tuple[Tensor, ...],
+    config: RunConfig,
+    weights: Mapping[str, Weight],
+    labels: Tensor,
+    target: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The total, with gradient; total and raw terms, without."""
+    loss = batch_loss(outputs, config, 0, labels, target, weights)
+    terms = (loss.total, *(loss.terms[name] for name in weights))
+    return loss.total, torch.stack([term.detach() for term in terms])

@@ -1,0 +1,128 @@
+"""A step that is captured and replayed is the step that it was captured from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ssl_companion.data.images import ImageSet
+from ssl_companion.training import captured as captured_module
+from ssl_companion.training import descent as module
+from ssl_companion.training.captured import Captured
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.loop import LoopConfig, Trainer
+
+Make = Callable[..., RunConfig]
+Quiet = Callable[..., LoopConfig]
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "vicreg": {},
+    "simclr": {"name": "sgd", "lr": 0.05},
+    "barlow_twins": {"name": "adamw", "lr": 1e-3},
+    "byol": {},
+    "supervised": {"name": "sgd", "lr": 0.05},
+}
+
+
+class Frozen:
+    """A CUDA graph as far as a CPU has it: from the third call on, everything that is no tensor,
+    and every place where a tensor stands, is what it was then."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self.function, self.calls = function, 0
+        self.descent: module.Descent = function.__self__  # type: ignore[attr-defined]
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls < 3:
+            return self.function(*inputs)
+        groups = self.descent.optimizer.param_groups
+        if self.calls == 3:
+            self.inputs = [given.clone() for given in inputs]
+            self.attributes = dict(vars(self.descent))
+            self.rates = [group["lr"] for group in groups]
+        now = dict(vars(self.descent))
+        for static, given in zip(self.inputs, inputs, strict=True):
+            static.copy_(given)
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate
+        vars(self.descent).update(self.attributes)
+        try:
+            return self.function(*self.inputs).clone()
+        finally:
+            vars(self.descent).update(now)
+
+
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are captured on the CPU, in a manner."""
+    monkeypatch.setattr(module, "Captured", Frozen)
+    monkeypatch.setattr(module, "_may_capture", lambda device: True)
+
+
+def outcome(config: RunConfig, images: ImageSet, loop: LoopConfig) -> dict[str, Any]:
+    trainer = Trainer(config, images, loop)
+    assert trainer.run()
+    state = trainer.state()
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in state["history"]]
+    return {"rows": rows, "learner": state["learner"], "teacher": state["teacher"]}
+
+
+@pytest.mark.parametrize("objective", VARIANTS)
+def test_nothing_in_a_step_depends_on_numbers_that_change(
+    tiny: Make, quiet: Quiet, images: ImageSet, captures: None, objective: str
+) -> None:
+    config = tiny(objective, **VARIANTS[objective])
+    plain = outcome(config, images, quiet(capture=False))
+    found = outcome(config, images, quiet())
+    torch.testing.assert_close(found, plain, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("switched", [ObjectiveConfig(on_from=1), ObjectiveConfig(on_until=2)])
+def test_a_regularizer_that_is_switched_is_captured_anew(
+    tiny: Make, quiet: Quiet, images: ImageSet, captures: None, switched: ObjectiveConfig
+) -> None:
+    plain = outcome(tiny(switched), images, quiet(capture=False))
+    torch.testing.assert_close(
+        outcome(tiny(switched), images, quiet()), plain, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_state_that_is_loaded_is_captured_anew(
+    tiny: Make, quiet: Quiet, images: ImageSet, captures: None
+) -> None:
+    trainer = Trainer(tiny(), images, quiet())
+    for _ in range(2):
+        trainer.train_step()
+    state = trainer.state()
+    state["learner"] = {k: v.clone() for k, v in state["learner"].items()}
+    state["optimizer"] = torch.utils._pytree.tree_map_only(Tensor, Tensor.clone, state["optimizer"])
+    for _ in range(4):
+        trainer.train_step()
+    expected = [p.detach().clone() for p in trainer.learner.parameters()]
+    trainer.load(state)
+    for _ in range(4):
+        trainer.train_step()
+    torch.testing.assert_close(list(trainer.learner.parameters()), expected)
+
+
+def test_a_step_that_cannot_be_captured_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Captured, inputs: tuple[Tensor, ...]) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(Captured, "_capture", refuse)
+    monkeypatch.setattr(Captured, "_aside", lambda self, *inputs: self._function(*inputs))
+    total = torch.zeros(1)
+    step = Captured(lambda x: total.add_(x).clone())
+    for n in range(captured_module._WARM):
+        assert step(torch.ones(1)).item() == n + 1
+    with pytest.warns(RuntimeWarning, match="could not be captured in a CUDA graph .operation not"):
+        step(torch.ones(1))
+    for _ in range(3):
+        step(torch.ones(1))
+    assert total.item() == captured_module._WARM + 4  # each step was taken once
+    assert not step.replays
