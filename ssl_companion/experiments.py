@@ -109,6 +109,8 @@ def _clustering(scale: Scale) -> Iterator[Run]:
             against=teacher.name if first else "",
         )
         run = _run("clustering", "vicreg", "the recipe", config, measure)
+        if scale == "full":
+            run = replace(run, snapshots=(0, 1, 2, 3, 5, 10, 30, 100, 200))
         yield replace(run, teacher=teacher if first else None)
 
 

@@ -92,8 +92,21 @@ def _by_torch(x: Tensor, base: Tensor, k: int, kind: Kind) -> tuple[Tensor, Tens
     wide = base.double()
     offset = wide.square().sum(1) / -2 if kind == "l2" else wide.new_zeros(len(wide))
     for rows in x.double().split(max(1, 2**24 // len(base))):
-        values, indices = torch.addmm(offset, rows, wide.T).topk(k, dim=1)
+        values, indices = _largest(torch.addmm(offset, rows, wide.T), k)
         if kind == "l2":
             values = (rows.square().sum(1, keepdim=True) - 2 * values).clamp_(min=0)
         found.append((values.float(), indices))
     return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
+
+
+def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row [N, k], descending, and where; `scores` may be written over."""
+    if k > 2:
+        return scores.topk(k, dim=1)
+    # A GPU's topk sorts, which for the one or two that a search of centres asks for takes longer
+    # than all the products.
+    found = [scores.max(dim=1, keepdim=True)]
+    if k == 2:
+        scores.scatter_(1, found[0].indices, -torch.inf)
+        found.append(scores.max(dim=1, keepdim=True))
+    return torch.cat([f.values for f in found], 1), torch.cat([f.indices for f in found], 1)

@@ -121,6 +121,39 @@ class ClassStatistics:
         if self.scatter == "full":
             self.scatter_matrix += residual.T @ residual + (step * weight[:, None]).T @ step
 
+    def grouped(self, groups: ArrayLike) -> ClassStatistics:
+        """The statistics under labels that join classes, without another pass over the samples.
+
+        Args:
+            groups: the group of every class, int64 [K], 0 to G-1, each of them present.
+
+        Returns:
+            Of G classes, to be measured and not updated; scatter is "none", or else "trace".
+
+        Raises:
+            ValueError: bad labels, a group without classes, or one of absent classes only.
+        """
+        of = _checks.labels(groups, "groups", length=len(self.counts), of="the statistics' classes")
+        of = of.to(self.counts.device)
+        _checks.refuse_absent(torch.bincount(of, self.counts), "groups")
+        kind: Literal["none", "trace"] = "none" if self.scatter == "none" else "trace"
+        out = ClassStatistics(kind, int(of.max()) + 1, self.device)
+        out._start(self.means_in_units)
+        out.unit_exponent = self.unit_exponent
+        out._grow(int(of.max()) + 1)
+        out.counts.index_add_(0, of, self.counts)
+        share = self.counts.double() / out.counts[of]
+        # From one class of the group, as in `_merge`: its means may lie close together, far away.
+        origin = torch.zeros_like(out.means_in_units)
+        origin[of] = self.means_in_units
+        away = self.means_in_units - origin[of]
+        step = torch.zeros_like(origin).index_add_(0, of, away * share[:, None])
+        out.means_in_units = origin + step
+        if kind == "trace":
+            between = (away - step[of]).square().sum(1)
+            out.sum_of_squares.index_add_(0, of, self.sum_of_squares + self.counts * between)
+        return out
+
     def require_all_classes(self, name: str = "y") -> None:
         """Refuse to be measured while a class is absent or there is only one.
 

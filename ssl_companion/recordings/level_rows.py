@@ -47,14 +47,19 @@ def class_rows(
     """NCC accuracy and CDNV of every level, neural collapse of the fine classes."""
     rows: list[Row] = []
     n, m = len(x_train), len(x_test)
+    fine = measures.ClassStatistics("full").update(x_train, train.fine)
     for (level, y), (_, z) in zip(label_levels(train), label_levels(test), strict=True):
-        centroids = NearestCentroid().fit(x_train, y)
+        if level == RANDOM_IMAGE:
+            classes = measures.ClassStatistics("trace").update(x_train, y)
+        else:
+            classes = fine.grouped(train.hierarchy.level(level).of_fine)
+        centroids = NearestCentroid.from_centroids(classes.means)
         rows.append((epoch, layer, level, "train", "ncc", centroids.score(x_train, y), n))
         rows.append((epoch, layer, level, "test", "ncc", centroids.score(x_test, z), m))
         with only_if_defined():
-            rows.append((epoch, layer, level, "train", "cdnv", measures.cdnv(x_train, y), n))
+            rows.append((epoch, layer, level, "train", "cdnv", measures.cdnv_of(classes), n))
     with only_if_defined():
-        collapse = measures.neural_collapse(x_train, train.fine)
+        collapse = measures.neural_collapse_of(fine)
         for name in ("nc1", "nc2_equinorm", "nc2_equiangular"):
             rows.append((epoch, layer, "fine", "train", name, getattr(collapse, name), n))
     with only_if_defined():

@@ -12,18 +12,15 @@ _WARM = 3  # calls that compile, choose algorithms and make the optimizer's stat
 
 
 class Captured:
-    """`function(*inputs)`, replayed from a CUDA graph after a few calls.
+    """Calls a function of tensors on a CUDA device; after a few calls, replays it from a graph.
 
-    The function may depend on nothing that changes from call to call but its inputs and tensors
-    that are changed in place: numbers of Python's are part of what is captured. It is really
-    called the first times; then captured; from then on replayed.
-
-    Args:
-        function: of tensors on a CUDA device, to one tensor; it waits for the device nowhere.
+    The function gives one tensor, waits for the device nowhere, and depends on nothing that
+    changes from call to call but its inputs and tensors that are changed in place: numbers of
+    Python's are part of what is captured. It is given with every call and not kept: whoever owns
+    both would have to wait for the garbage collector to give the device's memory back.
     """
 
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        self._function = function
+    def __init__(self) -> None:
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: tuple[Tensor, ...] = ()
@@ -36,13 +33,16 @@ class Captured:
         """Whether the next call is a replay."""
         return self._graph is not None
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        if self._calls < _WARM or self._refused:
+    def __call__(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """What `function(*inputs)` gives; the same function with every call."""
+        if self._refused:
+            return function(*inputs)
+        if self._calls < _WARM:
             self._calls += 1
-            return self._aside(*inputs)
+            return self._aside(function, *inputs)
         if self._graph is None:
             try:
-                self._capture(inputs)
+                self._capture(function, inputs)
             except RuntimeError as error:  # whatever a driver or a new torch may object to
                 warnings.warn(
                     f"a step could not be captured in a CUDA graph ({error}); the run goes on "
@@ -51,7 +51,7 @@ class Captured:
                     stacklevel=2,
                 )
                 self._refused = True
-                return self._function(*inputs)
+                return function(*inputs)
         for static, given in zip(self._inputs, inputs, strict=True):
             static.copy_(given)
         assert self._graph is not None
@@ -59,24 +59,22 @@ class Captured:
         self._graph.replay()
         return self._output.clone()
 
-    def _aside(self, *inputs: Tensor) -> Tensor:
+    def _aside(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """On a stream that is not the default one, as capturing is: what is made by the way, such
         as workspaces, is then made for streams like it."""
-        if self._refused:
-            return self._function(*inputs)
         if self._side is None:  # one for all calls: each stream keeps memory of its own
             self._side = torch.cuda.Stream()
         here, side = torch.cuda.current_stream(), self._side
         side.wait_stream(here)
         with torch.cuda.stream(side):
-            output = self._function(*inputs)
+            output = function(*inputs)
         here.wait_stream(side)
         output.record_stream(here)
         return output
 
-    def _capture(self, inputs: tuple[Tensor, ...]) -> None:
+    def _capture(self, function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(given.clone() for given in inputs)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._output = self._function(*self._inputs)
+            self._output = function(*self._inputs)
         self._graph = graph

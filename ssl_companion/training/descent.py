@@ -82,7 +82,7 @@ class Descent:
     @property
     def replays(self) -> bool:
         """Whether steps are replayed from a CUDA graph by now."""
-        return isinstance(self._step, Captured) and self._step.replays
+        return self._captured is not None and self._captured.replays
 
     def __call__(self, step: int, steps: int, rate: float) -> Tensor:
         """Descend once.
@@ -106,7 +106,10 @@ class Descent:
             momentum = teacher_momentum(step, steps, kind.momentum)
             self._momentum = _put(self._momentum, momentum)
         set_rate(self.optimizer, self._rate)
-        return self._step(self.batches.rows(step), self.batches.parameters(step))
+        inputs = self.batches.rows(step), self.batches.parameters(step)
+        if self._captured is None:
+            return self._descend(*inputs)
+        return self._captured(self._descend, *inputs)
 
     def renew(self) -> None:
         """Capture the step anew: for terms of other weights, as which of them are 0 is part of what
@@ -121,9 +124,7 @@ class Descent:
             kind = self.config.objective
             settings = kind.temperature, kind.positives, self.unweighted
             self._objective = compiled_once(_objective, *settings, *self._shape)
-        self._step: Callable[..., Tensor] = (
-            Captured(self._descend) if self._captures else self._descend
-        )
+        self._captured = Captured() if self._captures else None
 
     def _number(self, value: float) -> float | Tensor:
         """Where a step is captured, in a tensor, which can change between replays."""

@@ -94,3 +94,45 @@ def test_a_refused_batch_leaves_the_statistics_as_they_were(clusters):
 def test_variances_need_a_scatter(clusters):
     with pytest.raises(ValueError, match='scatter is "none"'):
         _ = ClassStatistics("none").update(*clusters()).variances_in_units
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    offset=st.sampled_from([0.0, 1e3, 1e8]),
+    scatter=st.sampled_from(["none", "trace", "full"]),
+)
+def test_grouped_classes_are_those_of_the_joined_labels(seed, offset, scatter):
+    rng = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(9), rng.integers(0, 9, 191)])  # classes of any size
+    groups = np.concatenate([np.arange(3), rng.integers(0, 3, 6)])
+    X = rng.standard_normal((9, 4))[y] + 0.1 * rng.standard_normal((200, 4)) + offset
+    found = stream(X, y, 1, scatter).grouped(groups)
+    expected = stream(X, groups[y], 1, "none" if scatter == "none" else "trace")
+    assert found.unit_exponent == expected.unit_exponent
+    assert found.scatter == expected.scatter
+    assert torch.equal(found.counts, expected.counts)
+    close = {"rtol": 1e-6 if offset > 1e5 else 1e-10, "atol": 1e-13 * max(1, offset)}
+    torch.testing.assert_close(found.means_in_units, expected.means_in_units, **close)
+    torch.testing.assert_close(found.sum_of_squares, expected.sum_of_squares, **close)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([0, 1], "groups has 2 labels; expected 4, one for each row of the statistics' classes"),
+        ([0, 2, 2, 0], "groups has no sample of class 1 "),
+        ([0, 0, 0, 0], "groups holds the single class"),
+        ([0.0, 1.0, 1.0, 0.0], "groups has dtype torch.float64; expected integer labels"),
+    ],
+)
+def test_groups_that_are_none_are_refused(groups, message):
+    statistics = stream(np.eye(4), np.arange(4), 1)
+    with pytest.raises(ValueError, match=message):
+        statistics.grouped(np.array(groups))
+
+
+def test_a_group_of_absent_classes_only_is_refused():
+    statistics = ClassStatistics(n_classes=4).update(np.eye(4)[:2], np.arange(2))
+    with pytest.raises(ValueError, match="groups has no sample of class 1"):
+        statistics.grouped(np.array([0, 0, 1, 1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -32,29 +34,29 @@ class Frozen:
     """A CUDA graph as far as a CPU has it: from the third call on, everything that is no tensor,
     and every place where a tensor stands, is what it was then."""
 
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        self.function, self.calls = function, 0
-        self.descent: module.Descent = function.__self__  # type: ignore[attr-defined]
+    def __init__(self) -> None:
+        self.calls = 0
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         self.calls += 1
         if self.calls < 3:
-            return self.function(*inputs)
-        groups = self.descent.optimizer.param_groups
+            return function(*inputs)
+        descent: module.Descent = function.__self__  # type: ignore[attr-defined]
+        groups = descent.optimizer.param_groups
         if self.calls == 3:
             self.inputs = [given.clone() for given in inputs]
-            self.attributes = dict(vars(self.descent))
+            self.attributes = dict(vars(descent))
             self.rates = [group["lr"] for group in groups]
-        now = dict(vars(self.descent))
+        now = dict(vars(descent))
         for static, given in zip(self.inputs, inputs, strict=True):
             static.copy_(given)
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate
-        vars(self.descent).update(self.attributes)
+        vars(descent).update(self.attributes)
         try:
-            return self.function(*self.inputs).clone()
+            return function(*self.inputs).clone()
         finally:
-            vars(self.descent).update(now)
+            vars(descent).update(now)
 
 
 @pytest.fixture
@@ -111,13 +113,16 @@ def test_a_state_that_is_loaded_is_captured_anew(
 
 
 def test_a_step_that_cannot_be_captured_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Captured, inputs: tuple[Tensor, ...]) -> None:
+    def refuse(self: Captured, function: Any, inputs: tuple[Tensor, ...]) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(Captured, "_capture", refuse)
-    monkeypatch.setattr(Captured, "_aside", lambda self, *inputs: self._function(*inputs))
-    total = torch.zeros(1)
-    step = Captured(lambda x: total.add_(x).clone())
+    monkeypatch.setattr(Captured, "_aside", lambda self, function, *inputs: function(*inputs))
+    total, captured = torch.zeros(1), Captured()
+
+    def step(x: Tensor) -> Tensor:
+        return captured(lambda given: total.add_(given).clone(), x)
+
     for n in range(captured_module._WARM):
         assert step(torch.ones(1)).item() == n + 1
     with pytest.warns(RuntimeWarning, match="could not be captured in a CUDA graph .operation not"):
@@ -125,4 +130,21 @@ def test_a_step_that_cannot_be_captured_goes_on_as_it_is(monkeypatch: pytest.Mon
     for _ in range(3):
         step(torch.ones(1))
     assert total.item() == captured_module._WARM + 4  # each step was taken once
-    assert not step.replays
+    assert not captured.replays
+
+
+def test_a_run_leaves_memory_as_soon_as_nobody_holds_it(
+    tiny: Make, quiet: Quiet, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_may_capture", lambda device: True)
+    monkeypatch.setattr(Captured, "_aside", lambda self, function, *inputs: function(*inputs))
+    trainer = Trainer(tiny(), images, quiet())
+    for _ in range(captured_module._WARM):
+        trainer.train_step()
+    weight = weakref.ref(trainer.learner.head[0].weight)
+    gc.disable()
+    try:
+        del trainer
+        assert weight() is None  # without the garbage collector
+    finally:
+        gc.enable()
