@@ -35,7 +35,7 @@ def estimate(runs: list[Run], device: torch.device, compiled: str = "auto") -> l
 
     Runs of the same shape are timed once. On CUDA one snapshot of each shape is measured whole,
     on noise; on a CPU only the forward passes of measuring are counted, and its searches and
-    probes, which take about as long again or longer, are not. Of the epochs at which more is
+    probes, which take about as long again, are not. Of the epochs at which more is
     measured than at others, what all training images as classes add is counted by its passes,
     and the probes of further layers are not.
 
@@ -166,7 +166,7 @@ def _measuring(run: Run, device: torch.device) -> float:
 
 def _noise(n: int, split: str, run: Run) -> ImageSet:
     """Random images, as many of each class as of the others."""
-    rng = np.random.default_rng(split == "train")
+    rng = np.random.default_rng(int(split == "train"))
     return ImageSet(
         name="noise",
         split=split,

@@ -7,8 +7,8 @@ from a CPU and no chapter changes; the recording's title and `run.json` say what
   ten in NCC accuracy; comparisons take that length. The trajectory itself takes 200. Wide
   networks have large features: fewer epochs and images are kept, so that all recordings of
   this scale take the room of those of the other. Measuring an epoch takes about as long as
-  training for some: the comparisons are measured at few. Runs stand in the order in which a
-  comparison needs them, so that an hour that ends early leaves whole ones.
+  several epochs of training, so comparisons are measured at few epochs. Runs stand in the order
+  in which a comparison needs them, so that stopping early leaves whole comparisons.
 - "reduced" is for two CPU cores: narrow networks on a class-balanced tenth or fifth of the
   training images (the trajectory: all of them). It shows directions and orders, not sizes.
 """
@@ -158,7 +158,7 @@ def _regularizer(scale: Scale) -> Iterator[Run]:
             yield run
 
 
-# The variants that a seed more or less could decide between.
+# The variants whose differences could be those of a seed.
 _SEEDED: dict[Scale, tuple[str, ...]] = {
     "full": (
         "recipe",
@@ -194,8 +194,8 @@ def _targets(scale: Scale) -> Iterator[Run]:
         objective=ObjectiveConfig(name="supervised"),
         optim=OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1),
     )
-    # Its last snapshot should come near to the labels: longer than the reduced recipe, and at full
-    # scale a network that needs no more for it.
+    # Its last snapshot should come near to the labels. At the reduced scale that takes more epochs
+    # than the recipe's; at full scale a ResNet-18 needs fewer.
     config = replace(config, epochs=15)
     if scale == "full":
         config = replace(config, backbone="resnet18")

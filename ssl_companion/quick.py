@@ -100,7 +100,7 @@ def _costs(ladder: list[Run], device: torch.device, threads: int) -> list[float]
     """Minutes of each run."""
     with _threads(threads):
         rows = estimate(ladder, device, _COMPILE)
-    # On a CPU the estimate of measuring is that of its passes; the searches take about as long.
+    # On a CPU the estimate of measuring is that of its passes; the rest takes about as long again.
     measuring = 1 if device.type == "cuda" else 2
     return [row["train_minutes"] + measuring * row["measure_minutes"] for row in rows]
 

@@ -140,6 +140,12 @@ def _took(run: Mapping[str, Any]) -> dict[str, str]:
     return {"training took": f"{run['train_seconds'] / 60:.1f} minutes"}
 
 
+def _measured_elsewhere(run: Mapping[str, Any]) -> dict[str, str]:
+    """Where a run was measured, if not where it was trained."""
+    device = run["measured"].get("device", run["device"])
+    return {} if device == run["device"] else {"measured on": device}
+
+
 def provenance(recording: Recording) -> Table:
     """Where a recording came from, every word of it read from its run.json."""
     run, data = recording.run, recording.run["data"]
@@ -154,6 +160,7 @@ def provenance(recording: Recording) -> Table:
         "epochs measured": ", ".join(str(epoch) for epoch in recording.epochs),
         "seed": run["seed"],
         "device": run["device"],
+        **_measured_elsewhere(run),
         **_took(run),
         "finished": run["end"],
         "commit": f"{commit[:12]}{state}",

@@ -141,7 +141,8 @@ def downstream_follows(recordings: Runs) -> Evidence:
     return Evidence(effect, control, f"{len(table)} runs", tuple(table["recording"]), note)
 
 
-_PROPERTIES = {
+#: what a run has to have, by column of `generality.every_run`, and by how much
+PROPERTIES = {
     "ratio": rules.CLUSTERING,
     "advantage": rules.SEMANTIC,
     "time": rules.TIME,
@@ -157,9 +158,9 @@ def properties(table: pd.DataFrame) -> pd.DataFrame:
         number that is not defined does not hold.
     """
     out = table[["recording"]].copy()
-    for name, rule in _PROPERTIES.items():
+    for name, rule in PROPERTIES.items():
         out[name] = [rule.reaches(value) for value in table[name]]
-    return out.assign(holds=out[list(_PROPERTIES)].all(axis=1))
+    return out.assign(holds=out[list(PROPERTIES)].all(axis=1))
 
 
 def holds_elsewhere(recordings: Runs) -> Evidence:
@@ -170,7 +171,7 @@ def holds_elsewhere(recordings: Runs) -> Evidence:
     luck = generality.luck_of_the_grouping(runs)
     table = properties(generality.every_run(runs, luck=luck))
     missed = table.loc[~table["holds"], "recording"]
-    shares = ", ".join(f"{name} {int(table[name].sum())}" for name in _PROPERTIES)
+    shares = ", ".join(f"{name} {int(table[name].sum())}" for name in PROPERTIES)
     note = f"Of {len(table)} runs: {shares}."
     if np.isfinite(luck):
         held = int(properties(generality.every_run(runs, luck=0.0))["holds"].sum())

@@ -144,8 +144,11 @@ class ClassStatistics:
         out.counts.index_add_(0, of, self.counts)
         share = self.counts.double() / out.counts[of]
         # From one class of the group, as in `_merge`: its means may lie close together, far away.
-        origin = torch.zeros_like(out.means_in_units)
-        origin[of] = self.means_in_units
+        present = (self.counts > 0).nonzero()[:, 0]
+        first = torch.full_like(out.counts, len(of)).scatter_reduce_(
+            0, of[present], present, "amin"
+        )
+        origin = self.means_in_units[first]
         away = self.means_in_units - origin[of]
         step = torch.zeros_like(origin).index_add_(0, of, away * share[:, None])
         out.means_in_units = origin + step

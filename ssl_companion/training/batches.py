@@ -83,10 +83,6 @@ class Batches:
         x: Tensor = self._make(torch.cat([images, images]), parameters)
         return x
 
-    def views(self, step: int, rows: Tensor) -> Tensor:
-        """As `shown`, with the parameters of `step`."""
-        return self.shown(rows, self.parameters(step))
-
 
 def _normalised_views(images: Tensor, parameters: Tensor) -> Tensor:
     size = (images.shape[2], images.shape[3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 
@@ -35,29 +36,18 @@ class Captured:
 
     def __call__(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """What `function(*inputs)` gives; the same function with every call."""
-        if self._refused:
-            return function(*inputs)
-        if self._calls < _WARM:
-            self._calls += 1
-            return self._aside(function, *inputs)
-        if self._graph is None:
-            try:
-                self._capture(function, inputs)
-            except RuntimeError as error:  # whatever a driver or a new torch may object to
-                warnings.warn(
-                    f"a step could not be captured in a CUDA graph ({error}); the run goes on "
-                    "without, more slowly",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                self._refused = True
+        with _on(inputs[0].device):
+            if self._calls < _WARM and not self._refused:
+                self._calls += 1
+                return self._aside(function, *inputs)
+            if self._graph is None and not self._refused:
+                self._try_to_capture(function, inputs)
+            if self._graph is None or self._output is None:
                 return function(*inputs)
-        for static, given in zip(self._inputs, inputs, strict=True):
-            static.copy_(given)
-        assert self._graph is not None
-        assert self._output is not None
-        self._graph.replay()
-        return self._output.clone()
+            for static, given in zip(self._inputs, inputs, strict=True):
+                static.copy_(given)
+            self._graph.replay()
+            return self._output.clone()
 
     def _aside(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """On a stream that is not the default one, as capturing is: what is made by the way, such
@@ -72,9 +62,26 @@ class Captured:
         output.record_stream(here)
         return output
 
+    def _try_to_capture(self, function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
+        try:
+            self._capture(function, inputs)
+        except RuntimeError as error:  # whatever a driver or a new torch may object to
+            warnings.warn(
+                f"a step could not be captured in a CUDA graph ({error}); the run goes on "
+                "without, more slowly",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            self._refused = True
+
     def _capture(self, function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(given.clone() for given in inputs)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._output = function(*self._inputs)
         self._graph = graph
+
+
+def _on(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Streams and graphs are those of the current device, which need not be that of the run."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

@@ -95,8 +95,7 @@ class Descent:
             The total and the raw terms [1 + T], as in `names`, on the device; not waited for.
         """
         kind = self.config.objective
-        if not self.learner.training:
-            self.learner.train()
+        self.learner.train()
         weights = term_weights(kind, step // self.batches.per_epoch)
         if weights != self._weights:
             self._weights = weights

@@ -75,7 +75,7 @@ def term_weights(kind: ObjectiveConfig, epoch: int = 0) -> dict[str, float]:
 def batch_loss(
     outputs: tuple[Tensor, ...],
     config: RunConfig,
-    epoch: int,
+    epoch: int = 0,
     labels: Tensor | None = None,
     teacher: Tensor | None = None,
     weights: Mapping[str, Weight] | None = None,
@@ -88,8 +88,9 @@ def batch_loss(
         epoch: number of the epoch, from 0, for a regularizer that is switched.
         labels: [N/W] class labels (supervised).
         teacher: the teacher's embeddings of the slice, [2N/W, D] (BYOL).
-        weights: of the terms, in place of those of `config` and `epoch`; as tensors, they may
-            change without another compilation.
+        weights: of the terms, in place of those of `config` in `epoch`; as tensors, they may
+            change without another compilation. BYOL and the supervised control have one term, of
+            weight 1.
     """
     kind = config.objective
     weights = term_weights(kind, epoch) if weights is None else weights

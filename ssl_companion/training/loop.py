@@ -1,8 +1,9 @@
 """The loop: one story for CPU and CUDA, one process and several, whole or in pieces.
 
-Images live on the device as uint8. A step draws the parameters of the global batch's views,
-makes this process's share of them, and descends. What a step draws depends on the seed and
-its number alone (`randomness`), so a resumed run repeats an uninterrupted one.
+Images live on the device as uint8. The parameters of the global batch's views are drawn a few
+steps ahead; a step makes this process's share of the views, and descends. What is drawn for it
+depends on the seed and its number alone (`randomness`), so a resumed run repeats an uninterrupted
+one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from ssl_companion.training.distributed import synchronise_batch_norm, wait_for_
 from ssl_companion.training.divergence import DivergedError, check_terms, check_weights
 from ssl_companion.training.learner import Learner, Teacher
 from ssl_companion.training.loop_config import LoopConfig, pick_device
-from ssl_companion.training.optim import learning_rate, make_optimizer
+from ssl_companion.training.optim import learning_rate, load_optimizer, make_optimizer
 from ssl_companion.training.randomness import random_states, set_random_states
 
 __all__ = ["DivergedError", "History", "LoopConfig", "Trainer", "pick_device"]
@@ -205,7 +206,6 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "history": self.history.rows,
             "terms": torch.stack(self._terms).cpu() if self._terms else torch.zeros(0),
-            "names": list(self._descent.names),
             "random": random_states(self.device),
         }
 
@@ -214,7 +214,7 @@ class Trainer:
         self.learner.load_state_dict(state["learner"])
         if self.teacher is not None:
             self.teacher.load_state_dict(state["teacher"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self._descent.renew()  # the optimizer's state is in other tensors now
         self.step, self.seconds = state["step"], state["seconds"]
         self.history = History(list(state["history"]))

@@ -61,8 +61,10 @@ def covariance_term(z: Tensor) -> Tensor:
     if d > n:
         whole = (centred @ centred.T).square().sum()
         diagonal = centred.square().sum(dim=0).square().sum()
-        # At a rank below N the diagonal is a small part of the sum, so little cancels.
-        return torch.where(whole.isinf(), whole, whole - diagonal) / ((n - 1) ** 2 * d)
+        # Where a few dimensions hold all of the variance, the difference cancels: what is left is
+        # rounding then, and not below 0. An overflow is reported as what it is.
+        rest = torch.where(whole.isinf(), whole, (whole - diagonal).clamp(min=0))
+        return rest / ((n - 1) ** 2 * d)
     covariance = centred.T @ centred / (n - 1)
     # The whole sum less the diagonal's would cancel; masking the diagonal does not.
     off_diagonal = covariance - torch.diag_embed(torch.diagonal(covariance))

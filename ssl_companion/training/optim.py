@@ -131,6 +131,20 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimi
     return torch.optim.AdamW(groups, lr=config.lr, fused=on_cuda, capturable=on_cuda)
 
 
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """`load_state_dict`, but that how a step is taken stays as this optimizer has it.
+
+    A checkpoint has the flags of the optimizer that it was made of, on whatever device.
+    """
+    ways = [{k: g[k] for k in _WAYS if k in g} for g in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, way in zip(optimizer.param_groups, ways, strict=True):
+        group.update(way)
+
+
+_WAYS = ("fused", "foreach", "capturable")
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) -> None:
     """Let every group descend at `rate`; a tensor on the device may change between replays."""
     for group in optimizer.param_groups:

@@ -97,7 +97,7 @@ def test_features_become_a_recording_and_its_explorer_one_file(
 def test_an_explorer_needs_features_and_a_place(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["explore", "clustering-vicreg-s1", "--out", str(tmp_path / "a.html")]) == 2
+    assert main(["explore", "small/clustering-vicreg-s1", "--out", str(tmp_path / "a.html")]) == 2
     assert "keeps no features" in capsys.readouterr().err
     assert main(["explore", "nowhere"]) == 2
     assert "no recording 'nowhere'" in capsys.readouterr().err

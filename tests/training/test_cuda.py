@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,18 @@ def test_a_snapshot_is_padded_and_its_features_are_those_without(
         found = forward_features(padded, x, precision)
     rtol = 1e-4 if precision == "fp32" else 3e-2
     torch.testing.assert_close(found, expected, rtol=rtol, atol=rtol)
+
+
+def test_a_state_loaded_into_a_run_that_replays(tiny: Make, quiet: Quiet, images: ImageSet) -> None:
+    trainer = Trainer(tiny(), images, quiet(device="cuda", compile="no"))
+    after(trainer, 2)
+    saved = copy.deepcopy(trainer.state())
+    expected = copy.deepcopy(after(trainer, 6))
+    trainer.load(saved)
+    found = after(trainer, 6)
+    assert trainer.replays
+    torch.testing.assert_close(found["learner"], expected["learner"], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["optimizer"], expected["optimizer"], rtol=1e-4, atol=1e-5)
 
 
 def load_snapshot_of(folder: Path, config: RunConfig, **options: int) -> Backbone:

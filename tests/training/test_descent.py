@@ -106,7 +106,9 @@ def test_a_state_that_is_loaded_is_captured_anew(
     for _ in range(4):
         trainer.train_step()
     expected = [p.detach().clone() for p in trainer.learner.parameters()]
+    before = trainer._descent._captured
     trainer.load(state)
+    assert trainer._descent._captured is not before
     for _ in range(4):
         trainer.train_step()
     torch.testing.assert_close(list(trainer.learner.parameters()), expected)

@@ -244,17 +244,21 @@ def test_both_views_are_of_the_rows(tiny: Make, images: ImageSet) -> None:
     batches = Batches(images, tiny(views=ViewConfig.identity()), CPU)
     rows = batches.rows(2)
     expected = views.normalise(torch.from_numpy(images.images.copy())[rows].float() / 255)
-    for half in batches.views(2, rows).chunk(2):
+    for half in batches.shown(rows, batches.parameters(2)).chunk(2):
         torch.testing.assert_close(half, expected, rtol=0, atol=1e-5)
 
 
 def test_views_differ_by_view_and_by_step(tiny: Make, images: ImageSet) -> None:
     batches = Batches(images, tiny(), CPU)
     rows = batches.rows(0)
-    first, second = batches.views(0, rows).chunk(2)
+
+    def shown(step: int) -> Tensor:
+        return batches.shown(rows, batches.parameters(step))
+
+    first, second = shown(0).chunk(2)
     assert not torch.equal(first, second)
-    assert not torch.equal(batches.views(1, rows).chunk(2)[0], first)
-    assert torch.equal(batches.views(0, rows).chunk(2)[0], first)
+    assert not torch.equal(shown(1).chunk(2)[0], first)
+    assert torch.equal(shown(0).chunk(2)[0], first)
 
 
 @pytest.mark.parametrize("objective", ["vicreg", "simclr", "barlow_twins", "supervised"])

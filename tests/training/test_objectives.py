@@ -188,6 +188,20 @@ def test_gradients_equal_differences_of_the_formulas(name: str) -> None:
                 assert z[which].grad[i, j].item() == pytest.approx(slope, rel=1e-6, abs=1e-7)
 
 
+@pytest.mark.parametrize(("n", "d"), [(8, 16), (64, 500)])
+@pytest.mark.parametrize("largest", [1.0, 1e1, 1e4])
+def test_more_dimensions_than_samples_are_exact_to_float32(n: int, d: int, largest: float) -> None:
+    z = torch.randn((n, d), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = z * torch.cat([torch.tensor([largest]), torch.logspace(-1, 0, d - 1)])
+    covariances = torch.cov(z.T)
+    off_diagonal = covariances - torch.diag(torch.diagonal(covariances))
+    found = objectives.covariance_term(z.float()).double()
+    assert found >= 0
+    # Where one dimension holds nearly all of the variance, to the rounding of the whole sum.
+    error = (found - off_diagonal.square().sum() / d).abs()
+    assert error <= 1e-6 * covariances.square().sum() / d
+
+
 def test_byol_passes_no_gradient_to_the_teacher() -> None:
     p1, p2, t1, t2 = with_gradient(draw(4))
     objectives.byol(p1, p2, t1, t2).total.backward()
