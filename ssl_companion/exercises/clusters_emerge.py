@@ -94,6 +94,8 @@ def check_shuffled(answer: float, recording: Recording) -> Checked:
     chance = 1 / recording.hierarchy.level("fine").k
     # Hits at random are binomial: fewer than one shuffle in 10,000 lies outside.
     low, high = stats.binom.ppf([5e-5, 1 - 5e-5], n, chance) / n
+    if stats.binom.pmf(0, n, chance) < 1e-3:
+        low = max(low, 1 / n)  # no hit at all is a slip far more often than it is luck
     if abs(answer - own) < 1e-9:
         return hint(
             "that is the accuracy against the true labels. Were they shuffled, and the features "

@@ -93,9 +93,10 @@ def check_overtakes(answer: float, recording: Recording, level: str) -> Checked:
         slips[float(of_first[0])] = "that is when it passes the first layer; take the middle one."
     same = epochs[table.iloc[-1].to_numpy() > middle]
     if len(same):
+        both = slips.get(float(same[0]), "") if same[0] in of_first[:1] else ""
         slips[float(same[0])] = (
             "that compares both layers at the same epoch; the middle layer should be taken at its "
-            "*last* one."
+            f"*last* one. {'Or else: ' + both if both else ''}".rstrip()
         )
     return near(
         answer, float(above[0]), 1e-9, slips,

@@ -206,7 +206,10 @@ def test_a_likely_slip_gets_its_own_hint(
     check: Any, level: tuple[str, ...], slip: Slip, says: str, recording: Recording
 ) -> None:
     alone = check in (depth.check_order, depth.check_same_order)
-    found = check(slip(recording), *(() if alone else (recording, *level)))
+    answer = slip(recording)
+    if check is depth.check_steps and answer == steps_above(recording, 0.025):
+        pytest.skip("on this recording the slip comes to the right number")
+    found = check(answer, *(() if alone else (recording, *level)))
     assert not found.ok
     assert re.search(says, found.message), found.message
 
