@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ssl_companion.data._threads import one_thread
 from ssl_companion.findings.live import Runs, interval
 from ssl_companion.measures import Interval, LinearProbe, NearestCentroid
 from ssl_companion.recordings import Recording
@@ -214,8 +215,9 @@ def few_labels(
                     "nearest centroid": NearestCentroid(),
                     "linear probe": _probe(),
                 }
-                for name, rule in rules.items():
-                    found[name].append(np.asarray(rule.fit(x[chosen], y).predict(test)) == z)
+                with one_thread():  # many small fits
+                    for name, rule in rules.items():
+                        found[name].append(np.asarray(rule.fit(x[chosen], y).predict(test)) == z)
             hits = {name: np.array(hit, np.float64) for name, hit in found.items()}
             drawn = {name: _drawn_again(hit, resamples, seed) for name, hit in hits.items()}
             for name, other in (_BOTH, _BOTH[::-1]):
