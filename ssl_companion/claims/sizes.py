@@ -87,7 +87,9 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
             "measured": row["words"],
             "this run": _number(row["property"], row["large"]),
             "small runs": _interval(row["property"], row["small"]),
-            "asked": "" if math.isnan(row["asked"]) else f"≥ {row['asked']:g}",
+            "asked": ""
+            if math.isnan(row["asked"])
+            else f"≥ {_number(row['property'], row['asked'])}",
             "reached by": _reached(row["large_reaches"], row["small_reach"], row["n"]),
         }
         for row in table.to_dict("records")
