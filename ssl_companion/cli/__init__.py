@@ -14,6 +14,7 @@ from ssl_companion.cli.claims import Claims
 from ssl_companion.cli.data import Data
 from ssl_companion.cli.explore import Explore
 from ssl_companion.cli.features import MeasureFeatures
+from ssl_companion.cli.import_run import ImportRun
 from ssl_companion.cli.measure import Measure
 from ssl_companion.cli.record import Record, Train
 from ssl_companion.cli.recordings import Recordings
@@ -23,6 +24,7 @@ Command = (
     | Annotated[Record, tyro.conf.subcommand("record")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Recordings, tyro.conf.subcommand("recordings")]
+    | Annotated[ImportRun, tyro.conf.subcommand("import-run")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
     | Annotated[MeasureFeatures, tyro.conf.subcommand("measure-features")]
     | Annotated[Explore, tyro.conf.subcommand("explore")]

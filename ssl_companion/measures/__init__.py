@@ -4,6 +4,7 @@ Features are numpy arrays or torch tensors (CPU or CUDA) of shape [N samples, D 
 labels are integers [N]. Bad input is a ValueError that names the argument.
 """
 
+from .balanced import balanced_kmeans
 from .centroids import NearestCentroid
 from .class_statistics import ClassStatistics
 from .collapse import NeuralCollapse, cdnv, cdnv_of, nc4, neural_collapse, neural_collapse_of
@@ -37,6 +38,7 @@ __all__ = [
     "ProbeConfig",
     "VarianceShares",
     "WeightedKNN",
+    "balanced_kmeans",
     "bootstrap",
     "bootstrap_accuracy",
     "bootstrap_mean",

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from ssl_companion import provenance
-from ssl_companion._files import atomic_directory
+from ssl_companion._files import atomic_directory, file_digest
 from ssl_companion.data.images import LabelSet
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
+    GROUPINGS,
     LOSSES,
     MEASURE_COLUMNS,
     MEASURES,
@@ -29,7 +28,10 @@ from ssl_companion.recordings.format import (
     SUBSET,
     WEIGHTS,
     RecordingError,
+    written,
 )
+from ssl_companion.recordings.groupings import Groupings, write_groupings
+from ssl_companion.recordings.level_rows import Row
 from ssl_companion.recordings.measure_config import MeasureConfig
 from ssl_companion.recordings.measuring import Measured
 from ssl_companion.recordings.subset_rows import subset_rows
@@ -49,6 +51,8 @@ class Contents:
         samples: training images of the sample level that are kept.
         losses: columns by name.
         weights: a network's, if they are kept.
+        groupings: groups of classes by looks, and what was found in them.
+        by: of each row of measures.csv, a word for how it came about: a further column.
     """
 
     title: str
@@ -60,23 +64,8 @@ class Contents:
     samples: np.ndarray
     losses: Any
     weights: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def written(path: Path, kept: str = "") -> Iterator[None]:
-    """What goes wrong with the disk while `path` is written, as one error with a way out.
-
-    Args:
-        path: where.
-        kept: a sentence on what is not lost.
-    """
-    try:
-        yield
-    except (safetensors.SafetensorError, OSError) as error:
-        raise RecordingError(
-            f"{path}: could not be written ({error}); make room there or give another folder, "
-            f"and do the same again. {kept}".rstrip()
-        ) from error
+    groupings: Groupings | None = None
+    by: Callable[[Row], str] | None = None
 
 
 def refuse_other_folder(destination: Path) -> None:
@@ -120,15 +109,20 @@ def write_folder(destination: Path, contents: Contents, kept: str = "") -> None:
         "epochs": sorted({row[0] for row in rows}),
     }
     with written(destination, kept), atomic_directory(destination) as folder:
-        (folder / RUN).write_text(json.dumps(described, indent=1) + "\n")
         pd.DataFrame(contents.losses).to_csv(folder / LOSSES, index=False, float_format="%.7g")
         table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
+        if contents.by:
+            table["by"] = [contents.by(row) for row in rows]
         table.to_csv(folder / MEASURES, index=False, float_format="%.7g")
         if tensors:
             _subset(contents).to_csv(folder / SUBSET, index=False)
             safetensors.torch.save_file(tensors, folder / FEATURES)
         if contents.weights:
             safetensors.torch.save_file(dict(contents.weights), folder / WEIGHTS)
+        if contents.groupings:
+            write_groupings(folder / GROUPINGS, contents.groupings)
+        described["sha256"] = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
+        (folder / RUN).write_text(json.dumps(described, indent=1) + "\n")
 
 
 def _subset(contents: Contents) -> pd.DataFrame:

@@ -6,11 +6,15 @@
     subset.csv            the images whose features are kept: split, row, file, fine
     features.safetensors  their features, quantised, and the class means (some recordings)
     weights.safetensors   the backbone after the last epoch, float16 (some recordings)
+    groupings.safetensors groups of classes by their looks, and how often each class is found in
+                          its group (see `groupings`; some recordings)
+
+run.json has the SHA-256 of every other file, in recordings since that was added.
 
 Features are uint8 with an offset and a scale for each dimension:
 feature = offset + scale * code. Keys are "<epoch>/<layer>/<what>", with the affine map at
-"<key>.affine" (float32 [2, D]); class and sample means are float16, or float32 where that would
-be too coarse.
+"<key>.affine" (float32 [2, D]); class and sample means are float16, float32 where that would be
+too coarse, or quantised as features are.
 
 Of somebody's own encoder `run.json` has what is known: its `config` names the encoder, losses.csv
 has no rows, and `data` holds `class_counts` and, for labels of their own, the `hierarchy`.
@@ -18,17 +22,40 @@ has no rows, and `data` holds `class_counts` and, for labels of their own, the `
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import safetensors
 import torch
 from torch import Tensor
 
 FORMAT = 1
 RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv"
 SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
+GROUPINGS = "groupings.safetensors"
 MEASURE_COLUMNS = ("epoch", "layer", "level", "split", "measure", "value", "n")
 
 
 class RecordingError(ValueError):
     """A recording that cannot be used; the message names the path, the reason and a way out."""
+
+
+@contextlib.contextmanager
+def written(path: Path, kept: str = "") -> Iterator[None]:
+    """What goes wrong with the disk while `path` is written, as one error with a way out.
+
+    Args:
+        path: where.
+        kept: a sentence on what is not lost.
+    """
+    try:
+        yield
+    except (safetensors.SafetensorError, OSError) as error:
+        raise RecordingError(
+            f"{path}: could not be written ({error}); make room there or give another folder, "
+            f"and do the same again. {kept}".rstrip()
+        ) from error
 
 
 def key(epoch: int, layer: str, what: str) -> str:
@@ -59,3 +86,9 @@ def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
 def dequantise(codes: Tensor, affine: Tensor) -> Tensor:
     """The inverse of `quantise`, float32 [N, D]."""
     return affine[0] + affine[1] * codes.float()
+
+
+def held(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    """A tensor of `features.safetensors` as float32, whether it was quantised or not."""
+    x = tensors[name]
+    return dequantise(x, tensors[name + ".affine"]) if x.dtype == torch.uint8 else x.float()

@@ -177,10 +177,15 @@ class Recording:
         """Whether features were kept at all."""
         return (self.path / FEATURES).exists()
 
-    def kept_epochs(self, layer: str | None = None) -> tuple[int, ...]:
-        """Epochs with features of `layer` (by default the last)."""
+    def kept_epochs(self, layer: str | None = None, what: str = "test") -> tuple[int, ...]:
+        """Epochs with features of `layer` (by default the last).
+
+        Args:
+            layer: which.
+            what: of the "test" or the "train" images, or "sample_views", "map_views".
+        """
         layer = layer or self.layers[-1]
-        return tuple(e for e in self.epochs if key(e, layer, "test") in self._keys)
+        return tuple(e for e in self.epochs if key(e, layer, what) in self._keys)
 
     def _get(self, epoch: int, layer: str | None, what: str) -> np.ndarray:
         name = key(epoch, layer or self.layers[-1], what)

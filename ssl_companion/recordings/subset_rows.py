@@ -13,7 +13,7 @@ from torch import Tensor
 from ssl_companion.data.hierarchy import Hierarchy, Level
 from ssl_companion.data.images import LabelSet
 from ssl_companion.measures import NearestCentroid
-from ssl_companion.recordings.format import dequantise, key
+from ssl_companion.recordings.format import held, key
 from ssl_companion.recordings.level_rows import Row
 from ssl_companion.recordings.subsets import Subsets
 
@@ -58,18 +58,19 @@ def subset_rows(
     fine = {"train": train.fine[subsets.train], "test": test.fine[subsets.test]}
     places = [name.split("/")[:2] for name in tensors if name.endswith("/class_means")]
     for epoch, layer in sorted((int(e), layer) for e, layer in places):
-        means = tensors[key(epoch, layer, "class_means")].float().numpy()
+        means = held(tensors, key(epoch, layer, "class_means")).numpy()
         for split, y in fine.items():
             name = key(epoch, layer, split)
-            x = dequantise(tensors[name], tensors[name + ".affine"])
+            if name not in tensors:
+                continue
+            x = held(tensors, name)
             for level in kept_levels(train.hierarchy):
                 score = measure_kept(means, counts, x, y, level)
                 rows.append((epoch, layer, level.name, f"subset-{split}", "ncc", score, len(y)))
         name = key(epoch, layer, "sample_means")
         if name in tensors:
-            rule = NearestCentroid.from_centroids(tensors[name].float())
-            views = key(epoch, layer, "sample_views")
-            x = dequantise(tensors[views], tensors[views + ".affine"])
+            rule = NearestCentroid.from_centroids(held(tensors, name))
+            x = held(tensors, key(epoch, layer, "sample_views"))
             n = len(tensors[name])
             y = torch.arange(n).repeat_interleave(len(x) // n)
             rows.append((epoch, layer, "sample", "subset-test", "ncc", rule.score(x, y), len(x)))

@@ -14,8 +14,7 @@ from ssl_companion._files import atomic_file
 from ssl_companion.data import ImageSet
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.recordings.assembling import KEPT, Work, assemble
-from ssl_companion.recordings.folder import written
-from ssl_companion.recordings.format import RecordingError
+from ssl_companion.recordings.format import RecordingError, written
 from ssl_companion.recordings.level_rows import Target
 from ssl_companion.recordings.measure_config import MeasureConfig
 from ssl_companion.recordings.measuring import Measured, measure_snapshot

@@ -1,0 +1,211 @@
+"""Groups of classes besides the hierarchy's, and how often each class is found in its group.
+
+A superclass holds classes that mean something alike, and many of these look alike too. Groups of
+the same sizes made of the *looks* of the classes alone tell the two apart: by balanced k-means of
+the classes' mean images, in pixels or in whitened pixels, and of the class means of the network
+before training. What is kept is enough for accuracies under every one of these groupings and for
+their intervals over classes and groupings, of all test images, in a file of some 100 kB:
+
+    groupings.safetensors   "groups" uint8 [G, K]: the group of every fine class
+                            "images" int32 [K]: test images of each class
+                            "<epoch>/<layer>" int32 [G, K]: how many of them have the mean of
+                            their own group nearest
+                            metadata "level", "kinds" (JSON: the kind of each grouping)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ssl_companion._files import atomic_file
+from ssl_companion.data import ImageSet
+from ssl_companion.data.hierarchy import Level, random_grouping
+from ssl_companion.measures import NearestCentroid
+from ssl_companion.measures.balanced import balanced_kmeans
+from ssl_companion.recordings.format import GROUPINGS, RecordingError, written
+from ssl_companion.recordings.reader import Recording
+from ssl_companion.recordings.subset_rows import group_means
+
+SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED = (
+    "semantic", "random", "pixels", "whitened pixels", "before training",
+)  # fmt: skip
+KINDS = (SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED)
+STARTS = 10  # groupings of each kind by looks: other starts of k-means, other groups
+_RANDOM = 20
+
+Place = tuple[int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Groupings:
+    """Groupings of the K fine classes into groups of one level's sizes, and their recalls.
+
+    Attributes:
+        level: whose sizes they have, such as "coarse".
+        kinds: of each of the G groupings, str [G]: "semantic" (the level itself, one), "random",
+            "pixels", "whitened pixels" or "before training".
+        groups: the group of every fine class, int64 [G, K].
+        images: test images of each fine class, int64 [K].
+        hits: by epoch and layer: how many of these have the mean of their own group nearest,
+            int64 [G, K].
+    """
+
+    level: str
+    kinds: np.ndarray
+    groups: np.ndarray
+    images: np.ndarray
+    hits: Mapping[Place, np.ndarray]
+
+    def of(self, kind: str) -> np.ndarray:
+        """Which of the G groupings are of a kind: int64 indices.
+
+        Raises:
+            ValueError: an unknown kind.
+        """
+        if kind not in self.kinds:
+            raise ValueError(
+                f"kind: {kind!r}; expected one of {', '.join(dict.fromkeys(self.kinds))}"
+            )
+        return np.flatnonzero(self.kinds == kind)
+
+    def recalls(self, place: Place) -> np.ndarray:
+        """Of each fine class, the share of its images found in their group: float64 [G, K].
+
+        Raises:
+            RecordingError: nothing was measured there.
+        """
+        if place not in self.hits:
+            known = ", ".join(f"{epoch}/{layer}" for epoch, layer in self.hits)
+            raise RecordingError(
+                f"groupings: none measured at epoch {place[0]}, layer {place[1]!r}; there are "
+                f"{known}"
+            )
+        shares: np.ndarray = self.hits[place] / self.images
+        return shares
+
+
+def looks(train: ImageSet, components: int) -> dict[str, np.ndarray]:
+    """The mean image of every fine class, plain and whitened, float64 [K, D].
+
+    Args:
+        train: the images; their labels only say which are averaged.
+        components: principal components of the pixels that are whitened (each scaled to
+            variance one), fewer where there are not as many.
+
+    Returns:
+        "pixels" [K, 3 H W] and "whitened pixels" [K, components].
+    """
+    from sklearn.decomposition import PCA
+
+    x = np.asarray(train.images).reshape(len(train), -1).astype(np.float32) / 255
+    pca = PCA(min(components, *x.shape), whiten=True, svd_solver="covariance_eigh").fit(x)
+    means = NearestCentroid().fit(x, train.fine).centroids_
+    # Whitening is affine, so the mean of whitened images is the whitened mean image.
+    return {PIXELS: means, WHITENED: pca.transform(means)}
+
+
+def groupings_of(
+    level: Level, means: Mapping[str, np.ndarray], starts: int = STARTS, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """A level, random groupings of its sizes, and groupings by each of several means of classes.
+
+    Args:
+        level: of K fine classes.
+        means: by kind, float [K, D]; each gives `starts` groupings.
+        starts: groupings of a kind, each the best of some starts of its own.
+        seed: of the starts; random groupings are those of the seeds 0 to 19.
+
+    Returns:
+        kinds, str [G], and groups, int64 [G, K].
+    """
+    rows = [(SEMANTIC, level.of_fine)]
+    rows += [(RANDOM, random_grouping(level, i).of_fine) for i in range(_RANDOM)]
+    for kind, of_classes in means.items():
+        for i in range(starts):
+            rows.append((kind, balanced_kmeans(of_classes, level.sizes.tolist(), seed=seed + i)))
+    kinds, groups = zip(*rows, strict=True)
+    return np.array(kinds), np.stack(groups)
+
+
+def class_hits(
+    x: Tensor | np.ndarray,
+    fine: np.ndarray,
+    means: np.ndarray,
+    counts: np.ndarray,
+    groups: np.ndarray,
+) -> np.ndarray:
+    """How many images of each fine class have the mean of their own group nearest.
+
+    Args:
+        x: features [N, D].
+        fine: int64 [N].
+        means: of the fine classes, float [K, D].
+        counts: images behind each mean, int64 [K].
+        groups: int64 [G, K].
+
+    Returns:
+        int64 [G, K].
+    """
+    out = np.zeros(groups.shape, np.int64)
+    for g, of_fine in enumerate(groups):
+        names = tuple(str(i) for i in range(int(of_fine.max()) + 1))
+        rule = NearestCentroid.from_centroids(
+            group_means(means, counts, Level("grouping", names, of_fine))
+        )
+        found = np.asarray(rule.predict(x)) == of_fine[fine]
+        out[g] = np.bincount(fine[found], minlength=len(of_fine))
+    return out
+
+
+def write_groupings(path: Path, groupings: Groupings) -> None:
+    """Write `groupings` as a file of a recording, whole or not at all."""
+    tensors = {
+        f"{epoch}/{layer}": torch.from_numpy(found.astype(np.int32))
+        for (epoch, layer), found in groupings.hits.items()
+    }
+    tensors["groups"] = torch.from_numpy(groupings.groups.astype(np.uint8))
+    tensors["images"] = torch.from_numpy(groupings.images.astype(np.int32))
+    about = {"level": groupings.level, "kinds": json.dumps(groupings.kinds.tolist())}
+    with written(path), atomic_file(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata=about)
+
+
+def read_groupings(recording: Recording) -> Groupings:
+    """The groupings that a recording keeps.
+
+    Raises:
+        RecordingError: it keeps none, or the file is truncated or foreign.
+    """
+    path = recording.path / GROUPINGS
+    if not path.exists():
+        raise RecordingError(f"{recording.path}: keeps no groupings of classes ({GROUPINGS})")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = file.metadata()
+            tensors = {name: file.get_tensor(name).long().numpy() for name in file.keys()}  # noqa: SIM118
+        kinds = np.array(json.loads(about["kinds"]))
+        groups, images = tensors.pop("groups"), tensors.pop("images")
+        places = {name: tuple(name.split("/", 1)) for name in tensors}
+        hits = {(int(e), layer): tensors[name] for name, (e, layer) in places.items()}
+        if groups.shape != (len(kinds), len(images)):
+            raise ValueError(f"groups {groups.shape} of {len(kinds)} kinds, {len(images)} classes")
+        return Groupings(about["level"], kinds, groups, images, dict(sorted(hits.items())))
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise RecordingError(
+            f"{path}: truncated or foreign ({error}); restore it from the repository"
+        ) from error
+
+
+def places_in_order(groupings: Groupings, layers: Sequence[str]) -> list[Place]:
+    """What was measured, by epoch and then by depth."""
+    order = {layer: i for i, layer in enumerate(layers)}
+    return sorted(groupings.hits, key=lambda place: (place[0], order[place[1]]))

@@ -1,0 +1,272 @@
+"""A run that other code trained: imported, held against its source, refused if it is not whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_companion.cli import main
+from ssl_companion.data import ImageSet
+from ssl_companion.measures import NearestCentroid
+from ssl_companion.recordings import MeasureConfig, Recording, RecordingError, open_recording
+from ssl_companion.recordings.groupings import KINDS, read_groupings
+from ssl_companion.recordings.importing import import_run, load_network, read_other_run
+from ssl_companion.training.backbones import make_backbone
+from ssl_companion.training.extract import extract
+
+EPOCHS, BACKBONE = (0, 1, 2), "res-1-6"
+CONFIG = MeasureConfig(
+    sample_images=100, sample_views=3, sample_fresh=2, keep="last", keep_train=1, keep_test=1,
+    keep_samples=100, map_images=2, map_views=3,
+)  # fmt: skip
+WEIGHTS = {0: "weights_fp16_epoch0.npz", 2: "weights_fp16.npz"}
+
+
+def source(folder: Path, train: ImageSet, test: ImageSet) -> Path:
+    """Such a folder: three networks stand for three epochs of one run."""
+    folder.mkdir()
+    measured = {}
+    for epoch in EPOCHS:
+        network = make_backbone(BACKBONE, seed=epoch)
+        network.load_exported(
+            {k: v.half().to(v.dtype) for k, v in network.exported_state().items()}
+        )
+        if epoch in WEIGHTS:
+            state = {k: v.half().numpy() for k, v in network.exported_state().items()
+                     if not k.endswith("num_batches_tracked")}  # fmt: skip
+            np.savez(folder / WEIGHTS[epoch], **state)
+        network.eval()
+        x = extract(network, train.images, precision="fp32")
+        z = extract(network, test.images, precision="fp32")
+        means = [NearestCentroid().fit(v, train.fine).centroids_ for v in x.values()]
+        np.savez(
+            folder / f"features_{epoch:04d}.npz",
+            test=np.stack([v.numpy() for v in z.values()]).astype(np.float16),
+            class_means=np.stack(means).astype(np.float32),
+            labels=test.fine,
+            path=test.files.astype(str),
+        )
+        pairs = [[10.0 + epoch, 5.0 + epoch]] * len(z)
+        measured[str(epoch)] = {
+            "ncc_train_test_by_layer": dict.fromkeys(("fine", "coarse", "rand", "sample"), pairs),
+            "linear_train_test": {"fine": [20.0, 10.0], "coarse": [30.0, 20.0]},
+        }
+    config = {"arch": "res6", "loss": "vicreg", "coef": [25.0, 25.0, 1.0], "epochs": 2, "bs": 50,
+              "lr": 0.3, "opt": "lars"}  # fmt: skip
+    results = {
+        "config": config, "device": "a card", "train_seconds": 60.0, "epochs": measured,
+        "loss_history_columns": ["total", "invariance", "variance", "covariance", "seconds"],
+        "loss_history": [[3.0, 0.1, 0.7, 0.5, 2.0], [2.5, 0.1, 0.6, 0.4, 1.5]],
+    }  # fmt: skip
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(glyphs: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return source(tmp_path_factory.mktemp("other") / "run", *glyphs)
+
+
+@pytest.fixture(scope="module")
+def imported(
+    folder: Path, glyphs: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory
+) -> Recording:
+    root = tmp_path_factory.mktemp("imported")
+    import_run(folder, root / "theirs", *glyphs, CONFIG, title="theirs", progress=False)
+    return open_recording("theirs", root)
+
+
+def test_features_and_means_of_every_epoch_and_layer_are_the_sources(
+    imported: Recording, folder: Path, glyphs: tuple[ImageSet, ImageSet]
+) -> None:
+    assert imported.epochs == EPOCHS
+    place = {name: i for i, name in enumerate(glyphs[1].files.tolist())}
+    rows = [place[name] for name in imported.files("test").tolist()]
+    assert len(rows) == 100
+    assert np.bincount(imported.fine("test")).tolist() == [1] * 100
+    for epoch in EPOCHS:
+        arrays = np.load(folder / f"features_{epoch:04d}.npz")
+        for i, layer in enumerate(imported.layers):
+            assert imported.kept_epochs(layer) == EPOCHS
+            step = np.ptp(arrays["test"][i], axis=0).max() / 255
+            wanted = arrays["test"][i][rows].astype(np.float32)
+            assert np.abs(imported.features(epoch, layer) - wanted).max() <= step
+            means = imported.class_means(epoch, layer)
+            assert np.abs(means - arrays["class_means"][i]).max() <= step
+
+
+def test_the_ends_are_measured_from_the_networks_and_those_between_from_features(
+    imported: Recording, glyphs: tuple[ImageSet, ImageSet]
+) -> None:
+    train, test = glyphs
+    for epoch in (0, 1, 2):
+        network = make_backbone(BACKBONE, seed=epoch).eval()
+        last = network.layers[-1]
+        x, z = (extract(network, s.images, precision="fp32")[last] for s in glyphs)
+        wanted = NearestCentroid().fit(x, train.fine).score(z, test.fine)
+        [row] = imported.select(epoch=epoch, layer=last, level="fine", split="test",
+                                measure="ncc").to_dict("records")  # fmt: skip
+        assert row["value"] == pytest.approx(wanted, abs=0.03)  # of 200: half precision
+        assert row["n"] == len(test)
+        assert row["by"] == ("features" if epoch == 1 else "weights")
+
+
+def test_what_cannot_be_measured_again_is_marked_as_the_sources_own(imported: Recording) -> None:
+    table = imported.measures
+    theirs = table[table["by"] == "source"]
+    assert set(theirs["epoch"]) == {1}
+    assert set(theirs[theirs["measure"] == "ncc"]["value"]) == {0.11, 0.06}
+    assert set(theirs["level"]) == {"fine", "coarse", "random-image", "sample"}
+    between = table[(table["epoch"] == 1) & (table["by"] == "features")]
+    assert not set(between["split"]) & {"train"}
+    keys = ["epoch", "layer", "level", "split", "measure"]
+    assert not table.duplicated(keys).any()
+    ends = table[table["epoch"] != 1]
+    assert set(ends["by"]) == {"weights", "features"}
+    assert {"cdnv", "nc1", "linear", "knn", "effective_rank"} <= set(ends["measure"])
+
+
+def test_run_json_says_who_made_what(imported: Recording, folder: Path) -> None:
+    run = imported.run
+    assert run["device"] == "a card"
+    assert run["train_seconds"] == 60.0
+    assert run["seed"] is None
+    assert run["git"] == {"commit": None, "clean": False}
+    assert run["measured"]["git"]["commit"]
+    for name, digest in run["source"]["sha256"].items():
+        assert digest == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    assert len(run["source"]["sha256"]) == 3 + len(EPOCHS)
+    for name, digest in run["sha256"].items():
+        assert digest == hashlib.sha256((imported.path / name).read_bytes()).hexdigest()
+    losses = imported.losses
+    assert losses["epoch"].tolist() == [1, 2]
+    assert losses["seconds"].tolist() == [2.0, 3.5]
+
+
+def test_the_network_comes_back_as_it_was(imported: Recording) -> None:
+    network = imported.backbone()
+    wanted = make_backbone(BACKBONE, seed=2).exported_state()
+    for name, tensor in network.exported_state().items():
+        assert torch.allclose(tensor, wanted[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_groupings_count_the_sources_images_at_every_place(
+    imported: Recording, glyphs: tuple[ImageSet, ImageSet]
+) -> None:
+    found = read_groupings(imported)
+    assert tuple(dict.fromkeys(found.kinds.tolist())) == KINDS
+    assert len(found.hits) == len(EPOCHS) * len(imported.layers)
+    sizes = glyphs[1].hierarchy.levels[1].sizes
+    for own in found.groups:
+        assert np.array_equal(np.bincount(own), sizes)
+    [own] = found.of("semantic")
+    for (epoch, layer), hits in found.hits.items():
+        [row] = imported.select(epoch=epoch, layer=layer, level="coarse", split="test",
+                                measure="ncc").to_dict("records")  # fmt: skip
+        assert hits[own].sum() / found.images.sum() == pytest.approx(row["value"], abs=0.02)
+
+
+def test_twice_is_the_same_to_the_byte(
+    imported: Recording, folder: Path, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    again = import_run(folder, tmp_path / "theirs", *glyphs, CONFIG, title="theirs", progress=False)
+    names = sorted(file.name for file in again.iterdir())
+    assert names == sorted(file.name for file in imported.path.iterdir())
+    for name in names:
+        assert (again / name).read_bytes() == (imported.path / name).read_bytes(), name
+
+
+def _copy(folder: Path, to: Path) -> Path:
+    to.mkdir()
+    for file in folder.iterdir():
+        (to / file.name).write_bytes(file.read_bytes())
+    return to
+
+
+def _absent(folder: Path) -> None:
+    (folder / "features_0001.npz").unlink()
+
+
+def _cut(folder: Path) -> None:
+    file = folder / "weights_fp16.npz"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def _of_another_network(folder: Path) -> None:
+    state = make_backbone("res-1-8", seed=0).exported_state()
+    np.savez(folder / "weights_fp16.npz", **{k: v.numpy() for k, v in state.items()})
+
+
+def _of_other_images(folder: Path) -> None:
+    arrays = dict(np.load(folder / "features_0001.npz"))
+    np.savez(folder / "features_0001.npz", **(arrays | {"labels": arrays["labels"][::-1]}))
+
+
+def _not_finite(folder: Path) -> None:
+    arrays = dict(np.load(folder / "features_0002.npz"))
+    arrays["test"][0, 0, 0] = np.nan
+    np.savez(folder / "features_0002.npz", **arrays)
+
+
+def _no_json(folder: Path) -> None:
+    (folder / "results.json").write_text('{"epochs": [')
+
+
+def _another_recipe(folder: Path) -> None:
+    results = json.loads((folder / "results.json").read_text())
+    results["config"]["loss"] = "simclr"
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+def _half_a_run(folder: Path) -> None:
+    results = json.loads((folder / "results.json").read_text())
+    results["loss_history"].pop()
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (_absent, "features_0001.npz"),
+        (_cut, "weights_fp16.npz"),
+        (_of_another_network, "res-1-6"),
+        (_of_other_images, "labels"),
+        (_not_finite, "not finite"),
+        (_no_json, "results.json"),
+        (_another_recipe, "simclr"),
+        (_half_a_run, "epochs"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_refused_in_one_line_and_nothing_is_written(
+    harm: object, named: str, folder: Path, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    broken = _copy(folder, tmp_path / "broken")
+    harm(broken)  # type: ignore[operator]
+    with pytest.raises(RecordingError, match="expected a folder with") as error:
+        import_run(broken, tmp_path / "out" / "theirs", *glyphs, CONFIG, progress=False)
+    assert named in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_folder_at_all(glyphs: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"results\.json"):
+        read_other_run(tmp_path / "nowhere", glyphs[1])
+
+
+def test_a_recording_that_stands_there_is_not_lost(
+    imported: Recording, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(imported.path.parent), "--name", "theirs", "--data", "glyphs100"]
+    assert main(["import-run", str(folder), *out]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_weights_of_another_network_say_what_they_lack(folder: Path) -> None:
+    with pytest.raises(RecordingError, match="res-2-6"):
+        load_network(folder / "weights_fp16.npz", "res-2-6")
