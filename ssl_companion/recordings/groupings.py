@@ -10,7 +10,7 @@ their intervals over classes and groupings, of all test images, in a file of som
                             "images" int32 [K]: test images of each class
                             "<epoch>/<layer>" int32 [G, K]: how many of them have the mean of
                             their own group nearest
-                            metadata "level", "kinds" (JSON: the kind of each grouping)
+                            metadata "about": JSON with level, kinds (of each grouping)
 """
 
 from __future__ import annotations
@@ -174,7 +174,8 @@ def write_groupings(path: Path, groupings: Groupings) -> None:
     }
     tensors["groups"] = torch.from_numpy(groupings.groups.astype(np.uint8))
     tensors["images"] = torch.from_numpy(groupings.images.astype(np.int32))
-    about = {"level": groupings.level, "kinds": json.dumps(groupings.kinds.tolist())}
+    # One entry: safetensors writes several in any order, and the same should be the same bytes.
+    about = {"about": json.dumps({"level": groupings.level, "kinds": groupings.kinds.tolist()})}
     with written(path), atomic_file(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata=about)
 
@@ -190,9 +191,9 @@ def read_groupings(recording: Recording) -> Groupings:
         raise RecordingError(f"{recording.path}: keeps no groupings of classes ({GROUPINGS})")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            about = file.metadata()
+            about = json.loads(file.metadata()["about"])
             tensors = {name: file.get_tensor(name).long().numpy() for name in file.keys()}  # noqa: SIM118
-        kinds = np.array(json.loads(about["kinds"]))
+        kinds = np.array(about["kinds"])
         groups, images = tensors.pop("groups"), tensors.pop("images")
         places = {name: tuple(name.split("/", 1)) for name in tensors}
         hits = {(int(e), layer): tensors[name] for name, (e, layer) in places.items()}

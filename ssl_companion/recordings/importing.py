@@ -194,7 +194,9 @@ def _rows_of(
 ) -> np.ndarray:
     """The rows of the source's test images; every epoch has to be of the same ones."""
     network = make_backbone(config.backbone, seed=0)
-    place = {name: i for i, name in enumerate(test.files.tolist())}
+    # By name and label: of CIFAR-100's test images two have the same name, in two classes.
+    named = zip(test.files.tolist(), test.fine.tolist(), strict=True)
+    place = {pair: i for i, pair in enumerate(named)}
     k, rows = test.hierarchy.level("fine").k, np.zeros(0, np.int64)
     for epoch in epochs:
         path = folder / f"features_{epoch:04d}.npz"
@@ -207,12 +209,13 @@ def _rows_of(
                 raise _wrong(path, f"{name!r} is {list(arrays[name].shape)}, not {list(shape)}")
             if not np.isfinite(arrays[name]).all():
                 raise _wrong(path, f"{name!r} has numbers that are not finite")
-        names = arrays["path"].astype(str).tolist()
-        if unknown := [name for name in names if name not in place]:
-            raise _wrong(path, f"{unknown[0]!r} is no test image of {test.name}")
-        found = np.array([place[name] for name in names])
-        if len(set(names)) != n or not np.array_equal(test.fine[found], arrays["labels"]):
-            raise _wrong(path, f"its labels are not those of {test.name}")
+        theirs = zip(arrays["path"].astype(str).tolist(), arrays["labels"].tolist(), strict=True)
+        found = np.array([place.get(pair, -1) for pair in theirs])
+        if (found < 0).any() or len(set(found.tolist())) != n:
+            first = arrays["path"][int((found < 0).argmax())]
+            raise _wrong(
+                path, f"{first!r} with its label is no test image of {test.name}, or twice"
+            )
         if epoch == epochs[0]:
             rows = found
         elif not np.array_equal(rows, found):
@@ -241,8 +244,8 @@ def import_run(
         destination: the recording's folder; replaced when the new one is whole.
         train, test: the images.
         config: what to measure of the first and the last epoch, with probes on every layer if on
-            any; `keep_test` images of each class
-            keep their features at every epoch and layer, chosen among those that the source has.
+            any; `keep_test` images of each class keep their features at every epoch and layer,
+            chosen among those that the source has.
         title: plain words for captions.
         targets: further labels of both sets, for the last layer of these two epochs.
         device: where to measure.

@@ -235,7 +235,7 @@ def _half_a_run(folder: Path) -> None:
         (_absent, "features_0001.npz"),
         (_cut, "weights_fp16.npz"),
         (_of_another_network, "res-1-6"),
-        (_of_other_images, "labels"),
+        (_of_other_images, "label"),
         (_not_finite, "not finite"),
         (_no_json, "results.json"),
         (_another_recipe, "simclr"),
