@@ -174,22 +174,21 @@ def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFram
     in_stem = grown(WHITENED, stem, last)
     with np.errstate(divide="ignore", invalid="ignore"):
         later = [by_lot_early[i] / by_lot[i] - by_looks_early[i] / by_looks[i] for i in (0, 1)]
-    rows = [
+    rows: list[tuple[str, float, np.ndarray, bool]] = [
         (f"growth over random groups until epoch {early}", *by_lot_early, True),
         (f"growth over groups by looks until epoch {last}", *by_looks, True),
-        (f"that in {top} less that in the {stem}", by_looks[0] - in_stem[0], by_looks[1] - in_stem[1],
-         True),
+        (f"that in {top} less that in the {stem}", by_looks[0] - in_stem[0],
+         by_looks[1] - in_stem[1], True),
         (f"share of the growth there at epoch {early}: over random groups less over groups by "
-         "looks", *later, True),
+         "looks", float(later[0]), np.asarray(later[1]), True),
         ("control: growth over groups by looks, of groups by the features before training",
          *grown(WHITENED, top, last, UNTRAINED), False),
     ]  # fmt: skip
     out = []
     for question, value, draws, wanted in rows:
         found: Interval = interval(value, draws)
-        above = found.low > 0
         out.append({
             "question": question, "value": found.value, "low": found.low, "high": found.high,
-            "asked": "above 0" if wanted else "not above 0", "met": bool(above) == bool(wanted),
+            "asked": "above 0" if wanted else "not above 0", "met": (found.low > 0) == wanted,
         })  # fmt: skip
     return pd.DataFrame(out)

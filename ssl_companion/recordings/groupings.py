@@ -16,7 +16,7 @@ their intervals over classes and groupings, of all test images, in a file of som
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,6 +164,35 @@ def class_hits(
         found = np.asarray(rule.predict(x)) == of_fine[fine]
         out[g] = np.bincount(fine[found], minlength=len(of_fine))
     return out
+
+
+def measure_groupings(
+    by_epoch: Iterable[tuple[int, Mapping[str, np.ndarray], Mapping[str, Tensor | np.ndarray]]],
+    train: ImageSet,
+    fine: np.ndarray,
+    level: Level,
+) -> Groupings:
+    """Hits of test images under groupings of a level's sizes, at every epoch and layer.
+
+    Args:
+        by_epoch: the epoch; by layer, first to last, the means of the fine classes over the
+            training images, float [K, D]; and by layer the features of N test images [N, D]. The
+            first epoch is the one before training.
+        train: the training images, whose looks make groups.
+        fine: labels of the test images, int64 [N].
+        level: such as the superclasses.
+    """
+    hits: dict[Place, np.ndarray] = {}
+    kinds, groups, counts = np.array([]), np.zeros((0, 0), np.int64), np.bincount(train.fine)
+    for epoch, means, features in by_epoch:
+        if not len(kinds):
+            before = np.asarray(means[list(means)[-1]], np.float64)
+            seen = looks(train, before.shape[1]) | {UNTRAINED: before}
+            kinds, groups = groupings_of(level, seen)
+        for layer, x in features.items():
+            hits[epoch, layer] = class_hits(x, fine, means[layer], counts, groups)
+    images = np.bincount(fine, minlength=groups.shape[1])
+    return Groupings(level.name, kinds, groups, images, hits)
 
 
 def write_groupings(path: Path, groupings: Groupings) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,7 @@ from ssl_companion.recordings.folder import (
     write_folder,
 )
 from ssl_companion.recordings.format import RecordingError, key, quantise
-from ssl_companion.recordings.groupings import (
-    UNTRAINED,
-    Groupings,
-    class_hits,
-    groupings_of,
-    looks,
-)
+from ssl_companion.recordings.groupings import Groupings, measure_groupings
 from ssl_companion.recordings.level_rows import RANDOM_IMAGE, Row, Target
 from ssl_companion.recordings.measure_config import MeasureConfig
 from ssl_companion.recordings.measuring import SAMPLE, Measured, measure_snapshot
@@ -378,19 +372,15 @@ def _by_source(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> li
 
 def _groupings(run: OtherRun, train: ImageSet, test: ImageSet) -> Groupings:
     """Hits of the source's test images under groupings of the second level's sizes."""
-    level = test.hierarchy.levels[1]
-    _, before = run.features(run.epochs[0])
-    last, fine = list(before)[-1], test.fine[run.rows]
-    seen = looks(train, before[last].shape[1]) | {UNTRAINED: before[last].astype(np.float64)}
-    kinds, groups = groupings_of(level, seen)
-    counts, hits = np.bincount(train.fine), {}
-    for epoch in run.epochs:
-        features, means = run.features(epoch)
-        for layer, x in features.items():
-            points = torch.from_numpy(x).float()
-            hits[epoch, layer] = class_hits(points, fine, means[layer], counts, groups)
-    images = np.bincount(fine, minlength=groups.shape[1])
-    return Groupings(level.name, kinds, groups, images, hits)
+    fine = test.fine[run.rows]
+
+    def by_epoch() -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Tensor]]]:
+        for epoch in run.epochs:
+            features, means = run.features(epoch)
+            points = {layer: torch.from_numpy(x).float() for layer, x in features.items()}
+            yield epoch, means, points
+
+    return measure_groupings(by_epoch(), train, fine, test.hierarchy.levels[1])
 
 
 def _losses(run: OtherRun) -> dict[str, list[float]]:
