@@ -92,7 +92,7 @@ def ahead(
     Returns:
         differences of fractions, [S], and with classes and groupings drawn again [S, R].
     """
-    weights = class_draws(len(groupings.images), resamples, seed)
+    weights = class_draws(groupings.groups.shape[1], resamples, seed)
     own, own_draws = balanced_accuracies(groupings, kind, places, weights, seed)
     other, other_draws = balanced_accuracies(groupings, than, places, weights, seed + 1)
     return own - other, own_draws - other_draws
@@ -117,7 +117,7 @@ def ahead_table(
         for (epoch, layer), value, drawn in zip(places, values, draws, strict=True):
             where = {"than": WORDS[other], "epoch": epoch, "layer": layer,
                      "depth": recording.layers.index(layer)}  # fmt: skip
-            n = int(groupings.images.sum())
+            n = int(groupings.images[epoch, layer].sum())
             rows.append(table_row(where, interval(float(value), drawn), n))
     return pd.DataFrame(rows)
 

@@ -7,9 +7,9 @@ before training. What is kept is enough for accuracies under every one of these 
 their intervals over classes and groupings, of all test images, in a file of some 100 kB:
 
     groupings.safetensors   "groups" uint8 [G, K]: the group of every fine class
-                            "images" int32 [K]: test images of each class
-                            "<epoch>/<layer>" int32 [G, K]: how many of them have the mean of
-                            their own group nearest
+                            "<epoch>/<layer>/images" uint8 or int32 [K]: test images of each class
+                            "<epoch>/<layer>/hits" the same [G, K]: how many of them have the mean
+                            of their own group nearest
                             metadata "about": JSON with level, kinds (of each grouping)
 """
 
@@ -54,15 +54,14 @@ class Groupings:
         kinds: of each of the G groupings, str [G]: "semantic" (the level itself, one), "random",
             "pixels", "whitened pixels" or "before training".
         groups: the group of every fine class, int64 [G, K].
-        images: test images of each fine class, int64 [K].
-        hits: by epoch and layer: how many of these have the mean of their own group nearest,
-            int64 [G, K].
+        images: by epoch and layer: test images of each fine class, int64 [K].
+        hits: and how many of these have the mean of their own group nearest, int64 [G, K].
     """
 
     level: str
     kinds: np.ndarray
     groups: np.ndarray
-    images: np.ndarray
+    images: Mapping[Place, np.ndarray]
     hits: Mapping[Place, np.ndarray]
 
     def of(self, kind: str) -> np.ndarray:
@@ -89,7 +88,7 @@ class Groupings:
                 f"groupings: none measured at epoch {place[0]}, layer {place[1]!r}; there are "
                 f"{known}"
             )
-        shares: np.ndarray = self.hits[place] / self.images
+        shares: np.ndarray = self.hits[place] / self.images[place]
         return shares
 
 
@@ -192,21 +191,24 @@ def measure_groupings(
         for layer, x in features.items():
             hits[epoch, layer] = class_hits(x, fine, means[layer], counts, groups)
     images = np.bincount(fine, minlength=groups.shape[1])
-    return Groupings(level.name, kinds, groups, images, hits)
+    return Groupings(level.name, kinds, groups, dict.fromkeys(hits, images), hits)
 
 
 def write_groupings(path: Path, groupings: Groupings) -> None:
     """Write `groupings` as a file of a recording, whole or not at all."""
-    tensors = {
-        f"{epoch}/{layer}": torch.from_numpy(found.astype(np.int32))
-        for (epoch, layer), found in groupings.hits.items()
-    }
-    tensors["groups"] = torch.from_numpy(groupings.groups.astype(np.uint8))
-    tensors["images"] = torch.from_numpy(groupings.images.astype(np.int32))
+    tensors = {"groups": _small(groupings.groups)}
+    for (epoch, layer), found in groupings.hits.items():
+        tensors[f"{epoch}/{layer}/hits"] = _small(found)
+        tensors[f"{epoch}/{layer}/images"] = _small(groupings.images[epoch, layer])
     # One entry: safetensors writes several in any order, and the same should be the same bytes.
     about = {"about": json.dumps({"level": groupings.level, "kinds": groupings.kinds.tolist()})}
     with written(path), atomic_file(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata=about)
+
+
+def _small(counts: np.ndarray) -> Tensor:
+    """Counts in one byte each where they fit."""
+    return torch.from_numpy(counts.astype(np.uint8 if counts.max() < 256 else np.int32))
 
 
 def read_groupings(recording: Recording) -> Groupings:
@@ -222,13 +224,15 @@ def read_groupings(recording: Recording) -> Groupings:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
             tensors = {name: file.get_tensor(name).long().numpy() for name in file.keys()}  # noqa: SIM118
-        kinds = np.array(about["kinds"])
-        groups, images = tensors.pop("groups"), tensors.pop("images")
-        places = {name: tuple(name.split("/", 1)) for name in tensors}
-        hits = {(int(e), layer): tensors[name] for name, (e, layer) in places.items()}
-        if groups.shape != (len(kinds), len(images)):
-            raise ValueError(f"groups {groups.shape} of {len(kinds)} kinds, {len(images)} classes")
-        return Groupings(about["level"], kinds, groups, images, dict(sorted(hits.items())))
+        kinds, groups = np.array(about["kinds"]), tensors.pop("groups")
+        hits: dict[Place, np.ndarray] = {}
+        images: dict[Place, np.ndarray] = {}
+        for name, counts in tensors.items():
+            epoch, layer, what = name.split("/")
+            {"hits": hits, "images": images}[what][int(epoch), layer] = counts
+        if groups.shape[0] != len(kinds) or any(hits[p].shape != groups.shape for p in images):
+            raise ValueError(f"groups {groups.shape} of {len(kinds)} kinds, or hits of others")
+        return Groupings(about["level"], kinds, groups, images, hits)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise RecordingError(
             f"{path}: truncated or foreign ({error}); restore it from the repository"

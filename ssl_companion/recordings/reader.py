@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 import ssl_companion
+from ssl_companion._files import file_digest
 from ssl_companion.data import Hierarchy, hierarchy_of
 from ssl_companion.data.hierarchy import hierarchy_from_dict
 from ssl_companion.recordings.format import (
@@ -268,6 +269,12 @@ class Recording:
         path = self.path / WEIGHTS
         return path if path.exists() else None
 
+    @property
+    def weights_digest(self) -> str | None:
+        """SHA-256 of the weights' file as run.json has it, in recordings since that was added."""
+        digests = self.run.get("sha256")
+        return digests.get(WEIGHTS) if isinstance(digests, dict) else None
+
     def backbone(self, device: torch.device | str = "cpu") -> Backbone:
         """The network after the last epoch, in evaluation mode, from its kept weights.
 
@@ -278,7 +285,8 @@ class Recording:
             device: where the network will be.
 
         Raises:
-            RecordingError: the recording keeps no weights, or they cannot be read.
+            RecordingError: the recording keeps no weights, they cannot be read, or they are not
+                those that run.json has the digest of.
         """
         if self.weights_path is None:
             raise RecordingError(
@@ -286,7 +294,8 @@ class Recording:
                 "`weights_path` is None for those without"
             )
         config = run_config_from_dict(self.run["config"])
-        network = make_backbone(config.backbone, seed=config.seed)
+        with torch.device("meta"):  # its shapes alone: the weights are those of the file
+            network = make_backbone(config.backbone, seed=config.seed)
         try:
             state = safetensors.torch.load_file(self.weights_path)
         except (safetensors.SafetensorError, OSError) as error:
@@ -298,5 +307,9 @@ class Recording:
                 raise self._unusable(
                     WEIGHTS, f"has no {name!r} {list(tensor.shape)} of a {config.backbone}"
                 )
-        network.load_exported({name: state[name].to(own[name].dtype) for name in own})
+        found, said = file_digest(self.weights_path), self.weights_digest
+        if said not in (None, found):
+            raise self._unusable(WEIGHTS, f"damaged or another's: SHA-256 {found}, not {said}")
+        state = {name: state[name].to(own[name].dtype, copy=True) for name in own}
+        network.load_state_dict(state, assign=True)
         return network.eval().to(device).to(memory_format=torch.channels_last)
