@@ -17,7 +17,7 @@ from ssl_companion.recordings.targets import load_targets
 
 
 def _config() -> MeasureConfig:
-    return MeasureConfig(keep="last", keep_train=5, keep_test=5, keep_samples=200, map_views=20)
+    return MeasureConfig(keep="last", keep_train=5, keep_test=4, keep_samples=200, map_views=20)
 
 
 @dataclass(frozen=True)
