@@ -90,7 +90,6 @@ def _clustering(scale: Scale) -> Iterator[Run]:
             config = RunConfig(epochs=200, seed=seed)
             measure = MeasureConfig(
                 keep_at=(0, 1, 3, 10, 30, 100, 200),
-                all_layers_at=(0, 10, 200),
                 keep_train=5,
                 keep_test=8,
                 keep_samples=200,
@@ -104,7 +103,7 @@ def _clustering(scale: Scale) -> Iterator[Run]:
             measure,
             every_sample_at=ends if first else (),
             probe_layers_at=ends,
-            keep="all" if first else "none",
+            keep=("last" if scale == "full" else "all") if first else "none",
             weights=first and scale == "reduced",
             against=teacher.name if first else "",
         )
@@ -119,7 +118,9 @@ def _methods(scale: Scale) -> Iterator[Run]:
     sgd = OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1)
     measure = _short_measure(scale)
     if scale == "reduced":
-        measure = replace(measure, keep="last", keep_train=5, keep_test=10)
+        measure = replace(
+            measure, keep="last", keep_at=(0, recipe.epochs), keep_train=5, keep_test=10
+        )
     for name, words in OBJECTIVE_TITLES.items():
         if name == "vicreg":
             continue
@@ -176,16 +177,15 @@ _FOLLOWED = ("recipe", "invariance-only", "off-midway", "on-midway")
 
 def _looked_into(variant: str, scale: Scale) -> MeasureConfig:
     """What the runs keep whose features a chapter searches."""
-    measure = replace(_short_measure(scale), keep="last")
+    end, measure = _recipe(scale).epochs, replace(_short_measure(scale), keep="last")
+    at = (0, end // 2, end // 2 + 1, end) if variant in _FOLLOWED else (0, end)
     if scale == "reduced":
-        return replace(measure, keep_train=5, keep_test=10)
-    measure = replace(measure, keep_train=1, keep_test=5, keep_samples=50, map_views=10)
+        return replace(measure, keep_at=at, keep_train=5, keep_test=10)
+    measure = replace(measure, keep_at=at, keep_train=1, keep_test=5)
     if variant == "invariance-only":  # whose compression is compared with the trajectory's
-        measure = replace(measure, keep_samples=100, map_views=20)
-    end = _recipe(scale).epochs
-    if variant in _FOLLOWED:
-        return replace(measure, keep_at=(0, end // 2, end // 2 + 1, end))
-    return replace(measure, keep_at=(0, end), keep_fresh=1)
+        return replace(measure, keep_samples=100, map_views=20)
+    measure = replace(measure, keep_samples=50, map_views=10)
+    return measure if variant in _FOLLOWED else replace(measure, keep_fresh=1)
 
 
 def _targets(scale: Scale) -> Iterator[Run]:

@@ -73,7 +73,7 @@ def rule_table(claim: Claim) -> Table:
 
 
 def verdict_table(row: Row) -> Table:
-    """A row of the ledger, as a chapter ends with it."""
+    """A row of the ledger, as a chapter ends with it; of several parts, what each of them gives."""
     facts = {"claim": row.claim.statement, "verdict": row.verdict.value}
     if row.evidence is not None:
         found = row.evidence
@@ -82,8 +82,10 @@ def verdict_table(row: Row) -> Table:
             "effect": f"{words(found.effect)}, {sure}over {found.over}",
             "had to be": str(row.claim.rule),
             "control": f"{words(found.control)} ({row.claim.control})",
-            "recordings": ", ".join(found.recordings),
         }
+        if apart := row.by_runs(words):
+            facts["by runs"] = apart
+        facts["recordings"] = ", ".join(found.recordings)
     return _facts(facts | ({"note": row.note} if row.note else {}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -11,12 +12,17 @@ from ssl_companion.measures import Interval
 
 
 class Verdict(str, Enum):
-    """What a claim comes to."""
+    """What a claim comes to; the best comes first."""
 
     REPRODUCED = "reproduced"
     PARTLY = "partly"
     NOT_REPRODUCED = "not reproduced"
     NOT_MEASURED = "not measured"
+
+
+def least(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that they support together: that of the one which supports the claim least."""
+    return max(verdicts, key=list(Verdict).index)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from ssl_companion.claims import many_runs, rules, trajectory
 from ssl_companion.claims.claim import Claim, Row
-from ssl_companion.experiments import PRESET_NAMES
+from ssl_companion.claims.runs import recordings_to_judge
 from ssl_companion.findings.live import Runs
-from ssl_companion.recordings import list_recordings
 
 _ALL = "`ssl-companion record`"
 _TRAJECTORY = "`ssl-companion record targets clustering`"
@@ -121,32 +118,23 @@ def claim(name: str) -> Claim:
     raise ValueError(f"name: {name!r}; expected one of {', '.join(c.id for c in CLAIMS)}")
 
 
-def recordings_by_name(root: str | Path | None = None) -> Runs:
-    """The presets' recordings under `root` (by default where `list_recordings` looks), by name.
-
-    A reader's own recordings beside them are no part of what a claim was to be judged by.
-    """
-    found = {recording.name: recording for recording in list_recordings(root)}
-    return {name: one for name, one in found.items() if name.partition("-")[0] in PRESET_NAMES}
-
-
 def judge(name: str, recordings: Runs | None = None) -> Row:
     """One claim's row: `judge("clustering")`.
 
     Args:
         name: the claim's id.
-        recordings: by name; by default `recordings_by_name()`.
+        recordings: by name; by default `recordings_to_judge()`.
     """
-    return claim(name).judge(recordings_by_name() if recordings is None else recordings)
+    return claim(name).judge(recordings_to_judge() if recordings is None else recordings)
 
 
 def ledger(recordings: Runs | None = None) -> tuple[Row, ...]:
     """A row for each of the nine claims, computed now.
 
     Args:
-        recordings: by name; by default `recordings_by_name()`.
+        recordings: by name; by default `recordings_to_judge()`.
     """
-    found = recordings_by_name() if recordings is None else recordings
+    found = recordings_to_judge() if recordings is None else recordings
     return tuple(one.judge(found) for one in CLAIMS)
 
 

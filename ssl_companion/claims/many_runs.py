@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ssl_companion.claims import rules
-from ssl_companion.claims.claim import Evidence
+from ssl_companion.claims.claim import Evidence, Part
 from ssl_companion.claims.likeness import alike
-from ssl_companion.claims.trajectory import SEEDS
+from ssl_companion.claims.runs import SEEDS, without_those_beside
 from ssl_companion.findings import NotRecorded, downstream, generality, regularizer
 from ssl_companion.findings.depth_time import rank_order
 from ssl_companion.findings.live import RESAMPLES, Runs, final, interval, over_seeds, start
@@ -41,7 +41,7 @@ def regularizer_drives(recordings: Runs) -> Evidence:
     names = tuple(run.name for triple in sets for run in triple)
     note = f"Gain in NCC accuracy over initialisation (seed {min(by_seed)}): {words}."
     control = _untouched(regularizer.seeds_of(recordings, "recipe"), sets[0][0])
-    return Evidence(effect, control, over, names, note)
+    return Evidence((Part(effect, control, over, names),), note)
 
 
 def _triples(recordings: Runs) -> dict[int, tuple[Recording, ...]]:
@@ -123,8 +123,12 @@ def _untouched(recipes: list[Recording], like: Recording) -> Interval | None:
 
 
 def downstream_follows(recordings: Runs) -> Evidence:
-    """Rank correlation over runs of the gains in NCC accuracy and in linear accuracy."""
-    table = downstream.over_runs(recordings)
+    """Rank correlation over runs of the gains in NCC accuracy and in linear accuracy.
+
+    Of the presets' runs only. Those that stand beside them repeat the recipe of the trajectory,
+    which counts already: as further runs they would count one setting up to five times.
+    """
+    table = downstream.over_runs(without_those_beside(recordings))
     if len(table) < LEAST_RUNS:
         raise NotRecorded(f"{len(table)} runs with linear probes; at least {LEAST_RUNS} are needed")
     ncc, linear = table["ncc_gain"].to_numpy(), table["linear_gain"].to_numpy()
@@ -138,7 +142,8 @@ def downstream_follows(recordings: Runs) -> Evidence:
     end = downstream.correlation(table["ncc"], table["linear"])
     note = f"Of the accuracies themselves at the end of training: {end.value:.2f}."
     control = interval(float(drawn.mean()), drawn)
-    return Evidence(effect, control, f"{len(table)} runs", tuple(table["recording"]), note)
+    over, names = f"{len(table)} runs", tuple(table["recording"])
+    return Evidence((Part(effect, control, over, names),), note)
 
 
 #: what a run has to have, by column of `generality.every_run`, and by how much
@@ -181,13 +186,9 @@ def holds_elsewhere(recordings: Runs) -> Evidence:
         )
     note += f" Misses: {', '.join(missed) or 'none'}."
     shuffled = np.array([_on_shuffled_labels(run) for run in runs.values()])
-    return Evidence(
-        _share(table["holds"].to_numpy(bool)),
-        _share(shuffled),
-        f"{len(table)} runs",
-        tuple(table["recording"]),
-        note,
-    )
+    effect = _share(table["holds"].to_numpy(bool))
+    over, names = f"{len(table)} runs", tuple(table["recording"])
+    return Evidence((Part(effect, _share(shuffled), over, names),), note)
 
 
 def _on_shuffled_labels(run: Recording) -> bool:

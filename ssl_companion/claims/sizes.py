@@ -1,25 +1,23 @@
 """What a larger run changes: one run beside smaller ones, and the least effects that each reaches.
 
-Beside the recordings that the ledger reads stand others that it must not mix with them: in the
-folder `SMALL` the trajectory at the size of an hour or two on a processor core, and in `FULL`
-full-size interventions, until the rest of their set is recorded and they take its place.
+All of it by the runs' tables, one by one and without controls; verdicts are the ledger's.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from ssl_companion.claims.many_runs import PROPERTIES, properties
+from ssl_companion.claims.runs import FULL, SMALL, set_aside
 from ssl_companion.findings.generality import every_run
-from ssl_companion.findings.live import Runs, over_seeds
+from ssl_companion.findings.live import over_seeds
 from ssl_companion.measures import Interval
-from ssl_companion.recordings import Recording, list_recordings, recordings_root
+from ssl_companion.recordings import Recording
 
-SMALL, FULL = "small", "full"
+__all__ = ["FULL", "SMALL", "beside", "in_words", "set_aside", "what_changes"]
 
 _SHARE, _CORRELATION = (0.0, 1.0), (-1.0, 1.0)
 #: column of `generality.every_run`: in words, and between which values it lies at all
@@ -33,12 +31,6 @@ _ROWS: dict[str, tuple[str, tuple[float, float] | None]] = {
     "time": ("order of accuracy along epochs", _CORRELATION),
     "depth": ("order of accuracy along layers", _CORRELATION),
 }
-
-
-def set_aside(folder: str, root: str | Path | None = None) -> Runs:
-    """The recordings in `SMALL` or `FULL` under `recordings_root(root)`, by name; {} for none."""
-    path = recordings_root(root) / folder
-    return {one.name: one for one in list_recordings(path)} if path.is_dir() else {}
 
 
 def beside(large: Recording, small: Sequence[Recording]) -> pd.DataFrame:

@@ -1,22 +1,30 @@
-"""Evidence from the trajectory, the preset "clustering": one run that keeps features, and seeds.
+"""Evidence from the trajectory: by each run that keeps features, and by the small runs' tables.
 
-Clustering is judged over three seeds or more, by all test images and Student's interval; with
-fewer, by a bootstrap over the kept test images of one run, measured live. What needs features that
-only one run keeps is judged by that run: over classes and groupings where it is about levels.
+The recipe of the preset "clustering" was trained at full size, by this package and by an
+independent implementation, and on a smaller network under several seeds (`claims.runs`). Each of
+these is a part of the evidence and judged apart. A run that keeps what a claim takes is judged
+live, by its test images, or over classes and groupings where it is about levels. The small ones
+keep no features: they are judged together, by what was measured of all test images, with Student's
+interval over seeds. Clustering is judged so at full size, too, where there are three seeds.
+
+Those tables hold plain accuracy and one random grouping of each level's sizes. With it compared,
+there is none left to be a control: that of the first run that is judged live takes its place.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from ssl_companion.claims.claim import Evidence
-from ssl_companion.claims.likeness import alike
+from ssl_companion.claims import runs as chosen
+from ssl_companion.claims.claim import Evidence, Part
+from ssl_companion.claims.runs import SEEDS, Looked, looked_into, seeds, small_seeds
 from ssl_companion.findings import NotRecorded, clustering, compression, depth_time, hierarchy
 from ssl_companion.findings import targets as random_targets
-from ssl_companion.findings.generality import mean_order
+from ssl_companion.findings.generality import advantage, mean_order
 from ssl_companion.findings.live import (
     Runs,
     final,
@@ -26,71 +34,119 @@ from ssl_companion.findings.live import (
     resampled,
     start,
 )
+from ssl_companion.findings.targets import RANDOM_IMAGE
+from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
-
-_NAME = re.compile(r"clustering-vicreg-s(\d+)")
-SEEDS = 3  # below this, Student's interval says nothing
-
-
-def seeds(recordings: Runs) -> list[Recording]:
-    """The runs of the trajectory, by seed: the first, and those that differ in nothing else."""
-    found = {int(m[1]): name for name in recordings if (m := _NAME.fullmatch(name))}
-    runs = [recordings[found[seed]] for seed in sorted(found)]
-    return [run for run in runs if alike(run, runs[0])]
 
 
 def with_features(recordings: Runs) -> Recording:
-    """The first of them that keeps features.
+    """The first run of the trajectory, by seed, that keeps features from before training on.
 
     Raises:
         NotRecorded: none does, or of one epoch only.
     """
     for run in seeds(recordings):
-        kept = run.kept_epochs() if run.has_features else ()
-        if len(kept) > 1 and kept[0] == run.epochs[0]:
+        if run.has_features and chosen.from_the_start(run):
             return run
     raise NotRecorded(
         "no recording clustering-vicreg-s* with features from before training and from later"
     )
 
 
-def _names(runs: list[Recording]) -> tuple[str, ...]:
-    return tuple(run.name for run in runs)
+def _evidence(recordings: Runs, parts: list[Part], note: str) -> Evidence:
+    """Evidence of these parts.
+
+    Raises:
+        NotRecorded: there is none.
+    """
+    if not parts:
+        raise NotRecorded(
+            "no recording clustering-vicreg-s* with the features that this takes, from before "
+            "training and from later"
+        )
+    used = [name for part in parts for name in part.recordings]
+    said = (note, chosen.left_out(recordings, used))
+    return Evidence(tuple(parts), " ".join(filter(None, said)))
+
+
+def _live(looked: Looked, effect: Interval, control: Interval, over: str) -> Part:
+    return Part(effect, control, over, (looked.run.name,), looked.size, looked.which)
+
+
+def _small(runs: list[Recording], effect: Interval, control: Interval | None, by: str) -> Part:
+    names, count = chosen.names_of_small(runs), f"{len(runs)} seeds"
+    return Part(effect, control, f"{count} ({by})", names, "small size", count)
+
+
+_ONE_GROUPING = "plain accuracy of all test images, one random grouping a level"
 
 
 def clusters(recordings: Runs) -> Evidence:
-    """How many times over its initialisation fine NCC accuracy rises."""
-    run = with_features(recordings)
-    runs = seeds(recordings)
-    if len(runs) >= SEEDS:
-        effect, over = over_seeds([_ratio(one) for one in runs], ratios=True), f"{len(runs)} seeds"
-    else:
-        effect, over, runs = clustering.gain(run), f"{len(run.fine())} test images", [run]
-    note = f"NCC accuracy {start(run):.1%} before training, {final(run):.1%} after ({run.name})."
-    return Evidence(effect, clustering.gain_on_permuted_labels(run), over, _names(runs), note)
+    """How many times over its initialisation fine NCC accuracy rises.
+
+    The small runs' control is the same ratio on labels drawn at random for each image.
+    """
+    parts, notes = [], []
+    for looked in looked_into(recordings, chosen.with_training_images):
+        run = looked.run
+        effect, over = clustering.gain(run), f"{len(run.fine())} test images"
+        part = _live(looked, effect, clustering.gain_on_permuted_labels(run), over)
+        notes.append(f"{start(run):.1%} before training, {final(run):.1%} after ({run.name})")
+        same = seeds(recordings) if not looked.which else []
+        parts.append(_over_seeds(part, same) if len(same) >= SEEDS else part)
+    if small := small_seeds(recordings):
+        parts.append(_small(small, _ratios(small), _ratios(small, RANDOM_IMAGE), "all test images"))
+    return _evidence(recordings, parts, f"NCC accuracy {'; '.join(notes)}." if notes else "")
 
 
-def _ratio(run: Recording) -> float:
-    first = start(run)
-    return final(run) / first if first > 0 else float("nan")
+def _over_seeds(part: Part, runs: list[Recording]) -> Part:
+    """A part whose effect is over seeds instead of the images of one."""
+    count, names = f"{len(runs)} seeds", tuple(run.name for run in runs)
+    return replace(part, effect=_ratios(runs), over=count, recordings=names, which=count)
+
+
+def _ratios(runs: list[Recording], level: str = "fine") -> Interval:
+    """Final accuracy over that before training, of all test images, over seeds."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = [np.divide(final(run, level=level), start(run, level=level)) for run in runs]
+    return over_seeds(found, ratios=True)
 
 
 def semantic_over_random(recordings: Runs) -> Evidence:
     """Growth of the coarse classes' advantage over random groupings of their sizes."""
-    run = with_features(recordings)
-    level = run.hierarchy.levels[1]
-    effect = random_targets.growth_of_advantage(run, level)
-    played = random_targets.growth_of_controls(run, level)
-    shuffled = (
-        start(run, level=random_targets.RANDOM_IMAGE),
-        final(run, level=random_targets.RANDOM_IMAGE),
+    parts, note = [], ""
+    for looked in looked_into(recordings, chosen.from_the_start):
+        run = looked.run
+        level = run.hierarchy.levels[1]
+        effect = random_targets.growth_of_advantage(run, level)
+        played = random_targets.growth_of_controls(run, level)
+        control = interval(float(played.mean()), played)
+        parts.append(_live(looked, effect, control, _classes_and_groupings(run)))
+        note = note or f"Level {level.name!r}, {level.k} classes. {_shuffled(run)}"
+    if small := small_seeds(recordings):
+        grown = over_seeds([_growths(run)[0] for run in small])
+        parts.append(_small(small, grown, _control_of(parts), _ONE_GROUPING))
+    return _evidence(recordings, parts, note)
+
+
+def _shuffled(run: Recording) -> str:
+    first, last = (at(run, level=RANDOM_IMAGE) for at in (start, final))
+    return (
+        f"Labels shuffled among the images: NCC accuracy {first:.1%} before training and "
+        f"{last:.1%} after ({run.name})."
     )
-    note = (
-        f"Level {level.name!r}, {level.k} classes. Labels shuffled among the images: NCC accuracy "
-        f"{shuffled[0]:.1%} before training and {shuffled[1]:.1%} after."
-    )
-    control = interval(float(played.mean()), played)
-    return Evidence(effect, control, _classes_and_groupings(run), (run.name,), note)
+
+
+def _growths(run: Recording) -> list[float]:
+    """By how much each upper level's advantage over its one random grouping grew, by the table."""
+    first, last = run.epochs[0], run.epochs[-1]
+    levels = run.hierarchy.names[1:]
+    return [advantage(run, last, level) - advantage(run, first, level) for level in levels]
+
+
+def _control_of(parts: list[Part]) -> Interval | None:
+    """The control of the first part, for the small runs, which have none of their own."""
+    return parts[0].control if parts else None
 
 
 def _classes_and_groupings(run: Recording) -> str:
@@ -98,14 +154,23 @@ def _classes_and_groupings(run: Recording) -> str:
 
 
 def every_level(recordings: Runs) -> Evidence:
-    """The least growth of the advantage over random groupings, among the upper levels."""
-    run = with_features(recordings)
-    table, effect = hierarchy.growth_by_level(run)
-    by_level = [random_targets.growth_of_controls(run, level) for level in table["level"]]
-    played = np.min(by_level, axis=0)  # the least of each shuffled tree
-    control = interval(float(played.mean()), played)
-    note = f"By level: {_by_level(table, '+.3f')}."
-    return Evidence(effect, control, _classes_and_groupings(run), (run.name,), note)
+    """The least growth of the advantage over random groupings, among the upper levels.
+
+    Of the small runs, the least in each of them.
+    """
+    parts, note = [], ""
+    for looked in looked_into(recordings, chosen.from_the_start):
+        run = looked.run
+        table, effect = hierarchy.growth_by_level(run)
+        by_level = [random_targets.growth_of_controls(run, level) for level in table["level"]]
+        played = np.min(by_level, axis=0)  # the least of each shuffled tree
+        control = interval(float(played.mean()), played)
+        parts.append(_live(looked, effect, control, _classes_and_groupings(run)))
+        note = note or f"By level: {_by_level(table, '+.3f')} ({run.name})."
+    if small := small_seeds(recordings):
+        least = over_seeds([min(_growths(run)) for run in small])
+        parts.append(_small(small, least, _control_of(parts), _ONE_GROUPING))
+    return _evidence(recordings, parts, note)
 
 
 def _by_level(table: pd.DataFrame, form: str) -> str:
@@ -114,30 +179,46 @@ def _by_level(table: pd.DataFrame, form: str) -> str:
 
 def over_time(recordings: Runs) -> Evidence:
     """Order of the advantage over random groupings along the epochs, averaged over levels."""
-    return _ordered(recordings, "epoch", "epochs")
+    return _ordered(recordings, "epoch", chosen.from_the_start)
 
 
 def over_depth(recordings: Runs) -> Evidence:
-    """Order of the advantage over random groupings along the layers, after training."""
-    return _ordered(recordings, "depth", "layers")
+    """Order of the advantage over random groupings along the layers, after training.
+
+    It takes features of every layer; a run that keeps those of the last alone is passed over.
+    """
+    return _ordered(recordings, "depth", chosen.with_every_layer)
 
 
-def _ordered(recordings: Runs, along: str, steps: str) -> Evidence:
-    run = with_features(recordings)
-    table, effect = depth_time.order_of_advantage(run, along)
-    played = depth_time.order_of_controls(run, along)
-    finite = played[np.isfinite(played)]
-    control = interval(float(finite.mean()) if len(finite) else float("nan"), played)
+def _ordered(recordings: Runs, along: str, keeps: Callable[[Recording], bool]) -> Evidence:
+    parts, note = [], ""
+    for looked in looked_into(recordings, keeps):
+        run = looked.run
+        table, effect = depth_time.order_of_advantage(run, along)
+        played = depth_time.order_of_controls(run, along)
+        finite = played[np.isfinite(played)]
+        control = interval(float(finite.mean()) if len(finite) else float("nan"), played)
+        parts.append(_live(looked, effect, control, _classes_and_groupings(run)))
+        note = note or _steps(run, along, table)
+    if small := small_seeds(recordings):
+        orders = [depth_time.order_of_recorded_advantage(run, along) for run in small]
+        effect = over_seeds(orders, limits=(-1, 1))
+        parts.append(_small(small, effect, _control_of(parts), _ONE_GROUPING))
+    if plain := [(run.name, mean_order(run, along)) for run in seeds(recordings)]:
+        note += f" Of accuracy itself ({', '.join(name for name, _ in plain)}): "
+        note += ", ".join(f"{value:.2f}" for _, value in plain) + "."
+    return _evidence(recordings, parts, note.strip())
+
+
+def _steps(run: Recording, along: str, table: pd.DataFrame) -> str:
+    """How many there are, and the order at each level; of depth, before training as well."""
     count = len(depth_time.places_along(run, along))
-    runs = seeds(recordings)
-    plain = [mean_order(one, along) for one in runs]
-    note = f"{count} {steps}. By level: {_by_level(table, '.2f')}."
+    steps = "epochs" if along == "epoch" else "layers"
+    note = f"{count} {steps} of {run.name}. By level: {_by_level(table, '.2f')}."
     if along == "depth":
         before = depth_time.order_of_advantage(run, "depth before training")[1]
         note += f" Before training: {before.value:.2f}."
-    note += f" Of accuracy itself ({', '.join(one.name for one in runs)}): "
-    note += ", ".join(f"{value:.2f}" for value in plain) + "."
-    return Evidence(effect, control, _classes_and_groupings(run), _names(runs), note)
+    return note
 
 
 LEAST_CHANGE = 0.1
@@ -145,9 +226,21 @@ _HALVES = 20
 
 
 def compresses(recordings: Runs) -> Evidence:
-    """The share of estimators that fall while the classes cluster, less that of those that rise."""
-    run = with_features(recordings)
-    epochs = run.kept_epochs()
+    """The share of estimators that fall while the classes cluster, less that of those that rise.
+
+    They read features of augmented views through training, which the small runs do not keep.
+    """
+    parts, notes = [], []
+    for looked in looked_into(recordings, chosen.with_views):
+        part, note = _compressed(looked)
+        parts.append(part)
+        notes.append(note)
+    return _evidence(recordings, parts, " ".join(notes))
+
+
+def _compressed(looked: Looked) -> tuple[Part, str]:
+    run = looked.run
+    epochs = chosen.epochs_with_views(run)
     whole, halves = compression.trajectories(run, epochs, halves=_HALVES)
     peaks = [epochs[i] for i in np.nan_to_num(whole, nan=-np.inf).argmax(axis=1)]
     rises = {epoch: _rises(run, epoch) for epoch in dict.fromkeys(peaks)}
@@ -157,13 +250,16 @@ def compresses(recordings: Runs) -> Evidence:
     # Read backwards, what falls has risen. What merely wanders does as well either way.
     anyhow = np.ones_like(counts)
     back, back_halves = (_net(lines[..., ::-1], anyhow).mean(axis=-1) for lines in (whole, halves))
-    return Evidence(
+    part = _live(
+        looked,
         interval(float(_net(whole, counts).mean()), _net(halves, counts).mean(axis=1)),
         interval(float(back), back_halves),
         f"{_HALVES} halves of the images",
-        (run.name,),
-        f"Of {len(whole)} estimators {_named(fell)} compress, {_named(rose)} expand.",
     )
+    note = (
+        f"Of {len(whole)} estimators {_named(fell)} compress, {_named(rose)} expand ({run.name})."
+    )
+    return part, note
 
 
 def _net(lines: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ssl_companion.claims import ledger, recordings_by_name
+from ssl_companion.claims import ledger, recordings_to_judge
+from ssl_companion.claims.claim import in_brackets
 from ssl_companion.cli.tables import show
 
 
@@ -15,7 +16,8 @@ from ssl_companion.cli.tables import show
 class Claims:
     """Judge the paper's nine claims: effect, interval, rule, negative control, verdict.
 
-    Everything is computed from the recordings at each call.
+    Everything is computed from the recordings at each call. Claims about the trajectory are judged
+    by runs of several sizes apart; what each of them gives stands below the table.
 
     Attributes:
         root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
@@ -26,8 +28,8 @@ class Claims:
     json: bool = False
 
     def run(self) -> int:
-        """Print nine rows."""
-        rows = ledger(recordings_by_name(self.root))
+        """Print nine rows, and what the parts of their evidence give."""
+        rows = ledger(recordings_to_judge(self.root))
         if self.json:
             show([row.as_dict() for row in rows], True)
             return 0
@@ -36,4 +38,6 @@ class Claims:
         for row in rows:
             if row.note:
                 print(f"\n{row.claim.id}: {row.note}")
+            if apart := row.by_runs(in_brackets):
+                print(f"  {apart}.")
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from ssl_companion.data.hierarchy import Level
 from ssl_companion.findings.live import (
     EVERY_SAMPLE,
     RESAMPLES,
+    SAMPLE,
     hits,
     images_of,
     interval,
@@ -41,7 +43,8 @@ def ncc_over_epochs(
         layer: by default the last.
         split: "test" or "train".
         live: True searches the kept features now, with intervals over images (95%,
-            bootstrap); False takes what was measured over all images (low and high are NaN).
+            bootstrap); False takes what was measured over all images (low and high are NaN). Of
+            the sample level, epochs without kept views have what was measured, and no interval.
         epochs: of the live search; by default all kept.
         seed: of random groupings among the levels, and of the bootstrap.
         resamples: draws of the bootstrap.
@@ -55,15 +58,27 @@ def ncc_over_epochs(
         return out.assign(low=np.nan, high=np.nan)
     layer = layer or recording.layers[-1]
     epochs = recording.kept_epochs(layer) if epochs is None else epochs
-    rows = []
+    rows: list[dict[Any, Any]] = []
     for level in levels:
-        hit = hits(recording, level, epochs, layer, split, seed)
+        searched = epochs
+        if level == SAMPLE:
+            searched = [e for e in epochs if e in recording.kept_epochs(layer, "sample_views")]
+            told = measured(recording, "ncc", [level], layer, split)
+            rows += told[told["epoch"].isin(set(epochs) - set(searched))].to_dict("records")
+        if not searched:
+            continue
+        hit = hits(recording, level, searched, layer, split, seed)
         draws = resampled(hit, images_of(recording, level, hit.shape[1]), resamples, seed)
-        for epoch, own, drawn in zip(epochs, hit, draws, strict=True):
+        for epoch, own, drawn in zip(searched, hit, draws, strict=True):
             where = {"recording": recording.name, "epoch": epoch, "layer": layer,
                      "level": level, "split": split}  # fmt: skip
             rows.append(table_row(where, interval(own.mean(), drawn), len(own)))
-    return pd.DataFrame(rows)
+    order = {level: i for i, level in enumerate(levels)}
+    table = pd.DataFrame(rows)
+    return table.sort_values(
+        ["level", "epoch"], key=lambda c: c.map(order) if c.name == "level" else c, kind="stable",
+        ignore_index=True,
+    )  # fmt: skip
 
 
 def relative_to_start(table: pd.DataFrame, *, subtract: bool = False) -> pd.DataFrame:
@@ -118,7 +133,7 @@ def gain_on_permuted_labels(
     kept test images by permuted labels too. Accuracies are averaged over the shuffles before
     the ratio is taken; the interval draws shuffles again.
     """
-    kept = recording.kept_epochs(layer)
+    kept = recording.kept_epochs(layer, "train")
     y, z = recording.fine("train"), recording.fine("test")
     rng = np.random.default_rng(seed)
     labels = [(rng.permutation(y), rng.permutation(z)) for _ in range(shuffles)]

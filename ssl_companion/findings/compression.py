@@ -103,7 +103,7 @@ def trajectories(
 
     Args:
         recording: with features.
-        epochs: by default all kept.
+        epochs: by default all that keep views.
         noise: variance of the noise, as a share of the features' variance.
         halves: how many halves; the same ones at every epoch.
         seed: of the halves.
@@ -112,7 +112,7 @@ def trajectories(
     Returns:
         float64 [estimators, epochs] and [halves, estimators, epochs].
     """
-    epochs = recording.kept_epochs() if epochs is None else epochs
+    epochs = recording.kept_epochs(what="sample_views") if epochs is None else epochs
     count = len(which or ESTIMATORS)
     whole, parts = np.empty((count, len(epochs))), np.empty((halves, count, len(epochs)))
     for e, epoch in enumerate(epochs):
@@ -143,7 +143,7 @@ def over_epochs(
         recording, epoch, estimator, unit, value, low, high, n (views).
     """
     names = tuple(which or ESTIMATORS)
-    epochs = recording.kept_epochs() if epochs is None else epochs
+    epochs = recording.kept_epochs(what="sample_views") if epochs is None else epochs
     whole, parts = trajectories(
         recording, epochs, noise=noise, halves=halves, seed=seed, which=which
     )

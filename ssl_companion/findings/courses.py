@@ -123,14 +123,15 @@ def courses(
     Args:
         recording: with features.
         level: of the classes.
-        epochs: by default all kept.
+        epochs: by default all that keep views.
         noise: of the bounds, as a share of the features' variance.
         halves: how many; none leaves the intervals empty.
         seed: of the halves.
         which: names of estimators, by default all.
     """
     names = tuple(which or ESTIMATORS)
-    epochs = tuple(recording.kept_epochs() if epochs is None else epochs)
+    kept = recording.kept_epochs(what="sample_views")
+    epochs = tuple(kept if epochs is None else epochs)
     whole = np.empty((len(names), len(epochs)))
     parts = np.empty((halves, *whole.shape))
     for t, epoch in enumerate(epochs):
@@ -159,7 +160,7 @@ def rate_given_shuffled(
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for epoch in recording.kept_epochs() if epochs is None else epochs:
+    for epoch in recording.kept_epochs(what="sample_views") if epochs is None else epochs:
         material = material_at(recording, epoch, level)
         drawn = [_rate_given(material, rng.permutation(material.classes)) for _ in range(shuffles)]
         where = {"recording": recording.name, "epoch": epoch,

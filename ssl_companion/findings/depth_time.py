@@ -210,6 +210,26 @@ def _advantages(
         yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
 
 
+def order_of_recorded_advantage(recording: Recording, along: str) -> float:
+    """`order_of_advantage` by what was measured of all test images, for a run without features.
+
+    By plain accuracy, and over one random grouping of each level; no interval.
+
+    Args:
+        recording: any.
+        along: "epoch" (last layer) or "depth" (last epoch).
+
+    Returns:
+        The mean over the levels above the finest; NaN where an advantage does not change.
+    """
+    orders = []
+    for level in recording.hierarchy.names[1:]:
+        ahead = matrix(recording, level) - matrix(recording, f"random-{level}")
+        line = ahead.iloc[-1] if along == "epoch" else ahead.iloc[:, -1]
+        orders.append(float(rank_order(line.to_numpy())))
+    return float(np.mean(orders))
+
+
 def order_of_controls(
     recording: Recording, along: str, *, controls: int = CONTROLS, seed: int = 0
 ) -> np.ndarray:

@@ -179,7 +179,7 @@ def few_labels(
         recording: with features.
         labels_per_class: labelled images of each *fine* class; counts above those kept are
             left out.
-        epochs: by default the first and the last kept.
+        epochs: by default the first and the last that keep training images.
         layer: by default the last.
         level: of the labels.
         draws: how many choices of the labelled images are averaged.
@@ -192,7 +192,7 @@ def few_labels(
         classifier is more accurate than the other (both fitted to the same choices and tested
         on the same images).
     """
-    kept = recording.kept_epochs(layer)
+    kept = recording.kept_epochs(layer, "train")
     epochs = (kept[0], kept[-1]) if epochs is None else epochs
     fine = recording.fine("train")
     here = recording.hierarchy.level(level)

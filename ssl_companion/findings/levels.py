@@ -63,7 +63,8 @@ def against_chance(
 
     Returns:
         epoch, level, target ("semantic", "random groupings", "advantage"), value, low, high, n;
-        intervals as in `targets.against_groupings`.
+        intervals as in `targets.against_groupings`. The fine level needs training images, and has
+        rows of the epochs that keep them.
     """
     fine = _fine_against_chance(recording, epochs, layer, groupings, seed)
     upper = against_random(recording, None, epochs, layer, groupings=groupings, seed=seed)
@@ -77,7 +78,7 @@ def _fine_against_chance(
     groupings: int,
     seed: int,
 ) -> pd.DataFrame:
-    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    epochs = recording.kept_epochs(layer, "train") if epochs is None else epochs
     level = recording.hierarchy.levels[0].name
     [own] = recalls(recording, [recording.hierarchy.levels[0]], [(e, layer) for e in epochs])
     of_fine = recording.hierarchy.levels[0].of_fine

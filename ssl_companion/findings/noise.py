@@ -35,14 +35,15 @@ def over_noise(
     Args:
         recording: with features.
         noises: variances, as shares of the features' variance at the same epoch.
-        epochs: by default all kept.
+        epochs: by default all that keep views.
         halves: of the images, for the intervals.
         seed: of the halves.
         total: bound the information about the view as well, `TOTAL`; without it only `GIVEN`,
             which takes a fraction of the time.
     """
     names = (*TOTAL, *GIVEN) if total else GIVEN
-    epochs = tuple(recording.kept_epochs() if epochs is None else epochs)
+    kept = recording.kept_epochs(what="sample_views")
+    epochs = tuple(kept if epochs is None else epochs)
     whole = np.empty((len(noises), len(names), len(epochs)))
     parts = np.empty((len(noises), halves, *whole.shape[1:]))
     for t, epoch in enumerate(epochs):

@@ -136,7 +136,7 @@ def through_training(
         recording: with features.
         level: a level of its hierarchy.
         layer: by default the last.
-        epochs: by default all kept ones.
+        epochs: by default all that keep training images.
         permuted: a control: the training labels in another order.
         seed: of those orders, and of a random grouping given by name.
 
@@ -151,7 +151,7 @@ def through_training(
         orders = [rng.permutation(y) for _ in range(PERMUTATIONS)]
         y = orders[0]
     rows = []
-    for epoch in recording.kept_epochs(layer) if epochs is None else epochs:
+    for epoch in recording.kept_epochs(layer, "train") if epochs is None else epochs:
         x = recording.features(epoch, layer, "train")
         probe = LinearProbe(l2=1e-3, max_iter=100).fit(x, y)
         found = signs(x, y, probe.weight_, probe.bias_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,14 +29,20 @@ class Scene:
 
 def images(recording: Recording) -> Scene:
     """Many augmented views of a few training images; a group is an image."""
-    _, labels = recording.map_views(recording.kept_epochs()[0])
+    _, labels = recording.map_views(recording.kept_epochs(what="map_views")[0])
     fine = recording.hierarchy.level("fine").class_names
     shown = recording.fine("sample")[: int(labels.max()) + 1]
     names = tuple(f"{fine[k]} (one)".replace("_", " ") for k in shown)
     return Scene("images", names, labels, lambda epoch: recording.map_views(epoch)[0])
 
 
-def classes(recording: Recording, level: str = "fine", count: int = 5, seed: int = 0) -> Scene:
+def classes(
+    recording: Recording,
+    level: str = "fine",
+    count: int = 5,
+    seed: int = 0,
+    epochs: Sequence[int] | None = None,
+) -> Scene:
     """All kept images of a few classes, chosen by chance.
 
     Args:
@@ -44,6 +50,8 @@ def classes(recording: Recording, level: str = "fine", count: int = 5, seed: int
         level: of the classes.
         count: how many classes.
         seed: of the choice.
+        epochs: at which the scene will be shown, by default all kept ones; training images are
+            in it if each of these epochs keeps them.
 
     Raises:
         ValueError: for an unknown level or more classes than it has.
@@ -52,7 +60,9 @@ def classes(recording: Recording, level: str = "fine", count: int = 5, seed: int
     if not 1 <= count <= chosen_level.k:
         raise ValueError(f"count={count}: level {level!r} has {chosen_level.k} classes")
     chosen = np.random.default_rng(seed).choice(chosen_level.k, count, replace=False)
-    all_labels = {s: chosen_level.labels(recording.fine(s)) for s in ("train", "test")}
+    shown = set(recording.kept_epochs() if epochs is None else epochs)
+    splits = [s for s in ("train", "test") if shown <= set(recording.kept_epochs(what=s))]
+    all_labels = {s: chosen_level.labels(recording.fine(s)) for s in splits}
     rows = {s: np.isin(y, chosen) for s, y in all_labels.items()}
     labels = np.concatenate([all_labels[s][rows[s]] for s in rows])
     place = {k: i for i, k in enumerate(chosen.tolist())}

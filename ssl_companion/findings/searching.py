@@ -77,7 +77,7 @@ def features_and_centres(
     Args:
         recording: with features.
         level, layer: of the means (by default the last layer).
-        epoch: by default the last kept.
+        epoch: by default the last that keeps training images.
         seed: of a random grouping given by name.
 
     Returns:
@@ -85,7 +85,7 @@ def features_and_centres(
         labels int64 [N]. The mean of x is 0 and its standard deviation over all numbers is 1.
     """
     chosen = level_of(recording, level, seed)
-    epoch = recording.kept_epochs(layer)[-1] if epoch is None else epoch
+    epoch = recording.kept_epochs(layer, "train")[-1] if epoch is None else epoch
     parts = [recording.features(epoch, layer, split) for split in ("test", "train")]
     x = np.concatenate(parts).astype(np.float64)
     means = group_means(recording.class_means(epoch, layer), recording.class_counts, chosen)

@@ -14,6 +14,7 @@ import pytest
 
 from ssl_companion.claims import (
     CLAIMS,
+    Evidence,
     Verdict,
     judge,
     ledger,
@@ -120,9 +121,8 @@ def test_the_luck_of_the_one_grouping_is_taken_off(
 def test_a_control_that_clusters_too_takes_the_verdict_away(world: Callable[[str], World]) -> None:
     row = judge("clustering", world("clusters"))
     assert row.evidence is not None
-    fooled = replace(
-        row.claim, evidence=lambda _: replace(row.evidence, control=row.evidence.effect)
-    )
+    part = replace(row.evidence.parts[0], control=row.evidence.effect)
+    fooled = replace(row.claim, evidence=lambda _: Evidence((part,)))
     assert fooled.judge({}).verdict is Verdict.NOT_REPRODUCED
 
 
@@ -180,7 +180,7 @@ def test_a_run_of_which_one_epoch_was_kept_is_not_measured(
 ) -> None:
     recordings = {"clustering-vicreg-s0": world("clusters")["clustering-vicreg-s0"]}
     last = recordings["clustering-vicreg-s0"].epochs[-1:]
-    monkeypatch.setattr(Recording, "kept_epochs", lambda *_: last)
+    monkeypatch.setattr(Recording, "kept_epochs", lambda *_, **__: last)
     for name in ("clustering", "semantic-over-random", "hierarchy", "compression", "time"):
         assert judge(name, recordings).verdict is Verdict.NOT_MEASURED
 

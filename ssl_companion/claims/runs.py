@@ -1,0 +1,150 @@
+"""Which runs the claims are judged by: the presets', and those that stand beside them.
+
+The recipe of the trajectory was trained more than once: by this package, by an independent
+implementation (`REFERENCE`), and on a smaller network under several seeds, in the folder `SMALL`.
+In `FULL` wait full-size interventions until the rest of their set is recorded; no claim reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ssl_companion.claims.likeness import alike
+from ssl_companion.experiments import PRESET_NAMES
+from ssl_companion.findings.live import Runs
+from ssl_companion.findings.settings import scale_of
+from ssl_companion.recordings import Recording, list_recordings, recordings_root
+
+SMALL, FULL, REFERENCE = "small", "full", "reference"
+SEEDS = 3  # below this, Student's interval says nothing
+
+_OWN = re.compile(r"clustering-vicreg-s(\d+)")
+_REFERENCE = re.compile(rf"{REFERENCE}-vicreg-s(\d+)")
+_SMALL = re.compile(rf"{SMALL}/clustering-vicreg-s(\d+)")
+_SIZES = {"full": "full size", "reduced": "small size", "": "a size of its own"}
+
+
+def set_aside(folder: str, root: str | Path | None = None) -> Runs:
+    """The recordings in `SMALL` or `FULL` under `recordings_root(root)`, by name; {} for none."""
+    path = recordings_root(root) / folder
+    return {one.name: one for one in list_recordings(path)} if path.is_dir() else {}
+
+
+def recordings_by_name(root: str | Path | None = None) -> Runs:
+    """The presets' recordings under `root` (by default where `list_recordings` looks), by name.
+
+    A reader's own recordings beside them are no part of what a claim was to be judged by.
+    """
+    return _of(PRESET_NAMES, root)
+
+
+def recordings_to_judge(root: str | Path | None = None) -> Runs:
+    """`recordings_by_name`, and those of the trajectory's recipe that stand beside them.
+
+    These are "reference-vicreg-s0" and so on, of an independent implementation, and the small runs
+    as "small/clustering-vicreg-s0" and so on. Only claims about the trajectory take them.
+    """
+    small = {f"{SMALL}/{name}": run for name, run in set_aside(SMALL, root).items()}
+    return {**_of((*PRESET_NAMES, REFERENCE), root), **small}
+
+
+def _of(families: tuple[str, ...], root: str | Path | None) -> dict[str, Recording]:
+    found = {recording.name: recording for recording in list_recordings(root)}
+    return {name: one for name, one in found.items() if name.partition("-")[0] in families}
+
+
+def without_those_beside(recordings: Runs) -> Runs:
+    """Without the runs that `recordings_to_judge` adds to the presets'."""
+    beside = (f"{REFERENCE}-", f"{SMALL}/")
+    return {name: run for name, run in recordings.items() if not name.startswith(beside)}
+
+
+def seeds(recordings: Runs) -> list[Recording]:
+    """The runs of the trajectory, by seed: the first, and those that differ in nothing else."""
+    return _by_seed(recordings, _OWN)
+
+
+def small_seeds(recordings: Runs) -> list[Recording]:
+    """The small runs of the trajectory, by seed; none if they are fewer than `SEEDS`."""
+    runs = _by_seed(recordings, _SMALL)
+    return runs if len(runs) >= SEEDS else []
+
+
+def _by_seed(recordings: Runs, named: re.Pattern[str]) -> list[Recording]:
+    found = {int(m[1]): name for name in recordings if (m := named.fullmatch(name))}
+    runs = [recordings[found[seed]] for seed in sorted(found)]
+    return [run for run in runs if alike(run, runs[0])]
+
+
+class Looked(NamedTuple):
+    """A run whose features a claim looks into, and what it is: see `Part.size` and `Part.which`."""
+
+    run: Recording
+    size: str
+    which: str
+
+
+def looked_into(recordings: Runs, keeps: Callable[[Recording], bool]) -> list[Looked]:
+    """The runs whose features a claim looks into, each to be judged apart.
+
+    Args:
+        recordings: by name.
+        keeps: whether a run with features keeps those that the claim takes.
+
+    Returns:
+        The first such run of the trajectory, and the first of the independent implementation;
+        runs that do not keep what it takes are passed over.
+    """
+    found = []
+    for named, which in ((_OWN, ""), (_REFERENCE, "an independent implementation")):
+        kept = (run for run in _by_seed(recordings, named) if run.has_features and keeps(run))
+        if (run := next(kept, None)) is not None:
+            size = _SIZES["full" if which else scale_of(run)]
+            found.append(Looked(run, size, which))
+    return found
+
+
+def names_of_small(runs: Sequence[Recording]) -> tuple[str, ...]:
+    """What the small runs are called beside those of full size."""
+    return tuple(f"{SMALL}/{run.name}" for run in runs)
+
+
+def left_out(recordings: Runs, used: Sequence[str]) -> str:
+    """A sentence on the sizes and implementations of which no run was used; "" without any."""
+    small = names_of_small(_by_seed(recordings, _SMALL))
+    groups = [[run.name for run in _by_seed(recordings, named)] for named in (_OWN, _REFERENCE)]
+    names = [name for group in (*groups, small) if not set(group) & set(used) for name in group]
+    return f"Lacking what this takes, and left out: {', '.join(names)}." if names else ""
+
+
+def from_the_start(run: Recording) -> bool:
+    """Features of test images, from before training and from later."""
+    kept = run.kept_epochs()
+    return len(kept) > 1 and kept[0] == run.epochs[0]
+
+
+def with_training_images(run: Recording) -> bool:
+    """As `from_the_start`, and of training images at the first and the last of these epochs."""
+    kept = run.kept_epochs()
+    return from_the_start(run) and {kept[0], kept[-1]} <= set(run.kept_epochs(what="train"))
+
+
+def with_every_layer(run: Recording) -> bool:
+    """Features of test images, of every layer, before training and at its end."""
+    ends = {run.epochs[0], run.epochs[-1]}
+    return all(ends <= set(run.kept_epochs(layer)) for layer in run.layers)
+
+
+def epochs_with_views(run: Recording) -> tuple[int, ...]:
+    """Epochs at which features of test images are kept, and of views of single images."""
+    views = set(run.kept_epochs(what="sample_views")) & set(run.kept_epochs(what="map_views"))
+    return tuple(epoch for epoch in run.kept_epochs() if epoch in views)
+
+
+def with_views(run: Recording) -> bool:
+    """Features of views at three epochs or more, the first and the last kept one among them."""
+    kept, seen = run.kept_epochs(), epochs_with_views(run)
+    return from_the_start(run) and len(seen) > 2 and (seen[0], seen[-1]) == (kept[0], kept[-1])
