@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
@@ -131,3 +132,84 @@ def _ratios(axis: Axes, ends: pd.DataFrame, strong: str) -> None:
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"× {v:.2g}"))
     axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def beyond_looks(
+    by_depth: pd.DataFrame,
+    by_epoch: pd.DataFrame,
+    *,
+    title: str,
+    mark: float,
+    y_label: str,
+    limits: tuple[float, float],
+    height: float = 4.8,
+) -> Figure:
+    """How far groups are ahead of others. Left: layer by layer at one epoch. Right: over epochs.
+
+    Args:
+        by_depth: columns line, layer, depth, value, low, high; one line each, the first in colour,
+            the second grey, the third dashed.
+        by_epoch: the same lines over the column epoch.
+        title: above the left panel.
+        mark: the epoch shown.
+        y_label: what the values are.
+        limits: of the values, the same for every epoch.
+        height: inches.
+    """
+    with theme():
+        figure, axes = canvas(1, 2, height)
+        left, right = axes[0]
+        _differences(left, by_depth, "depth", labelled=True)
+        ticks = by_depth.drop_duplicates("depth").sort_values("depth")
+        left.xaxis.set_major_locator(FixedLocator(ticks["depth"].tolist()))
+        left.set_xticklabels([name.replace("block", "b") for name in ticks["layer"]], fontsize=10)
+        left.set(xlabel="layer", ylabel=y_label, ylim=limits)
+        left.set_title(title, loc="left")
+        _differences(right, by_epoch, "epoch", labelled=False)
+        right.axvline(mark, color=_DARK, linewidth=1.2)
+        log_epochs(right, by_epoch["epoch"].to_numpy(), steps=(1, 5))
+        right.set(xlabel="epoch", ylim=limits)
+        right.set_title(f"in {ticks['layer'].iloc[-1]}", loc="left")
+        figure.legend(
+            *left.get_legend_handles_labels(), loc="outside lower center", ncols=1, fontsize=11
+        )
+    return figure
+
+
+def _differences(axis: Axes, table: pd.DataFrame, along: str, labelled: bool) -> None:
+    looks = ((PALETTE[0], "-"), (_GREY, "-"), (PALETTE[1], "--"))
+    lines = table.groupby("line", sort=False)
+    for i, ((name, line), (colour, dashes)) in enumerate(zip(lines, looks, strict=False)):
+        line = line.sort_values(along)
+        axis.plot(
+            line[along], line["value"], color=colour, linestyle=dashes, marker=MARKERS[i],
+            markersize=5, linewidth=2.2 if i == 0 else 1.6,
+            label=str(name) if labelled else None,
+        )  # fmt: skip
+        axis.fill_between(line[along], line["low"], line["high"], color=colour, alpha=0.18, lw=0)
+    axis.axhline(0.0, color="#555555", linestyle=":", linewidth=1.2, zorder=1)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:+.0f}"))
+
+
+def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) -> Figure:
+    """Layer by epoch, the deepest layer on top: differences in points, red above 0, blue below.
+
+    Args:
+        table: differences of fractions, one row a layer (the first first), one column an epoch.
+        title: above.
+        height: inches.
+    """
+    points = (100 * table).round(1) + 0.0  # no -0.0
+    most = float(np.abs(points.to_numpy()).max())
+    with theme():
+        figure, axes = canvas(1, 1, height)
+        axis = axes[0, 0]
+        sns.heatmap(
+            points, ax=axis, annot=True, fmt="+.1f", cmap="vlag", vmin=-most, vmax=most,
+            linewidths=0.5, cbar=False, annot_kws={"fontsize": 11},
+        )  # fmt: skip
+        axis.invert_yaxis()
+        axis.tick_params(axis="both", rotation=0)
+        axis.set(xlabel="epoch", ylabel="")
+        axis.set_title(title, loc="left")
+    return figure

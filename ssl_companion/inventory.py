@@ -42,7 +42,7 @@ def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
     rows = []
     for recording in recordings:
         run = recording.run
-        commit = (run["git"]["commit"] or "unknown")[:10]
+        commit = (run["git"]["commit"] or "elsewhere")[:10]
         rows.append({
             "recording": recording.name,
             "what": recording.title,
@@ -54,8 +54,8 @@ def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
             "device": run["device"],
             "precision": run.get("computed") or run["config"].get("precision", ""),
             "minutes": round(run["wall_seconds"] / 60, 1),
-            "finished": str(run["end"])[:16].replace("T", " "),
-            "commit": commit if run["git"]["clean"] else f"{commit}+",
+            "finished": str(run["end"] or "")[:16].replace("T", " "),
+            "commit": commit if run["git"]["clean"] or "source" in run else f"{commit}+",
             "kB": round(sum(file.stat().st_size for file in recording.path.iterdir()) / 1000),
         })  # fmt: skip
     return pd.DataFrame(rows)

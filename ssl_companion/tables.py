@@ -148,11 +148,24 @@ def _measured_elsewhere(run: Mapping[str, Any]) -> dict[str, str]:
     return {} if device == run["device"] else {"measured on": device}
 
 
+def _made(run: Mapping[str, Any]) -> dict[str, object]:
+    """By which code and when; of a run of other code little is known."""
+    if "source" in run:
+        commit = run["measured"]["git"]["commit"] or "unknown"
+        return {"trained": run["source"]["about"], "imported at commit": commit[:12]}
+    commit = run["git"]["commit"] or "unknown"
+    state = "" if run["git"]["clean"] else ", with uncommitted changes"
+    return {
+        "seed": run["seed"],
+        "finished": run["end"],
+        "commit": f"{commit[:12]}{state}",
+        "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+    }
+
+
 def provenance(recording: Recording) -> Table:
     """Where a recording came from, every word of it read from its run.json."""
     run, data = recording.run, recording.run["data"]
-    commit = run["git"]["commit"] or "unknown"
-    state = "" if run["git"]["clean"] else ", with uncommitted changes"
     drawn = " (drawn by the package, not photographs)" if recording.stand_in else ""
     facts = {
         "recording": recording.name,
@@ -160,13 +173,10 @@ def provenance(recording: Recording) -> Table:
         "images": f"{data['title']}{drawn}: {data['train_images']:,} to train on, "
         f"{data['test_images']:,} held out",
         "epochs measured": ", ".join(str(epoch) for epoch in recording.epochs),
-        "seed": run["seed"],
         "device": run["device"],
         **_measured_elsewhere(run),
         **_took(run),
-        "finished": run["end"],
-        "commit": f"{commit[:12]}{state}",
-        "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+        **_made(run),
     }
     if recording.has_features:
         kept = run["measured"]["config"]

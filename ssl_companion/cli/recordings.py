@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_companion.cli.tables import show
+from ssl_companion.encoders.pretrained import pretrained_name
 from ssl_companion.recordings import list_recordings, recordings_root
 
 
 @dataclass(frozen=True)
 class Recordings:
     """List the recordings: what they are, how long they took, what they keep.
+
+    `network`: its weights are kept, for `open_recording(name).backbone()`; `pretrained`: the name
+    by which `ssl_companion.pretrained` gives it.
 
     Attributes:
         root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
@@ -35,6 +39,8 @@ class Recordings:
                     "minutes": round(run["wall_seconds"] / 60, 1),
                     "commit": (run["git"]["commit"] or "-")[:10],
                     "features": recording.has_features,
+                    "network": recording.weights_path is not None,
+                    "pretrained": pretrained_name(recording) or "-",
                     "kB": round(size / 1000),
                 }
             )

@@ -123,10 +123,29 @@ def ahead_table(
 
 
 def matrix(recording: Recording, than: str = WHITENED, *, kind: str = SEMANTIC) -> pd.DataFrame:
-    """`ahead` as a map: one row a layer (first to last), one column an epoch."""
+    """`ahead` as a map: one row a layer (first to last), one column an epoch with all of them."""
     table = ahead_table(recording, [than], kind=kind)
     wide = table.pivot_table(index="layer", columns="epoch", values="value")
-    return wide.reindex([name for name in recording.layers if name in wide.index])
+    return wide.reindex([name for name in recording.layers if name in wide.index]).dropna(axis=1)
+
+
+def likeness(recording: Recording) -> pd.DataFrame:
+    """How much groupings have in common with the superclasses, by their adjusted Rand index.
+
+    (Hubert and Arabie 1985, doi:10.1007/BF01908075): 1 for the same groups, 0 on average by lot.
+
+    Returns:
+        groups (in words), count, value (mean), low, high (least and most).
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    groupings, rows = read_groupings(recording), []
+    [own] = groupings.groups[groupings.of(SEMANTIC)]
+    for kind, words in WORDS.items():
+        found = [adjusted_rand_score(own, groupings.groups[g]) for g in groupings.of(kind)]
+        rows.append({"groups": words, "count": len(found), "value": float(np.mean(found)),
+                     "low": min(found), "high": max(found)})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def growth(

@@ -6,8 +6,8 @@
     subset.csv            the images whose features are kept: split, row, file, fine
     features.safetensors  their features, quantised, and the class means (some recordings)
     weights.safetensors   the backbone after the last epoch, float16 (some recordings)
-    groupings.safetensors groups of classes by their looks, and how often each class is found in
-                          its group (see `groupings`; some recordings)
+    groupings.safetensors groups of classes, by their looks or those that verdicts take, and how
+                          often each class is found in its group (see `groupings`; some recordings)
 
 run.json has the SHA-256 of every other file, in recordings since that was added.
 

@@ -4,13 +4,15 @@ A superclass holds classes that mean something alike, and many of these look ali
 the same sizes made of the *looks* of the classes alone tell the two apart: by balanced k-means of
 the classes' mean images, in pixels or in whitened pixels, and of the class means of the network
 before training. What is kept is enough for accuracies under every one of these groupings and for
-their intervals over classes and groupings, of all test images, in a file of some 100 kB:
+their intervals over classes and groupings, of all test images, in a file of some 100 kB. In the
+same form a recording without features keeps what verdicts need of them (`findings.counts`):
 
     groupings.safetensors   "groups" uint8 [G, K]: the group of every fine class
                             "<epoch>/<layer>/images" uint8 or int32 [K]: test images of each class
                             "<epoch>/<layer>/hits" the same [G, K]: how many of them have the mean
                             of their own group nearest
-                            metadata "about": JSON with level, kinds (of each grouping)
+                            metadata "about": JSON with level ("" if of several), kinds (of each
+                            grouping)
 """
 
 from __future__ import annotations
@@ -50,9 +52,10 @@ class Groupings:
     """Groupings of the K fine classes into groups of one level's sizes, and their recalls.
 
     Attributes:
-        level: whose sizes they have, such as "coarse".
+        level: whose sizes they have, such as "coarse"; "" where there are several.
         kinds: of each of the G groupings, str [G]: "semantic" (the level itself, one), "random",
-            "pixels", "whitened pixels" or "before training".
+            "pixels", "whitened pixels" or "before training"; of several levels, what they are
+            called: "coarse", "random-coarse" and so on.
         groups: the group of every fine class, int64 [G, K].
         images: by epoch and layer: test images of each fine class, int64 [K].
         hits: and how many of these have the mean of their own group nearest, int64 [G, K].
@@ -88,7 +91,8 @@ class Groupings:
                 f"groupings: none measured at epoch {place[0]}, layer {place[1]!r}; there are "
                 f"{known}"
             )
-        shares: np.ndarray = self.hits[place] / self.images[place]
+        with np.errstate(invalid="ignore"):  # NaN for a class without an image
+            shares: np.ndarray = self.hits[place] / self.images[place]
         return shares
 
 

@@ -18,6 +18,7 @@ LEFT_OUT = {
     "data.*": "`data` offers what there is to call",
     "measures.*": "`measures` offers what there is to call",
     "recordings.*": "`recordings` offers what there is to call",
+    "encoders": "no names of its own",
     "findings": "no names of its own",
     "training": "no names of its own",
     "cli": "the command line: `ssl-companion --help` is its reference",

@@ -277,6 +277,9 @@ def test_weights_that_are_absent_or_of_another_network_are_refused(
         safetensors.numpy.save_file(state, weights)
         with pytest.raises(RecordingError, match=rf"has no '{re.escape(name)}' .* of a res-1-6"):
             open_recording(copied).backbone()
+    safetensors.numpy.save_file(whole | {name: whole[name] + 1}, weights)
+    with pytest.raises(RecordingError, match=r"another's: SHA-256 \w+, not \w+"):
+        open_recording(copied).backbone()
     weights.write_bytes(weights.read_bytes()[:50])
     with pytest.raises(RecordingError, match="truncated or foreign"):
         open_recording(copied).backbone()

@@ -1,0 +1,1 @@
+"""Encoders to use outside the book: the network that comes with it."""
