@@ -197,10 +197,11 @@ def maps(
 
 
 def _draw_map(axis: Axes, panel: Map, wrap: int = 18) -> None:
+    size = 11 if len(panel.points) > 150 else 26  # few points may be larger
     for k, name in enumerate(panel.names):
         own, name = panel.points[panel.labels == k], textwrap.fill(name, wrap)
         axis.scatter(
-            own[:, 0], own[:, 1], s=11, alpha=0.75, linewidths=0, label=name,
+            own[:, 0], own[:, 1], s=size, alpha=0.75, linewidths=0, label=name,
             color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)],
         )  # fmt: skip
     axis.set(xticks=[], yticks=[])

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from ssl_companion.claims.likeness import alike
 from ssl_companion.experiments import PRESET_NAMES
+from ssl_companion.findings.counts import keeps_counts
 from ssl_companion.findings.live import Runs
+from ssl_companion.findings.recalls import epochs_judged
 from ssl_companion.findings.settings import scale_of
 from ssl_companion.recordings import Recording, list_recordings, recordings_root
 
@@ -24,6 +26,7 @@ SEEDS = 3  # below this, Student's interval says nothing
 _OWN = re.compile(r"clustering-vicreg-s(\d+)")
 _REFERENCE = re.compile(rf"{REFERENCE}-vicreg-s(\d+)")
 _SMALL = re.compile(rf"{SMALL}/clustering-vicreg-s(\d+)")
+ONE_RUN = "1 run"  # of several seeds
 _SIZES = {"full": "full size", "reduced": "small size", "": "a size of its own"}
 
 
@@ -73,6 +76,11 @@ def small_seeds(recordings: Runs) -> list[Recording]:
     return runs if len(runs) >= SEEDS else []
 
 
+def reference_seeds(recordings: Runs) -> list[Recording]:
+    """The runs of the independent implementation, by seed."""
+    return _by_seed(recordings, _REFERENCE)
+
+
 def _by_seed(recordings: Runs, named: re.Pattern[str]) -> list[Recording]:
     found = {int(m[1]): name for name in recordings if (m := named.fullmatch(name))}
     runs = [recordings[found[seed]] for seed in sorted(found)]
@@ -80,30 +88,41 @@ def _by_seed(recordings: Runs, named: re.Pattern[str]) -> list[Recording]:
 
 
 class Looked(NamedTuple):
-    """A run whose features a claim looks into, and what it is: see `Part.size` and `Part.which`."""
+    """A run whose features (or counts of them) a claim looks into, and what it is.
+
+    Attributes:
+        run: the recording.
+        name: as verdicts call it, "small/clustering-vicreg-s0".
+        size, which: see `Part`.
+    """
 
     run: Recording
+    name: str
     size: str
     which: str
 
 
 def looked_into(recordings: Runs, keeps: Callable[[Recording], bool]) -> list[Looked]:
-    """The runs whose features a claim looks into, each to be judged apart.
+    """The runs that a claim looks into, each to be judged apart.
 
     Args:
         recordings: by name.
-        keeps: whether a run with features keeps those that the claim takes.
+        keeps: whether a run keeps what the claim takes.
 
     Returns:
-        The first such run of the trajectory, and the first of the independent implementation;
-        runs that do not keep what it takes are passed over.
+        The first such run of the trajectory, the first of the independent implementation, and the
+        first small one; runs that do not keep what it takes are passed over.
     """
     found = []
-    for named, which in ((_OWN, ""), (_REFERENCE, "an independent implementation")):
-        kept = (run for run in _by_seed(recordings, named) if run.has_features and keeps(run))
-        if (run := next(kept, None)) is not None:
-            size = _SIZES["full" if which else scale_of(run)]
-            found.append(Looked(run, size, which))
+    for named, size, which in (
+        (_OWN, "", ""),
+        (_REFERENCE, "full", "an independent implementation"),
+        (_SMALL, "reduced", ONE_RUN),
+    ):
+        run = next(filter(keeps, _by_seed(recordings, named)), None)
+        if run is not None:
+            name = names_of_small([run])[0] if named is _SMALL else run.name
+            found.append(Looked(run, name, _SIZES[size or scale_of(run)], which))
     return found
 
 
@@ -121,21 +140,27 @@ def left_out(recordings: Runs, used: Sequence[str]) -> str:
 
 
 def from_the_start(run: Recording) -> bool:
-    """Features of test images, from before training and from later."""
-    kept = run.kept_epochs()
+    """Features of test images, or counts of them, from before training and from later."""
+    kept = _judged(run)
     return len(kept) > 1 and kept[0] == run.epochs[0]
 
 
-def with_training_images(run: Recording) -> bool:
-    """As `from_the_start`, and of training images at the first and the last of these epochs."""
-    kept = run.kept_epochs()
-    return from_the_start(run) and {kept[0], kept[-1]} <= set(run.kept_epochs(what="train"))
-
-
 def with_every_layer(run: Recording) -> bool:
-    """Features of test images, of every layer, before training and at its end."""
+    """Features of test images, or counts of them, of every layer, before training and after it."""
     ends = {run.epochs[0], run.epochs[-1]}
-    return all(ends <= set(run.kept_epochs(layer)) for layer in run.layers)
+    return all(ends <= set(_judged(run, layer)) for layer in run.layers)
+
+
+def _judged(run: Recording, layer: str | None = None) -> tuple[int, ...]:
+    return epochs_judged(run, layer) if run.has_features or keeps_counts(run) else ()
+
+
+def with_training_images(run: Recording) -> bool:
+    """Features as in `from_the_start`, and of training images at the first and the last epoch."""
+    if not (run.has_features and from_the_start(run)):
+        return False
+    kept = run.kept_epochs()
+    return {kept[0], kept[-1]} <= set(run.kept_epochs(what="train"))
 
 
 def epochs_with_views(run: Recording) -> tuple[int, ...]:
@@ -146,5 +171,7 @@ def epochs_with_views(run: Recording) -> tuple[int, ...]:
 
 def with_views(run: Recording) -> bool:
     """Features of views at three epochs or more, the first and the last kept one among them."""
+    if not (run.has_features and from_the_start(run)):
+        return False
     kept, seen = run.kept_epochs(), epochs_with_views(run)
-    return from_the_start(run) and len(seen) > 2 and (seen[0], seen[-1]) == (kept[0], kept[-1])
+    return len(seen) > 2 and (seen[0], seen[-1]) == (kept[0], kept[-1])

@@ -1,4 +1,4 @@
-"""What a larger run changes: one run beside smaller ones, and the least effects that each reaches.
+"""What size changes: the trajectory's recipe at full size, by other code, and small, side by side.
 
 All of it by the runs' tables, one by one and without controls; verdicts are the ledger's.
 """
@@ -6,18 +6,28 @@ All of it by the runs' tables, one by one and without controls; verdicts are the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ssl_companion.claims import runs as chosen
 from ssl_companion.claims.many_runs import PROPERTIES, properties
 from ssl_companion.claims.runs import FULL, SMALL, set_aside
-from ssl_companion.findings.generality import every_run
-from ssl_companion.findings.live import over_seeds
+from ssl_companion.findings.generality import advantage, every_run
+from ssl_companion.findings.live import Runs, over_seeds
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
-__all__ = ["FULL", "SMALL", "beside", "in_words", "set_aside", "what_changes"]
+__all__ = [
+    "FULL",
+    "SMALL",
+    "beside",
+    "groups",
+    "growth_by_level",
+    "in_words",
+    "set_aside",
+    "what_changes",
+]
 
 _SHARE, _CORRELATION = (0.0, 1.0), (-1.0, 1.0)
 #: column of `generality.every_run`: in words, and between which values it lies at all
@@ -32,38 +42,66 @@ _ROWS: dict[str, tuple[str, tuple[float, float] | None]] = {
     "depth": ("order of accuracy along layers", _CORRELATION),
 }
 
+Groups = Mapping[str, Sequence[Recording]]
 
-def beside(large: Recording, small: Sequence[Recording]) -> pd.DataFrame:
-    """One run and smaller ones, by their tables: of all test images, without the ledger's controls.
+
+def groups(recordings: Runs | None = None) -> dict[str, list[Recording]]:
+    """The runs of the trajectory's recipe, by size and by whose code trained them.
 
     Args:
-        large: one run.
-        small: runs that differ from one another in their seed alone.
+        recordings: by name; by default `recordings_to_judge()`.
 
     Returns:
-        A row for each property of `generality.every_run`: property, words, large, small (an
-        `Interval`: mean over the seeds and Student's 95%; a single one has no ends), asked (the
-        least effect of the claim that rests on it; NaN for none), large_reaches (0 or 1; NaN where
-        nothing is asked), small_reach (how many of them do), n (small runs).
+        In words, "full size, other code", "full size" and "small"; those there are.
+    """
+    found = chosen.recordings_to_judge() if recordings is None else recordings
+    by_words = {
+        "full size, other code": chosen.reference_seeds(found),
+        "full size": chosen.seeds(found),
+        "small": chosen.small_seeds(found),
+    }
+    return {words: runs for words, runs in by_words.items() if runs}
+
+
+def beside(runs: Groups, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """Groups of runs by their tables: of all test images, without the ledger's controls.
+
+    Args:
+        runs: of each group one run, or several that differ from one another in their seed alone.
+        names: columns of `generality.every_run`; by default all that are numbers.
+
+    Returns:
+        A row for each property and group: property, words, asked (the least effect of the claim
+        that rests on it; NaN for none), group, value (an `Interval`: mean over the seeds and
+        Student's 95%; a single run has no ends), reach (how many reach what is asked; NaN where
+        nothing is), n (runs).
 
     Raises:
-        ValueError: no small runs.
+        ValueError: no runs, or an unknown property.
     """
-    if not small:
-        raise ValueError("small: no runs; expected one or more")
-    tables = [every_run({str(i): run for i, run in enumerate(runs)}, luck=0.0)
-              for runs in ([large], small)]  # fmt: skip
-    reached = [properties(table) for table in tables]
+    if not runs or not all(runs.values()):
+        raise ValueError("runs: a group without any; expected one run or more in each")
+    wanted = list(_ROWS) if names is None else list(names)
+    if unknown := [name for name in wanted if name not in _ROWS]:
+        raise ValueError(f"names: {unknown[0]!r}; expected some of {', '.join(_ROWS)}")
     rows = []
-    for name, (words, limits) in _ROWS.items():
-        asked = PROPERTIES[name].least if name in PROPERTIES else float("nan")
-        held = [float(table[name].sum()) if name in table else float("nan") for table in reached]
-        rows.append({
-            "property": name, "words": words, "large": float(tables[0][name].iloc[0]),
-            "small": _mean(tables[1][name].tolist(), limits), "asked": asked,
-            "large_reaches": held[0], "small_reach": held[1], "n": len(small),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+    for group, own in runs.items():
+        table = every_run({str(i): run for i, run in enumerate(own)}, luck=0.0)
+        reached = properties(table)
+        for name in wanted:
+            words, limits = _ROWS[name]
+            rows.append({
+                "property": name, "words": words, "group": group,
+                "asked": PROPERTIES[name].least if name in PROPERTIES else math.nan,
+                "value": _mean(table[name].tolist(), limits),
+                "reach": float(reached[name].sum()) if name in reached else math.nan,
+                "n": len(own),
+            })  # fmt: skip
+    order = {name: i for i, name in enumerate(wanted)}
+    table = pd.DataFrame(rows)
+    return table.sort_values(
+        "property", key=lambda c: c.map(order), kind="stable", ignore_index=True
+    )
 
 
 def _mean(values: list[float], limits: tuple[float, float] | None) -> Interval:
@@ -73,19 +111,21 @@ def _mean(values: list[float], limits: tuple[float, float] | None) -> Interval:
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """What `beside` gives, as a page shows it, in words; what is asked for, and who reaches it."""
-    return pd.DataFrame(
-        {
-            "measured": row["words"],
-            "this run": _number(row["property"], row["large"]),
-            "small runs": _interval(row["property"], row["small"]),
-            "asked": ""
-            if math.isnan(row["asked"])
-            else f"≥ {_number(row['property'], row['asked'])}",
-            "reached by": _reached(row["large_reaches"], row["small_reach"], row["n"]),
-        }
-        for row in table.to_dict("records")
-    )
+    """What `beside` gives, as a page shows it: a row a property, a column a group, what is asked.
+
+    A star stands where not every run of the group reaches what is asked.
+    """
+    rows = []
+    for words, lines in table.groupby("words", sort=False):
+        row: dict[str, str] = {"measured": str(words)}
+        for line in lines.to_dict("records"):
+            short = " *" if line["reach"] < line["n"] else ""
+            count = f", {line['n']} seeds" if line["n"] > 1 else ""
+            row[line["group"] + count] = _interval(line["property"], line["value"]) + short
+        name, asked = lines["property"].iloc[0], lines["asked"].iloc[0]
+        row["asked"] = "" if math.isnan(asked) else f"≥ {_number(name, asked)}"
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _number(name: str, value: float) -> str:
@@ -99,25 +139,47 @@ def _interval(name: str, found: Interval) -> str:
     return value if math.isnan(found.low) or low == high == value else f"{value} [{low}, {high}]"
 
 
-def _reached(large: float, small: float, n: int) -> str:
-    if math.isnan(large):
-        return ""
-    them = f"{small:.0f} of the {n} small ones" if n > 1 else "the small one" * int(small)
-    return " and ".join(part for part in ("this run" * int(large), them) if part) or "neither"
+def growth_by_level(runs: Groups) -> pd.DataFrame:
+    """How each upper level's advantage over its recorded random grouping grew, as a page shows it.
+
+    Args:
+        runs: as in `beside`.
+
+    Returns:
+        level, and a column a group: per cent of plain NCC accuracy over the test images, after
+        training less before; of several seeds their mean with Student's 95% interval.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for group, own in runs.items():
+        count = f", {len(own)} seeds" if len(own) > 1 else ""
+        for level in own[0].hierarchy.names[1:]:
+            grown = [
+                advantage(run, run.epochs[-1], level) - advantage(run, run.epochs[0], level)
+                for run in own
+            ]
+            found = _interval("advantage", _mean(grown, _CORRELATION))
+            rows.setdefault(level, {"level": level})[group + count] = found
+    return pd.DataFrame(rows.values())
 
 
-def what_changes(large: Recording, small: Sequence[Recording]) -> str:
-    """In a few sentences: how large the runs are, and which least effects only one size reaches."""
-    table = beside(large, small)
-    asked = table[table["asked"].notna()]
-    everybody = (asked["large_reaches"] == 1) & (asked["small_reach"] == asked["n"])
-    nobody = (asked["large_reaches"] == 0) & (asked["small_reach"] == 0)
-    if (parted := asked[~(everybody | nobody)]).empty:
+def what_changes(runs: Groups, names: Sequence[str] | None = None) -> str:
+    """In a few sentences: what the runs are, and which least effects not all of them reach.
+
+    Args:
+        runs, names: as in `beside`.
+    """
+    table = beside(runs, names)
+    asked = table[table["asked"].notna()].groupby("words", sort=False)[["reach", "n"]].sum()
+    parted = asked[(asked["reach"] > 0) & (asked["reach"] < asked["n"])]
+    if parted.empty:
         sentence = (
-            "Every least effect that is asked for here is reached at both sizes, or at neither."
+            "Each least effect that is asked for here is reached by all of these, or by none."
         )
     else:
-        sentence = f"Reached by some of these runs and not by others: {'; '.join(parted['words'])}."
-    titles = "; ".join(sorted({run.title.rpartition(", seed")[0] for run in small}))
-    seeds = f"The small ones, {len(small)} seeds" if len(small) > 1 else "The small one"
-    return f"This run: *{large.title}*. {seeds}: *{titles}*. {sentence}"
+        sentence = f"Reached by some of these runs and not by others: {'; '.join(parted.index)}."
+    titles = []
+    for group, own in runs.items():
+        title = own[0].title.rpartition(", seed")[0] or own[0].title
+        seeds = f", {len(own)} seeds" if len(own) > 1 else ""
+        titles.append(f"{group[0].upper()}{group[1:]}: *{title}*{seeds}.")
+    return " ".join((*titles, sentence))

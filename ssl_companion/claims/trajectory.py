@@ -1,14 +1,12 @@
-"""Evidence from the trajectory: by each run that keeps features, and by the small runs' tables.
+"""Evidence from the trajectory: by each run that keeps what a claim takes, full size and small.
 
 The recipe of the preset "clustering" was trained at full size, by this package and by an
 independent implementation, and on a smaller network under several seeds (`claims.runs`). Each of
-these is a part of the evidence and judged apart. A run that keeps what a claim takes is judged
-live, by its test images, or over classes and groupings where it is about levels. The small ones
-keep no features: they are judged together, by what was measured of all test images, with Student's
-interval over seeds. Clustering is judged so at full size, too, where there are three seeds.
-
-Those tables hold plain accuracy and one random grouping of each level's sizes. With it compared,
-there is none left to be a control: that of the first run that is judged live takes its place.
+these is a part of the evidence and judged apart, by the same functions. A run that keeps what a
+claim takes is judged live, by its test images, or over classes and groupings where it is about
+levels; what that takes, one of the small runs keeps in place of its features (`findings.counts`).
+Clustering can be read off the tables of all test images, so three seeds of a size are judged
+together there, with Student's interval.
 """
 
 from __future__ import annotations
@@ -21,10 +19,10 @@ import pandas as pd
 
 from ssl_companion.claims import runs as chosen
 from ssl_companion.claims.claim import Evidence, Part
-from ssl_companion.claims.runs import SEEDS, Looked, looked_into, seeds, small_seeds
+from ssl_companion.claims.runs import ONE_RUN, SEEDS, Looked, looked_into, seeds, small_seeds
 from ssl_companion.findings import NotRecorded, clustering, compression, depth_time, hierarchy
 from ssl_companion.findings import targets as random_targets
-from ssl_companion.findings.generality import advantage, mean_order
+from ssl_companion.findings.generality import mean_order
 from ssl_companion.findings.live import (
     Runs,
     final,
@@ -70,15 +68,7 @@ def _evidence(recordings: Runs, parts: list[Part], note: str) -> Evidence:
 
 
 def _live(looked: Looked, effect: Interval, control: Interval, over: str) -> Part:
-    return Part(effect, control, over, (looked.run.name,), looked.size, looked.which)
-
-
-def _small(runs: list[Recording], effect: Interval, control: Interval | None, by: str) -> Part:
-    names, count = chosen.names_of_small(runs), f"{len(runs)} seeds"
-    return Part(effect, control, f"{count} ({by})", names, "small size", count)
-
-
-_ONE_GROUPING = "plain accuracy of all test images, one random grouping a level"
+    return Part(effect, control, over, (looked.name,), looked.size, looked.which)
 
 
 def clusters(recordings: Runs) -> Evidence:
@@ -86,16 +76,21 @@ def clusters(recordings: Runs) -> Evidence:
 
     The small runs' control is the same ratio on labels drawn at random for each image.
     """
-    parts, notes = [], []
+    parts, notes, small = [], [], small_seeds(recordings)
     for looked in looked_into(recordings, chosen.with_training_images):
         run = looked.run
+        if small and looked.which == ONE_RUN:
+            continue  # it is judged with the others below
         effect, over = clustering.gain(run), f"{len(run.fine())} test images"
         part = _live(looked, effect, clustering.gain_on_permuted_labels(run), over)
-        notes.append(f"{start(run):.1%} before training, {final(run):.1%} after ({run.name})")
+        notes.append(f"{start(run):.1%} before training, {final(run):.1%} after ({looked.name})")
         same = seeds(recordings) if not looked.which else []
         parts.append(_over_seeds(part, same) if len(same) >= SEEDS else part)
-    if small := small_seeds(recordings):
-        parts.append(_small(small, _ratios(small), _ratios(small, RANDOM_IMAGE), "all test images"))
+    if small:
+        names, count = chosen.names_of_small(small), f"{len(small)} seeds"
+        effect, control = _ratios(small), _ratios(small, RANDOM_IMAGE)
+        over = f"{count} (all test images)"
+        parts.append(Part(effect, control, over, names, "small size", count))
     return _evidence(recordings, parts, f"NCC accuracy {'; '.join(notes)}." if notes else "")
 
 
@@ -121,43 +116,27 @@ def semantic_over_random(recordings: Runs) -> Evidence:
         effect = random_targets.growth_of_advantage(run, level)
         played = random_targets.growth_of_controls(run, level)
         control = interval(float(played.mean()), played)
-        parts.append(_live(looked, effect, control, _classes_and_groupings(run)))
-        note = note or f"Level {level.name!r}, {level.k} classes. {_shuffled(run)}"
-    if small := small_seeds(recordings):
-        grown = over_seeds([_growths(run)[0] for run in small])
-        parts.append(_small(small, grown, _control_of(parts), _ONE_GROUPING))
+        parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
+        note = note or f"Level {level.name!r}, {level.k} classes. {_shuffled(looked)}"
     return _evidence(recordings, parts, note)
 
 
-def _shuffled(run: Recording) -> str:
-    first, last = (at(run, level=RANDOM_IMAGE) for at in (start, final))
+def _shuffled(looked: Looked) -> str:
+    first, last = (at(looked.run, level=RANDOM_IMAGE) for at in (start, final))
     return (
         f"Labels shuffled among the images: NCC accuracy {first:.1%} before training and "
-        f"{last:.1%} after ({run.name})."
+        f"{last:.1%} after ({looked.name})."
     )
 
 
-def _growths(run: Recording) -> list[float]:
-    """By how much each upper level's advantage over its one random grouping grew, by the table."""
-    first, last = run.epochs[0], run.epochs[-1]
-    levels = run.hierarchy.names[1:]
-    return [advantage(run, last, level) - advantage(run, first, level) for level in levels]
-
-
-def _control_of(parts: list[Part]) -> Interval | None:
-    """The control of the first part, for the small runs, which have none of their own."""
-    return parts[0].control if parts else None
-
-
-def _classes_and_groupings(run: Recording) -> str:
-    return f"{run.hierarchy.levels[0].k} classes and {random_targets.GROUPINGS} groupings"
+def _classes_and_groupings(looked: Looked) -> str:
+    classes = looked.run.hierarchy.levels[0].k
+    over = f"{classes} classes and {random_targets.GROUPINGS} groupings"
+    return f"{over} of {ONE_RUN}" if looked.which == ONE_RUN else over
 
 
 def every_level(recordings: Runs) -> Evidence:
-    """The least growth of the advantage over random groupings, among the upper levels.
-
-    Of the small runs, the least in each of them.
-    """
+    """The least growth of the advantage over random groupings, among the upper levels."""
     parts, note = [], ""
     for looked in looked_into(recordings, chosen.from_the_start):
         run = looked.run
@@ -165,11 +144,8 @@ def every_level(recordings: Runs) -> Evidence:
         by_level = [random_targets.growth_of_controls(run, level) for level in table["level"]]
         played = np.min(by_level, axis=0)  # the least of each shuffled tree
         control = interval(float(played.mean()), played)
-        parts.append(_live(looked, effect, control, _classes_and_groupings(run)))
-        note = note or f"By level: {_by_level(table, '+.3f')} ({run.name})."
-    if small := small_seeds(recordings):
-        least = over_seeds([min(_growths(run)) for run in small])
-        parts.append(_small(small, least, _control_of(parts), _ONE_GROUPING))
+        parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
+        note = note or f"By level: {_by_level(table, '+.3f')} ({looked.name})."
     return _evidence(recordings, parts, note)
 
 
@@ -185,7 +161,7 @@ def over_time(recordings: Runs) -> Evidence:
 def over_depth(recordings: Runs) -> Evidence:
     """Order of the advantage over random groupings along the layers, after training.
 
-    It takes features of every layer; a run that keeps those of the last alone is passed over.
+    It takes every layer; a run that keeps the last alone is passed over.
     """
     return _ordered(recordings, "depth", chosen.with_every_layer)
 
@@ -198,23 +174,20 @@ def _ordered(recordings: Runs, along: str, keeps: Callable[[Recording], bool]) -
         played = depth_time.order_of_controls(run, along)
         finite = played[np.isfinite(played)]
         control = interval(float(finite.mean()) if len(finite) else float("nan"), played)
-        parts.append(_live(looked, effect, control, _classes_and_groupings(run)))
-        note = note or _steps(run, along, table)
-    if small := small_seeds(recordings):
-        orders = [depth_time.order_of_recorded_advantage(run, along) for run in small]
-        effect = over_seeds(orders, limits=(-1, 1))
-        parts.append(_small(small, effect, _control_of(parts), _ONE_GROUPING))
+        parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
+        note = note or _steps(looked, along, table)
     if plain := [(run.name, mean_order(run, along)) for run in seeds(recordings)]:
         note += f" Of accuracy itself ({', '.join(name for name, _ in plain)}): "
         note += ", ".join(f"{value:.2f}" for _, value in plain) + "."
     return _evidence(recordings, parts, note.strip())
 
 
-def _steps(run: Recording, along: str, table: pd.DataFrame) -> str:
+def _steps(looked: Looked, along: str, table: pd.DataFrame) -> str:
     """How many there are, and the order at each level; of depth, before training as well."""
+    run = looked.run
     count = len(depth_time.places_along(run, along))
     steps = "epochs" if along == "epoch" else "layers"
-    note = f"{count} {steps} of {run.name}. By level: {_by_level(table, '.2f')}."
+    note = f"{count} {steps} of {looked.name}. By level: {_by_level(table, '.2f')}."
     if along == "depth":
         before = depth_time.order_of_advantage(run, "depth before training")[1]
         note += f" Before training: {before.value:.2f}."

@@ -18,6 +18,8 @@ from ssl_companion.findings.recalls import (
     balanced,
     class_draws,
     drawn_balanced,
+    epochs_judged,
+    images_judged,
     recalls,
 )
 from ssl_companion.findings.targets import CONTROLS, GROUPINGS, advantage, played
@@ -127,10 +129,10 @@ def order_of_rows(
 
 
 def places_along(recording: Recording, along: str) -> list[Place]:
-    """The epochs and layers whose features are kept, in order.
+    """The epochs and layers whose features are kept (or counts of them), in order.
 
     Args:
-        recording: with features; of every layer, for the depth.
+        recording: with features, or with counts (`findings.counts`); of every layer, for the depth.
         along: "epoch" (last layer), "depth" (last epoch that keeps all layers) or "depth before
             training" (the first).
 
@@ -139,12 +141,12 @@ def places_along(recording: Recording, along: str) -> list[Place]:
         ValueError: another word.
     """
     if along == "epoch":
-        return [(epoch, recording.layers[-1]) for epoch in recording.kept_epochs()]
+        return [(epoch, recording.layers[-1]) for epoch in epochs_judged(recording)]
     if along not in ("depth", "depth before training"):
         raise ValueError(
             f"along is {along!r}; expected 'epoch', 'depth' or 'depth before training'"
         )
-    shared = set.intersection(*(set(recording.kept_epochs(name)) for name in recording.layers))
+    shared = set.intersection(*(set(epochs_judged(recording, name)) for name in recording.layers))
     if not shared:
         raise NotRecorded(f"{recording.name} keeps all layers at no epoch")
     at = max(shared) if along == "depth" else min(shared)
@@ -159,18 +161,18 @@ def advantage_along(
     Where there is one level only, nothing can be grouped, and its advantage is that over chance.
 
     Args:
-        recording: with features.
+        recording: with features, or with counts (`findings.counts`).
         along: see `places_along`.
         groupings, seed: as for `targets.advantage`.
 
     Returns:
         epoch, layer, level, value, low, high, n.
     """
-    places, rows = places_along(recording, along), []
+    places, rows, n = places_along(recording, along), [], images_judged(recording)
     for level, values, drawn in _advantages(recording, places, groupings, seed):
         for (epoch, layer), value, draws in zip(places, values, drawn, strict=True):
             where = {"epoch": epoch, "layer": layer, "level": level}
-            rows.append(table_row(where, interval(float(value), draws), len(recording.fine())))
+            rows.append(table_row(where, interval(float(value), draws), n))
     return pd.DataFrame(rows)
 
 
@@ -208,26 +210,6 @@ def _advantages(
         weights = class_draws(finest.k, seed=seed)
         drawn = drawn_balanced(own, finest.of_fine, weights)
         yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
-
-
-def order_of_recorded_advantage(recording: Recording, along: str) -> float:
-    """`order_of_advantage` by what was measured of all test images, for a run without features.
-
-    By plain accuracy, and over one random grouping of each level; no interval.
-
-    Args:
-        recording: any.
-        along: "epoch" (last layer) or "depth" (last epoch).
-
-    Returns:
-        The mean over the levels above the finest; NaN where an advantage does not change.
-    """
-    orders = []
-    for level in recording.hierarchy.names[1:]:
-        ahead = matrix(recording, level) - matrix(recording, f"random-{level}")
-        line = ahead.iloc[-1] if along == "epoch" else ahead.iloc[:, -1]
-        orders.append(float(rank_order(line.to_numpy())))
-    return float(np.mean(orders))
 
 
 def order_of_controls(

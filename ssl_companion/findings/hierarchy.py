@@ -10,6 +10,7 @@ import pandas as pd
 
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.findings.live import interval, table_row
+from ssl_companion.findings.recalls import images_judged
 from ssl_companion.findings.targets import GROUPINGS, advantage, against_groupings, ends
 from ssl_companion.measures import (
     Interval,
@@ -57,7 +58,7 @@ def growth_by_level(
     """How much the advantage over random groupings grew at each level, and at the least of them.
 
     Args:
-        recording: with features.
+        recording: with features, or with counts (`findings.counts`).
         levels: by default all above the fine one.
         groupings, seed: of the random groupings, and of the bootstrap.
 
@@ -66,12 +67,12 @@ def growth_by_level(
         looked for anew in each draw of the bootstrap over classes and groupings.
     """
     levels = upper_levels(recording) if levels is None else levels
-    rows, draws = [], []
+    rows, draws, n = [], [], images_judged(recording)
     for level in levels:
         found = advantage(recording, level, ends(recording), groupings, seed=seed)
         draws.append(found.draws[-1] - found.draws[0])
         name = level.name if isinstance(level, Level) else level
-        rows.append(table_row({"level": name}, found.growth, len(recording.fine())))
+        rows.append(table_row({"level": name}, found.growth, n))
     table = pd.DataFrame(rows)
     return table, interval(float(table["value"].min()), np.min(draws, axis=0))
 

@@ -63,8 +63,8 @@ def against_chance(
 
     Returns:
         epoch, level, target ("semantic", "random groupings", "advantage"), value, low, high, n;
-        intervals as in `targets.against_groupings`. The fine level needs training images, and has
-        rows of the epochs that keep them.
+        intervals as in `targets.against_groupings`. The fine level's control takes training
+        images, and has rows of the epochs that keep them.
     """
     fine = _fine_against_chance(recording, epochs, layer, groupings, seed)
     upper = against_random(recording, None, epochs, layer, groupings=groupings, seed=seed)
@@ -78,21 +78,23 @@ def _fine_against_chance(
     groupings: int,
     seed: int,
 ) -> pd.DataFrame:
-    epochs = recording.kept_epochs(layer, "train") if epochs is None else epochs
+    epochs = recording.kept_epochs(layer) if epochs is None else epochs
     level = recording.hierarchy.levels[0].name
     [own] = recalls(recording, [recording.hierarchy.levels[0]], [(e, layer) for e in epochs])
     of_fine = recording.hierarchy.levels[0].of_fine
     value = balanced(own, of_fine)
     drawn = drawn_balanced(own, of_fine, class_draws(len(of_fine), seed=seed))
-    others = _permuted_hits(recording, epochs, layer, groupings, seed).mean(axis=2)
+    trained = [e for e in epochs if e in recording.kept_epochs(layer, "train")]
+    others = _permuted_hits(recording, trained, layer, groupings, seed).mean(axis=2)
     mean, drawn_mean = others.mean(axis=0), resampled(others.T, None, seed=seed)
     rows = []
     for e, epoch in enumerate(epochs):
-        for target, estimate, draws in (
-            (CLASSES, value[e], drawn[e]),
-            (RANDOM, mean[e], others[:, e]),
-            (ADVANTAGE, value[e] - mean[e], drawn[e] - drawn_mean[e]),
-        ):
+        of_epoch = [(CLASSES, value[e], drawn[e])]
+        if epoch in trained:
+            t = trained.index(epoch)
+            of_epoch += [(RANDOM, mean[t], others[:, t]),
+                         (ADVANTAGE, value[e] - mean[t], drawn[e] - drawn_mean[t])]  # fmt: skip
+        for target, estimate, draws in of_epoch:
             where = {"epoch": epoch, "level": level, "target": target}
             rows.append(table_row(where, interval(float(estimate), draws), len(recording.fine())))
     return pd.DataFrame(rows)

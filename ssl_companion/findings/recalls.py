@@ -5,18 +5,23 @@ that collapses gains by it. *Balanced* accuracy (Brodersen et al. 2010, doi:10.1
 is the mean over groups of the share of a group's images that are found; blind guesses get 1/K of
 it, at any level. What is said of levels is said of *classes*, so classes are what is drawn again:
 the images of one class share what makes the class easy, and 2,000 of them are not 2,000 witnesses.
+
+All of it needs no more than how many images of each class are found in their group. A recording
+without features can keep these counts of the test images instead (`findings.counts`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.findings.live import RESAMPLES
-from ssl_companion.measures import NearestCentroid
-from ssl_companion.recordings import Recording, group_means
+from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings.format import GROUPINGS
+from ssl_companion.recordings.groupings import Groupings, class_hits, read_groupings
 
 Place = tuple[int, str | None]
 
@@ -27,26 +32,63 @@ def recalls(
     """Of each fine class, the share of kept images whose group at a level has the nearest mean.
 
     Args:
-        recording: with features.
+        recording: with features; or, for "test", with counts under these groupings instead.
         levels: L of them, semantic or random.
         places: S pairs of an epoch and a layer (None: the last).
         split: "test" or "train".
 
     Returns:
         float64 [L, S, K], K fine classes; NaN for a class without a kept image.
+
+    Raises:
+        RecordingError: neither features nor counts of a place, or no counts of a level.
     """
+    if split == "test" and (counts := counted(recording)) is not None:
+        which = [_row_of(level, counts, recording) for level in levels]
+        known = [counts.recalls((e, layer or recording.layers[-1]))[which] for e, layer in places]
+        return np.stack(known, axis=1)
     fine, k = recording.fine(split), recording.hierarchy.levels[0].k
-    counts = np.bincount(fine, minlength=k).astype(np.float64)
-    own = [level.labels(fine) for level in levels]
+    images, groups = np.bincount(fine, minlength=k), np.stack([one.of_fine for one in levels])
     out = np.empty((len(levels), len(places), k))
     for s, (epoch, layer) in enumerate(places):
         x, means = recording.features(epoch, layer, split), recording.class_means(epoch, layer)
-        for i, level in enumerate(levels):
-            centroids = group_means(means, recording.class_counts, level)
-            found = np.asarray(NearestCentroid.from_centroids(centroids).predict(x))
-            with np.errstate(invalid="ignore"):
-                out[i, s] = np.bincount(fine, found == own[i], minlength=k) / counts
+        with np.errstate(invalid="ignore"):
+            out[:, s] = class_hits(x, fine, means, recording.class_counts, groups) / images
     return out
+
+
+def counted(recording: Recording) -> Groupings | None:
+    """The counts that stand in for a recording's features; None where it keeps features or none."""
+    if recording.has_features or not (recording.path / GROUPINGS).exists():
+        return None
+    return read_groupings(recording)
+
+
+def _row_of(level: Level, counts: Groupings, recording: Recording) -> int:
+    """Which of the groupings a level is."""
+    same = np.flatnonzero((counts.groups == level.of_fine).all(axis=1))
+    if not len(same):
+        known = ", ".join(f"{n} of {kind!r}" for kind, n in Counter(counts.kinds.tolist()).items())
+        raise RecordingError(
+            f"{recording.path / GROUPINGS}: has no counts under this grouping, {level.name!r}; it "
+            f"has {known}; any other takes a recording that keeps features"
+        )
+    return int(same[0])
+
+
+def epochs_judged(recording: Recording, layer: str | None = None) -> tuple[int, ...]:
+    """The epochs of which `recalls` knows a layer (by default the last)."""
+    if (counts := counted(recording)) is None:
+        return recording.kept_epochs(layer)
+    layer = layer or recording.layers[-1]
+    return tuple(epoch for epoch in recording.epochs if (epoch, layer) in counts.hits)
+
+
+def images_judged(recording: Recording) -> int:
+    """How many test images `recalls` is of."""
+    if (counts := counted(recording)) is None:
+        return len(recording.fine())
+    return max(int(images.sum()) for images in counts.images.values())
 
 
 def balanced(recalls: np.ndarray, of_fine: np.ndarray) -> np.ndarray:

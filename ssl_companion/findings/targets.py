@@ -16,6 +16,8 @@ from ssl_companion.findings.recalls import (
     balanced,
     class_draws,
     drawn_balanced,
+    epochs_judged,
+    images_judged,
     recalls,
 )
 from ssl_companion.measures import Interval, bootstrap_accuracy
@@ -77,7 +79,7 @@ def advantage(
     """How far a level is ahead of random groupings, live from the kept test images.
 
     Args:
-        recording: with features.
+        recording: with features, or with counts (`recalls`).
         level: of its hierarchy by name, or as it is given.
         places: pairs of an epoch and a layer (None: the last).
         controls: how many random groupings of the level's sizes, those of `seed` and after it;
@@ -122,10 +124,10 @@ def against_groupings(
         the advantage is over classes (paired); that of the random groupings is over groupings.
     """
     layer = layer or recording.layers[-1]
-    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    epochs = epochs_judged(recording, layer) if epochs is None else epochs
     places = [(epoch, layer) for epoch in epochs]
     found = advantage(recording, level, places, groupings, seed=seed, resamples=resamples)
-    rows = []
+    rows, n = [], images_judged(recording)
     for e, epoch in enumerate(epochs):
         for target, value, draws in (
             ("semantic", found.own[e], found.own_draws[e]),
@@ -134,7 +136,7 @@ def against_groupings(
         ):
             where = {"recording": recording.name, "epoch": epoch, "layer": layer,
                      "level": level, "target": target}  # fmt: skip
-            rows.append(table_row(where, interval(float(value), draws), len(recording.fine())))
+            rows.append(table_row(where, interval(float(value), draws), n))
     return pd.DataFrame(rows)
 
 
@@ -148,7 +150,7 @@ def grouping_accuracies(
     seed: int = 0,
 ) -> np.ndarray:
     """Balanced NCC accuracies under random groupings of a level's sizes, [groupings, epochs]."""
-    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    epochs = epochs_judged(recording, layer) if epochs is None else epochs
     drawn = _groupings(level_of(recording, level), groupings, seed)
     found = recalls(recording, drawn, [(epoch, layer) for epoch in epochs])
     return np.stack([balanced(f, one.of_fine) for f, one in zip(found, drawn, strict=True)])
@@ -209,8 +211,13 @@ _APART = 1000  # between the seeds of the groupings and of those that play the l
 
 def ends(recording: Recording, layer: str | None = None) -> tuple[Place, Place]:
     """The first and the last kept epoch of a layer."""
-    kept = recording.kept_epochs(layer)
+    kept = epochs_judged(recording, layer)
     return (kept[0], layer), (kept[-1], layer)
+
+
+def groupings_judged(level: Level) -> list[Level]:
+    """The random groupings that `advantage` and `played` ask for, if nothing else is said."""
+    return [*_groupings(level, GROUPINGS, 0), *_groupings(level, CONTROLS, _APART)]
 
 
 def _groupings(level: Level, count: int, seed: int) -> list[Level]:

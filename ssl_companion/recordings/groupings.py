@@ -234,7 +234,8 @@ def read_groupings(recording: Recording) -> Groupings:
         for name, counts in tensors.items():
             epoch, layer, what = name.split("/")
             {"hits": hits, "images": images}[what][int(epoch), layer] = counts
-        if groups.shape[0] != len(kinds) or any(hits[p].shape != groups.shape for p in images):
+        own = (len(kinds), recording.hierarchy.levels[0].k)
+        if groups.shape != own or any(hits[p].shape != groups.shape for p in images):
             raise ValueError(f"groups {groups.shape} of {len(kinds)} kinds, or hits of others")
         return Groupings(about["level"], kinds, groups, images, hits)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,11 @@ from ssl_companion.claims import (
 )
 from ssl_companion.claims.decision import least
 from ssl_companion.cli import main
-from ssl_companion.findings.depth_time import order_of_recorded_advantage
-from ssl_companion.findings.live import at_epoch, final, start
+from ssl_companion.findings.counts import counts_for_verdicts
+from ssl_companion.findings.live import final, start
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording, open_recording
+from ssl_companion.recordings.groupings import write_groupings
 from ssl_companion.tables import verdict_table
 
 World = Callable[[str], dict[str, Recording]]
@@ -38,6 +40,7 @@ NOTHING = Interval(1.0, 0.9, 1.1)
 YES, HALF, NO = Interval(2.0, 1.6, 2.4), Interval(1.4, 1.2, 1.6), Interval(1.0, 0.8, 1.2)
 OWN, REFERENCE = "clustering-vicreg-s0", "reference-vicreg-s0"
 SMALL = tuple(f"small/clustering-vicreg-s{seed}" for seed in (0, 1, 2))
+LEVELS = ("semantic-over-random", "hierarchy", "time", "depth")
 
 
 def claim_of(*parts: Part) -> Claim:
@@ -98,7 +101,7 @@ def _with(
     world: World, root: Path, small: str = "clusters", kept: Callable[[str], bool] | None = None
 ) -> Path:
     """A folder of recordings: a world, an independent run of which is kept what is said, small
-    ones of a kind, and somebody's own."""
+    ones of a kind, the first with counts in place of its features, and somebody's own."""
     for name, run in world("clusters").items():
         shutil.copytree(run.path, root / name)
     for seed in (1, 2):  # one run of full size
@@ -107,7 +110,9 @@ def _with(
         shutil.copytree(world("clusters")[OWN].path, root / name)
     for name in SMALL:
         shutil.copytree(world(small)[Path(name).name].path, root / name)
-        (root / name / "features.safetensors").unlink(missing_ok=True)
+        if (run := open_recording(root / name)).has_features:
+            write_groupings(root / name / "groupings.safetensors", counts_for_verdicts(run))
+            (root / name / "features.safetensors").unlink()
     if kept is not None:
         _thin(root / REFERENCE, kept)
     return root
@@ -126,73 +131,91 @@ def test_what_stands_beside_the_presets_is_found(world: World, tmp_path: Path) -
     assert "mine" not in everything
 
 
-@pytest.mark.parametrize("name", ["clustering", "semantic-over-random", "hierarchy", "time"])
+@pytest.mark.parametrize("name", ["clustering", *LEVELS])
 def test_a_trajectory_is_judged_at_every_size(world: World, tmp_path: Path, name: str) -> None:
+    small, by = (SMALL, "3 seeds") if name == "clustering" else (SMALL[:1], "1 run")
     runs = recordings_to_judge(_with(world, tmp_path))
     row = judge(name, runs)
     assert row.evidence is not None, row.note
     assert row.verdict is Verdict.REPRODUCED, (row.verdicts, row.note)
-    assert row.evidence.recordings == (OWN, REFERENCE, *SMALL)
-    assert [part.which for part in row.evidence.parts] == [
-        "", "an independent implementation", "3 seeds",
-    ]  # fmt: skip
+    assert row.evidence.recordings == (OWN, REFERENCE, *small)
+    assert [part.which for part in row.evidence.parts] == ["", "an independent implementation", by]
+    assert by in row.evidence.parts[-1].over
     assert row.evidence.parts[0] == judge(name, recordings_by_name(tmp_path)).evidence.parts[0]  # type: ignore[union-attr]
-    assert row.note.endswith("and 3 runs at small size agree.")
-    assert "independent implementation: " in verdict_table(row).frame.loc["by runs", ""]
+    assert row.note.endswith(f"and {len(small)} run{'s' * (len(small) > 1)} at small size agree.")
+    assert "independent implementation: " in str(verdict_table(row).frame.loc["by runs", ""])
 
 
-@pytest.mark.parametrize("name", ["clustering", "semantic-over-random", "hierarchy", "time"])
+@pytest.mark.parametrize("name", ["clustering", *LEVELS])
 def test_small_runs_that_do_not_learn_take_the_verdict_away(
     world: World, tmp_path: Path, name: str
 ) -> None:
     row = judge(name, recordings_to_judge(_with(world, tmp_path, small="untrained")))
     assert row.verdict is Verdict.NOT_REPRODUCED
     assert row.verdicts[:2] == (Verdict.REPRODUCED, Verdict.REPRODUCED)
-    assert "not reproduced (small size, 3 seeds). The least of these counts." in row.note
+    by = "3 seeds" if name == "clustering" else "1 run"
+    assert f"not reproduced (small size, {by}). The least of these counts." in row.note
 
 
-def test_the_small_runs_numbers_are_those_of_their_tables(world: World, tmp_path: Path) -> None:
+def test_small_runs_cluster_by_their_tables_over_seeds(world: World, tmp_path: Path) -> None:
     runs = recordings_to_judge(_with(world, tmp_path))
-    small = [runs[name] for name in SMALL]
-
-    def of_small(name: str) -> Interval:
-        evidence = judge(name, runs).evidence
-        assert evidence is not None
-        return evidence.parts[-1].effect
-
-    ratios = [final(run) / start(run) for run in small]
-    assert of_small("clustering").value == pytest.approx(stats.gmean(ratios))
-    for name, of in (("semantic-over-random", lambda grown: grown[0]), ("hierarchy", min)):
-        grown = [
-            of([
-                final(run, level=level) - final(run, level=f"random-{level}")
-                - start(run, level=level) + start(run, level=f"random-{level}")
-                for level in run.hierarchy.names[1:]
-            ])
-            for run in small
-        ]  # fmt: skip
-        assert of_small(name).value == pytest.approx(sum(grown) / 3)
-    orders = [order_of_recorded_advantage(run, "epoch") for run in small]
-    assert of_small("time").value == pytest.approx(sum(orders) / 3)
-    run = small[0]
-    lines = [
-        [at_epoch(run, e, level=n) - at_epoch(run, e, level=f"random-{n}") for e in run.epochs]
-        for n in run.hierarchy.names[1:]
-    ]
-    found = [stats.spearmanr(line, range(len(line))).statistic for line in lines]
-    assert orders[0] == pytest.approx(sum(found) / len(found))
+    evidence = judge("clustering", runs).evidence
+    assert evidence is not None
+    ratios = [final(runs[name]) / start(runs[name]) for name in SMALL]
+    assert evidence.parts[-1].effect.value == pytest.approx(stats.gmean(ratios))
+    assert evidence.parts[-1].over == "3 seeds (all test images)"
 
 
-def test_small_runs_alone_have_no_control_where_levels_are_compared(
-    world: World, tmp_path: Path
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_small_run_without_features_is_judged_as_it_was_with_them(
+    world: World, tmp_path: Path, name: str
 ) -> None:
+    small = judge(name, recordings_to_judge(_with(world, tmp_path))).evidence
+    alone = judge(name, {OWN: world("clusters")[OWN]}).evidence
+    assert small is not None
+    assert alone is not None
+    [kept], dropped = alone.parts, small.parts[-1]
+    assert (dropped.effect, dropped.control) == (kept.effect, kept.control)
+    assert dropped.over == f"{kept.over} of 1 run"
+    assert (dropped.recordings, dropped.size) == (SMALL[:1], "small size")
+
+
+def test_small_runs_alone(world: World, tmp_path: Path) -> None:
     root = _with(world, tmp_path)
     only = {name: run for name, run in recordings_to_judge(root).items() if name in SMALL}
-    assert judge("clustering", only).verdict is Verdict.REPRODUCED
-    assert judge("semantic-over-random", only).verdict is Verdict.PARTLY
+    for name in ("clustering", *LEVELS):
+        assert judge(name, only).verdict is Verdict.REPRODUCED
+    assert SMALL[0] in judge("depth", only).note
     assert judge("compression", only).verdict is Verdict.NOT_MEASURED
     two = {name: only[name] for name in SMALL[:2]}  # of which Student's interval says nothing
     assert judge("clustering", two).verdict is Verdict.NOT_MEASURED
+    assert judge("hierarchy", two).verdict is Verdict.REPRODUCED
+
+
+def test_small_runs_with_features_are_counted_once(world: World, tmp_path: Path) -> None:
+    root = _with(world, tmp_path)
+    shutil.copytree(world("clusters")[OWN].path, root / SMALL[0], dirs_exist_ok=True)
+    everything = dict(recordings_to_judge(root))
+    row = judge("clustering", everything)
+    assert row.evidence is not None
+    assert [part.which for part in row.evidence.parts][2:] == ["3 seeds"]
+    del everything[SMALL[2]]
+    row = judge("clustering", everything)
+    assert row.evidence is not None
+    assert [part.which for part in row.evidence.parts][2:] == ["1 run"]
+
+
+def test_counts_under_other_groupings_are_passed_over(world: World, tmp_path: Path) -> None:
+    root = _with(world, tmp_path)
+    path = root / SMALL[0] / "groupings.safetensors"
+    counts = counts_for_verdicts(world("clusters")[OWN])
+    fewer = {place: hits[:-1] for place, hits in counts.hits.items()}
+    groups, kinds = counts.groups[:-1], counts.kinds[:-1]
+    write_groupings(path, replace(counts, groups=groups, kinds=kinds, hits=fewer))
+    row = judge("hierarchy", recordings_to_judge(root))
+    assert row.evidence is not None
+    assert row.evidence.recordings == (OWN, REFERENCE)
+    assert f"left out: {SMALL[0]}, " in row.note
 
 
 def test_a_run_that_does_not_keep_what_a_claim_takes_is_passed_over(
@@ -209,7 +232,7 @@ def test_a_run_that_does_not_keep_what_a_claim_takes_is_passed_over(
     _thin(root / OWN, lambda name: name.split("/")[1] == last)
     runs = recordings_to_judge(root)
     for name, used, left in (
-        ("depth", (REFERENCE, *SMALL), f"Lacking what this takes, and left out: {OWN}."),
+        ("depth", (REFERENCE, SMALL[0]), f"Lacking what this takes, and left out: {OWN}."),
         ("compression", (OWN,), f"Lacking what this takes, and left out: {REFERENCE}, {SMALL[0]}"),
         ("clustering", (OWN, REFERENCE, *SMALL), ""),
     ):

@@ -1,4 +1,4 @@
-"""One run beside smaller ones: their numbers, and who reaches the least effects."""
+"""Runs of several sizes side by side: their numbers, and who reaches the least effects."""
 
 from __future__ import annotations
 
@@ -24,47 +24,63 @@ def trajectory(world: MakeWorld, kind: str) -> list[Recording]:
 
 def test_numbers_are_those_of_the_tables(world: MakeWorld) -> None:
     small, large = trajectory(world, "clusters"), trajectory(world, "untrained")[0]
-    table = sizes.beside(large, small).set_index("property")
-    assert table.loc["ncc", "large"] == final(large)
+    table = sizes.beside({"large": [large], "small": small}).set_index(["property", "group"])
+    assert table.loc[("ncc", "large"), "value"].value == final(large)
     values = np.array([final(run) for run in small])
-    found = table.loc["ncc", "small"]
+    found = table.loc[("ncc", "small"), "value"]
     assert found.value == pytest.approx(values.mean())
     half = stats.t.ppf(0.975, 2) * stats.sem(values)
     assert found.high - found.value == pytest.approx(min(half, 1 - values.mean()))
     ratios = np.array([final(run) / start(run) for run in small])
-    assert table.loc["ratio", "small"].value == pytest.approx(stats.gmean(ratios))
-    assert table.loc["ratio", "asked"] == rules.CLUSTERING.least
+    assert table.loc[("ratio", "small"), "value"].value == pytest.approx(stats.gmean(ratios))
+    assert table.loc[("ratio", "large"), "asked"] == rules.CLUSTERING.least
     assert table.loc[["start", "ncc", "linear", "sample"], "asked"].isna().all()
 
 
 def test_who_reaches_what_is_asked(world: MakeWorld) -> None:
     learns, stands_still = trajectory(world, "clusters"), trajectory(world, "untrained")
-    table = sizes.beside(learns[0], stands_still).set_index("property")
+    apart = {"large": learns[:1], "small": stands_still}
+    table = sizes.beside(apart)
     asked = table[table["asked"].notna()]
-    assert list(asked.index) == ["ratio", "advantage", "time", "depth"]
-    assert (asked["large_reaches"] == 1).all()
-    assert (asked["small_reach"] == 0).all()
-    words = sizes.what_changes(learns[0], stands_still)
+    assert list(dict.fromkeys(asked["property"])) == ["ratio", "advantage", "time", "depth"]
+    assert (asked[asked["group"] == "large"]["reach"] == 1).all()
+    assert (asked[asked["group"] == "small"]["reach"] == 0).all()
+    words = sizes.what_changes(apart)
     assert "and not by others: how many times over it rose; growth of" in words
-    assert "at both sizes, or at neither" in sizes.what_changes(learns[0], learns[1:])
+    assert "Small: *" in words
+    assert "by all of these, or by none" in sizes.what_changes({"a": learns[:1], "b": learns[1:]})
     mixed = [*learns[:2], stands_still[0]]
     for run in (learns[0], stands_still[0]):
-        assert "reached by some" in sizes.what_changes(run, mixed).lower()
-    shown = sizes.in_words(sizes.beside(learns[0], stands_still)).set_index("measured")
-    assert shown.loc["how many times over it rose", "reached by"] == (
-        "this run and 0 of the 3 small ones"
-    )
+        assert "Reached by some" in sizes.what_changes({"one": [run], "mixed": mixed})
+    shown = sizes.in_words(table).set_index("measured").loc["how many times over it rose"]
+    assert "*" not in shown["large"]
+    assert shown["small, 3 seeds"].endswith("*")
 
 
-def test_a_single_small_run_has_no_interval(world: MakeWorld) -> None:
+def test_a_part_of_the_properties(world: MakeWorld) -> None:
+    runs = {"one": trajectory(world, "clusters")[:1]}
+    assert sizes.beside(runs, ["time", "ncc"])["property"].tolist() == ["time", "ncc"]
+    with pytest.raises(ValueError, match="names: 'speed'; expected some of start, ncc"):
+        sizes.beside(runs, ["speed"])
+
+
+def test_a_single_run_has_no_interval(world: MakeWorld) -> None:
     runs = trajectory(world, "clusters")
-    table = sizes.beside(runs[0], runs[1:2])
-    assert table["small"].map(lambda found: math.isnan(found.low)).all()
-    assert "[" not in "".join(sizes.in_words(table)["small runs"])
-    assert set(sizes.in_words(table)["reached by"]) == {"", "this run and the small one"}
-    assert "The small one: *" in sizes.what_changes(runs[0], runs[1:2])
-    with pytest.raises(ValueError, match="small: no runs; expected one or more"):
-        sizes.beside(runs[0], [])
+    table = sizes.beside({"large": runs[:1], "small": runs[1:2]})
+    assert table["value"].map(lambda found: math.isnan(found.low)).all()
+    assert "[" not in "".join(sizes.in_words(table)["small"])
+    with pytest.raises(ValueError, match="runs: a group without any"):
+        sizes.beside({"large": runs[:1], "small": []})
+
+
+def test_groups_are_those_there_are(world: MakeWorld) -> None:
+    runs = world("clusters")
+    assert list(sizes.groups(runs)) == ["full size"]
+    assert [run.name for run in sizes.groups(runs)["full size"]] == [
+        f"clustering-vicreg-s{seed}" for seed in (0, 1, 2)
+    ]
+    beside = {"reference-vicreg-s0": runs["clustering-vicreg-s0"]}
+    assert list(sizes.groups({**runs, **beside})) == ["full size, other code", "full size"]
 
 
 def test_what_stands_aside_is_in_a_folder_of_its_own(world: MakeWorld, tmp_path: Path) -> None:
