@@ -26,7 +26,8 @@ class Measure:
     """Measure a recording's kept features again: NCC train and test by epoch, layer, level.
 
     The class means are those of the run's whole training set; "train" and "test" are the kept
-    images of each, whose numbers n are printed.
+    images of each, whose numbers n are printed. Beside them stands what was recorded, of more
+    images: of all test images, or of as many as came with a run from elsewhere.
 
     Attributes:
         recording: name or path.
@@ -64,17 +65,25 @@ def _with_features(root: Path) -> str:
 def ncc_rows(recording: Recording) -> list[dict[str, object]]:
     """A row for each epoch, layer and level that the recording keeps features of."""
     rows: list[dict[str, object]] = []
+    recorded = recording.select(measure="ncc", split="test")
+    recorded = recorded.set_index(["epoch", "layer", "level"])[["value", "n"]]
     for layer in recording.layers:
         for epoch in recording.kept_epochs(layer):
             means = recording.class_means(epoch, layer)
             for level in kept_levels(recording.hierarchy):
                 row: dict[str, object] = {"epoch": epoch, "layer": layer, "level": level.name}
                 for split in ("train", "test"):
+                    if epoch not in recording.kept_epochs(layer, split):
+                        row |= {f"ncc_{split}": None, f"n_{split}": 0}
+                        continue
                     fine = recording.fine(split)
                     x = torch.from_numpy(recording.features(epoch, layer, split))
                     row[f"ncc_{split}"] = measure_kept(
                         means, recording.class_counts, x, fine, level
                     )
                     row[f"n_{split}"] = len(fine)
+                if (place := (epoch, layer, level.name)) in recorded.index:
+                    value, n = recorded.loc[place]
+                    row |= {"ncc_recorded": float(value), "n_recorded": int(n)}
                 rows.append(row)
     return rows

@@ -21,6 +21,7 @@ from ssl_companion.data.hierarchy import hierarchy_from_dict
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
+    GROUPINGS,
     LOSSES,
     MEASURE_COLUMNS,
     MEASURES,
@@ -177,6 +178,11 @@ class Recording:
     def has_features(self) -> bool:
         """Whether features were kept at all."""
         return (self.path / FEATURES).exists()
+
+    @property
+    def has_groupings(self) -> bool:
+        """Whether hits under further groupings of classes were kept: see `groupings`."""
+        return (self.path / GROUPINGS).exists()
 
     def kept_epochs(self, layer: str | None = None, what: str = "test") -> tuple[int, ...]:
         """Epochs with features of `layer` (by default the last).
