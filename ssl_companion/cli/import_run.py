@@ -10,6 +10,7 @@ import torch
 import tyro
 
 from ssl_companion.data import load
+from ssl_companion.findings.counts import levels_judged
 from ssl_companion.recordings import MeasureConfig, recordings_root
 from ssl_companion.recordings.format import RUN, RecordingError
 from ssl_companion.recordings.importing import import_run
@@ -67,7 +68,8 @@ class ImportRun:
         targets = load_targets(against, root, train, test) if against else []
         path = import_run(
             self.folder, destination, train, test, self.measure,
-            title=self.title, targets=tuple(targets), device=self.device,
+            title=self.title, targets=tuple(targets), judged=levels_judged(test.hierarchy),
+            device=self.device,
         )  # fmt: skip
         print(path)
         return 0

@@ -66,7 +66,8 @@ def ncc_rows(recording: Recording) -> list[dict[str, object]]:
     """A row for each epoch, layer and level that the recording keeps features of."""
     rows: list[dict[str, object]] = []
     recorded = recording.select(measure="ncc", split="test")
-    recorded = recorded.set_index(["epoch", "layer", "level"])[["value", "n"]]
+    places = zip(recorded["epoch"], recorded["layer"], recorded["level"], strict=True)
+    told = dict(zip(places, zip(recorded["value"], recorded["n"], strict=True), strict=True))
     for layer in recording.layers:
         for epoch in recording.kept_epochs(layer):
             means = recording.class_means(epoch, layer)
@@ -82,8 +83,8 @@ def ncc_rows(recording: Recording) -> list[dict[str, object]]:
                         means, recording.class_counts, x, fine, level
                     )
                     row[f"n_{split}"] = len(fine)
-                if (place := (epoch, layer, level.name)) in recorded.index:
-                    value, n = recorded.loc[place]
+                if found := told.get((epoch, layer, level.name)):
+                    value, n = found
                     row |= {"ncc_recorded": float(value), "n_recorded": int(n)}
                 rows.append(row)
     return rows

@@ -37,7 +37,7 @@ def counts_for_verdicts(recording: Recording) -> Groupings:
     Raises:
         RecordingError: it keeps none.
     """
-    levels = _asked(recording.hierarchy)
+    levels = levels_judged(recording.hierarchy)
     groups = np.stack([level.of_fine for level in levels])
     fine, counts = recording.fine(), recording.class_counts
     hits = {}
@@ -54,10 +54,11 @@ def keeps_counts(recording: Recording) -> bool:
     if (counts := counted(recording)) is None:
         return False
     kept = {group.tobytes() for group in counts.groups}
-    return {level.of_fine.tobytes() for level in _asked(recording.hierarchy)} <= kept
+    return {level.of_fine.tobytes() for level in levels_judged(recording.hierarchy)} <= kept
 
 
-def _asked(hierarchy: Hierarchy) -> list[Level]:
+def levels_judged(hierarchy: Hierarchy) -> list[Level]:
+    """The groupings that verdicts take: the levels, and random ones of the sizes of each."""
     by_lot = [groupings_judged(level) for level in hierarchy.levels[1:]]
     return [*hierarchy.levels, *(one for drawn in by_lot for one in drawn)]
 

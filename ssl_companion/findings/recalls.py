@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -29,10 +31,13 @@ Place = tuple[int, str | None]
 def recalls(
     recording: Recording, levels: Sequence[Level], places: Sequence[Place], split: str = "test"
 ) -> np.ndarray:
-    """Of each fine class, the share of kept images whose group at a level has the nearest mean.
+    """Of each fine class, the share of its images whose group at a level has the nearest mean.
+
+    Searched now on the kept images; or, of test images, taken from what was counted of more of them
+    under these very groupings (`recordings.groupings`).
 
     Args:
-        recording: with features; or, for "test", with counts under these groupings instead.
+        recording: with features, or with counts under these groupings.
         levels: L of them, semantic or random.
         places: S pairs of an epoch and a layer (None: the last).
         split: "test" or "train".
@@ -44,9 +49,13 @@ def recalls(
         RecordingError: neither features nor counts of a place, or no counts of a level.
     """
     if split == "test" and (counts := counted(recording)) is not None:
-        which = [_row_of(level, counts, recording) for level in levels]
-        known = [counts.recalls((e, layer or recording.layers[-1]))[which] for e, layer in places]
-        return np.stack(known, axis=1)
+        named = [(epoch, layer or recording.layers[-1]) for epoch, layer in places]
+        try:
+            which = [_row_of(level, counts, recording) for level in levels]
+            return np.stack([counts.recalls(place, which) for place in named], axis=1)
+        except RecordingError:
+            if not recording.has_features:
+                raise
     fine, k = recording.fine(split), recording.hierarchy.levels[0].k
     images, groups = np.bincount(fine, minlength=k), np.stack([one.of_fine for one in levels])
     out = np.empty((len(levels), len(places), k))
@@ -58,10 +67,28 @@ def recalls(
 
 
 def counted(recording: Recording) -> Groupings | None:
-    """The counts that stand in for a recording's features; None where it keeps features or none."""
-    if recording.has_features or not (recording.path / GROUPINGS).exists():
+    """The counts that stand in for a recording's features, or are of more images than it keeps.
+
+    None where there are none, or where they are not of every level.
+    """
+    path = recording.path / GROUPINGS
+    if not path.exists():
         return None
-    return read_groupings(recording)
+    counts = _read(recording.path, path.stat().st_mtime_ns)
+    if not recording.has_features:
+        return counts
+    known = {of.tobytes() for of in counts.groups}
+    of_all = known >= {level.of_fine.tobytes() for level in recording.hierarchy.levels}
+    return counts if of_all and _images(counts) > len(recording.fine()) else None
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, changed: int) -> Groupings:
+    return read_groupings(Recording(path))
+
+
+def _images(counts: Groupings) -> int:
+    return max(int(images.sum()) for images in counts.images.values())
 
 
 def _row_of(level: Level, counts: Groupings, recording: Recording) -> int:
@@ -78,7 +105,7 @@ def _row_of(level: Level, counts: Groupings, recording: Recording) -> int:
 
 def epochs_judged(recording: Recording, layer: str | None = None) -> tuple[int, ...]:
     """The epochs of which `recalls` knows a layer (by default the last)."""
-    if (counts := counted(recording)) is None:
+    if recording.has_features or (counts := counted(recording)) is None:
         return recording.kept_epochs(layer)
     layer = layer or recording.layers[-1]
     return tuple(epoch for epoch in recording.epochs if (epoch, layer) in counts.hits)
@@ -88,7 +115,7 @@ def images_judged(recording: Recording) -> int:
     """How many test images `recalls` is of."""
     if (counts := counted(recording)) is None:
         return len(recording.fine())
-    return max(int(images.sum()) for images in counts.images.values())
+    return _images(counts)
 
 
 def balanced(recalls: np.ndarray, of_fine: np.ndarray) -> np.ndarray:

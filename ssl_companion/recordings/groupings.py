@@ -58,7 +58,8 @@ class Groupings:
             called: "coarse", "random-coarse" and so on.
         groups: the group of every fine class, int64 [G, K].
         images: by epoch and layer: test images of each fine class, int64 [K].
-        hits: and how many of these have the mean of their own group nearest, int64 [G, K].
+        hits: and how many of these have the mean of their own group nearest, int64 [G, K]; fewer
+            rows where only the first groupings were counted.
     """
 
     level: str
@@ -79,11 +80,15 @@ class Groupings:
             )
         return np.flatnonzero(self.kinds == kind)
 
-    def recalls(self, place: Place) -> np.ndarray:
+    def recalls(self, place: Place, which: Sequence[int] | None = None) -> np.ndarray:
         """Of each fine class, the share of its images found in their group: float64 [G, K].
 
+        Args:
+            place: epoch and layer.
+            which: of the groupings; by default all that were counted there.
+
         Raises:
-            RecordingError: nothing was measured there.
+            RecordingError: nothing was measured there, or not under one of these.
         """
         if place not in self.hits:
             known = ", ".join(f"{epoch}/{layer}" for epoch, layer in self.hits)
@@ -91,8 +96,15 @@ class Groupings:
                 f"groupings: none measured at epoch {place[0]}, layer {place[1]!r}; there are "
                 f"{known}"
             )
+        hits = self.hits[place]
+        chosen = range(len(hits)) if which is None else which
+        if max(chosen) >= len(hits):
+            raise RecordingError(
+                f"groupings: at epoch {place[0]}, layer {place[1]!r}, the first {len(hits)} of "
+                f"{len(self.groups)} were counted"
+            )
         with np.errstate(invalid="ignore"):  # NaN for a class without an image
-            shares: np.ndarray = self.hits[place] / self.images[place]
+            shares: np.ndarray = hits[list(chosen)] / self.images[place]
         return shares
 
 
@@ -174,6 +186,8 @@ def measure_groupings(
     train: ImageSet,
     fine: np.ndarray,
     level: Level,
+    further: Sequence[Level] = (),
+    ends: Sequence[int] = (),
 ) -> Groupings:
     """Hits of test images under groupings of a level's sizes, at every epoch and layer.
 
@@ -184,16 +198,27 @@ def measure_groupings(
         train: the training images, whose looks make groups.
         fine: labels of the test images, int64 [N].
         level: such as the superclasses.
+        further: groupings that are counted besides, of every layer at `ends` and of the last one
+            at every epoch: those that verdicts take.
+        ends: the first and the last epoch.
     """
     hits: dict[Place, np.ndarray] = {}
     kinds, groups, counts = np.array([]), np.zeros((0, 0), np.int64), np.bincount(train.fine)
+    first = 0
     for epoch, means, features in by_epoch:
         if not len(kinds):
             before = np.asarray(means[list(means)[-1]], np.float64)
             seen = looks(train, before.shape[1]) | {UNTRAINED: before}
             kinds, groups = groupings_of(level, seen)
+            first = len(groups)
+            known = {of.tobytes() for of in groups}
+            new = [one for one in further if one.of_fine.tobytes() not in known]
+            kinds = np.array([*kinds, *(one.name for one in new)])
+            groups = np.stack([*groups, *(one.of_fine for one in new)])
         for layer, x in features.items():
-            hits[epoch, layer] = class_hits(x, fine, means[layer], counts, groups)
+            all_of_them = epoch in ends or layer == list(features)[-1]
+            some = groups if all_of_them else groups[:first]
+            hits[epoch, layer] = class_hits(x, fine, means[layer], counts, some)
     images = np.bincount(fine, minlength=groups.shape[1])
     return Groupings(level.name, kinds, groups, dict.fromkeys(hits, images), hits)
 
@@ -235,7 +260,7 @@ def read_groupings(recording: Recording) -> Groupings:
             epoch, layer, what = name.split("/")
             {"hits": hits, "images": images}[what][int(epoch), layer] = counts
         own = (len(kinds), recording.hierarchy.levels[0].k)
-        if groups.shape != own or any(hits[p].shape != groups.shape for p in images):
+        if groups.shape != own or any(hits[p].shape[1:] != groups.shape[1:] for p in images):
             raise ValueError(f"groups {groups.shape} of {len(kinds)} kinds, or hits of others")
         return Groupings(about["level"], kinds, groups, images, hits)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 
 from ssl_companion import measures
 from ssl_companion._files import file_digest
-from ssl_companion.data import ImageSet
+from ssl_companion.data import ImageSet, Level
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.recordings.folder import (
     Contents,
@@ -226,6 +226,7 @@ def import_run(
     *,
     title: str = "",
     targets: tuple[Target, ...] = (),
+    judged: Sequence[Level] = (),
     device: str = "auto",
     progress: bool = True,
 ) -> Path:
@@ -242,6 +243,7 @@ def import_run(
             chosen among those that the source has.
         title: plain words for captions.
         targets: further labels of both sets, for the last layer of these two epochs.
+        judged: groupings under which the source's test images are counted, besides those by looks.
         device: where to measure.
         progress: show a progress bar.
 
@@ -258,7 +260,7 @@ def import_run(
     config = replace(config, probe_layers_at=ends)
     subsets, kept = _subsets(run, train, test, config)
     losses = _losses(run)
-    groupings = _groupings(run, train, test)
+    groupings = _groupings(run, train, test, judged)
     parts = []
     for epoch in tqdm(run.epochs, desc=f"measuring {destination.name}", disable=not progress):
         if epoch in ends:
@@ -370,8 +372,10 @@ def _by_source(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> li
     return rows
 
 
-def _groupings(run: OtherRun, train: ImageSet, test: ImageSet) -> Groupings:
-    """Hits of the source's test images under groupings of the second level's sizes."""
+def _groupings(
+    run: OtherRun, train: ImageSet, test: ImageSet, judged: Sequence[Level]
+) -> Groupings:
+    """Hits of the source's test images under groupings by looks, and further ones."""
     fine = test.fine[run.rows]
 
     def by_epoch() -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Tensor]]]:
@@ -380,7 +384,8 @@ def _groupings(run: OtherRun, train: ImageSet, test: ImageSet) -> Groupings:
             points = {layer: torch.from_numpy(x).float() for layer, x in features.items()}
             yield epoch, means, points
 
-    return measure_groupings(by_epoch(), train, fine, test.hierarchy.levels[1])
+    ends = run.epochs[0], run.epochs[-1]
+    return measure_groupings(by_epoch(), train, fine, test.hierarchy.levels[1], judged, ends)
 
 
 def _losses(run: OtherRun) -> dict[str, list[float]]:

@@ -1,7 +1,7 @@
 """The run of other code, measured here, against what its own code measured on its own device.
 
-The figures below are the source's (in per cent; class means of 50,000 images, 10,000 test images; the
-sample level of other images and other views than here).
+The figures below are the source's, in per cent: class means of 50,000 images, 10,000 test images;
+the sample level of other images and other views than here.
 """
 
 from __future__ import annotations
