@@ -67,6 +67,8 @@ def _kept(recording: Recording) -> str:
     if recording.has_features and recording.kept_epochs():
         layers = sum(bool(recording.kept_epochs(layer)) for layer in recording.layers)
         parts.append(f"features of {layers} layer{'s' if layers > 1 else ''}")
+    if recording.has_groupings:
+        parts.append("counts")
     if recording.target_epochs():
         parts.append("targets")
     if recording.weights_path is not None:

@@ -77,8 +77,9 @@ def small_seeds(recordings: Runs) -> list[Recording]:
 
 
 def reference_seeds(recordings: Runs) -> list[Recording]:
-    """The runs of the independent implementation, by seed."""
-    return _by_seed(recordings, _REFERENCE)
+    """The runs of the independent implementation, by seed, if they have the recipe of `seeds`."""
+    own = seeds(recordings)
+    return [run for run in _by_seed(recordings, _REFERENCE) if not own or alike(run, own[0])]
 
 
 def _by_seed(recordings: Runs, named: re.Pattern[str]) -> list[Recording]:
@@ -119,7 +120,8 @@ def looked_into(recordings: Runs, keeps: Callable[[Recording], bool]) -> list[Lo
         (_REFERENCE, "full", "an independent implementation"),
         (_SMALL, "reduced", ONE_RUN),
     ):
-        run = next(filter(keeps, _by_seed(recordings, named)), None)
+        runs = reference_seeds(recordings) if named is _REFERENCE else _by_seed(recordings, named)
+        run = next(filter(keeps, runs), None)
         if run is not None:
             name = names_of_small([run])[0] if named is _SMALL else run.name
             found.append(Looked(run, name, _SIZES[size or scale_of(run)], which))

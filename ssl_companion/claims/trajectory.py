@@ -37,20 +37,6 @@ from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
 
-def with_features(recordings: Runs) -> Recording:
-    """The first run of the trajectory, by seed, that keeps features from before training on.
-
-    Raises:
-        NotRecorded: none does, or of one epoch only.
-    """
-    for run in seeds(recordings):
-        if run.has_features and chosen.from_the_start(run):
-            return run
-    raise NotRecorded(
-        "no recording clustering-vicreg-s* with features from before training and from later"
-    )
-
-
 def _evidence(recordings: Runs, parts: list[Part], note: str) -> Evidence:
     """Evidence of these parts.
 
@@ -59,8 +45,8 @@ def _evidence(recordings: Runs, parts: list[Part], note: str) -> Evidence:
     """
     if not parts:
         raise NotRecorded(
-            "no recording clustering-vicreg-s* with the features that this takes, from before "
-            "training and from later"
+            "no run of the trajectory's recipe (clustering-vicreg-s*) with the features that this "
+            "takes, from before training and from later"
         )
     used = [name for part in parts for name in part.recordings]
     said = (note, chosen.left_out(recordings, used))
@@ -113,8 +99,8 @@ def semantic_over_random(recordings: Runs) -> Evidence:
     for looked in looked_into(recordings, chosen.from_the_start):
         run = looked.run
         level = run.hierarchy.levels[1]
-        effect = random_targets.growth_of_advantage(run, level)
-        played = random_targets.growth_of_controls(run, level)
+        effect = random_targets.growth_of_advantage(run, level, live=False)
+        played = random_targets.growth_of_controls(run, level, live=False)
         control = interval(float(played.mean()), played)
         parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
         note = note or f"Level {level.name!r}, {level.k} classes. {_shuffled(looked)}"
@@ -140,8 +126,10 @@ def every_level(recordings: Runs) -> Evidence:
     parts, note = [], ""
     for looked in looked_into(recordings, chosen.from_the_start):
         run = looked.run
-        table, effect = hierarchy.growth_by_level(run)
-        by_level = [random_targets.growth_of_controls(run, level) for level in table["level"]]
+        table, effect = hierarchy.growth_by_level(run, live=False)
+        by_level = [
+            random_targets.growth_of_controls(run, level, live=False) for level in table["level"]
+        ]
         played = np.min(by_level, axis=0)  # the least of each shuffled tree
         control = interval(float(played.mean()), played)
         parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
@@ -170,8 +158,8 @@ def _ordered(recordings: Runs, along: str, keeps: Callable[[Recording], bool]) -
     parts, note = [], ""
     for looked in looked_into(recordings, keeps):
         run = looked.run
-        table, effect = depth_time.order_of_advantage(run, along)
-        played = depth_time.order_of_controls(run, along)
+        table, effect = depth_time.order_of_advantage(run, along, live=False)
+        played = depth_time.order_of_controls(run, along, live=False)
         finite = played[np.isfinite(played)]
         control = interval(float(finite.mean()) if len(finite) else float("nan"), played)
         parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
@@ -189,7 +177,7 @@ def _steps(looked: Looked, along: str, table: pd.DataFrame) -> str:
     steps = "epochs" if along == "epoch" else "layers"
     note = f"{count} {steps} of {looked.name}. By level: {_by_level(table, '.2f')}."
     if along == "depth":
-        before = depth_time.order_of_advantage(run, "depth before training")[1]
+        before = depth_time.order_of_advantage(run, "depth before training", live=False)[1]
         note += f" Before training: {before.value:.2f}."
     return note
 

@@ -94,7 +94,7 @@ def check_shuffled(answer: float, recording: Recording) -> Checked:
     chance = 1 / recording.hierarchy.level("fine").k
     # Hits at random are binomial: fewer than one shuffle in 10,000 lies outside.
     low, high = stats.binom.ppf([5e-5, 1 - 5e-5], n, chance) / n
-    if stats.binom.pmf(0, n, chance) < 1e-3:
+    if stats.binom.pmf(0, n, chance) < 0.05:
         low = max(low, 1 / n)  # no hit at all is a slip far more often than it is luck
     if abs(answer - own) < 1e-9:
         return hint(
@@ -109,7 +109,7 @@ def check_shuffled(answer: float, recording: Recording) -> Checked:
     if answer < low:
         return hint(
             "that is less than luck: some images are given a label of their own class by chance. "
-            f"How many of {n} would you expect?"
+            f"How many of {n} would you expect? (If your shuffle is right, take another seed.)"
         )
     return right(
         f"about {chance:.1%}, which is chance. The clusters are still there; only the question "

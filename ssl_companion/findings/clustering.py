@@ -43,8 +43,9 @@ def ncc_over_epochs(
         layer: by default the last.
         split: "test" or "train".
         live: True searches the kept features now, with intervals over images (95%,
-            bootstrap); False takes what was measured over all images (low and high are NaN). Of
-            the sample level, epochs without kept views have what was measured, and no interval.
+            bootstrap); False takes what was measured over all images (low and high are NaN). The
+            sample level is taken from there, too, if an epoch keeps no views: among fewer images,
+            as the kept ones are, an image is found more easily.
         epochs: of the live search; by default all kept.
         seed: of random groupings among the levels, and of the bootstrap.
         resamples: draws of the bootstrap.
@@ -60,25 +61,17 @@ def ncc_over_epochs(
     epochs = recording.kept_epochs(layer) if epochs is None else epochs
     rows: list[dict[Any, Any]] = []
     for level in levels:
-        searched = epochs
-        if level == SAMPLE:
-            searched = [e for e in epochs if e in recording.kept_epochs(layer, "sample_views")]
-            told = measured(recording, "ncc", [level], layer, split)
-            rows += told[told["epoch"].isin(set(epochs) - set(searched))].to_dict("records")
-        if not searched:
+        if level == SAMPLE and not set(epochs) <= set(recording.kept_epochs(layer, "sample_views")):
+            told = measured(recording, "ncc", [level], layer, split).assign(low=np.nan, high=np.nan)
+            rows += told[told["epoch"].isin(epochs)].to_dict("records")
             continue
-        hit = hits(recording, level, searched, layer, split, seed)
+        hit = hits(recording, level, epochs, layer, split, seed)
         draws = resampled(hit, images_of(recording, level, hit.shape[1]), resamples, seed)
-        for epoch, own, drawn in zip(searched, hit, draws, strict=True):
+        for epoch, own, drawn in zip(epochs, hit, draws, strict=True):
             where = {"recording": recording.name, "epoch": epoch, "layer": layer,
                      "level": level, "split": split}  # fmt: skip
             rows.append(table_row(where, interval(own.mean(), drawn), len(own)))
-    order = {level: i for i, level in enumerate(levels)}
-    table = pd.DataFrame(rows)
-    return table.sort_values(
-        ["level", "epoch"], key=lambda c: c.map(order) if c.name == "level" else c, kind="stable",
-        ignore_index=True,
-    )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def relative_to_start(table: pd.DataFrame, *, subtract: bool = False) -> pd.DataFrame:

@@ -7,6 +7,8 @@ when its features are dropped is judged as before, to the last digit: `findings.
 from either. To keep it:
 
     write_groupings(recording.path / "groupings.safetensors", counts_for_verdicts(recording))
+
+and add its SHA-256 to run.json, where that has those of the others.
 """
 
 from __future__ import annotations

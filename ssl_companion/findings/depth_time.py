@@ -177,7 +177,12 @@ def advantage_along(
 
 
 def order_of_advantage(
-    recording: Recording, along: str, *, groupings: int = GROUPINGS, seed: int = 0
+    recording: Recording,
+    along: str,
+    *,
+    groupings: int = GROUPINGS,
+    seed: int = 0,
+    live: bool = True,
 ) -> tuple[pd.DataFrame, Interval]:
     """How well the advantage over random groupings is ordered by epoch or by depth.
 
@@ -186,11 +191,11 @@ def order_of_advantage(
 
     Returns:
         A table (level, value: Spearman's correlation), and the mean over the levels with an
-        interval over classes and groupings.
+        interval over classes and groupings. `live`: see `recalls`.
     """
     rows, draws = [], []
     places = places_along(recording, along)
-    for level, values, drawn in _advantages(recording, places, groupings, seed):
+    for level, values, drawn in _advantages(recording, places, groupings, seed, live):
         rows.append({"level": level, "value": float(rank_order(values))})
         draws.append(rank_order(drawn, axis=0))
     table = pd.DataFrame(rows)
@@ -198,27 +203,27 @@ def order_of_advantage(
 
 
 def _advantages(
-    recording: Recording, places: Sequence[Place], groupings: int, seed: int
+    recording: Recording, places: Sequence[Place], groupings: int, seed: int, live: bool = True
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """For each upper level: its name, its advantage [S], and draws of that [S, R]."""
     finest, *upper = recording.hierarchy.levels
     for level in upper:
-        found = advantage(recording, level, places, groupings, seed=seed)
+        found = advantage(recording, level, places, groupings, seed=seed, live=live)
         yield level.name, found.value, found.draws
     if not upper:
-        [own] = recalls(recording, [finest], places)
+        [own] = recalls(recording, [finest], places, live=live)
         weights = class_draws(finest.k, seed=seed)
         drawn = drawn_balanced(own, finest.of_fine, weights)
         yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
 
 
 def order_of_controls(
-    recording: Recording, along: str, *, controls: int = CONTROLS, seed: int = 0
+    recording: Recording, along: str, *, controls: int = CONTROLS, seed: int = 0, live: bool = True
 ) -> np.ndarray:
     """`order_of_advantage` of random groupings in the levels' places, float64 [controls]."""
     places, names = places_along(recording, along), recording.hierarchy.names[1:]
     orders = [
-        rank_order(played(recording, level, places, controls=controls, seed=seed))
+        rank_order(played(recording, level, places, controls=controls, seed=seed, live=live))
         for level in names
     ]
     mean: np.ndarray = np.mean(orders, axis=0)

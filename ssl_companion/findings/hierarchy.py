@@ -54,6 +54,7 @@ def growth_by_level(
     *,
     groupings: int = GROUPINGS,
     seed: int = 0,
+    live: bool = True,
 ) -> tuple[pd.DataFrame, Interval]:
     """How much the advantage over random groupings grew at each level, and at the least of them.
 
@@ -61,15 +62,16 @@ def growth_by_level(
         recording: with features, or with counts (`findings.counts`).
         levels: by default all above the fine one.
         groupings, seed: of the random groupings, and of the bootstrap.
+        live: see `recalls`.
 
     Returns:
         A table (level, value, low, high, n), and the interval of the smallest growth, which is
         looked for anew in each draw of the bootstrap over classes and groupings.
     """
     levels = upper_levels(recording) if levels is None else levels
-    rows, draws, n = [], [], images_judged(recording)
+    rows, draws, n = [], [], images_judged(recording, live=live)
     for level in levels:
-        found = advantage(recording, level, ends(recording), groupings, seed=seed)
+        found = advantage(recording, level, ends(recording), groupings, seed=seed, live=live)
         draws.append(found.draws[-1] - found.draws[0])
         name = level.name if isinstance(level, Level) else level
         rows.append(table_row({"level": name}, found.growth, n))

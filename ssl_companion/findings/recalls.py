@@ -29,18 +29,22 @@ Place = tuple[int, str | None]
 
 
 def recalls(
-    recording: Recording, levels: Sequence[Level], places: Sequence[Place], split: str = "test"
+    recording: Recording,
+    levels: Sequence[Level],
+    places: Sequence[Place],
+    split: str = "test",
+    *,
+    live: bool = True,
 ) -> np.ndarray:
     """Of each fine class, the share of its images whose group at a level has the nearest mean.
 
-    Searched now on the kept images; or, of test images, taken from what was counted of more of them
-    under these very groupings (`recordings.groupings`).
-
     Args:
-        recording: with features, or with counts under these groupings.
+        recording: with features, or with counts under these groupings (`recordings.groupings`).
         levels: L of them, semantic or random.
         places: S pairs of an epoch and a layer (None: the last).
         split: "test" or "train".
+        live: search the kept images now, where there are any; False takes the counts of test
+            images where they are of more of these, and of every level and place asked for.
 
     Returns:
         float64 [L, S, K], K fine classes; NaN for a class without a kept image.
@@ -48,7 +52,8 @@ def recalls(
     Raises:
         RecordingError: neither features nor counts of a place, or no counts of a level.
     """
-    if split == "test" and (counts := counted(recording)) is not None:
+    counts = counted(recording, live=live) if split == "test" else None
+    if counts is not None:
         named = [(epoch, layer or recording.layers[-1]) for epoch, layer in places]
         try:
             which = [_row_of(level, counts, recording) for level in levels]
@@ -66,13 +71,16 @@ def recalls(
     return out
 
 
-def counted(recording: Recording) -> Groupings | None:
-    """The counts that stand in for a recording's features, or are of more images than it keeps.
+def counted(recording: Recording, *, live: bool = True) -> Groupings | None:
+    """The counts that stand in for a recording's features; None for none.
 
-    None where there are none, or where they are not of every level.
+    Args:
+        recording: any.
+        live: only where it keeps no features; else also where they are of more test images and of
+            every level, so that one run is judged by the same images throughout.
     """
     path = recording.path / GROUPINGS
-    if not path.exists():
+    if not path.exists() or (live and recording.has_features):
         return None
     counts = _read(recording.path, path.stat().st_mtime_ns)
     if not recording.has_features:
@@ -111,9 +119,9 @@ def epochs_judged(recording: Recording, layer: str | None = None) -> tuple[int, 
     return tuple(epoch for epoch in recording.epochs if (epoch, layer) in counts.hits)
 
 
-def images_judged(recording: Recording) -> int:
+def images_judged(recording: Recording, *, live: bool = True) -> int:
     """How many test images `recalls` is of."""
-    if (counts := counted(recording)) is None:
+    if (counts := counted(recording, live=live)) is None:
         return len(recording.fine())
     return _images(counts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,7 @@ def advantage(
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    live: bool = True,
 ) -> Advantage:
     """How far a level is ahead of random groupings, live from the kept test images.
 
@@ -87,10 +89,11 @@ def advantage(
         seed: of the groupings and of the bootstrap. The same seed draws the same classes, so
             levels and controls are paired.
         resamples: R.
+        live: see `recalls`.
     """
     own = level_of(recording, level)
     others = _groupings(own, controls, seed) if isinstance(controls, int) else list(controls)
-    found = recalls(recording, [own, *others], places)
+    found = recalls(recording, [own, *others], places, live=live)
     of_fine = [one.of_fine for one in (own, *others)]
     weights = class_draws(found.shape[-1], resamples, seed)
     values = np.stack([balanced(f, of) for f, of in zip(found, of_fine, strict=True)])
@@ -164,15 +167,17 @@ def growth_of_advantage(
     groupings: int = GROUPINGS,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    live: bool = True,
 ) -> Interval:
     """By how much the advantage over random groupings grew from the first to the last epoch.
 
     (Balanced NCC accuracy of the level - its mean over the groupings) at the end, less the same
     before training; a difference of fractions. The interval draws classes and groupings again.
+    `live`: see `recalls`.
     """
+    how = {"seed": seed, "resamples": resamples}
     places = ends(recording, layer)
-    found = advantage(recording, level, places, groupings, seed=seed, resamples=resamples)
-    return found.growth
+    return advantage(recording, level, places, groupings, live=live, **how).growth
 
 
 def played(
@@ -183,6 +188,7 @@ def played(
     controls: int = CONTROLS,
     groupings: int = GROUPINGS,
     seed: int = 0,
+    live: bool = True,
 ) -> np.ndarray:
     """The advantage of further random groupings in the level's place, float64 [controls, S].
 
@@ -191,14 +197,14 @@ def played(
     """
     own = level_of(recording, level)
     drawn = [*_groupings(own, controls, seed + _APART), *_groupings(own, groupings, seed)]
-    found = recalls(recording, drawn, places)
+    found = recalls(recording, drawn, places, live=live)
     values = np.stack([balanced(f, one.of_fine) for f, one in zip(found, drawn, strict=True)])
     less: np.ndarray = values[:controls] - values[controls:].mean(axis=0)
     return less
 
 
 def growth_of_controls(
-    recording: Recording, level: str | Level, layer: str | None = None, **how: int
+    recording: Recording, level: str | Level, layer: str | None = None, **how: Any
 ) -> np.ndarray:
     """`growth_of_advantage` of random groupings (`how`: see `played`), float64 [controls]."""
     found = played(recording, level, ends(recording, layer), **how)

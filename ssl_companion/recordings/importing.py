@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,7 +107,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, BadZipFile, EOFError) as error:
+    except (OSError, ValueError, BadZipFile, EOFError, zlib.error) as error:
         raise _wrong(path, f"cannot be read ({error})") from error
 
 
@@ -159,9 +160,17 @@ def read_other_run(folder: str | Path, test: ImageSet) -> OtherRun:
     for name in (FIRST, LAST):
         load_network(folder / name, config.backbone)
     rows = _rows_of(folder, epochs, config, test)
-    return OtherRun(
-        folder, results, epochs, config, rows, {name: file_digest(folder / name) for name in files}
-    )
+    digests = {name: file_digest(folder / name) for name in files}
+    run = OtherRun(folder, results, epochs, config, rows, digests)
+    try:  # hours of measuring come between this and their use
+        _losses(run)
+        for epoch in epochs[1:-1]:
+            _by_source(run, epoch, test, test)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, RecordingError):
+            raise
+        raise _wrong(folder / RESULTS, f"cannot be used ({error!r})") from error
+    return run
 
 
 def _config(given: Mapping[str, Any], folder: Path) -> RunConfig:
@@ -197,6 +206,8 @@ def _rows_of(
         arrays = _arrays(path)
         if missing := {"test", "class_means", "labels", "path"} - set(arrays):
             raise _wrong(path, f"has no {min(missing)!r}")
+        if arrays["labels"].shape != arrays["path"].shape or arrays["path"].ndim != 1:
+            raise _wrong(path, "has not as many labels as paths")
         n, layers, width = len(arrays["path"]), len(network.layers), network.width
         for name, shape in (("test", (layers, n, width)), ("class_means", (layers, k, width))):
             if arrays[name].shape != shape:
@@ -206,10 +217,13 @@ def _rows_of(
         theirs = zip(arrays["path"].astype(str).tolist(), arrays["labels"].tolist(), strict=True)
         found = np.array([place.get(pair, -1) for pair in theirs])
         if (found < 0).any() or len(set(found.tolist())) != n:
-            first = arrays["path"][int((found < 0).argmax())]
-            raise _wrong(
-                path, f"{first!r} with its label is no test image of {test.name}, or twice"
+            strange = arrays["path"][found < 0]
+            reason = (
+                f"{strange[0]!r} with its label is no test image of {test.name}"
+                if len(strange)
+                else "has an image twice"
             )
+            raise _wrong(path, reason)
         if epoch == epochs[0]:
             rows = found
         elif not np.array_equal(rows, found):
@@ -291,7 +305,7 @@ def import_run(
 def _by(row: Row, ends: tuple[int, int]) -> str:
     """How a row came about."""
     epoch, _, level, split, measure = row[:5]
-    if split.startswith("subset-"):
+    if split == "subset-test" and level != SAMPLE:
         return FEATURES
     if epoch in ends:
         return WEIGHTS
@@ -434,6 +448,8 @@ def _described(
                 SOURCE: "the source's own figure: nothing is there to measure it again",
             },
             "config": run.results["config"],
+            "of the config by description alone": "views, projector_width, optim but for lr, "
+            "precision, images_per_class: the recipe's, as this package has it",
             "sha256": dict(run.digests),
         },
     }

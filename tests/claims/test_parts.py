@@ -146,6 +146,17 @@ def test_a_trajectory_is_judged_at_every_size(world: World, tmp_path: Path, name
     assert "independent implementation: " in str(verdict_table(row).frame.loc["by runs", ""])
 
 
+def test_another_recipe_by_that_name_is_no_part(world: World, tmp_path: Path) -> None:
+    root = _with(world, tmp_path)
+    path = root / REFERENCE / "run.json"
+    run = json.loads(path.read_text())
+    run["config"]["backbone"] = "res-5-64"
+    path.write_text(json.dumps(run))
+    row = judge("time", recordings_to_judge(root))
+    assert row.evidence is not None
+    assert REFERENCE not in row.evidence.recordings
+
+
 @pytest.mark.parametrize("name", ["clustering", *LEVELS])
 def test_small_runs_that_do_not_learn_take_the_verdict_away(
     world: World, tmp_path: Path, name: str

@@ -31,6 +31,11 @@ def recording() -> Recording:
 
 
 @pytest.fixture(scope="session")
+def reference() -> Recording:
+    return _recorded("reference-vicreg-s0")
+
+
+@pytest.fixture(scope="session")
 def collapsing() -> Recording:
     return _recorded("regularizer-invariance-only-s0")
 

@@ -230,9 +230,37 @@ def _half_a_run(folder: Path) -> None:
     (folder / "results.json").write_text(json.dumps(results))
 
 
+def _no_rows_of_an_epoch(folder: Path) -> None:
+    results = json.loads((folder / "results.json").read_text())
+    del results["epochs"]["1"]["linear_train_test"]
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+def _other_columns(folder: Path) -> None:
+    results = json.loads((folder / "results.json").read_text())
+    results["loss_history_columns"] = ["sum", "a", "b", "c", "seconds"]
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+def _an_image_twice(folder: Path) -> None:
+    arrays = dict(np.load(folder / "features_0001.npz"))
+    for name in ("labels", "path"):
+        arrays[name] = np.concatenate([arrays[name][:1], arrays[name][:-1]])
+    np.savez(folder / "features_0001.npz", **arrays)
+
+
+def _fewer_labels(folder: Path) -> None:
+    arrays = dict(np.load(folder / "features_0001.npz"))
+    np.savez(folder / "features_0001.npz", **(arrays | {"labels": arrays["labels"][:5]}))
+
+
 @pytest.mark.parametrize(
     ("harm", "named"),
     [
+        (_no_rows_of_an_epoch, "linear_train_test"),
+        (_other_columns, "loss_history"),
+        (_an_image_twice, "an image twice"),
+        (_fewer_labels, "as many labels"),
         (_absent, "features_0001.npz"),
         (_cut, "weights_fp16.npz"),
         (_of_another_network, "res-1-6"),

@@ -45,6 +45,8 @@ def test_a_later_setting_at_rest_leaves_the_digests_that_are_on_record() -> None
     assert RunConfig().digest() == digest
     for recording in list_recordings():
         run = recording.run
+        if "source" in run:
+            continue  # trained by other code
         assert run_config_from_dict(run["config"]).digest() == run["digest"], recording.name
 
 
