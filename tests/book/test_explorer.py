@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    return open_recording("clustering-vicreg-s0")
+    return open_recording("reference-vicreg-s0")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_the_keyboard_moves_recolours_and_chooses(
     page.keyboard.press("End")
     seen.append(settled(page))
     assert status.inner_text() != words
-    recording = open_recording("clustering-vicreg-s0")
+    recording = open_recording("reference-vicreg-s0")
     last = recording.kept_epochs()[-1]
     assert status.inner_text().startswith(f"Epoch {last}, {recording.layers[-1]}.")
     page.locator("[data-levels] input:checked").focus()
@@ -118,14 +118,19 @@ def test_a_point_can_be_clicked_and_has_the_neighbours_that_its_features_have(
     canvas, tip = explorer.locator("[data-map]"), explorer.locator("[data-tip]")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
-    places = [(x * box["width"], y * box["height"]) for x in (0.5, 0.4, 0.6) for y in (0.5, 0.3)]
+    # Whole pixels of the page: a click has no others, and a hair can decide between two points.
+    places = [
+        (round(box["x"] + x * box["width"]), round(box["y"] + y * box["height"]))
+        for x in (0.5, 0.4, 0.6) for y in (0.5, 0.3)
+    ]  # fmt: skip
     for x, y in places:
-        explorer.mouse.move(box["x"] + x, box["y"] + y)
+        explorer.mouse.move(x, y)
+        explorer.wait_for_timeout(100)  # the tip comes with the next picture
         if tip.is_visible():
             break
     assert tip.is_visible(), "nowhere in the middle of the map is there a point"
     named = tip.inner_text().split(" · ")[0]
-    explorer.mouse.click(box["x"] + x, box["y"] + y)
+    explorer.mouse.click(x, y)
     image = int(explorer.locator("[data-image]").input_value())
     epoch = int(explorer.locator("[data-epoch-shown]").inner_text())
     fine = recording.hierarchy.levels[0]
