@@ -195,11 +195,12 @@ class Recording:
         return tuple(e for e in self.epochs if key(e, layer, what) in self._keys)
 
     def _get(self, epoch: int, layer: str | None, what: str) -> np.ndarray:
-        name = key(epoch, layer or self.layers[-1], what)
+        layer = layer or self.layers[-1]
+        name = key(epoch, layer, what)
         if name not in self._keys:
             raise RecordingError(
                 f"{self.path}: keeps no {what!r} of epoch {epoch}, layer {layer!r}; epochs kept: "
-                f"{self.kept_epochs(layer)}, layers: {self.layers}"
+                f"{self.kept_epochs(layer, what)}, layers: {self.layers}"
             )
         tensor = self._file.get_tensor(name)
         if tensor.dtype == torch.uint8:
