@@ -116,9 +116,11 @@ class Recording:
         return f"Recording({self.name!r})"
 
     def _unusable(self, file: str, reason: str) -> RecordingError:
+        run = getattr(self, "run", None)
+        made_by = "import-run" if isinstance(run, dict) and "source" in run else "record"
         return RecordingError(
             f"{self.path / file}: {reason}; restore it from the repository, or make it again with "
-            "`ssl-companion record`"
+            f"`ssl-companion {made_by}`"
         )
 
     def _hierarchy(self) -> Hierarchy:
