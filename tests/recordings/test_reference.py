@@ -63,8 +63,10 @@ def test_the_sample_level_is_near_to_it_with_other_images_and_views(
 
 @pytest.mark.parametrize("level", ["fine", "coarse"])
 def test_linear_probes_are_within_two_points(reference: Recording, level: str) -> None:
-    """After training. Before it the features have nearly one direction, the source's probe ends its
-    steps early (27% of the training images), and one that is fitted to the end is ahead of it."""
+    """After training. Before it the features have nearly one direction, and a probe takes long:
+    scikit-learn's LogisticRegression on the fine classes has 27.7% of the training and 24.6% of the
+    test images after 100 steps, as the source (27.3, 24.2), and 31.5% and 27.0% after 300, as here.
+    """
     found = measured(reference, 200, reference.layers[-1], level, "linear")
     assert found == pytest.approx(LINEAR[200][level], abs=2.0)
     before = measured(reference, 0, reference.layers[-1], level, "linear")
