@@ -83,6 +83,20 @@ def test_groups_are_those_there_are(world: MakeWorld) -> None:
     assert list(sizes.groups({**runs, **beside})) == ["full size, other code", "full size"]
 
 
+def test_growth_of_each_level_is_that_of_the_tables(world: MakeWorld) -> None:
+    runs = trajectory(world, "clusters")
+    shown = sizes.growth_by_level({"one": runs[:1], "many": runs}).set_index("level")
+    assert list(shown.index) == list(runs[0].hierarchy.names[1:])
+    for level in shown.index:
+        grown = [
+            final(run, level=level) - final(run, level=f"random-{level}")
+            - start(run, level=level) + start(run, level=f"random-{level}")
+            for run in runs
+        ]  # fmt: skip
+        assert shown.loc[level, "one"] == f"{grown[0]:.1%}"
+        assert shown.loc[level, "many, 3 seeds"].startswith(f"{np.mean(grown):.1%} [")
+
+
 def test_what_stands_aside_is_in_a_folder_of_its_own(world: MakeWorld, tmp_path: Path) -> None:
     assert sizes.set_aside(sizes.SMALL, tmp_path) == {}
     run = trajectory(world, "clusters")[1]

@@ -11,6 +11,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from ssl_companion.cli.measure import ncc_rows
+from ssl_companion.findings.clustering import ncc_over_epochs
+from ssl_companion.findings.recalls import images_judged, recalls
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.groupings import read_groupings
 
@@ -91,6 +94,42 @@ def test_features_stay_in_their_room(reference: Recording) -> None:
     for layer in reference.layers:
         assert reference.kept_epochs(layer) == reference.epochs == (0, 1, 3, 10, 30, 100, 200)
     assert reference.kept_epochs(what="train") == (0, 200)
+
+
+def test_measured_again_beside_what_was_recorded(reference: Recording) -> None:
+    rows = ncc_rows(reference)
+    assert len(rows) == 7 * 6 * 7  # epochs, layers, levels with their controls
+    for row in rows:
+        of_all = row["epoch"] in (0, 200)
+        assert row["n_recorded"] == (10_000 if of_all else 2_000)
+        kept = of_all and row["layer"] == reference.layers[-1]
+        assert (row["n_train"], row["n_test"]) == (500 if kept else 0, 400)
+        assert (row["ncc_train"] is None) != kept
+        p = row["ncc_recorded"]
+        assert row["ncc_test"] == pytest.approx(p, abs=5 * np.sqrt(p * (1 - p) / 400))
+
+
+def test_the_sample_level_is_of_one_kind_where_views_are_not_kept(reference: Recording) -> None:
+    line = ncc_over_epochs(reference, ["sample"])
+    assert line["epoch"].tolist() == list(reference.epochs)
+    assert line["low"].isna().all()
+    assert set(line["n"]) == {10_000}  # fresh views of 500 images, at the ends as between
+    searched = ncc_over_epochs(reference, ["sample"], epochs=(0, 200))
+    assert set(searched["n"]) == {400}
+    assert (searched["low"] < searched["value"]).all()
+
+
+def test_verdicts_take_counts_and_pages_search(reference: Recording) -> None:
+    level, places = reference.hierarchy.level("coarse"), [(200, None)]
+    [[live]] = recalls(reference, [level], places)
+    [[counted]] = recalls(reference, [level], places, live=False)
+    assert set(np.unique(live * 4)) <= set(range(5))  # of 4 kept images of a class
+    assert set(np.unique((counted * 20).round(9))) <= set(range(21))  # of the 20 that came
+    other = reference.hierarchy.level("random-coarse", 77)  # counted of no image
+    assert np.array_equal(
+        recalls(reference, [other], places), recalls(reference, [other], places, live=False)
+    )
+    assert (images_judged(reference), images_judged(reference, live=False)) == (400, 2000)
 
 
 def test_kept_images_are_a_part_of_those_that_groupings_count(reference: Recording) -> None:
