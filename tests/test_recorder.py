@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl_companion import recorder
+from ssl_companion import recorder as recorder
 from ssl_companion.data import ImageSet, load
 from ssl_companion.experiments import Run
 from ssl_companion.recorder import Budget, NoTeacherError, record_run

@@ -22,7 +22,7 @@ from ssl_companion.claims.claim import Evidence, Part
 from ssl_companion.claims.runs import ONE_RUN, SEEDS, Looked, looked_into, seeds, small_seeds
 from ssl_companion.findings import NotRecorded, clustering, compression, depth_time, hierarchy
 from ssl_companion.findings import targets as random_targets
-from ssl_companion.findings.generality import mean_order
+from ssl_companion.findings.depth_time import mean_order
 from ssl_companion.findings.live import (
     Runs,
     final,

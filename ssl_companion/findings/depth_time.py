@@ -228,3 +228,8 @@ def order_of_controls(
     ]
     mean: np.ndarray = np.mean(orders, axis=0)
     return mean
+
+
+def mean_order(run: Recording, along: str) -> float:
+    """`order_of_rows` averaged over levels; NaN if any of them does not change."""
+    return float(np.mean(order_of_rows(run, along)["value"].to_numpy()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssl_companion.findings.depth_time import order_of_rows
+from ssl_companion.findings.depth_time import mean_order
 from ssl_companion.findings.downstream import self_supervised
 from ssl_companion.findings.live import Runs, at_epoch
 from ssl_companion.findings.targets import grouping_accuracies
@@ -99,11 +99,6 @@ def _luck(path: Path, changed: int, level: str) -> float:
     accuracy = grouping_accuracies(run, level, (kept[0], kept[-1]), groupings=GROUPINGS)
     growth = accuracy[:, -1] - accuracy[:, 0]
     return float(growth.mean() - growth[0])  # the first is the one that is recorded
-
-
-def mean_order(run: Recording, along: str) -> float:
-    """`order_of_rows` averaged over levels; NaN if any of them does not change."""
-    return float(np.mean(order_of_rows(run, along)["value"].to_numpy()))
 
 
 def intact_runs(recordings: Runs) -> dict[str, Recording]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_companion.findings.clustering import ncc_over_epochs
-from ssl_companion.findings.generality import mean_order
+from ssl_companion.findings.depth_time import mean_order
 from ssl_companion.findings.live import final, over_seeds, start, table_row
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording

@@ -8,19 +8,20 @@ statistics settle, with every weight as it was, already raises NCC accuracy. Wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
-from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from ssl_companion.data import views
 from ssl_companion.training.backbones import Backbone
-from ssl_companion.training.extract import forward_features
+from ssl_companion.training.precision import autocast
 from ssl_companion.training.randomness import generator
 
-_BATCHES, _BATCH = 10, 256
+BATCHNORM_BATCHES, BATCHNORM_BATCH = 10, 256
 
 
-@torch.no_grad()
 def settle_statistics(
     backbone: Backbone, images: np.ndarray, config: views.ViewConfig, precision: str = "bf16"
 ) -> None:
@@ -35,16 +36,16 @@ def settle_statistics(
         precision: of the forward passes.
     """
     device = next(backbone.parameters()).device
-    layers = [m for m in backbone.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     stream = generator(0, "settle")
-    backbone.train()
-    for step in range(_BATCHES if layers else 0):
-        rows = torch.randint(len(images), (_BATCH,), generator=stream).numpy()
-        batch = torch.from_numpy(images[rows]).to(device)
-        drawn = views.draw(_BATCH, config, stream, *batch.shape[2:]).to(device)
-        for layer in layers:
-            layer.momentum = 1 / (step + 1)  # the plain mean over the batches so far
-        forward_features(backbone, views.normalise(views.apply(batch, drawn)), precision)
-    for layer in layers:
-        layer.momentum = 0.1
+
+    def batches() -> Iterator[torch.Tensor]:
+        for _ in range(BATCHNORM_BATCHES):
+            rows = torch.randint(len(images), (BATCHNORM_BATCH,), generator=stream).numpy()
+            batch = torch.from_numpy(images[rows]).to(device)
+            drawn = views.draw(BATCHNORM_BATCH, config, stream, *batch.shape[2:]).to(device)
+            x = views.normalise(views.apply(batch, drawn))
+            yield x.contiguous(memory_format=torch.channels_last)
+
+    with autocast(precision, device):
+        update_bn(batches(), backbone)
     backbone.eval()

@@ -70,7 +70,7 @@ def test_a_seed_gives_the_same_images_in_another_process() -> None:
 
 def test_seeds_and_splits_share_no_image() -> None:
     draws = [generate("train", 300), generate("train", 300, seed=1), generate("test", 300)]
-    pixels = [image.tobytes() for draw in draws for image in draw.images]
+    pixels = [image.tobytes() for drawn in draws for image in drawn.images]
     assert len(set(pixels)) == 900
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ssl_companion.findings.generality import mean_order
+from ssl_companion.findings.depth_time import mean_order
 from ssl_companion.findings.seeds import by_seed, ncc_over_seeds
 from ssl_companion.recordings import Recording
 

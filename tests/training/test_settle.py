@@ -9,7 +9,7 @@ import torch
 from ssl_companion.data import ImageSet, views
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.randomness import generator
-from ssl_companion.training.settle import _BATCH, _BATCHES, settle_statistics
+from ssl_companion.training.settle import BATCHNORM_BATCH, BATCHNORM_BATCHES, settle_statistics
 
 
 def test_statistics_are_the_mean_over_batches_and_weights_stay(
@@ -18,24 +18,26 @@ def test_statistics_are_the_mean_over_batches_and_weights_stay(
     images, config = noise_images(20, 16).images, views.ViewConfig()
     backbone = make_backbone("res-1-4", seed=0)
     before = {name: p.clone() for name, p in backbone.named_parameters()}
+    backbone.stem[1].momentum = 0.3
     settle_statistics(backbone, images, config, "fp32")
     assert not backbone.training
+    assert backbone.stem[1].momentum == 0.3
     assert all(torch.equal(p, before[name]) for name, p in backbone.named_parameters())
 
     stream, means, variances = generator(0, "settle"), [], []
-    for _ in range(_BATCHES):
-        rows = torch.randint(len(images), (_BATCH,), generator=stream).numpy()
-        drawn = views.draw(_BATCH, config, stream, 16, 16)
+    for _ in range(BATCHNORM_BATCHES):
+        rows = torch.randint(len(images), (BATCHNORM_BATCH,), generator=stream).numpy()
+        drawn = views.draw(BATCHNORM_BATCH, config, stream, 16, 16)
         x = views.normalise(views.apply(torch.from_numpy(images[rows]), drawn))
         out = torch.nn.functional.conv2d(x, before["stem.0.weight"], stride=2).double()
         means.append(out.mean(dim=(0, 2, 3)))
         variances.append(out.var(dim=(0, 2, 3)))
     first = backbone.stem[1]
     torch.testing.assert_close(
-        first.running_mean.double(), sum(means) / _BATCHES, rtol=0, atol=1e-5
+        first.running_mean.double(), sum(means) / BATCHNORM_BATCHES, rtol=0, atol=1e-5
     )
     torch.testing.assert_close(
-        first.running_var.double(), sum(variances) / _BATCHES, rtol=1e-4, atol=0
+        first.running_var.double(), sum(variances) / BATCHNORM_BATCHES, rtol=1e-4, atol=0
     )
 
 
