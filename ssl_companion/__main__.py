@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 
 
-def main() -> None:
-    """Run the command line and exit with its status."""
-    from ssl_companion.cli import main as run
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command of the library or of the chapters and return the exit status.
 
-    sys.exit(run())
+    Args:
+        arguments: by default those of this process.
+    """
+    from ssl_companion import cli
+    from ssl_companion.chapters import commands
+
+    return cli.run({**cli.COMMANDS, **commands.COMMANDS}, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

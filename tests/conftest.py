@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import GLYPHS100
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings import Recording, open_recording
+from ssl_companion.recordings.config import Subsets
 from ssl_companion.recordings.format import FORMAT, MEASURE_COLUMNS, key, quantise
-from ssl_companion.recordings.level_rows import Row, label_levels
-from ssl_companion.recordings.subsets import Subsets
+from ssl_companion.recordings.measuring import MeasureRow, label_levels
 
 PER_CLASS = {"train": 12, "test": 10}
 OBJECTIVE = {"name": "vicreg", "on_from": 0, "on_until": -1}
@@ -52,6 +52,14 @@ class Story:
         return ("stem", *(f"block{i}" for i in range(1, self.layers)))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 Write = Callable[..., Recording]
 
 
@@ -68,7 +76,7 @@ def write_synthetic(tmp_path_factory: pytest.TempPathFactory) -> Write:
 
 def _write(folder: Path, story: Story) -> Recording:
     world = _World(story)
-    rows: list[Row] = []
+    rows: list[MeasureRow] = []
     tensors: dict[str, torch.Tensor] = {}
     for epoch in story.epochs:
         for depth, layer in enumerate(story.names):
@@ -94,7 +102,7 @@ def _write(folder: Path, story: Story) -> Recording:
 
 def _ncc_rows(
     epoch: int, layer: str, x: dict[str, torch.Tensor], sets: dict[str, ImageSet]
-) -> list[Row]:
+) -> list[MeasureRow]:
     rows = []
     for (level, y), (_, z) in zip(*(label_levels(images) for images in sets.values()), strict=True):
         score = NearestCentroid().fit(x["train"], y).score(x["test"], z)
@@ -163,7 +171,7 @@ class _World:
         x = self._through(self.own[split], self.true[split], epoch, depth)
         return torch.from_numpy(x).float()
 
-    def probes(self, epoch: int, layer: str, x: dict[str, torch.Tensor]) -> list[Row]:
+    def probes(self, epoch: int, layer: str, x: dict[str, torch.Tensor]) -> list[MeasureRow]:
         train, test = self.sets["train"], self.sets["test"]
         one_hot = np.eye(100)[train.fine]
         weights = np.linalg.lstsq(_with_one(x["train"]), one_hot, rcond=None)[0]
@@ -182,7 +190,7 @@ class _World:
     def _put(tensors: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> None:
         tensors[name], tensors[name + ".affine"] = quantise(x)
 
-    def sample_level(self, tensors: dict[str, torch.Tensor], epoch: int) -> list[Row]:
+    def sample_level(self, tensors: dict[str, torch.Tensor], epoch: int) -> list[MeasureRow]:
         """Views scatter about their image, and less so as training goes on."""
         rows, fresh = self.subsets.sample, 2
         y = self.true["train"][rows].repeat(self.views + fresh)

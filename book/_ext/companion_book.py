@@ -1,7 +1,7 @@
 """What this book asks of Sphinx beyond Jupyter Book.
 
-Imported before any kernel starts, so that the variable that tells `ssl_companion.frames`
-"a page is being built" reaches the kernels that execute the chapters.
+Imported before any kernel starts, so that the variable that tells `chapters.widgets.slider` "a
+page is being built" reaches the kernels that execute the chapters.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 from sphinx.util.fileutil import copy_asset
 
-from ssl_companion._page_figure import CAPTION_MARK
-from ssl_companion.frames import BOOK_VARIABLE
+from ssl_companion.chapters.widgets.slider import BOOK_VARIABLE
+from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 
 os.environ[BOOK_VARIABLE] = "html"
 

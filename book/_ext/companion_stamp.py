@@ -70,7 +70,7 @@ def inputs_digest(root: Path) -> str:
 def _inputs(root: Path) -> Iterator[Path]:
     yield root / "requirements.txt"
     yield from sorted((root / "ssl_companion").rglob("*.py"))
-    yield from sorted((root / "ssl_companion/assets").glob("*/*"))
+    yield from sorted((root / "ssl_companion/chapters/widgets/assets").glob("*/*"))
     yield from sorted(p for p in (root / "book/recordings").rglob("*") if p.is_file())
 
 

@@ -27,9 +27,9 @@ RIGHT, NOT_YET, MISSING, NO_ANSWER = "right", "not yet", "missing", "no answer"
 _SAYS = "ssl-companion-grade:"
 _ASK = """\
 import importlib as _importlib, json as _json
-import ssl_companion.exercises as _base
+import ssl_companion.chapters.exercises as _base
 _importlib.reload(_base)
-check = _importlib.reload(_importlib.import_module("ssl_companion.exercises.{module}"))
+check = _importlib.reload(_importlib.import_module("ssl_companion.chapters.exercises.{module}"))
 try:
     _found = {call}
     _said = ["{name}", bool(_found.ok), str(_found.message)]
@@ -90,7 +90,8 @@ def exercises_of(notebook: NotebookNode) -> tuple[Exercise, ...]:
             module = next(
                 alias.name
                 for node in tree.body
-                if isinstance(node, ast.ImportFrom) and node.module == "ssl_companion.exercises"
+                if isinstance(node, ast.ImportFrom)
+                and node.module == "ssl_companion.chapters.exercises"
                 for alias in node.names
                 if alias.asname == "check"
             )
@@ -157,7 +158,7 @@ def _chapter(notebook: NotebookNode, book: Mapping[str, tuple[Exercise, ...]]) -
         return str(named["chapter"])
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     for chapter, exercises in book.items():
-        if f"ssl_companion.exercises import {exercises[0].module} as check" in code:
+        if f"ssl_companion.chapters.exercises import {exercises[0].module} as check" in code:
             return chapter
     return None
 

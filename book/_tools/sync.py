@@ -47,7 +47,7 @@ except ModuleNotFoundError:  # this notebook alone, as on Colab: fetch the rest 
         git("clone", "--depth", "1", *branch, source, folder)
         print("cloned:", git("-C", folder, "describe", "--tags", "--always"), "of", source)
     sys.path.insert(0, os.path.abspath(folder))
-from ssl_companion import notebook
+from ssl_companion.chapters import notebook
 
 notebook.prepare()
 """

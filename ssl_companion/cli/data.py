@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssl_companion.data import describe, load
+from ssl_companion.data import describe_sources, load
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Data:
 
     def run(self) -> int:
         """Print where the data set was looked for and what was found; load it if it is there."""
-        found = describe(self.data_root)
+        found = describe_sources(self.data_root)
         print(found)
         if not (found.complete or self.download):
             return 1

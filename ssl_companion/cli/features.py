@@ -10,8 +10,8 @@ import numpy as np
 import tyro
 
 from ssl_companion.cli.tables import show
-from ssl_companion.own import MEASURES, measure_encoder
-from ssl_companion.own_recording import record_encoder
+from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
+from ssl_companion.encoders.record import record_encoder
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ssl_companion.recordings import (
     open_recording,
 )
 from ssl_companion.recordings.format import MEASURES
-from ssl_companion.recordings.subset_rows import kept_levels
+from ssl_companion.recordings.measuring import kept_levels
 
 
 @dataclass(frozen=True)

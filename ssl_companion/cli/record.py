@@ -12,22 +12,25 @@ from typing import Annotated, Literal, TextIO
 import torch
 import tyro
 
-from ssl_companion._runs import teachers_first
 from ssl_companion.cli.tables import show
-from ssl_companion.cluster import ClusterConfig, submit
 from ssl_companion.data import load
-from ssl_companion.estimates import estimate
-from ssl_companion.experiments import PRESET_NAMES, Preset, Run, describe, preset
-from ssl_companion.provenance import device_name
-from ssl_companion.recorder import Budget, NoTeacherError, OccupiedError, record_run
+from ssl_companion.io.provenance import device_name
+from ssl_companion.presets.catalogue import PRESET_NAMES, preset
+from ssl_companion.presets.cluster import ClusterConfig, submit
+from ssl_companion.presets.estimate import estimate
+from ssl_companion.presets.record import (
+    Budget,
+    NoTeacherError,
+    OccupiedError,
+    record_run,
+)
+from ssl_companion.presets.runs import Preset, Run, describe_config, teachers_first
 from ssl_companion.recordings import MeasureConfig, open_recording, recordings_root
-from ssl_companion.training.compiling import hindrance
-from ssl_companion.training.config import RunConfig
+from ssl_companion.training.config import LoopConfig, RunConfig, pick_device
 from ssl_companion.training.distributed import process_group, world
-from ssl_companion.training.divergence import DivergedError
-from ssl_companion.training.loop import LoopConfig, pick_device
-from ssl_companion.training.precision import computed
+from ssl_companion.training.runtime import computed, hindrance
 from ssl_companion.training.snapshots import log_spaced
+from ssl_companion.training.trainer import DivergedError
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,9 @@ class Record(_Where):
             return self._record(runs, device)
 
     def _list(self, runs: list[Run]) -> None:
-        rows = [{"name": r.name, "what": describe(r.config), "variant": r.variant} for r in runs]
+        rows = [
+            {"name": r.name, "what": describe_config(r.config), "variant": r.variant} for r in runs
+        ]
         whys = {preset.name: preset.why for preset in self._presets()}
         if self.json:
             rows = [{**row, "why": whys[r.preset]} for row, r in zip(rows, runs, strict=True)]

@@ -14,7 +14,7 @@ from ssl_companion.data.hierarchy import (
 )
 from ssl_companion.data.images import ImageSet, balanced_indices
 from ssl_companion.data.loading import load
-from ssl_companion.data.sources import Description, describe
+from ssl_companion.data.sources import Description, describe_sources
 
 __all__ = [
     "CIFAR100",
@@ -26,7 +26,7 @@ __all__ = [
     "ImageSet",
     "Level",
     "balanced_indices",
-    "describe",
+    "describe_sources",
     "hierarchy_of",
     "load",
     "random_grouping",

@@ -44,7 +44,7 @@ class Masks:
     half: np.ndarray
 
 
-def draw(characters: tuple[str, ...]) -> Masks:
+def render_masks(characters: tuple[str, ...]) -> Masks:
     """Draw each character once in each face that has it.
 
     Raises:

@@ -19,7 +19,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from ssl_companion._files import file_digest
 from ssl_companion.data._decoded import (
     FETCH_AGAIN,
     SHAPE,
@@ -28,8 +27,9 @@ from ssl_companion.data._decoded import (
     in_canonical_order,
 )
 from ssl_companion.data.errors import DataError
+from ssl_companion.io.atomic import file_digest
 
-NAME = "cifar-100-python.tar.gz"
+ARCHIVE_NAME = "cifar-100-python.tar.gz"
 FOLDER = "cifar-100-python"
 MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 KEYS = ("data", "fine_labels", "coarse_labels", "filenames")

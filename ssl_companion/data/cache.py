@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from ssl_companion._files import atomic_directory
-from ssl_companion._lock import one_at_a_time
 from ssl_companion.data._decoded import SHAPE, Decoded
 from ssl_companion.data.errors import CacheError, DataError
 from ssl_companion.data.images import fingerprint
+from ssl_companion.io.atomic import atomic_directory
+from ssl_companion.io.lock import one_at_a_time
 
-FORMAT = 1  # raise it when the content or the order of the arrays changes: old folders expire
-VARIABLE = "SSL_COMPANION_CACHE"
+CACHE_FORMAT = 1  # raise it when the content or the order of the arrays changes: old folders expire
+CACHE_VARIABLE = "SSL_COMPANION_CACHE"
 _ARRAYS = ("images", "fine", "files")
 _ABANDONED = 24 * 3600  # seconds after which what a killed process left may go
 
@@ -43,7 +43,7 @@ class Cached:
 
 def cache_root() -> Path:
     """SSL_COMPANION_CACHE, or the user's cache folder (XDG_CACHE_HOME where it is set)."""
-    chosen = os.environ.get(VARIABLE)
+    chosen = os.environ.get(CACHE_VARIABLE)
     return (
         Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("ssl-companion"))
     )
@@ -51,7 +51,7 @@ def cache_root() -> Path:
 
 def key_of(parts: Sequence[object]) -> str:
     """A short name for what determines a folder's content."""
-    return hashlib.sha256(json.dumps([FORMAT, *parts], default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([CACHE_FORMAT, *parts], default=str).encode()).hexdigest()[:16]
 
 
 def key_of_files(split: str, files: Sequence[Path]) -> str:
@@ -76,35 +76,35 @@ def load_or_build(folder: Path, build: Callable[[], Decoded]) -> Cached:
     Raises:
         CacheError: if the folder cannot be written; and whatever `build` raises.
     """
-    if (found := read(folder)) is not None:
+    if (found := read_split(folder)) is not None:
         return found
     with one_at_a_time(folder):
-        if (found := read(folder)) is not None:  # another process was faster
+        if (found := read_split(folder)) is not None:  # another process was faster
             return found
         decoded = build()
         try:
-            write(folder, decoded)
+            write_split(folder, decoded)
         except OSError as error:
             raise CacheError(
                 f"the cache cannot be written ({error}).",
                 path=folder,
-                mend=f"Free some space, or set {VARIABLE} to a folder with about 200 MB of it.",
+                mend=f"Free some space, or set {CACHE_VARIABLE} to a folder with 200 MB of it.",
             ) from error
         _sweep(folder.parent)
-    if (found := read(folder)) is None:
+    if (found := read_split(folder)) is None:
         raise CacheError(
             "the cache does not hold what was just written.",
             path=folder,
-            mend=f"Set {VARIABLE} to a folder on another disk.",
+            mend=f"Set {CACHE_VARIABLE} to a folder on another disk.",
         )
     return found
 
 
-def read(folder: Path) -> Cached | None:
+def read_split(folder: Path) -> Cached | None:
     """The arrays of a folder, or None where there is none, or none that is whole."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        if meta["format"] != FORMAT:
+        if meta["format"] != CACHE_FORMAT:
             return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         fine, files = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in _ARRAYS[1:])
@@ -119,13 +119,13 @@ def read(folder: Path) -> Cached | None:
         return None
 
 
-def write(folder: Path, decoded: Decoded) -> None:
+def write_split(folder: Path, decoded: Decoded) -> None:
     """Write a folder aside and put it in place whole."""
     with atomic_directory(folder) as temporary:
         for name in _ARRAYS:
             np.save(temporary / f"{name}.npy", getattr(decoded, name), allow_pickle=False)
         meta = {
-            "format": FORMAT,
+            "format": CACHE_FORMAT,
             "fingerprint": fingerprint(decoded.images, decoded.fine),
             "crc32": {name: _checksum(getattr(decoded, name)) for name in _ARRAYS},
         }

@@ -13,10 +13,10 @@ from typing import IO
 
 from tqdm.auto import tqdm
 
-from ssl_companion._files import file_digest, fsync_directory, fsync_file
-from ssl_companion._lock import one_at_a_time
 from ssl_companion.data import archive
 from ssl_companion.data.errors import DataError
+from ssl_companion.io.atomic import file_digest, fsync_directory, fsync_file
+from ssl_companion.io.lock import one_at_a_time
 
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 _TIMEOUT = 30.0  # seconds without a byte
@@ -44,8 +44,8 @@ def fetch(folder: Path, url: str = ARCHIVE_URL, attempts: int = 5, pause: float 
         DataError: if the server cannot be reached, answers with an error, or sends another
             file, or the disk is full; the message says what to do.
     """
-    target = folder / archive.NAME
-    part = folder / f"{archive.NAME}.part"
+    target = folder / archive.ARCHIVE_NAME
+    part = folder / f"{archive.ARCHIVE_NAME}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(target):
@@ -120,7 +120,9 @@ def _continue(url: str, part: Path) -> bool:
         total = start + int(length) if length and length.isdigit() else None
         with (
             open(part, "ab" if resumed else "wb") as file,
-            tqdm(desc=archive.NAME, total=total, initial=start, unit="B", unit_scale=True) as bar,
+            tqdm(
+                desc=archive.ARCHIVE_NAME, total=total, initial=start, unit="B", unit_scale=True
+            ) as bar,
         ):
             while piece := _receive(answer):
                 file.write(piece)

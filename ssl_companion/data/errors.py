@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ssl_companion.errors import CompanionError
 
-class DataError(ValueError):
+
+class DataError(CompanionError, ValueError):
     """Data that is absent, damaged or not what it claims to be.
 
     The message names the file and the ways to mend it; `path` holds the file or folder

@@ -62,7 +62,7 @@ def generate(split: str = "train", n: int | None = None, seed: int = 0) -> Decod
 
 @lru_cache(maxsize=1)
 def _masks() -> Masks:
-    return _glyph_masks.draw(CHARACTERS)
+    return _glyph_masks.render_masks(CHARACTERS)
 
 
 def _images(masks: Masks, fine: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -13,9 +13,17 @@ from ssl_companion.data.cache import cache_root, key_of, key_of_files, load_or_b
 from ssl_companion.data.errors import CacheError, DataError
 from ssl_companion.data.hierarchy import CIFAR100, GLYPHS100, Hierarchy
 from ssl_companion.data.images import ImageSet
-from ssl_companion.data.sources import SPLITS, VARIABLE, Place, Source, absent, find, place_of
+from ssl_companion.data.sources import (
+    DATA_VARIABLE,
+    SPLITS,
+    Location,
+    Source,
+    absent,
+    find,
+    place_of,
+)
 
-NAMES = ("cifar100", "glyphs100", "auto")
+DATA_SETS = ("cifar100", "glyphs100", "auto")
 _WHOLE = {"train": 50_000, "test": 10_000}
 
 
@@ -46,8 +54,8 @@ def load(
         ValueError: if the name or the split is unknown, or `n` is given for CIFAR-100.
         DataError: if the data is absent or damaged; the message says what to do.
     """
-    if name not in NAMES:
-        raise ValueError(f"name must be one of {', '.join(NAMES)}, got {name!r}")
+    if name not in DATA_SETS:
+        raise ValueError(f"name must be one of {', '.join(DATA_SETS)}, got {name!r}")
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     if name == "glyphs100" or (name == "auto" and not _is_wanted(root, download)):
@@ -59,11 +67,11 @@ def load(
 
 def _is_wanted(root: str | Path | None, download: bool) -> bool:
     """Whether "auto" means CIFAR-100: it was asked for somehow, or some of it is there."""
-    named = root is not None or bool(os.environ.get(VARIABLE))
+    named = root is not None or bool(os.environ.get(DATA_VARIABLE))
     return named or download or any(find(place_of(), split) for split in SPLITS)
 
 
-def _cifar100(place: Place, split: str, download: bool) -> ImageSet:
+def _cifar100(place: Location, split: str, download: bool) -> ImageSet:
     problem: DataError
     try:
         source = find(place, split)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ssl_companion._files import file_digest
 from ssl_companion.data._decoded import (
     FETCH_AGAIN,
     SHAPE,
@@ -26,8 +25,9 @@ from ssl_companion.data._decoded import (
     in_canonical_order,
 )
 from ssl_companion.data.errors import DataError
+from ssl_companion.io.atomic import file_digest
 
-COLUMNS = ("img", "fine_label", "coarse_label")
+PARQUET_COLUMNS = ("img", "fine_label", "coarse_label")
 CHECKSUMS = "SHA256SUMS"
 # what pillow raises for one or the other kind of damage
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -56,7 +56,7 @@ def files_of(folder: Path, split: str) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def read(files: Sequence[Path]) -> Decoded:
+def read_parquet(files: Sequence[Path]) -> Decoded:
     """Read and decode all images of a split.
 
     Raises:
@@ -74,7 +74,7 @@ def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     table = _table(path)
     if table.num_rows == 0:
         raise DataError("holds no images.", path=path, mend=FETCH_AGAIN)
-    fine, coarse = (_integers(table, column, path) for column in COLUMNS[1:])
+    fine, coarse = (_integers(table, column, path) for column in PARQUET_COLUMNS[1:])
     check_labels(fine, coarse, path)
     pictures = table["img"].combine_chunks()
     kind = pictures.type
@@ -117,14 +117,14 @@ def _table(path: Path) -> Any:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             found = file.schema_arrow.names
-            absent = [column for column in COLUMNS if column not in found]
+            absent = [column for column in PARQUET_COLUMNS if column not in found]
             if absent:
                 raise DataError(
                     f"has no column {absent[0]}; its columns are {', '.join(found)}.",
                     path=path,
-                    mend=f"A CIFAR-100 file has {', '.join(COLUMNS)}. {FETCH_AGAIN}",
+                    mend=f"A CIFAR-100 file has {', '.join(PARQUET_COLUMNS)}. {FETCH_AGAIN}",
                 )
-            return file.read(columns=list(COLUMNS))
+            return file.read(columns=list(PARQUET_COLUMNS))
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"not a whole parquet file ({error}).", path=path, mend=FETCH_AGAIN

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from ssl_companion.data import archive, parquet
 from ssl_companion.data._decoded import Decoded
-from ssl_companion.data.cache import VARIABLE as CACHE_VARIABLE
+from ssl_companion.data.cache import CACHE_VARIABLE as CACHE_VARIABLE
 from ssl_companion.data.cache import cache_root
 from ssl_companion.data.errors import DataError
 
-VARIABLE = "SSL_COMPANION_DATA"
+DATA_VARIABLE = "SSL_COMPANION_DATA"
 SPLITS = ("train", "test")
 HOW_TO_GET = f"""Ways to get CIFAR-100:
   - `ssl-companion data --download`, or load(..., download=True): the official archive,
     161 MB, resumed if interrupted;
-  - point {VARIABLE}, or the data root, at a folder with {archive.NAME},
+  - point {DATA_VARIABLE}, or the data root, at a folder with {archive.ARCHIVE_NAME},
     the unpacked {archive.FOLDER}, or the parquet files of the Hugging Face hub
     (uoft-cs/cifar100: train-*.parquet and test-*.parquet);
   - or take the stand-in that needs no data: load("glyphs100")."""
@@ -35,34 +35,34 @@ class Source:
     def read(self) -> Decoded:
         """Decode the split (`DataError` if the files are not what they should be)."""
         if self.layout == "parquet":
-            return parquet.read(self.files)
+            return parquet.read_parquet(self.files)
         if self.layout == "unpacked":
             return archive.read_unpacked(self.files[0])
         return archive.read_packed(self.files[0], self.split)
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A folder that is looked into, and why."""
 
     path: Path
     reason: str
 
 
-def place_of(root: str | Path | None = None) -> Place:
+def place_of(root: str | Path | None = None) -> Location:
     """The one place where data is looked for: `root`, else SSL_COMPANION_DATA, else the cache.
 
     A place that was named is the only one. Falling through to another would hide a typing
     error and serve other data than was asked for.
     """
     if root is not None:
-        return Place(Path(root).expanduser(), "the data root given")
-    if chosen := os.environ.get(VARIABLE):
-        return Place(Path(chosen).expanduser(), f"the environment variable {VARIABLE}")
-    return Place(cache_root() / "cifar100", "the default folder")
+        return Location(Path(root).expanduser(), "the data root given")
+    if chosen := os.environ.get(DATA_VARIABLE):
+        return Location(Path(chosen).expanduser(), f"the environment variable {DATA_VARIABLE}")
+    return Location(cache_root() / "cifar100", "the default folder")
 
 
-def find(place: Place, split: str) -> Source | None:
+def find(place: Location, split: str) -> Source | None:
     """The files of a split at a place, in the first layout that is there, or None.
 
     Raises:
@@ -77,12 +77,12 @@ def find(place: Place, split: str) -> Source | None:
         for unpacked in (folder / archive.FOLDER, folder):
             if (unpacked / split).is_file() and (unpacked / "meta").is_file():
                 return Source("unpacked", split, (unpacked / split,))
-        if (folder / archive.NAME).is_file():
-            return Source("archive", split, (folder / archive.NAME,))
+        if (folder / archive.ARCHIVE_NAME).is_file():
+            return Source("archive", split, (folder / archive.ARCHIVE_NAME,))
     return None
 
 
-def absent(place: Place, split: str) -> DataError:
+def absent(place: Location, split: str) -> DataError:
     """The error that says that there is no such split, and every way to get it."""
     if not place.path.exists():
         problem = f"{place.reason} does not exist."
@@ -128,7 +128,7 @@ class Description:
         return "\n".join(lines if self.complete else [*lines, HOW_TO_GET])
 
 
-def describe(root: str | Path | None = None) -> Description:
+def describe_sources(root: str | Path | None = None) -> Description:
     """Where CIFAR-100 was looked for, what was found, and how to get what is missing.
 
     Looks at names only: damage shows when a split is loaded.

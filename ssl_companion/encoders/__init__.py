@@ -1,1 +1,1 @@
-"""Encoders to use outside the book: the network that comes with it."""
+"""A reader's own encoder: measured, recorded, compared; and the trained one that comes along."""

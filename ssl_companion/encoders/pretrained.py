@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_companion.data.views import CIFAR_MEAN, CIFAR_STD, normalise
+from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
 from ssl_companion.recordings import Recording, RecordingError, recordings_root
 from ssl_companion.recordings.format import RUN, WEIGHTS
 from ssl_companion.recordings.reader import ROOT_VARIABLE
@@ -76,8 +76,8 @@ class Pretrained(Backbone):
             kind = str(x.dtype).removeprefix("torch.")
             raise ValueError(
                 f"images: {kind} of shape {tuple(x.shape)}; expected uint8 (0 to 255) of shape "
-                "[N, 3, H, W]; floats go to the network as they are, once `views.normalise` has "
-                "seen them"
+                "[N, 3, H, W]; floats go to the network as they are, once "
+                "`augmentation.normalise` has seen them"
             )
         x = x.to(next(self.parameters()).device).float() / 255
         if x.shape[2:] != (self.size, self.size):

@@ -4,28 +4,51 @@ Features are numpy arrays or torch tensors (CPU or CUDA) of shape [N samples, D 
 labels are integers [N]. Bad input is a ValueError that names the argument.
 """
 
-from .balanced import balanced_kmeans
-from .centroids import NearestCentroid
-from .class_statistics import ClassStatistics
-from .collapse import NeuralCollapse, cdnv, cdnv_of, nc4, neural_collapse, neural_collapse_of
-from .dendrogram import cophenetic_correlation, cut_agreement, dendrogram, label_distances
-from .information import (
+from ssl_companion.measures.class_statistics import ClassStatistics
+from ssl_companion.measures.collapse import (
+    NeuralCollapse,
+    cdnv,
+    cdnv_of,
+    nc4,
+    neural_collapse,
+    neural_collapse_of,
+)
+from ssl_companion.measures.dendrogram import (
+    cophenetic_correlation,
+    cut_agreement,
+    dendrogram,
+    label_distances,
+)
+from ssl_companion.measures.entropies import (
     InformationBounds,
+    kde_information_bounds,
+    renyi_entropy,
+    renyi_information,
+)
+from ssl_companion.measures.information import (
     VarianceShares,
     coding_rate,
     coding_rate_given,
     directions,
     effective_rank,
-    kde_information_bounds,
-    renyi_entropy,
-    renyi_information,
     variance_share_within,
     variance_shares,
 )
-from .intervals import Interval, bootstrap, bootstrap_accuracy, bootstrap_mean
-from .knn import WeightedKNN
-from .neighbours import nearest_neighbours
-from .probes import LinearProbe, ProbeAccuracy, ProbeConfig, linear_probe
+from ssl_companion.measures.kmeans import balanced_kmeans
+from ssl_companion.measures.knn import WeightedKNN, nearest_neighbours
+from ssl_companion.measures.nearest_centroid import NearestCentroid
+from ssl_companion.measures.probes import (
+    LinearProbe,
+    ProbeAccuracy,
+    ProbeConfig,
+    linear_probe,
+)
+from ssl_companion.measures.resampling import (
+    Interval,
+    bootstrap,
+    bootstrap_accuracy,
+    bootstrap_mean,
+)
 
 __all__ = [
     "ClassStatistics",

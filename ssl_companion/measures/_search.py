@@ -5,6 +5,8 @@ offset, or when two centres are nearly as close. So the mean of the centres is t
 float64 first, and every answer is kept only if the gap to the next centre exceeds the
 rounding error that float32 can have made. The few points where it does not are searched
 again among more candidates, then in float64.
+
+Changes of unit that keep float64 from overflowing, underflowing or rounding.
 """
 
 from __future__ import annotations
@@ -15,8 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _scaling
-from ._faiss import nearest
+from ssl_companion.measures._faiss import nearest
 
 _ROWS = 16384  # rows searched at a time: 33 MB of float64 at D = 250
 _CACHED = 512  # rows made float32 at a time on a CPU: 1 MB of float64 stays in its cache
@@ -24,7 +25,7 @@ _BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences
 _CANDIDATES = 8  # centres compared by differences in float64
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 
-Search = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+NearestSearch = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 Transform = Callable[[Tensor, int], Tensor]
 
 
@@ -37,7 +38,7 @@ class ExactSearch:
 
     def __init__(self, centres: Tensor) -> None:
         self.centres = centres
-        self._exponent = _scaling.exponent(centres)
+        self._exponent = exponent(centres)
         self._scaled_by: int | None = None
 
     def __call__(self, x: Tensor, transform: Transform | None = None) -> Tensor:
@@ -51,11 +52,11 @@ class ExactSearch:
         Returns:
             int64 [N].
         """
-        exponent = _scaling.exponent(x) if transform is None else 0
+        own = exponent(x) if transform is None else 0
         # Far queries share the centres' unit as long as their squares still fit into float64.
-        exponent = max(self._exponent, exponent - 400)
+        shared = max(self._exponent, own - 400)
         # Ordinary features need no scaling: float32 squares them with room to spare.
-        self._rescale(exponent if abs(exponent) > 20 else 0)
+        self._rescale(shared if abs(shared) > 20 else 0)
         found = torch.empty(len(x), dtype=torch.int64, device=x.device)
         for start in range(0, len(x), _ROWS):
             rows = x[start : start + _ROWS]
@@ -78,7 +79,7 @@ class ExactSearch:
 
     def _scale(self, x: Tensor) -> Tensor:
         e = self._scaled_by
-        return _scaling.times_power_of_two(x, -e) if e else x.double()
+        return times_power_of_two(x, -e) if e else x.double()
 
     def _block(self, x: Tensor) -> Tensor:
         centred32 = torch.empty(x.shape, dtype=torch.float32, device=x.device)
@@ -98,7 +99,7 @@ class ExactSearch:
         """The nearest centre of rows where the nearest two are too close for float32."""
         best = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
         left = torch.arange(len(rows), device=rows.device)
-        tiers: tuple[tuple[Search, float], ...] = (
+        tiers: tuple[tuple[NearestSearch, float], ...] = (
             (self._in_float32, _FLOAT32),
             (self._in_float64, _FLOAT64),
         )
@@ -176,3 +177,34 @@ def _first_of_each(rows: Tensor) -> Tensor:
     as_bytes = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
     first = np.unique(as_bytes, return_index=True)[1]
     return torch.from_numpy(np.sort(first)).to(rows.device)
+
+
+def exponent(x: Tensor) -> int:
+    """The least e with |x| <= 2**e everywhere (0 for all zeros): multiplying by 2**-e is exact."""
+    low, high = torch.aminmax(x)
+    return int(np.frexp(max(abs(float(low)), abs(float(high))))[1])
+
+
+def times_power_of_two(x: Tensor, e: int) -> Tensor:
+    """x * 2**e in float64, without rounding unless the result leaves float64's normal range."""
+    x = x.double()
+    while abs(e) > 1000:  # 2**e itself would not be representable
+        step = 1000 if e > 0 else -1000
+        x, e = x * 2.0**step, e - step
+    return x * 2.0**e
+
+
+def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:
+    """Rows [N, D] of `name`, the first of them row `first` there, divided by their length, in
+    float64.
+
+    Raises:
+        ValueError: a row of zeros.
+    """
+    rows = rows.double()
+    largest = rows.abs().amax(1, keepdim=True)
+    if bool((largest == 0).any()):
+        where = int((largest[:, 0] == 0).nonzero()[0, 0])
+        raise ValueError(f"{name}[{first + where}] is all zeros; expected rows with a direction")
+    rows = rows / largest  # first, so that no square overflows
+    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from . import _checks, _scaling
-from ._checks import ArrayLike
+from ssl_companion.measures import _checks, _search
+from ssl_companion.measures._checks import ArrayLike
 
 _ROWS = 8192  # rows turned to float64 at a time: 16 MB at D = 250
 
@@ -68,12 +68,12 @@ class ClassStatistics:
             self._start(x)
         self._grow(self.n_classes or largest + 1)
         for rows, labels in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
-            self._merge(_scaling.times_power_of_two(rows, -self.unit_exponent), labels)
+            self._merge(_search.times_power_of_two(rows, -self.unit_exponent), labels)
         return self
 
     def _start(self, x: Tensor) -> None:
         self.device, self._dims = x.device, x.shape[1]
-        self.unit_exponent = _scaling.exponent(x)
+        self.unit_exponent = _search.exponent(x)
         self.counts = torch.zeros(0, dtype=torch.int64, device=x.device)
         self.means_in_units = torch.zeros(0, self._dims, dtype=torch.float64, device=x.device)
         self.sum_of_squares = torch.zeros(0, dtype=torch.float64, device=x.device)
@@ -170,7 +170,7 @@ class ClassStatistics:
     @property
     def means(self) -> Tensor:
         """Class means, float64 [K, D], in the features' own scale (0 where a class is absent)."""
-        return _scaling.times_power_of_two(self.means_in_units, self.unit_exponent)
+        return _search.times_power_of_two(self.means_in_units, self.unit_exponent)
 
     @property
     def global_mean_in_units(self) -> Tensor:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import _checks, _scaling
-from ._checks import ArrayLike
-from .centroids import NearestCentroid
-from .class_statistics import ClassStatistics
+from ssl_companion.measures import _checks, _search
+from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures.class_statistics import ClassStatistics
+from ssl_companion.measures.nearest_centroid import NearestCentroid
 
 _EPSILON = torch.finfo(torch.float64).eps
 _PAIRS = 2**23  # class pairs held at a time: 64 MB
@@ -194,7 +194,7 @@ def _classifier(weight: ArrayLike, shape: tuple[int, ...], device: torch.device)
 
 def _nc3(weight: ArrayLike, centred: Tensor) -> float:
     w = _classifier(weight, tuple(centred.shape), centred.device)
-    w = _scaling.times_power_of_two(w, -_scaling.exponent(w))
+    w = _search.times_power_of_two(w, -_search.exponent(w))
     norm = torch.linalg.matrix_norm(w)
     if float(norm) == 0.0:
         raise ValueError("classifier_weight is all zeros; expected a classifier with a direction")

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.cluster.hierarchy import cophenet, fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from . import _checks, _scaling
-from ._checks import ArrayLike
+from ssl_companion.measures import _checks, _search
+from ssl_companion.measures._checks import ArrayLike
 
 METHODS = ("single", "complete", "average", "weighted", "centroid", "median", "ward")
 
@@ -31,8 +31,8 @@ def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
     means = _checks.features(class_means, "class_means")
     if len(means) < 3:
         raise ValueError(f"class_means has {len(means)} rows; expected three or more")
-    e = _scaling.exponent(means)
-    scaled = _scaling.times_power_of_two(means - means[0].clone(), -e)
+    e = _search.exponent(means)
+    scaled = _search.times_power_of_two(means - means[0].clone(), -e)
     tree = linkage(scaled.cpu().numpy(), method=method)
     tree[:, 2] = np.ldexp(tree[:, 2], e)
     return tree

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks, _scaling
-from ._checks import ArrayLike
+from ssl_companion.measures import _checks, _search
+from ssl_companion.measures._checks import ArrayLike
 
 _TINY = float(torch.finfo(torch.float64).tiny)
 _PAIRS = 2**23  # pairs of samples held at a time: 64 MB
@@ -25,20 +25,20 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
 def _centred_in_units(X: ArrayLike) -> tuple[Tensor, int]:
     """X minus its mean, float64, in units of 2**e, and e."""
     x = _checks.features(X, "X")
-    e = _scaling.exponent(x)
-    x = _scaling.times_power_of_two(x, -e)
+    e = _search.exponent(x)
+    x = _search.times_power_of_two(x, -e)
     x = x - x[0]
     x = x - x.mean(0)
     # A second unit: the spread may be small beside the offset that is gone now.
-    f = _scaling.exponent(x)
-    return _scaling.times_power_of_two(x, -f), e + f
+    f = _search.exponent(x)
+    return _search.times_power_of_two(x, -f), e + f
 
 
 def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
     """Gram matrix with ones on the diagonal, float64 [N, N]."""
     _checks.one_of(kernel, ("gaussian", "linear"), "kernel")
     if kernel == "linear":
-        unit = _scaling.unit(_checks.features(X, "X"), "X")
+        unit = _search.unit(_checks.features(X, "X"), "X")
         return (unit @ unit.T).fill_diagonal_(1.0)
     x, e = _centred_in_units(X)
     squares = _squared_distances(x, x).fill_diagonal_(0.0)

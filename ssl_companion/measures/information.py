@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import _checks, _scaling
-from ._checks import ArrayLike
-from .class_statistics import ClassStatistics
-from .entropies import (
+from ssl_companion.measures import _checks, _search
+from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures.class_statistics import ClassStatistics
+from ssl_companion.measures.entropies import (
     InformationBounds,
     kde_information_bounds,
     renyi_entropy,
@@ -115,12 +115,12 @@ def directions(X: ArrayLike) -> Tensor:
     Raises:
         ValueError: bad features, or a row that equals the mean.
     """
-    return _scaling.unit(_centred(_checks.features(X, "X")), "X minus its mean")
+    return _search.unit(_centred(_checks.features(X, "X")), "X minus its mean")
 
 
 def _centred(x: Tensor) -> Tensor:
     """Minus the column means, float64, in a unit near one."""
-    x = _scaling.times_power_of_two(x, -_scaling.exponent(x))
+    x = _search.times_power_of_two(x, -_search.exponent(x))
     x = x - x[0]
     return x - x.mean(0)
 
@@ -177,8 +177,8 @@ def coding_rate_given(
 def _rates(x: Tensor, epsilon: float) -> Tensor:
     """Coding rate of each of G groups [G, N, D], float64 [G]."""
     n, d = x.shape[1:]
-    e = _scaling.exponent(x)
-    singular = _singular_values(_scaling.times_power_of_two(x, -e))
+    e = _search.exponent(x)
+    singular = _singular_values(_search.times_power_of_two(x, -e))
     # log(1 + c s^2) by logaddexp: squares of features at any scale would overflow
     log_c = math.log(d / n) - 2 * math.log(epsilon) + 2 * e * math.log(2.0)
     logs = torch.logaddexp(torch.zeros_like(singular), log_c + 2 * singular.log())
@@ -210,7 +210,7 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
     if of == "variance":
         spectrum = _singular_values(_centred(x)).square()
     else:
-        spectrum = _singular_values(_scaling.times_power_of_two(x, -_scaling.exponent(x)))
+        spectrum = _singular_values(_search.times_power_of_two(x, -_search.exponent(x)))
     total = spectrum.sum()
     if float(total) == 0.0:
         what = "rows that differ" if of == "variance" else "rows other than zero"

@@ -1,4 +1,7 @@
-"""Weighted nearest neighbours: classify by the training samples that point the same way."""
+"""Weighted nearest neighbours: classify by the training samples that point the same way.
+
+Nearest neighbours among the points themselves, and among class means.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks, _faiss, _scaling
-from ._checks import ArrayLike
+from ssl_companion.measures import _checks, _faiss, _search
+from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._faiss import nearest
 
 _ROWS = 4096  # queries at a time
 
@@ -54,7 +58,7 @@ class WeightedKNN:
         if len(x) < self.k:
             raise ValueError(f"k is {self.k}; expected at most {len(x)}, the samples in X")
         self._base = torch.cat([
-            _scaling.unit(rows, "X", i * _ROWS).float() for i, rows in enumerate(x.split(_ROWS))
+            _search.unit(rows, "X", i * _ROWS).float() for i, rows in enumerate(x.split(_ROWS))
         ])  # fmt: skip
         self._labels = y_
         self.n_classes_ = int(y_.max()) + 1
@@ -75,7 +79,7 @@ class WeightedKNN:
         shares = torch.zeros(len(x), self.n_classes_, device=x.device)
         blocks = zip(x.split(_ROWS), shares.split(_ROWS), strict=True)
         for i, (rows, out) in enumerate(blocks):
-            unit = _scaling.unit(rows, "X", i * _ROWS).float()
+            unit = _search.unit(rows, "X", i * _ROWS).float()
             cosines, which = _faiss.nearest(unit, self._base, self.k, "inner-product")
             # softmax is the weights over their sum, and does not overflow
             weights = torch.softmax(cosines.double() / self.temperature, dim=1).float()
@@ -100,3 +104,38 @@ class WeightedKNN:
         predicted = self.predict(X)
         _checks.labels_below(y_, self.n_classes_)
         return _checks.accuracy(predicted, y_)
+
+
+_SPARE = 16  # candidates beyond those asked for: float32 may have them in another order
+
+
+def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k other points nearest to each, by Euclidean distance.
+
+    FAISS finds candidates in float32, after the mean is taken away; their distances and their
+    order are then those of float64. The lower row wins a tie.
+
+    Args:
+        X: features [N, D].
+        k: neighbours wanted, 1 to N - 1.
+
+    Returns:
+        Rows, int64 [N, k], nearest first, never the point's own; and distances, float64 [N, k].
+
+    Raises:
+        ValueError: bad features, or k outside its range.
+    """
+    x = _checks.features(X, "X").cpu().double()
+    n = len(x)
+    if not 1 <= k < n:
+        raise ValueError(f"k is {k}; expected 1 to {n - 1}, one less than the samples in X")
+    # In units of their spread: float32 would lose squares of very small or large features.
+    unit = _search.exponent(x - x.mean(0))
+    x = _search.times_power_of_two(x, -unit)
+    centred = (x - x.mean(0)).float()
+    found = nearest(centred, centred, min(n, k + 1 + _SPARE))[1].sort(dim=1).values
+    squares = torch.stack([(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)])
+    squares[found == torch.arange(n)[:, None]] = torch.inf
+    order = squares.argsort(dim=1, stable=True)[:, :k]
+    apart = _search.times_power_of_two(squares.gather(1, order).sqrt(), unit)
+    return found.gather(1, order).numpy(), apart.numpy()

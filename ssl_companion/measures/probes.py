@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from . import _checks, _scaling
-from ._checks import ArrayLike
+from ssl_companion.measures import _checks, _search
+from ssl_companion.measures._checks import ArrayLike
 
 _ROWS = 8192
 
@@ -182,16 +182,16 @@ def _moments(x: Tensor, standardise: bool) -> tuple[Tensor, Tensor]:
     deviation = torch.ones_like(mean)
     if not standardise:
         return mean, deviation
-    e = _scaling.exponent(x)
+    e = _search.exponent(x)
     origin = x[0].double()
     for rows in x.split(_ROWS):
         mean += (rows.double() - origin).sum(0) / len(x)
     mean += origin
     square = torch.zeros_like(mean)
     for rows in x.split(_ROWS):
-        away = _scaling.times_power_of_two(rows.double() - mean, -e)
+        away = _search.times_power_of_two(rows.double() - mean, -e)
         square += away.square().sum(0) / len(x)
-    deviation = _scaling.times_power_of_two(square.sqrt(), e)
+    deviation = _search.times_power_of_two(square.sqrt(), e)
     # A feature that is constant up to its type's rounding carries nothing: leave it at zero.
     rounding = max(1e-12, torch.finfo(x.dtype).eps)
     constant = deviation <= rounding * mean.abs()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from ssl_companion.recordings.config import MeasureConfig
 from ssl_companion.recordings.format import FORMAT, RecordingError
-from ssl_companion.recordings.measure_config import MeasureConfig
+from ssl_companion.recordings.measuring import group_means, measure_kept
 from ssl_companion.recordings.reader import (
     Recording,
     list_recordings,
     open_recording,
     recordings_root,
 )
-from ssl_companion.recordings.subset_rows import group_means, measure_kept
-from ssl_companion.recordings.writer import write_recording
+from ssl_companion.recordings.writing import write_recording
 
 __all__ = [
     "FORMAT",

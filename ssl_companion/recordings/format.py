@@ -30,14 +30,16 @@ import safetensors
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import CompanionError
+
 FORMAT = 1
 RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv"
 SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
-GROUPINGS = "groupings.safetensors"
+GROUPINGS_FILE = "groupings.safetensors"
 MEASURE_COLUMNS = ("epoch", "layer", "level", "split", "measure", "value", "n")
 
 
-class RecordingError(ValueError):
+class RecordingError(CompanionError, ValueError):
     """A recording that cannot be used; the message names the path, the reason and a way out."""
 
 

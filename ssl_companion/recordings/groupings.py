@@ -5,7 +5,7 @@ the same sizes made of the *looks* of the classes alone tell the two apart: by b
 the classes' mean images, in pixels or in whitened pixels, and of the class means of the network
 before training. What is kept is enough for accuracies under every one of these groupings and for
 their intervals over classes and groupings, of all test images, in a file of some 100 kB. In the
-same form a recording without features keeps what verdicts need of them (`findings.counts`):
+same form a recording without features keeps what verdicts need of them:
 
     groupings.safetensors   "groups" uint8 [G, K]: the group of every fine class
                             "<epoch>/<layer>/images" uint8 or int32 [K]: test images of each class
@@ -28,23 +28,23 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ssl_companion._files import atomic_file
 from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import Level, random_grouping
+from ssl_companion.io.atomic import atomic_file
 from ssl_companion.measures import NearestCentroid
-from ssl_companion.measures.balanced import balanced_kmeans
-from ssl_companion.recordings.format import GROUPINGS, RecordingError, written
+from ssl_companion.measures.kmeans import balanced_kmeans
+from ssl_companion.recordings.format import GROUPINGS_FILE, RecordingError, written
+from ssl_companion.recordings.measuring import group_means
 from ssl_companion.recordings.reader import Recording
-from ssl_companion.recordings.subset_rows import group_means
 
 SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED = (
     "semantic", "random", "pixels", "whitened pixels", "before training",
 )  # fmt: skip
-KINDS = (SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED)
+GROUPING_KINDS = (SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED)
 STARTS = 10  # groupings of each kind by looks: other starts of k-means, other groups
 _RANDOM = 20
 
-Place = tuple[int, str]
+RecordedPlace = tuple[int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,8 @@ class Groupings:
     level: str
     kinds: np.ndarray
     groups: np.ndarray
-    images: Mapping[Place, np.ndarray]
-    hits: Mapping[Place, np.ndarray]
+    images: Mapping[RecordedPlace, np.ndarray]
+    hits: Mapping[RecordedPlace, np.ndarray]
 
     def of(self, kind: str) -> np.ndarray:
         """Which of the G groupings are of a kind: int64 indices.
@@ -80,7 +80,7 @@ class Groupings:
             )
         return np.flatnonzero(self.kinds == kind)
 
-    def recalls(self, place: Place, which: Sequence[int] | None = None) -> np.ndarray:
+    def recalls(self, place: RecordedPlace, which: Sequence[int] | None = None) -> np.ndarray:
         """Of each fine class, the share of its images found in their group: float64 [G, K].
 
         Args:
@@ -202,7 +202,7 @@ def measure_groupings(
             at every epoch: those that verdicts take.
         ends: the first and the last epoch.
     """
-    hits: dict[Place, np.ndarray] = {}
+    hits: dict[RecordedPlace, np.ndarray] = {}
     kinds, groups, counts = np.array([]), np.zeros((0, 0), np.int64), np.bincount(train.fine)
     first = 0
     for epoch, means, features in by_epoch:
@@ -246,16 +246,16 @@ def read_groupings(recording: Recording) -> Groupings:
     Raises:
         RecordingError: it keeps none, or the file is truncated or foreign.
     """
-    path = recording.path / GROUPINGS
+    path = recording.path / GROUPINGS_FILE
     if not path.exists():
-        raise RecordingError(f"{recording.path}: keeps no groupings of classes ({GROUPINGS})")
+        raise RecordingError(f"{recording.path}: keeps no groupings of classes ({GROUPINGS_FILE})")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
             tensors = {name: file.get_tensor(name).long().numpy() for name in file.keys()}  # noqa: SIM118
         kinds, groups = np.array(about["kinds"]), tensors.pop("groups")
-        hits: dict[Place, np.ndarray] = {}
-        images: dict[Place, np.ndarray] = {}
+        hits: dict[RecordedPlace, np.ndarray] = {}
+        images: dict[RecordedPlace, np.ndarray] = {}
         for name, counts in tensors.items():
             epoch, layer, what = name.split("/")
             {"hits": hits, "images": images}[what][int(epoch), layer] = counts
@@ -269,7 +269,7 @@ def read_groupings(recording: Recording) -> Groupings:
         ) from error
 
 
-def places_in_order(groupings: Groupings, layers: Sequence[str]) -> list[Place]:
+def places_in_order(groupings: Groupings, layers: Sequence[str]) -> list[RecordedPlace]:
     """What was measured, by epoch and then by depth."""
     order = {layer: i for i, layer in enumerate(layers)}
     return sorted(groupings.hits, key=lambda place: (place[0], order[place[1]]))

@@ -32,28 +32,33 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ssl_companion import measures
-from ssl_companion._files import file_digest
 from ssl_companion.data import ImageSet, Level
 from ssl_companion.data.images import balanced_indices
-from ssl_companion.recordings.folder import (
+from ssl_companion.io.atomic import file_digest
+from ssl_companion.recordings.config import MeasureConfig, Subsets
+from ssl_companion.recordings.format import RecordingError, key, quantise
+from ssl_companion.recordings.groupings import Groupings, measure_groupings
+from ssl_companion.recordings.measuring import (
+    RANDOM_IMAGE,
+    SAMPLE,
+    Measured,
+    MeasureRow,
+    Target,
+    kept_levels,
+    measure_kept,
+    measure_snapshot,
+)
+from ssl_companion.recordings.writing import (
     Contents,
     about_data,
     about_measuring,
     refuse_other_folder,
     write_folder,
 )
-from ssl_companion.recordings.format import RecordingError, key, quantise
-from ssl_companion.recordings.groupings import Groupings, measure_groupings
-from ssl_companion.recordings.level_rows import RANDOM_IMAGE, Row, Target
-from ssl_companion.recordings.measure_config import MeasureConfig
-from ssl_companion.recordings.measuring import SAMPLE, Measured, measure_snapshot
-from ssl_companion.recordings.subset_rows import kept_levels, measure_kept
-from ssl_companion.recordings.subsets import Subsets
 from ssl_companion.training.backbones import Backbone, make_backbone
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.loop import pick_device
+from ssl_companion.training.config import ObjectiveConfig, RunConfig, pick_device
 from ssl_companion.training.optim import OptimConfig
-from ssl_companion.training.precision import computed
+from ssl_companion.training.runtime import computed
 
 RESULTS, FIRST, LAST = "results.json", "weights_fp16_epoch0.npz", "weights_fp16.npz"
 WEIGHTS, FEATURES, SOURCE = "weights", "features", "source"
@@ -302,7 +307,7 @@ def import_run(
     return destination
 
 
-def _by(row: Row, ends: tuple[int, int]) -> str:
+def _by(row: MeasureRow, ends: tuple[int, int]) -> str:
     """How a row came about."""
     epoch, _, level, split, measure = row[:5]
     if split == "subset-test" and level != SAMPLE:
@@ -350,7 +355,7 @@ def _by_weights(
     )
 
 
-def _by_features(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> list[Row]:
+def _by_features(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> list[MeasureRow]:
     """NCC accuracy of the source's test images by its class means, and their effective rank."""
     features, means = run.features(epoch)
     fine, rows = test.fine[run.rows], []
@@ -365,11 +370,11 @@ def _by_features(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> 
     return rows
 
 
-def _by_source(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> list[Row]:
+def _by_source(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> list[MeasureRow]:
     """What cannot be measured again without the network of that epoch, as the source has it."""
     found = run.results["epochs"][str(epoch)]
     layers = make_backbone(run.config.backbone, seed=0).layers
-    rows: list[Row] = []
+    rows: list[MeasureRow] = []
     images = {"train": len(train), "test": len(test)}
     for theirs, level in _THEIRS.items():
         for layer, pair in zip(layers, found["ncc_train_test_by_layer"][theirs], strict=True):

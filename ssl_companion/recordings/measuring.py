@@ -1,8 +1,17 @@
-"""What the measures say of one snapshot: rows for `measures.csv`, tensors to keep."""
+"""Rows for `measures.csv`: every measure of features against every level of labels.
+
+What the measures say of one snapshot: rows for `measures.csv`, tensors to keep.
+
+Rows of what a recording keeps, measured on the quantised features themselves.
+
+Whoever measures a recording's features again gets these numbers to the last digit, and sees
+beside them what the whole data set gave.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,23 +20,112 @@ from torch import Tensor
 
 from ssl_companion import measures
 from ssl_companion.data import ImageSet
+from ssl_companion.data.augmentation import ViewConfig
+from ssl_companion.data.hierarchy import RANDOM, Hierarchy, Level
 from ssl_companion.data.images import LabelSet
-from ssl_companion.data.views import ViewConfig
 from ssl_companion.measures import NearestCentroid
-from ssl_companion.recordings.format import compact, key, quantise
-from ssl_companion.recordings.level_rows import (
-    Row,
-    Target,
-    class_rows,
-    only_if_defined,
-    probe_rows,
-    target_rows,
-)
-from ssl_companion.recordings.measure_config import MeasureConfig
-from ssl_companion.recordings.subsets import Subsets
+from ssl_companion.recordings.config import MeasureConfig, Subsets
+from ssl_companion.recordings.format import compact, held, key, quantise
 from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.extract import extract, extract_views
-from ssl_companion.training.randomness import generator
+from ssl_companion.training.runtime import generator
+
+RANDOM_IMAGE = "random-image"
+
+#: epoch, layer, level, split, measure, value, n
+MeasureRow = tuple[int, str, str, str, str, float, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Labels from elsewhere: int64 [N] of the training and of the test images."""
+
+    level: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+def label_levels(images: LabelSet) -> Iterator[tuple[str, np.ndarray]]:
+    """Every level's labels [N] by name, then the controls: random groupings, random labels."""
+    hierarchy = images.hierarchy
+    for name in hierarchy.names:
+        yield name, images.labels(name)
+    for name in hierarchy.names[1:]:
+        yield RANDOM + name, images.labels(RANDOM + name)
+    # The images' own labels in another order: every class keeps its size, none is absent.
+    rng = np.random.default_rng([0, images.split == "train"])
+    yield RANDOM_IMAGE, rng.permutation(images.fine)
+
+
+def class_rows(
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: LabelSet, test: LabelSet
+) -> list[MeasureRow]:
+    """NCC accuracy and CDNV of every level, neural collapse of the fine classes."""
+    rows: list[MeasureRow] = []
+    n, m = len(x_train), len(x_test)
+    fine = measures.ClassStatistics("full").update(x_train, train.fine)
+    for (level, y), (_, z) in zip(label_levels(train), label_levels(test), strict=True):
+        if level == RANDOM_IMAGE:
+            classes = measures.ClassStatistics("trace").update(x_train, y)
+        else:
+            classes = fine.grouped(train.hierarchy.level(level).of_fine)
+        centroids = NearestCentroid.from_centroids(classes.means)
+        rows.append((epoch, layer, level, "train", "ncc", centroids.score(x_train, y), n))
+        rows.append((epoch, layer, level, "test", "ncc", centroids.score(x_test, z), m))
+        with only_if_defined():
+            rows.append((epoch, layer, level, "train", "cdnv", measures.cdnv_of(classes), n))
+    with only_if_defined():
+        collapse = measures.neural_collapse_of(fine)
+        for name in ("nc1", "nc2_equinorm", "nc2_equiangular"):
+            rows.append((epoch, layer, "fine", "train", name, getattr(collapse, name), n))
+    with only_if_defined():
+        rank = measures.effective_rank(x_test)
+        rows.append((epoch, layer, "all", "test", "effective_rank", rank, m))
+    return rows
+
+
+def only_if_defined() -> contextlib.AbstractContextManager[None]:
+    """Leave a row out where features have no such measure: a network that has collapsed gives
+    means that coincide and rows of zeros. Features and labels are known to be good here, as NCC
+    accuracy, which is always defined, has been computed of them."""
+    return contextlib.suppress(ValueError)
+
+
+def probe_rows(
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, train: LabelSet, test: LabelSet
+) -> list[MeasureRow]:
+    """Linear and kNN accuracy at the two finest levels of the hierarchy (kNN: the finest)."""
+    rows: list[MeasureRow] = []
+    n, m = len(x_train), len(x_test)
+    for level in train.hierarchy.names[:2]:
+        y, z = train.labels(level), test.labels(level)
+        probe = measures.LinearProbe().fit(x_train, y)
+        rows.append((epoch, layer, level, "train", "linear", probe.score(x_train, y), n))
+        rows.append((epoch, layer, level, "test", "linear", probe.score(x_test, z), m))
+    with only_if_defined():
+        knn = measures.WeightedKNN(k=min(200, n // 10)).fit(x_train, train.fine)
+        rows.append((epoch, layer, "fine", "test", "knn", knn.score(x_test, test.fine), m))
+    return rows
+
+
+def target_rows(
+    epoch: int, layer: str, x_train: Tensor, x_test: Tensor, target: Target
+) -> list[MeasureRow]:
+    """NCC and linear accuracy against labels that a teacher gave (absent classes left out)."""
+    rows: list[MeasureRow] = []
+    # A teacher may never predict some class: what it does predict is numbered without gaps.
+    present, y = np.unique(target.train, return_inverse=True)
+    known = np.isin(target.test, present)
+    z = np.searchsorted(present, target.test[known])
+    for measure, rule in (
+        ("ncc", NearestCentroid().fit(x_train, y)),
+        ("linear", measures.LinearProbe().fit(x_train, y)),
+    ):
+        for split, x, labels in (("train", x_train, y), ("test", x_test[known], z)):
+            score = rule.score(x, labels)
+            rows.append((epoch, layer, target.level, split, measure, score, len(labels)))
+    return rows
+
 
 SAMPLE = "sample"
 EVERY_SAMPLE = "sample-all"
@@ -37,7 +135,7 @@ EVERY_SAMPLE = "sample-all"
 class Measured:
     """The yield of one snapshot."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[MeasureRow] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -195,3 +293,62 @@ def _every_sample(
         fresh.append(x[:, v])
     score = centroids.score(torch.cat(fresh), torch.arange(n))
     out.rows.append((epoch, layer, EVERY_SAMPLE, "test", "ncc", score, n))
+
+
+def group_means(means: np.ndarray, counts: np.ndarray, level: Level) -> np.ndarray:
+    """Class means of a level from those of the fine classes, weighted by their counts.
+
+    Args:
+        means: float [K_fine, D].
+        counts: int [K_fine], the images behind each mean.
+        level: groups the fine classes.
+
+    Returns:
+        float64 [K, D].
+    """
+    weight = np.zeros((level.k, len(means)))
+    weight[level.of_fine, np.arange(len(means))] = counts
+    grouped: np.ndarray = weight @ means.astype(np.float64) / weight.sum(axis=1, keepdims=True)
+    return grouped
+
+
+def measure_kept(
+    means: np.ndarray, counts: np.ndarray, x: Tensor, fine: np.ndarray, level: Level
+) -> float:
+    """NCC accuracy of features [N, D] at a level, by the class means of the whole training set."""
+    rule = NearestCentroid.from_centroids(group_means(means, counts, level))
+    return rule.score(x, level.labels(fine))
+
+
+def kept_levels(hierarchy: Hierarchy) -> list[Level]:
+    """The hierarchy's levels and the random control of each but the finest."""
+    names = hierarchy.names
+    return [hierarchy.level(name) for name in (*names, *(f"random-{n}" for n in names[1:]))]
+
+
+def subset_rows(
+    tensors: dict[str, Tensor], train: LabelSet, test: LabelSet, subsets: Subsets
+) -> list[MeasureRow]:
+    """NCC rows with the splits "subset-train" and "subset-test" for all kept features."""
+    rows: list[MeasureRow] = []
+    counts = np.bincount(train.fine, minlength=train.hierarchy.level("fine").k)
+    fine = {"train": train.fine[subsets.train], "test": test.fine[subsets.test]}
+    places = [name.split("/")[:2] for name in tensors if name.endswith("/class_means")]
+    for epoch, layer in sorted((int(e), layer) for e, layer in places):
+        means = held(tensors, key(epoch, layer, "class_means")).numpy()
+        for split, y in fine.items():
+            name = key(epoch, layer, split)
+            if name not in tensors:
+                continue
+            x = held(tensors, name)
+            for level in kept_levels(train.hierarchy):
+                score = measure_kept(means, counts, x, y, level)
+                rows.append((epoch, layer, level.name, f"subset-{split}", "ncc", score, len(y)))
+        name = key(epoch, layer, "sample_means")
+        if name in tensors:
+            rule = NearestCentroid.from_centroids(held(tensors, name))
+            x = held(tensors, key(epoch, layer, "sample_views"))
+            n = len(tensors[name])
+            y = torch.arange(n).repeat_interleave(len(x) // n)
+            rows.append((epoch, layer, "sample", "subset-test", "ncc", rule.score(x, y), len(x)))
+    return rows

@@ -15,13 +15,13 @@ import safetensors.torch
 import torch
 
 import ssl_companion
-from ssl_companion._files import file_digest
 from ssl_companion.data import Hierarchy, hierarchy_of
 from ssl_companion.data.hierarchy import hierarchy_from_dict
+from ssl_companion.io.atomic import file_digest
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
-    GROUPINGS,
+    GROUPINGS_FILE,
     LOSSES,
     MEASURE_COLUMNS,
     MEASURES,
@@ -184,7 +184,7 @@ class Recording:
     @property
     def has_groupings(self) -> bool:
         """Whether hits under further groupings of classes were kept: see `groupings`."""
-        return (self.path / GROUPINGS).exists()
+        return (self.path / GROUPINGS_FILE).exists()
 
     def kept_epochs(self, layer: str | None = None, what: str = "test") -> tuple[int, ...]:
         """Epochs with features of `layer` (by default the last).

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_companion.data import views
+from ssl_companion.data import augmentation
 from ssl_companion.data.images import ImageSet
-from ssl_companion.training.compiling import compiled_once
 from ssl_companion.training.config import RunConfig
 from ssl_companion.training.distributed import shard
-from ssl_companion.training.randomness import generator
+from ssl_companion.training.runtime import compiled_once, generator
 
 # Steps whose views are drawn at once, on the CPU: by itself a step's draw is mostly overhead, and
 # an epoch's at once would let a fast device wait.
@@ -66,7 +65,9 @@ class Batches:
             streams = [generator(self.config.seed, "views", s) for s in steps]
             n = self.config.batch
             _, _, height, width = self.images.shape
-            drawn = views.draw(2 * n, self.config.views, streams, height, width).packed()
+            drawn = augmentation.draw_parameters(
+                2 * n, self.config.views, streams, height, width
+            ).packed()
             mine = shard(torch.arange(n))
             drawn = drawn.view(_AHEAD, 2, n, -1)[:, :, mine].flatten(1, 2)
             if self.device.type == "cuda":
@@ -86,5 +87,5 @@ class Batches:
 
 def _normalised_views(images: Tensor, parameters: Tensor) -> Tensor:
     size = (images.shape[2], images.shape[3])
-    x = views.apply(images, views.ViewParameters.unpacked(size, parameters))
-    return views.normalise(x).contiguous(memory_format=torch.channels_last)
+    x = augmentation.apply(images, augmentation.ViewParameters.unpacked(size, parameters))
+    return augmentation.normalise(x).contiguous(memory_format=torch.channels_last)

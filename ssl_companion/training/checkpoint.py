@@ -16,14 +16,15 @@ from typing import Any
 
 import torch
 
-from ssl_companion._files import atomic_file
+from ssl_companion.errors import CompanionError
+from ssl_companion.io.atomic import atomic_file
 
 _MAGIC = b"SSLCKPT1"
 _NAME = re.compile(r"step-(\d{9})\.ckpt")
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(CompanionError, RuntimeError):
     """A checkpoint that cannot be used; the message names the file, the reason and a way out."""
 
 
@@ -55,7 +56,7 @@ def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any]) -> Pat
             f"{path}: could not be written ({error}); free {len(payload) / 2**20:.0f} MiB there or "
             "choose another folder. Earlier checkpoints are intact."
         ) from error
-    for old in checkpoint_paths(folder)[:-KEPT]:
+    for old in checkpoint_paths(folder)[:-CHECKPOINTS_KEPT]:
         old.unlink(missing_ok=True)
     return path
 

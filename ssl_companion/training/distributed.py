@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ssl_companion.training._loss import widened
+from ssl_companion.training.objectives import widened
 
 # The first process measures and writes while the others wait for it, which may take hours; one
 # that has died is noticed by torchrun.

@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from ssl_companion import provenance
-from ssl_companion._files import atomic_file
-from ssl_companion._lock import one_at_a_time
 from ssl_companion.data.images import ImageSet
+from ssl_companion.io import provenance
+from ssl_companion.io.atomic import atomic_file
+from ssl_companion.io.lock import one_at_a_time
 from ssl_companion.training.checkpoint import CheckpointError
-from ssl_companion.training.config import RunConfig
+from ssl_companion.training.config import LoopConfig, RunConfig, pick_device
 from ssl_companion.training.distributed import process_group, wait_for_all, world
-from ssl_companion.training.loop import LoopConfig, Trainer, pick_device
-from ssl_companion.training.precision import computed
+from ssl_companion.training.runtime import computed
 from ssl_companion.training.snapshots import log_spaced, save_snapshot
+from ssl_companion.training.trainer import Trainer
 
 
 def training_images(config: RunConfig, images: ImageSet) -> ImageSet:

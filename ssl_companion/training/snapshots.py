@@ -14,11 +14,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ssl_companion._files import atomic_file
+from ssl_companion.io.atomic import atomic_file
 from ssl_companion.training.backbones import Backbone, make_backbone, padding
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
-from ssl_companion.training.randomness import derived_seed
+from ssl_companion.training.runtime import derived_seed
 
 _CLASSIFIER = "classifier."
 _NAME = re.compile(r"epoch-(\d{5})\.safetensors")

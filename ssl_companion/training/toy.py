@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from ssl_companion.measures import NearestCentroid, effective_rank
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.learner import batch_loss, teacher_momentum
-from ssl_companion.training.randomness import derived_seed, generator
+from ssl_companion.training.model import batch_loss, teacher_momentum
+from ssl_companion.training.runtime import derived_seed, generator
 
 STEPS = (0, 2, 4, 6, 9, 14, 20, 40, 80, 130, 200)
 _FRESH = 3  # of the shown views: they test, the others make the means

@@ -24,14 +24,13 @@ from unittest import mock
 import torch
 
 from ssl_companion.data import ImageSet, load
-from ssl_companion.provenance import device_name
+from ssl_companion.io.provenance import device_name
 from ssl_companion.recordings import measuring
-from ssl_companion.recordings.measure_config import MeasureConfig
+from ssl_companion.recordings.config import MeasureConfig
 from ssl_companion.recordings.measuring import measure_snapshot
 from ssl_companion.training.backbones import make_backbone
-from ssl_companion.training.config import RunConfig
-from ssl_companion.training.loop import pick_device
-from ssl_companion.training.settle import settle_statistics
+from ssl_companion.training.config import RunConfig, pick_device
+from ssl_companion.training.extract import recalibrate_batchnorm
 from ssl_companion.training.snapshots import load_snapshot, save_snapshot
 
 # What `measure_snapshot` calls, and what that is.
@@ -94,7 +93,7 @@ def one_round(task: Task, by_part: bool) -> dict[str, float]:
             backbone = load_snapshot(task.path, task.config, task.device)
         views, precision = task.config.views, task.config.precision
         # Its statistics are those of no data yet, with which features may be of any size.
-        settle_statistics(backbone, task.train.images, views, precision)
+        recalibrate_batchnorm(backbone, task.train.images, views, precision)
         measured: dict[str, float] = {}
         with timed(measured, "whole", task.device):
             measure_snapshot(

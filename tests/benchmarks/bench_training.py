@@ -29,15 +29,15 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ssl_companion.data import views
+from ssl_companion.data import augmentation
 from ssl_companion.data.hierarchy import CIFAR100
 from ssl_companion.data.images import ImageSet, fingerprint
-from ssl_companion.provenance import device_name
-from ssl_companion.training.config import RunConfig
-from ssl_companion.training.learner import Learner
-from ssl_companion.training.loop import LoopConfig, Trainer, pick_device
+from ssl_companion.io.provenance import device_name
+from ssl_companion.training.config import LoopConfig, RunConfig, pick_device
+from ssl_companion.training.model import Learner
 from ssl_companion.training.optim import parameter_groups
-from ssl_companion.training.precision import autocast, computed
+from ssl_companion.training.runtime import autocast, computed
+from ssl_companion.training.trainer import Trainer
 
 EPOCH = 50_000  # images of CIFAR-100
 PREFETCH = 2  # batches that each of lightly's workers makes ahead, DataLoader's default
@@ -86,7 +86,7 @@ def ours(config: RunConfig, images: ImageSet, device: torch.device) -> Round:
 class Pictures(Dataset[list[Tensor]]):
     """Both views of an image, made by lightly's transform with our recipe."""
 
-    def __init__(self, images: ImageSet, config: views.ViewConfig) -> None:
+    def __init__(self, images: ImageSet, config: augmentation.ViewConfig) -> None:
         self.pixels = np.ascontiguousarray(images.images.transpose(0, 2, 3, 1))
         self.transform = VICRegTransform(
             input_size=32,
@@ -101,7 +101,7 @@ class Pictures(Dataset[list[Tensor]]):
             solarize_prob=config.solarise,
             gaussian_blur=0.0,
             hf_prob=config.flip,
-            normalize={"mean": list(views.CIFAR_MEAN), "std": list(views.CIFAR_STD)},
+            normalize={"mean": list(augmentation.CIFAR_MEAN), "std": list(augmentation.CIFAR_STD)},
         )
 
     def __len__(self) -> int:

@@ -23,10 +23,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from ssl_companion.data import views
+from ssl_companion.data import augmentation
 
 
-def torchvision_pipeline(config: views.ViewConfig) -> v2.Compose:
+def torchvision_pipeline(config: augmentation.ViewConfig) -> v2.Compose:
     """The recipe of `config` as transforms of one PIL image."""
     jitters = (config.brightness, config.contrast, config.saturation, config.hue)
     amounts = [amount * config.strength for amount in jitters]
@@ -41,14 +41,14 @@ def torchvision_pipeline(config: views.ViewConfig) -> v2.Compose:
             v2.RandomSolarize(128, config.solarise),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(views.CIFAR_MEAN, views.CIFAR_STD),
+            v2.Normalize(augmentation.CIFAR_MEAN, augmentation.CIFAR_STD),
         ]
     )
 
 
 def contestants(images: Tensor, device: str, compiled: bool) -> dict[str, Callable[[], object]]:
     """Each makes two views of all the images."""
-    config = views.ViewConfig()
+    config = augmentation.ViewConfig()
     pipeline = torchvision_pipeline(config)
     pictures = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in images]
 
@@ -60,17 +60,19 @@ def contestants(images: Tensor, device: str, compiled: bool) -> dict[str, Callab
 
     there = images.to(device)
     generator = torch.Generator(device).manual_seed(0)
-    apply_compiled = torch.compile(views.apply, fullgraph=True)
+    apply_compiled = torch.compile(augmentation.apply, fullgraph=True)
 
     def batched_compiled() -> list[Tensor]:
         return [
-            views.normalise(apply_compiled(there, views.draw(len(there), config, generator)))
+            augmentation.normalise(
+                apply_compiled(there, augmentation.draw_parameters(len(there), config, generator))
+            )
             for _ in range(2)
         ]
 
     runs: dict[str, Callable[[], object]] = {
         "torchvision v2, PIL": one_by_one,
-        "ours": lambda: views.two_views(there, config, generator),
+        "ours": lambda: augmentation.two_views(there, config, generator),
     }
     if compiled:
         runs["ours, compiled"] = batched_compiled

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
-from ssl_companion.explorer import explorer_page
-from ssl_companion.findings.explorer import overview
-from ssl_companion.findings.live import measured
-from ssl_companion.own_recording import record_encoder
+from ssl_companion.chapters.analysis.accuracies import measured
+from ssl_companion.chapters.analysis.feature_maps import overview
+from ssl_companion.chapters.widgets.explorer import explorer_page
+from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import Recording, open_recording
 
 pytestmark = pytest.mark.browser

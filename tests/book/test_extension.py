@@ -25,7 +25,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from matplotlib.figure import Figure
 
-from ssl_companion.frames import picture
+from ssl_companion.chapters.widgets.slider import picture
 from ssl_companion.recordings import open_recording
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +71,7 @@ def test_other_outputs_are_left_alone() -> None:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    folders = ("measures", "assets/explorer")
+    folders = ("measures", "chapters/widgets/assets/explorer")
     for name in (*(f"ssl_companion/{f}" for f in folders), "book/recordings/run", "tests"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("numpy>=1.26\n# --- the book\njupytext>=1\n")
@@ -88,7 +88,7 @@ def inputs(tmp_path: Path) -> Path:
         ("book/recordings/run/measures.csv", True),
         ("requirements.txt", True),
         ("ssl_companion/new.py", True),
-        ("ssl_companion/assets/explorer/map.js", True),
+        ("ssl_companion/chapters/widgets/assets/explorer/map.js", True),
         ("book/page.md", False),
         ("tests/test_new.py", False),
     ],

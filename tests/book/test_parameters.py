@@ -13,10 +13,10 @@ import sync
 import torch
 from nbclient import NotebookClient
 
+from ssl_companion.chapters.widgets.slider import BOOK_VARIABLE
 from ssl_companion.data import Hierarchy, Level, load
-from ssl_companion.data.views import ViewConfig
-from ssl_companion.frames import BOOK_VARIABLE
-from ssl_companion.own_recording import record_encoder
+from ssl_companion.data.augmentation import ViewConfig
+from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import MeasureConfig
 
 ROOT = Path(__file__).resolve().parents[2]

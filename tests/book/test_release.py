@@ -11,7 +11,7 @@ import pytest
 import sync
 
 CELL = sync.SETUP_CELL.format(url="https://example.invalid/none", version="1.2.0")
-CLONE = CELL.split("from ssl_companion import notebook")[0]
+CLONE = CELL.split("from ssl_companion.chapters import notebook")[0]
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -13,19 +13,20 @@ from typing import Any
 
 import pytest
 import torch
-import tyro
 
-from ssl_companion.cli import Command, main
+from ssl_companion import cli
+from ssl_companion.__main__ import main
 from ssl_companion.cli import record as command
 from ssl_companion.cli.record import Record, Train
 from ssl_companion.cli.recordings import Recordings
-from ssl_companion.experiments import PRESET_NAMES, Run, preset
-from ssl_companion.recorder import NoTeacherError
+from ssl_companion.presets.catalogue import PRESET_NAMES, preset
+from ssl_companion.presets.record import NoTeacherError
+from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import Recording, list_recordings
-from ssl_companion.training import precision
+from ssl_companion.training import runtime
 from ssl_companion.training.checkpoint import CheckpointError
-from ssl_companion.training.divergence import DivergedError
-from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.config import LoopConfig
+from ssl_companion.training.trainer import DivergedError
 
 
 def test_list_names_every_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +147,7 @@ def test_float32_in_place_of_bfloat16_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: has)
+    monkeypatch.setattr(runtime, "_cpu_has_bfloat16", lambda: has)
     sweep()
     assert main(METHODS) == 0
     said = capsys.readouterr().err
@@ -242,7 +243,7 @@ def test_the_memory_of_a_gpu_is_said_where_it_is_known(
 @pytest.mark.parametrize("choice", ["auto", "yes", "no"])
 def test_compiling_is_chosen_on_the_command_line(choice: str) -> None:
     for words in (["record"], ["train"]):
-        parsed = tyro.cli(Command, args=[*words, "--compile", choice])
+        parsed = cli.parse(cli.COMMANDS, [*words, "--compile", choice])
         assert isinstance(parsed, Record | Train)
         assert parsed.loop().compile == choice
     assert Record().loop().compile == "auto"

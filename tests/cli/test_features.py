@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.neighbors import NearestCentroid
 
-from ssl_companion.cli import main
+from ssl_companion.__main__ import main
 
 
 @pytest.fixture

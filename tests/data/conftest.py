@@ -136,8 +136,8 @@ def unpacked_folder(tmp_path: Path, fake: Fake) -> Path:
 @pytest.fixture
 def archive_file(tmp_path: Path, unpacked_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The packed archive, whose MD5 the package takes for the official one."""
-    from ssl_companion._files import file_digest
     from ssl_companion.data import archive
+    from ssl_companion.io.atomic import file_digest
 
     path = tmp_path / "packed" / "cifar-100-python.tar.gz"
     path.parent.mkdir()

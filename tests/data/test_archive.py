@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR100 as TorchvisionCIFAR100
 
-from ssl_companion._files import file_digest
 from ssl_companion.data import DataError, archive
 from ssl_companion.data.archive import read_packed, read_unpacked
+from ssl_companion.io.atomic import file_digest
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_wrong_checksum(archive_file: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_official_checksum() -> None:
     published = TorchvisionCIFAR100
-    assert (published.filename, published.tgz_md5) == (archive.NAME, archive.MD5)
+    assert (published.filename, published.tgz_md5) == (archive.ARCHIVE_NAME, archive.MD5)
 
 
 def test_truncated_archive(archive_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_built_once_and_mapped_after_that(tmp_path: Path, decoded: Decoded) -> N
 @pytest.mark.parametrize("fault", ["flip", "truncate", "empty", "delete", "lengthen"])
 def test_damage_is_seen_and_mended(tmp_path: Path, decoded: Decoded, name: str, fault: str) -> None:
     folder = tmp_path / "train-0"
-    cache.write(folder, decoded)
+    cache.write_split(folder, decoded)
     path = folder / name
     content = bytearray(path.read_bytes())
     stamps = path.stat()
@@ -73,7 +73,7 @@ def test_damage_is_seen_and_mended(tmp_path: Path, decoded: Decoded, name: str, 
     else:
         path.write_bytes(content)
         os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
-    found = cache.read(folder)
+    found = cache.read_split(folder)
     harmless = fault == "lengthen" and name != "meta.json"  # what counts is there, unchanged
     if not harmless:
         assert found is None or (name == "meta.json" and same(found, decoded))
@@ -83,10 +83,10 @@ def test_damage_is_seen_and_mended(tmp_path: Path, decoded: Decoded, name: str, 
 
 def test_a_format_of_another_version_is_built_again(tmp_path: Path, decoded: Decoded) -> None:
     folder = tmp_path / "train-0"
-    cache.write(folder, decoded)
+    cache.write_split(folder, decoded)
     meta = json.loads((folder / "meta.json").read_text())
-    (folder / "meta.json").write_text(json.dumps({**meta, "format": cache.FORMAT + 1}))
-    assert cache.read(folder) is None
+    (folder / "meta.json").write_text(json.dumps({**meta, "format": cache.CACHE_FORMAT + 1}))
+    assert cache.read_split(folder) is None
 
 
 def test_an_error_while_building_leaves_nothing(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_killed_at_any_moment_the_cache_is_whole_or_absent(tmp_path: Path) -> No
             process.stdout.readline()
             time.sleep(chance.uniform(0, 0.1))
             process.send_signal(signal.SIGKILL)
-        found = cache.read(folder)
+        found = cache.read_split(folder)
         assert whole(found)
         seen += found is not None
     assert seen > 0
@@ -221,7 +221,7 @@ def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
             until = time.monotonic() + 3
             seen = set()
             while time.monotonic() < until:
-                found = cache.read(folder)
+                found = cache.read_split(folder)
                 assert whole(found)
                 if found is not None:
                     seen.add(int(found.arrays.fine[0]))
@@ -280,6 +280,6 @@ def test_a_load_killed_at_any_moment_does_no_harm(
         time.sleep(chance.uniform(0.3, 1.0) * duration)
         process.kill()
         process.wait()
-        found = cache.read(folder)
+        found = cache.read_split(folder)
         assert found is None or len(found.arrays.fine) == 8000
     assert agree(load(root=unpacked_folder), big)

@@ -15,7 +15,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 
 from ssl_companion.data import GLYPHS100, load
-from ssl_companion.data._glyph_masks import BOX, FACES, draw
+from ssl_companion.data._glyph_masks import BOX, FACES, render_masks
 from ssl_companion.data._glyph_names import COARSE
 from ssl_companion.data.glyphs import CHARACTERS, SIZES, _masks, generate
 from ssl_companion.data.images import fingerprint
@@ -98,7 +98,7 @@ def test_every_class_is_in_several_faces_and_never_an_empty_box() -> None:
     assert min(expected) >= 2
     # A private code point that no face has is refused, not drawn as a box.
     with pytest.raises(ValueError, match=r"U\+F8FF"):
-        draw(("A", "\uf8ff"))
+        render_masks(("A", "\uf8ff"))
 
 
 def test_shapes_fill_their_box() -> None:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssl_companion.data import CIFAR100, DataError, ImageSet, describe, load, sources
+from ssl_companion.data import (
+    CIFAR100,
+    DataError,
+    ImageSet,
+    describe_sources,
+    load,
+    sources,
+)
 from ssl_companion.data import download as download_module
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
@@ -215,15 +222,15 @@ def test_arguments_that_make_no_sense(arguments: dict[str, Any], said: str) -> N
 
 
 def test_describe(parquet_folder: Path, unpacked_folder: Path, tmp_path: Path) -> None:
-    found = describe(parquet_folder)
+    found = describe_sources(parquet_folder)
     assert found.complete
     assert "found as parquet: test-00000-of-00002.parquet, test-00001-of" in str(found)
-    assert "found as unpacked" in str(describe(unpacked_folder))
+    assert "found as unpacked" in str(describe_sources(unpacked_folder))
     (parquet_folder / "test-00000-of-00002.parquet").unlink()
-    partial = describe(parquet_folder)
+    partial = describe_sources(parquet_folder)
     assert not partial.complete
     assert "one of 2 shards" in str(partial)
-    nothing = str(describe(tmp_path / "nowhere"))
+    nothing = str(describe_sources(tmp_path / "nowhere"))
     assert "it does not exist" in nothing
     assert "download=True" in nothing
     assert str(tmp_path / "nowhere") in nothing

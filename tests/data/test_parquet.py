@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ssl_companion._files import file_digest
 from ssl_companion.data import DataError
-from ssl_companion.data.parquet import files_of, read
+from ssl_companion.data.parquet import files_of, read_parquet
+from ssl_companion.io.atomic import file_digest
 
 
 def png(size: tuple[int, int] = (32, 32), mode: str = "RGB") -> bytes:
@@ -44,7 +44,7 @@ def refused(tmp_path: Path) -> Callable[[pa.Table], str]:
         path = tmp_path / "train.parquet"
         pq.write_table(table, path)
         with pytest.raises(DataError) as caught:
-            read([path])
+            read_parquet([path])
         assert str(path) in str(caught.value)
         assert "download=True" in str(caught.value)
         assert caught.value.path == path
@@ -57,7 +57,7 @@ def refused(tmp_path: Path) -> Callable[[pa.Table], str]:
 def test_reads_one_shard_and_several(
     parquet_folder: Path, fake: Any, agree: Callable[..., bool], split: str
 ) -> None:
-    decoded = read(files_of(parquet_folder, split))
+    decoded = read_parquet(files_of(parquet_folder, split))
     assert decoded.images.dtype == np.uint8
     assert decoded.images.flags.c_contiguous
     assert decoded.fine.dtype == np.int64
@@ -69,7 +69,7 @@ def test_the_order_of_rows_and_shards_does_not_matter(tmp_path: Path, fake: Any)
     shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))
     pq.write_table(table, tmp_path / "train-00000-of-00001.parquet")
     pq.write_table(shuffled, tmp_path / "test-00000-of-00001.parquet")
-    one, other = (read(files_of(tmp_path, split)) for split in ("train", "test"))
+    one, other = (read_parquet(files_of(tmp_path, split)) for split in ("train", "test"))
     for name in ("images", "fine", "files"):
         assert np.array_equal(getattr(one, name), getattr(other, name))
 
@@ -79,14 +79,14 @@ def test_neighbours_do_not_share_a_class(tmp_path: Path, make: Callable[..., Any
     order = np.argsort(fake.fine)
     path = tmp_path / "train.parquet"
     pq.write_table(fake.table().take(order), path)
-    fine = read([path]).fine
+    fine = read_parquet([path]).fine
     assert (np.diff(fine) == 0).mean() < 0.05
 
 
 def test_images_without_names_are_called_after_their_place(tmp_path: Path, fake: Any) -> None:
     fake.names = [None] * len(fake.fine)
     pq.write_table(fake.table(), tmp_path / "train.parquet")
-    files = read([tmp_path / "train.parquet"]).files
+    files = read_parquet([tmp_path / "train.parquet"]).files
     assert files[:2].tolist() == ["image_00000.png", "image_00001.png"]
     assert len(set(files.tolist())) == len(files)
 
@@ -166,7 +166,7 @@ def test_truncated_file(parquet_folder: Path, keep: float) -> None:
     path = parquet_folder / "train-00000-of-00001.parquet"
     os.truncate(path, int(path.stat().st_size * keep))
     with pytest.raises(DataError, match="not a whole parquet file") as caught:
-        read([path])
+        read_parquet([path])
     assert str(path) in str(caught.value)
 
 
@@ -181,11 +181,11 @@ def test_checksums_beside_the_files_are_compared(parquet_folder: Path, fake: Any
     path = parquet_folder / "train-00000-of-00001.parquet"
     checksums = parquet_folder / "SHA256SUMS"
     checksums.write_text(f"{file_digest(path)}  {path.name}\n")
-    read([path])
+    read_parquet([path])
     fake.images[0, 0, 0, 0] ^= 1  # a whole and plausible file, but another one
     pq.write_table(fake.table(), path)
     with pytest.raises(DataError, match=r"its SHA-256 is .* SHA256SUMS beside it says"):
-        read([path])
+        read_parquet([path])
 
 
 def test_only_files_of_the_split_count(parquet_folder: Path) -> None:

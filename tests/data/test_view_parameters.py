@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torchvision.transforms import RandomResizedCrop
 
-from ssl_companion.data import views
-from ssl_companion.data.views import ViewConfig, ViewParameters
+from ssl_companion.data import augmentation
+from ssl_companion.data.augmentation import ViewConfig, ViewParameters
 
 MANY = 20_000
 
@@ -32,7 +32,7 @@ def same(a: ViewParameters, b: ViewParameters) -> bool:
 
 @pytest.fixture(scope="module")
 def many() -> ViewParameters:
-    return views.draw(MANY, ViewConfig(), seeded())
+    return augmentation.draw_parameters(MANY, ViewConfig(), seeded())
 
 
 def torchvision_boxes(
@@ -57,7 +57,7 @@ def torchvision_boxes(
 def test_boxes_are_distributed_as_torchvisions(height, width, scale, ratio):
     theirs = torchvision_boxes(4000, height, width, scale, ratio)
     config = ViewConfig(scale=scale, ratio=ratio)
-    ours = views.draw(MANY, config, seeded(), height, width).box.numpy()
+    ours = augmentation.draw_parameters(MANY, config, seeded(), height, width).box.numpy()
     for column in range(4):
         assert stats.ks_2samp(ours[:, column], theirs[:, column]).pvalue > 1e-3
     areas = [box[:, 2] * box[:, 3] for box in (ours, theirs)]
@@ -84,7 +84,9 @@ def test_boxes_are_distributed_as_torchvisions(height, width, scale, ratio):
 def test_the_central_box_where_no_try_fits(height, width, ratio):
     theirs = torchvision_boxes(20, height, width, (1.0, 1.0), ratio)
     assert len(np.unique(theirs, axis=0)) == 1  # no crop of the whole area has such a ratio
-    ours = views.draw(20, ViewConfig(scale=(1.0, 1.0), ratio=ratio), seeded(), height, width).box
+    ours = augmentation.draw_parameters(
+        20, ViewConfig(scale=(1.0, 1.0), ratio=ratio), seeded(), height, width
+    ).box
     assert np.array_equal(ours.numpy(), theirs)
 
 
@@ -99,7 +101,9 @@ def test_the_central_box_where_no_try_fits(height, width, ratio):
 )
 def test_boxes_lie_inside_any_image(height, width, low, high, ratio, seed):
     config = ViewConfig(scale=(min(low, high), max(low, high)), ratio=tuple(ratio))
-    top, left, h, w = views.draw(50, config, seeded(seed), height, width).box.unbind(1)
+    top, left, h, w = augmentation.draw_parameters(
+        50, config, seeded(seed), height, width
+    ).box.unbind(1)
     for start, length, size in ((top, h, height), (left, w, width)):
         assert length.min() >= 1
         assert start.min() >= 0
@@ -110,7 +114,7 @@ def test_boxes_lie_inside_any_image(height, width, low, high, ratio, seed):
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 1.0])
 def test_frequencies(name, probability):
     config = replace(ViewConfig(), **{name: probability})
-    hits = int(getattr(views.draw(MANY, config, seeded()), name).sum())
+    hits = int(getattr(augmentation.draw_parameters(MANY, config, seeded()), name).sum())
     if probability in (0, 1):
         assert hits == MANY * probability
     else:
@@ -127,7 +131,7 @@ def test_jitter_frequency_and_that_it_comes_all_at_once(many):
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
 def test_factors_are_uniform_in_their_ranges(strength):
     config = ViewConfig(brightness=0.7, contrast=0.4, saturation=0.2, hue=0.1, strength=strength)
-    drawn = views.draw(MANY, replace(config, jitter=1.0), seeded())
+    drawn = augmentation.draw_parameters(MANY, replace(config, jitter=1.0), seeded())
     ranges = {
         name: (max(0.0, 1 - strength * amount), 1 + strength * amount)
         for name, amount in (("brightness", 0.7), ("contrast", 0.4), ("saturation", 0.2))
@@ -143,7 +147,7 @@ def test_factors_are_uniform_in_their_ranges(strength):
 def test_every_image_has_its_own_and_no_two_parameters_go_together(many):
     assert len(torch.unique(many.brightness)) > 0.75 * MANY
     own = replace(ViewConfig(), jitter=1.0)
-    drawn = views.draw(MANY, own, seeded())
+    drawn = augmentation.draw_parameters(MANY, own, seeded())
     columns = [v.double().reshape(MANY, -1) for v in tensors(drawn).values()]
     columns[0] = columns[0][:, 2:].prod(1, keepdim=True)  # offsets depend on the box's size
     correlation = np.corrcoef(torch.cat(columns, 1).numpy().T)
@@ -153,33 +157,35 @@ def test_every_image_has_its_own_and_no_two_parameters_go_together(many):
 def test_the_generator_alone_decides():
     before = torch.random.get_rng_state()
     generator = seeded(3)
-    first, second = (views.draw(100, ViewConfig(), generator) for _ in range(2))
-    assert same(first, views.draw(100, ViewConfig(), seeded(3)))
+    first, second = (augmentation.draw_parameters(100, ViewConfig(), generator) for _ in range(2))
+    assert same(first, augmentation.draw_parameters(100, ViewConfig(), seeded(3)))
     assert not same(first, second)
-    assert not same(first, views.draw(100, ViewConfig(), seeded(4)))
+    assert not same(first, augmentation.draw_parameters(100, ViewConfig(), seeded(4)))
     assert torch.equal(before, torch.random.get_rng_state())  # the global one is not touched
 
 
 def test_a_generator_resumes_from_its_state():
     generator = seeded(5)
-    views.draw(33, ViewConfig(), generator)
+    augmentation.draw_parameters(33, ViewConfig(), generator)
     state = generator.get_state()
-    expected = views.draw(33, ViewConfig(), generator)
+    expected = augmentation.draw_parameters(33, ViewConfig(), generator)
     resumed = torch.Generator()
     resumed.set_state(state)
-    assert same(expected, views.draw(33, ViewConfig(), resumed))
+    assert same(expected, augmentation.draw_parameters(33, ViewConfig(), resumed))
 
 
 def test_configurations_share_the_randomness_of_what_they_share():
-    plain = views.draw(100, ViewConfig(), seeded())
-    without = views.draw(100, replace(ViewConfig(), strength=0.0, grey=0.0), seeded())
+    plain = augmentation.draw_parameters(100, ViewConfig(), seeded())
+    without = augmentation.draw_parameters(
+        100, replace(ViewConfig(), strength=0.0, grey=0.0), seeded()
+    )
     assert torch.equal(plain.box, without.box)
     assert torch.equal(plain.flip, without.flip)
     assert torch.equal(plain.solarise, without.solarise)
 
 
 def test_strength_zero_leaves_the_colours():
-    drawn = views.draw(1000, ViewConfig(strength=0.0, jitter=1.0), seeded())
+    drawn = augmentation.draw_parameters(1000, ViewConfig(strength=0.0, jitter=1.0), seeded())
     assert (drawn.brightness == 1).all()
     assert (drawn.contrast == 1).all()
     assert (drawn.saturation == 1).all()
@@ -230,4 +236,4 @@ def test_configurations_that_make_no_sense(wrong, message):
 def test_sizes_that_make_no_sense(name, value):
     arguments = {"n": 4, "height": 32, "width": 32, name: value}
     with pytest.raises(ValueError, match=f"{name}={value}.*positive whole number"):
-        views.draw(config=ViewConfig(), generator=seeded(), **arguments)
+        augmentation.draw_parameters(config=ViewConfig(), generator=seeded(), **arguments)

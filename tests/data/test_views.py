@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from ssl_companion.data import views
-from ssl_companion.data.views import ViewConfig, ViewParameters
+from ssl_companion.data import augmentation
+from ssl_companion.data.augmentation import ViewConfig, ViewParameters
 
 ALL = ViewConfig(jitter=1.0, grey=0.3, solarise=0.3, brightness=0.8, contrast=0.8, hue=0.5)
 STEPS = ("crop", "flip", "brightness", "contrast", "saturation", "hue", "grey", "solarise")
@@ -36,7 +36,7 @@ def pictures(n: int, height: int = 32, width: int = 32, seed: int = 0) -> torch.
 
 
 def neutral(n: int, height: int = 32, width: int = 32) -> ViewParameters:
-    p = views.draw(n, ViewConfig.identity(), seeded(), height, width)
+    p = augmentation.draw_parameters(n, ViewConfig.identity(), seeded(), height, width)
     return replace(p, box=torch.tensor([0, 0, height, width]).expand(n, 4))
 
 
@@ -67,8 +67,8 @@ def one_by_one(image, p: ViewParameters, i: int, f=oracle, steps=STEPS):
 @pytest.mark.parametrize("functional", [oracle, v2.functional], ids=["v1", "v2"])
 def test_views_equal_torchvisions_one_image_at_a_time(height, width, functional):
     images = pictures(60, height, width)
-    p = views.draw(60, ALL, seeded(), height, width)
-    ours = views.apply(images, p)
+    p = augmentation.draw_parameters(60, ALL, seeded(), height, width)
+    ours = augmentation.apply(images, p)
     assert ours.dtype == torch.float32
     for i in range(60):
         theirs = one_by_one(images[i].float() / 255, p, i, functional)
@@ -77,10 +77,10 @@ def test_views_equal_torchvisions_one_image_at_a_time(height, width, functional)
 
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_alone_equals_torchvisions(step):
-    images, p = pictures(80), views.draw(80, ALL, seeded(1))
+    images, p = pictures(80), augmentation.draw_parameters(80, ALL, seeded(1))
     kept = {"crop": "box"}.get(step, step)
     alone = replace(neutral(80), **{kept: getattr(p, kept)})
-    ours = views.apply(images, alone)
+    ours = augmentation.apply(images, alone)
     original = images.float() / 255
     for i in range(80):
         theirs = one_by_one(original[i], p, i, steps=(step,))
@@ -102,7 +102,7 @@ def test_extreme_factors_on_the_corners_of_the_colour_cube(name, values):
     colours = torch.cartesian_prod(*[torch.tensor(levels)] * 3).T.reshape(1, 3, 12, 18)
     images = colours.to(torch.uint8).expand(len(values), -1, -1, -1)
     p = replace(neutral(len(values), 12, 18), **{name: torch.tensor(values)})
-    ours = views.apply(images, p)
+    ours = augmentation.apply(images, p)
     for i in range(len(values)):
         theirs = one_by_one(images[i].float() / 255, p, i, steps=(name,))
         torch.testing.assert_close(ours[i], theirs, rtol=0, atol=3e-6)
@@ -123,8 +123,8 @@ def test_any_crop_ends_at_its_own_edge(top, left, flip, data):
         box=torch.tensor([[top, left, height, width]]),
         flip=torch.tensor([flip]),
     )
-    ours = views.apply(image, p)
-    torch.testing.assert_close(ours, views.apply(outside, p), rtol=0, atol=3e-6)
+    ours = augmentation.apply(image, p)
+    torch.testing.assert_close(ours, augmentation.apply(outside, p), rtol=0, atol=3e-6)
     for antialias in (False, True):
         theirs = oracle.resized_crop(
             image.float() / 255, top, left, height, width, [12, 16], antialias=antialias
@@ -135,8 +135,8 @@ def test_any_crop_ends_at_its_own_edge(top, left, flip, data):
 
 def test_views_resemble_those_of_the_8_bit_pipeline():
     """PIL rounds after every step and turns hues in 256 steps, so this is a coarse check."""
-    images, p = pictures(60), views.draw(60, ViewConfig(), seeded())
-    ours = views.apply(images, p).mul(255).permute(0, 2, 3, 1).numpy()
+    images, p = pictures(60), augmentation.draw_parameters(60, ViewConfig(), seeded())
+    ours = augmentation.apply(images, p).mul(255).permute(0, 2, 3, 1).numpy()
     for i in range(60):
         picture = Image.fromarray(images[i].permute(1, 2, 0).numpy())
         theirs = np.asarray(one_by_one(picture, p, i), dtype=np.float32)
@@ -145,41 +145,43 @@ def test_views_resemble_those_of_the_8_bit_pipeline():
 
 def test_the_identity_gives_the_image_back():
     images = pictures(70)
-    p = views.draw(70, ViewConfig.identity(), seeded())
-    assert torch.equal(views.apply(images, p), images.float() / 255)
+    p = augmentation.draw_parameters(70, ViewConfig.identity(), seeded())
+    assert torch.equal(augmentation.apply(images, p), images.float() / 255)
     odd = pictures(70, 17, 23)
-    ours = views.apply(odd, neutral(70, 17, 23))
+    ours = augmentation.apply(odd, neutral(70, 17, 23))
     torch.testing.assert_close(ours, odd.float() / 255, rtol=0, atol=3e-6)
 
 
 def test_whole_boxes_only_mirror():
     images = pictures(70)
     mirrored = replace(neutral(70), flip=torch.ones(70, dtype=torch.bool))
-    assert torch.equal(views.apply(images, mirrored), images.flip(-1).float() / 255)
+    assert torch.equal(augmentation.apply(images, mirrored), images.flip(-1).float() / 255)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_floating_images_are_taken_in_unit_range(dtype):
-    images, p = pictures(20), views.draw(20, ViewConfig(), seeded())
-    ours = views.apply((images.double() / 255).to(dtype), p)
+    images, p = pictures(20), augmentation.draw_parameters(20, ViewConfig(), seeded())
+    ours = augmentation.apply((images.double() / 255).to(dtype), p)
     assert ours.dtype == torch.float32
     tolerance = 5e-3 if dtype is torch.float16 else 1e-6
-    torch.testing.assert_close(ours, views.apply(images, p), rtol=0, atol=tolerance)
+    torch.testing.assert_close(ours, augmentation.apply(images, p), rtol=0, atol=tolerance)
 
 
 def test_the_images_stay_as_they_are():
     images = pictures(20).float() / 255
     kept = images.clone()
-    for p in (neutral(20), views.draw(20, ALL, seeded())):
-        views.apply(images, p)
-        views.two_views(images, ALL, seeded())
+    for p in (neutral(20), augmentation.draw_parameters(20, ALL, seeded())):
+        augmentation.apply(images, p)
+        augmentation.two_views(images, ALL, seeded())
         assert torch.equal(images, kept)
 
 
 def test_views_stay_in_unit_range_and_finite():
     extreme = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8), torch.eye(8).expand(3, 8, 8)])
     images = extreme.repeat(100, 1, 1, 1)
-    ours = views.apply(images, views.draw(300, replace(ALL, strength=1.0), seeded(), 8, 8))
+    ours = augmentation.apply(
+        images, augmentation.draw_parameters(300, replace(ALL, strength=1.0), seeded(), 8, 8)
+    )
     assert ours.min() >= -1e-6
     assert ours.max() <= 1 + 1e-6
 
@@ -187,42 +189,42 @@ def test_views_stay_in_unit_range_and_finite():
 @pytest.mark.parametrize("world", [2, 3])
 def test_a_slice_of_a_global_batch_gets_the_same_views(world):
     """Also across the blocks that a CPU works in: 150 images are two whole ones and a rest."""
-    images, p = pictures(150), views.draw(150, ALL, seeded())
-    whole = views.apply(images, p)
+    images, p = pictures(150), augmentation.draw_parameters(150, ALL, seeded())
+    whole = augmentation.apply(images, p)
     for rank in range(world):
         mine = slice(rank, None, world)
-        assert torch.equal(views.apply(images[mine], p[mine]), whole[mine])
+        assert torch.equal(augmentation.apply(images[mine], p[mine]), whole[mine])
     order = torch.randperm(150, generator=seeded())
-    assert torch.equal(views.apply(images[order], p[order]), whole[order])
-    assert torch.equal(views.apply(images[99:100], p[99:100]), whole[99:100])
+    assert torch.equal(augmentation.apply(images[order], p[order]), whole[order])
+    assert torch.equal(augmentation.apply(images[99:100], p[99:100]), whole[99:100])
 
 
 def test_memory_layout_does_not_matter():
-    images, p = pictures(20), views.draw(20, ALL, seeded())
-    expected = views.apply(images, p)
+    images, p = pictures(20), augmentation.draw_parameters(20, ALL, seeded())
+    expected = augmentation.apply(images, p)
     turned = images.contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(views.apply(turned, p), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(augmentation.apply(turned, p), expected, rtol=0, atol=1e-6)
     assert expected.is_contiguous()
 
 
 def test_two_views_are_independent_and_repeatable():
     images = pictures(40)
-    first, second = views.two_views(images, ViewConfig(), seeded())
-    again = views.two_views(images, ViewConfig(), seeded())
+    first, second = augmentation.two_views(images, ViewConfig(), seeded())
+    again = augmentation.two_views(images, ViewConfig(), seeded())
     assert torch.equal(first, again[0])
     assert torch.equal(second, again[1])
     assert ((first - second).abs().amax((1, 2, 3)) > 0.1).float().mean() > 0.95
     g = seeded()
     for view in (first, second):
-        p = views.draw(40, ViewConfig(), g)
-        assert torch.equal(view, views.normalise(views.apply(images, p)))
+        p = augmentation.draw_parameters(40, ViewConfig(), g)
+        assert torch.equal(view, augmentation.normalise(augmentation.apply(images, p)))
 
 
 def test_normalise_equals_torchvisions():
     x = pictures(10).float() / 255
-    theirs = oracle.normalize(x, views.CIFAR_MEAN, views.CIFAR_STD)
-    torch.testing.assert_close(views.normalise(x), theirs)
-    other = views.normalise(x, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
+    theirs = oracle.normalize(x, augmentation.CIFAR_MEAN, augmentation.CIFAR_STD)
+    torch.testing.assert_close(augmentation.normalise(x), theirs)
+    other = augmentation.normalise(x, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
     torch.testing.assert_close(other, oracle.normalize(x, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3)))
 
 
@@ -230,35 +232,35 @@ def test_the_constants_of_a_device_are_made_once(monkeypatch):
     x = torch.rand((2, 3, 4, 4), generator=seeded())
     mean, std = (0.51, 0.41, 0.31), (0.11, 0.21, 0.31)
     with torch.inference_mode():  # as features are read
-        expected = views.normalise(x, mean, std)
+        expected = augmentation.normalise(x, mean, std)
     made = []
     real = torch.tensor
     monkeypatch.setattr(torch, "tensor", lambda *a, **k: made.append(a) or real(*a, **k))
     # What was made there serves a gradient, too.
     leaf = x.clone().requires_grad_()
-    found = views.normalise(leaf, list(mean), np.array(std))
+    found = augmentation.normalise(leaf, list(mean), np.array(std))
     found.sum().backward()
     assert not made
     assert torch.equal(found, expected)
     by_hand = (1 / real(std)).view(1, 3, 1, 1).expand_as(x)
     torch.testing.assert_close(leaf.grad, by_hand)
-    assert views.normalise(x.double(), mean, std).dtype == torch.float64
+    assert augmentation.normalise(x.double(), mean, std).dtype == torch.float64
     assert len(made) == 2
 
 
 def test_what_does_not_fit_is_refused():
     images, p = pictures(4), neutral(4)
     with pytest.raises(ValueError, match=r"shape \(3, 32, 32\)"):
-        views.apply(images[0], p)
+        augmentation.apply(images[0], p)
     with pytest.raises(ValueError, match=r"shape \(4, 1, 32, 32\)"):
-        views.apply(images[:, :1], p)
+        augmentation.apply(images[:, :1], p)
     with pytest.raises(ValueError, match=r"torch.int64.*uint8"):
-        views.apply(images.long(), p)
+        augmentation.apply(images.long(), p)
     with pytest.raises(ValueError, match="3 views for 4 images"):
-        views.apply(images, p[:3])
+        augmentation.apply(images, p[:3])
     with pytest.raises(ValueError, match=r"\(32, 32\), not \(24, 32\).*draw"):
-        views.apply(images[:, :, :24], p)
+        augmentation.apply(images[:, :, :24], p)
     with pytest.raises(ValueError, match=r"on meta.*\.to\(\)"):
-        views.apply(images, p.to("meta"))
+        augmentation.apply(images, p.to("meta"))
     with pytest.raises(ValueError, match=r"shape \(32, 32\)"):
-        views.two_views(images[0, 0], ViewConfig(), seeded())
+        augmentation.two_views(images[0, 0], ViewConfig(), seeded())

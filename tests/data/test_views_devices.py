@@ -8,8 +8,8 @@ from dataclasses import fields
 import pytest
 import torch
 
-from ssl_companion.data import views
-from ssl_companion.data.views import ViewConfig
+from ssl_companion.data import augmentation
+from ssl_companion.data.augmentation import ViewConfig
 
 ALL = ViewConfig(jitter=1.0, grey=0.3, solarise=0.3, hue=0.5)
 
@@ -26,7 +26,7 @@ def test_the_number_of_threads_stays():
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        views.apply(pictures(4), views.draw(4, ALL, seeded()))
+        augmentation.apply(pictures(4), augmentation.draw_parameters(4, ALL, seeded()))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
@@ -34,13 +34,13 @@ def test_the_number_of_threads_stays():
 
 def _agrees_when_compiled(backend: str) -> None:
     torch.compiler.reset()
-    compiled = torch.compile(views.apply, fullgraph=True, backend=backend)
+    compiled = torch.compile(augmentation.apply, fullgraph=True, backend=backend)
     images = pictures(24)
     with torch._dynamo.config.patch(error_on_recompile=True):
         for seed in range(3):  # other values, the same graph
-            p = views.draw(24, ALL, seeded(seed))
+            p = augmentation.draw_parameters(24, ALL, seeded(seed))
             torch.testing.assert_close(
-                compiled(images, p), views.apply(images, p), rtol=0, atol=1e-5
+                compiled(images, p), augmentation.apply(images, p), rtol=0, atol=1e-5
             )
     torch.compiler.reset()
 
@@ -58,16 +58,16 @@ def test_compiled_views_are_the_same():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_views_on_a_gpu_equal_those_on_the_cpu():
-    images, p = pictures(300), views.draw(300, ALL, seeded())
-    on_gpu = views.apply(images.cuda(), p.to("cuda"))
-    torch.testing.assert_close(on_gpu.cpu(), views.apply(images, p), rtol=0, atol=1e-5)
+    images, p = pictures(300), augmentation.draw_parameters(300, ALL, seeded())
+    on_gpu = augmentation.apply(images.cuda(), p.to("cuda"))
+    torch.testing.assert_close(on_gpu.cpu(), augmentation.apply(images, p), rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match=r"parameters on cpu, images on cuda"):
-        views.apply(images.cuda(), p)
+        augmentation.apply(images.cuda(), p)
     # A generator on the CPU draws the same for every device; one on the GPU stays there.
-    there, here = (views.two_views(x, ALL, seeded()) for x in (images.cuda(), images))
+    there, here = (augmentation.two_views(x, ALL, seeded()) for x in (images.cuda(), images))
     torch.testing.assert_close(there[1].cpu(), here[1], rtol=0, atol=1e-4)
-    native = views.draw(300, ALL, torch.Generator("cuda").manual_seed(0))
+    native = augmentation.draw_parameters(300, ALL, torch.Generator("cuda").manual_seed(0))
     assert all(getattr(native, f.name).is_cuda for f in fields(native) if f.name != "size")
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        autocast = views.apply(images.cuda(), p.to("cuda"))
+        autocast = augmentation.apply(images.cuda(), p.to("cuda"))
     assert torch.equal(autocast, on_gpu)

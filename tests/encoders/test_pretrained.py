@@ -18,13 +18,13 @@ import torch
 from torchvision.transforms import v2
 
 import ssl_companion
-from ssl_companion.cli import main
+from ssl_companion.__main__ import main
 from ssl_companion.data import load
-from ssl_companion.data.views import CIFAR_MEAN, CIFAR_STD, normalise
+from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
 from ssl_companion.encoders import pretrained as module
+from ssl_companion.encoders.evaluate import halves, measure_encoder
 from ssl_companion.encoders.pretrained import NETWORKS, Weights, pretrained
 from ssl_companion.measures import NearestCentroid
-from ssl_companion.own import halves, measure_encoder
 from ssl_companion.recordings import Recording, RecordingError, open_recording
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.config import RunConfig

@@ -35,7 +35,7 @@ VERSIONS = ("numpy", "pandas", "torch", "scikit-learn", "umap-learn")
 
 def command(*arguments: str) -> Any:
     """What `ssl-companion` prints as JSON, of the recordings in the checkout."""
-    from ssl_companion.cli import main
+    from ssl_companion.__main__ import main
 
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

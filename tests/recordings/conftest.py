@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from ssl_companion.data import ImageSet, load
-from ssl_companion.experiments import Run
-from ssl_companion.recorder import record_run
+from ssl_companion.presets.record import record_run
+from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 
 QUIET = LoopConfig(device="cpu", progress=False)
 KEEP_ALL = MeasureConfig(
@@ -31,14 +28,6 @@ KEEP_ALL = MeasureConfig(
     map_views=3,
     weights=True,
 )
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -12,18 +12,17 @@ import pytest
 import safetensors
 import torch
 
-from ssl_companion import recorder
 from ssl_companion.data import ImageSet
-from ssl_companion.recorder import Budget, record_run
+from ssl_companion.presets import record
+from ssl_companion.presets.record import Budget, record_run
 from ssl_companion.recordings import (
     MeasureConfig,
     Recording,
     RecordingError,
-    assembling,
     list_recordings,
     measuring,
     open_recording,
-    writer,
+    writing,
 )
 
 from .conftest import KEEP_ALL, QUIET, tiny_config, tiny_run
@@ -127,7 +126,7 @@ def test_an_unfinished_run_is_not_written(
     assert not record_run(run, *glyphs, tmp_path / "runs", tmp_path / "out", QUIET, spent)
     folder = next((tmp_path / "runs").iterdir())
     with pytest.raises(RecordingError, match="50 epochs"):
-        writer.write_recording(folder, tmp_path / "out" / "slow", *glyphs, progress=False)
+        writing.write_recording(folder, tmp_path / "out" / "slow", *glyphs, progress=False)
     assert not (tmp_path / "out").exists()
 
 
@@ -157,7 +156,7 @@ def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
         trained.append(config)
         return False
 
-    monkeypatch.setattr(recorder, "train", fake)
+    monkeypatch.setattr(record, "train", fake)
     assert record_run(tiny_run("tiny", tiny_config()), *glyphs, *folders, QUIET)
     assert not trained
     other = replace(tiny_run("tiny", tiny_config(seed=1)), scale="full")  # of a preset
@@ -175,9 +174,9 @@ def test_a_run_of_other_measures_is_measured_again_and_not_trained(
     out = tmp_path / "out"
     shutil.copytree(recording.path, out / "tiny")
     bare = tiny_run("tiny", tiny_config(), replace(KEEP_ALL, weights=False, keep="none"))
-    assert not recorder.is_recorded(bare, out)
+    assert not record.is_recorded(bare, out)
     assert record_run(bare, *glyphs, folders[0], out, QUIET)
-    assert recorder.is_recorded(bare, out)
+    assert record.is_recorded(bare, out)
     found = open_recording("tiny", out)
     assert not found.has_features
     assert found.weights_path is None
@@ -193,15 +192,15 @@ def test_a_run_by_hand_replaces_no_other(
     other = tiny_run("tiny", tiny_config(epochs=1, seed=1))
     other = replace(other, snapshots=(0, 1))
     where = tmp_path / "runs", out
-    with pytest.raises(recorder.OccupiedError, match=r"holds another run .*--name.*--overwrite"):
+    with pytest.raises(record.OccupiedError, match=r"holds another run .*--name.*--overwrite"):
         record_run(other, *glyphs, *where, QUIET)
     assert not (tmp_path / "runs").exists()
     assert before.read_text() == text
     of_preset = replace(other, scale="reduced")
-    recorder.require_place(of_preset, out)  # the same at another scale, or from another version
+    record.require_place(of_preset, out)  # the same at another scale, or from another version
     real = replace(of_preset, config=replace(of_preset.config, data="cifar100"))
-    with pytest.raises(recorder.OccupiedError, match="holds another run"):
-        recorder.require_place(real, out)
+    with pytest.raises(record.OccupiedError, match="holds another run"):
+        record.require_place(real, out)
     assert record_run(other, *glyphs, *where, QUIET, overwrite=True)
     assert open_recording("tiny", out).run["seed"] == 1
 
@@ -220,7 +219,7 @@ def test_a_folder_of_something_else_is_not_replaced(
     (theirs / "tiny" / "thesis.tex").write_text("all of it")
     for again in (
         lambda: record_run(tiny_run("tiny", tiny_config()), *glyphs, folders[0], theirs, QUIET),
-        lambda: writer.write_recording(
+        lambda: writing.write_recording(
             run_folder(folders), theirs / "tiny", *glyphs, KEEP_ALL, progress=False
         ),
     ):
@@ -282,9 +281,9 @@ def test_a_full_disk_leaves_the_old_recording(
     def full_disk(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(assembling.safetensors.torch, "save_file", full_disk)
+    monkeypatch.setattr(writing.safetensors.torch, "save_file", full_disk)
     with pytest.raises(RecordingError, match=r"copy: could not be written .*No space.* make room"):
-        writer.write_recording(run_folder(folders), copy, *glyphs, KEEP_ALL, progress=False)
+        writing.write_recording(run_folder(folders), copy, *glyphs, KEEP_ALL, progress=False)
     assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
     assert [path.name for path in copy.parent.iterdir()] == [copy.name]
 
@@ -304,11 +303,11 @@ def test_a_full_disk_while_measuring_keeps_what_was_measured(
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(RecordingError, match=r"epoch-00002\.safetensors: could not be written"):
-            writer.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
+            writing.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path: path.read_bytes() for path in lost.parent.iterdir()} == others
-    writer.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
+    writing.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
     assert _content(lost) == content
 
 
@@ -329,7 +328,7 @@ def test_what_does_not_count_any_more_is_no_excuse_to_go_on(
     folder = Path(shutil.copytree(run_folder(folders), tmp_path / "run"))
     before = {path: path.read_bytes() for path in (folder / "measured").iterdir()}
     other = replace(KEEP_ALL, keep="none", probes=False)
-    stopped = writer.write_recording(
+    stopped = writing.write_recording(
         folder, tmp_path / "new", *glyphs, other, minutes=1e-9, progress=False
     )
     assert stopped is None
@@ -358,7 +357,7 @@ def test_targets_of_a_teacher_are_labels_for_another_run(
     other = tiny_run("teacher", tiny_config("supervised", seed=5), teacher.measure)
     assert record_run(other, *glyphs, tmp_path / "runs", out, QUIET, overwrite=True)
     folder = next((tmp_path / "runs").glob("student-*"))
-    writer.write_recording(folder, out / "student", *glyphs, student.measure, progress=False)
+    writing.write_recording(folder, out / "student", *glyphs, student.measure, progress=False)
     after = open_recording("student", out).select(level="teacher-000", measure="ncc")
     assert not before.value.reset_index(drop=True).equals(after.value.reset_index(drop=True))
 

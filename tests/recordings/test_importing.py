@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_companion.cli import main
+from ssl_companion.__main__ import main
 from ssl_companion.data import ImageSet
 from ssl_companion.measures import NearestCentroid
-from ssl_companion.recordings import MeasureConfig, Recording, RecordingError, open_recording
-from ssl_companion.recordings.groupings import KINDS, read_groupings
-from ssl_companion.recordings.importing import import_run, load_network, read_other_run
+from ssl_companion.recordings import (
+    MeasureConfig,
+    Recording,
+    RecordingError,
+    open_recording,
+)
+from ssl_companion.recordings.groupings import GROUPING_KINDS, read_groupings
+from ssl_companion.recordings.importing import (
+    import_run,
+    load_network,
+    read_other_run,
+)
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.extract import extract
 
@@ -159,7 +168,7 @@ def test_groupings_count_the_sources_images_at_every_place(
     imported: Recording, glyphs: tuple[ImageSet, ImageSet]
 ) -> None:
     found = read_groupings(imported)
-    assert tuple(dict.fromkeys(found.kinds.tolist())) == KINDS
+    assert tuple(dict.fromkeys(found.kinds.tolist())) == GROUPING_KINDS
     assert len(found.hits) == len(EPOCHS) * len(imported.layers)
     sizes = glyphs[1].hierarchy.levels[1].sizes
     for own in found.groups:

@@ -19,7 +19,7 @@ from ssl_companion.cli.measure import ncc_rows
 from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import GLYPHS100
 from ssl_companion.data.images import LabelSet
-from ssl_companion.own import measure_encoder
+from ssl_companion.encoders.evaluate import measure_encoder
 from ssl_companion.recordings import (
     MeasureConfig,
     Recording,
@@ -27,10 +27,10 @@ from ssl_companion.recordings import (
     open_recording,
     write_recording,
 )
-from ssl_companion.recordings.subsets import Subsets
+from ssl_companion.recordings.config import Subsets
 from ssl_companion.training.config import run_config_from_dict
 from ssl_companion.training.extract import extract, extract_views
-from ssl_companion.training.randomness import generator
+from ssl_companion.training.runtime import generator
 from ssl_companion.training.snapshots import load_snapshot, snapshot_path
 
 from .conftest import KEEP_ALL

@@ -11,9 +11,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from ssl_companion.chapters.analysis.balanced_accuracy import images_judged, recalls
+from ssl_companion.chapters.analysis.clustering import ncc_over_epochs
 from ssl_companion.cli.measure import ncc_rows
-from ssl_companion.findings.clustering import ncc_over_epochs
-from ssl_companion.findings.recalls import images_judged, recalls
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.groupings import read_groupings
 

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from ssl_companion.data.hierarchy import GLYPHS100
 from ssl_companion.data.images import ImageSet, fingerprint
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 from ssl_companion.training.optim import OptimConfig
 
 OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ssl_companion.data.hierarchy import GLYPHS100
 from ssl_companion.data.images import ImageSet, fingerprint
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 from ssl_companion.training.distributed import (
     any_process,
     data_parallel,
@@ -33,8 +33,7 @@ from ssl_companion.training.distributed import (
     synchronise_batch_norm,
     world,
 )
-from ssl_companion.training.learner import Learner, Teacher, batch_loss
-from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.model import Learner, Teacher, batch_loss
 from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.run import train
 

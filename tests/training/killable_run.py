@@ -15,8 +15,7 @@ import torch
 
 from ssl_companion.data.hierarchy import GLYPHS100
 from ssl_companion.data.images import ImageSet, fingerprint
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 from ssl_companion.training.run import train
 
 CONFIG = RunConfig(

@@ -17,9 +17,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssl_companion import _files
+from ssl_companion.io import atomic
 from ssl_companion.training.checkpoint import (
-    KEPT,
+    CHECKPOINTS_KEPT,
     CheckpointError,
     checkpoint_paths,
     latest_checkpoint,
@@ -90,7 +90,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
-    assert KEPT == 2
+    assert CHECKPOINTS_KEPT == 2
     for step in (5, 10, 999, 1000, 12345):
         save_checkpoint(tmp_path, step, state(step))
     assert [p.name for p in checkpoint_paths(tmp_path)] == [
@@ -106,7 +106,7 @@ def test_files_by_other_names_do_not_count_and_stay(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path) is None
     for step in (1, 2, 3):
         save_checkpoint(tmp_path, step, state(step))
-    assert len(list(tmp_path.iterdir())) == 4 + KEPT
+    assert len(list(tmp_path.iterdir())) == 4 + CHECKPOINTS_KEPT
 
 
 def test_no_folder_no_checkpoint(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_disk_that_is_found_full_by_fsync(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(_files.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(CheckpointError, match=r"No space left on device\); free \d+ MiB"):
         save_checkpoint(tmp_path, 3, state(3))
     assert_good_ones_stand(tmp_path)

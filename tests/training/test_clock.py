@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ssl_companion.training import clock
-from ssl_companion.training.clock import Clock
-from ssl_companion.training.loop_config import LoopConfig
+from ssl_companion.training import trainer
+from ssl_companion.training.config import LoopConfig
+from ssl_companion.training.trainer import Clock
 
 CPU = torch.device("cpu")
 
@@ -21,9 +21,9 @@ class Together:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, size: int = 2) -> None:
         self.now, self.votes = 0.0, 0
         self.other: list[float] = [False, False, 0.0]
-        monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(clock, "world", lambda: (0, size))
-        monkeypatch.setattr(clock, "largest", self.largest)
+        monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(trainer, "world", lambda: (0, size))
+        monkeypatch.setattr(trainer, "largest", self.largest)
 
     def largest(self, values: Sequence[float], device: torch.device) -> list[float]:
         self.votes += 1

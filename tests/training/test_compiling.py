@@ -14,12 +14,12 @@ import torch._dynamo
 from torch import Tensor
 
 from ssl_companion.data.images import ImageSet
-from ssl_companion.training import compiling as module
-from ssl_companion.training import descent as descent_module
-from ssl_companion.training import loop as loop_module
-from ssl_companion.training.compiling import compiled_once, hindrance, to_compile
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.loop import LoopConfig, Trainer
+from ssl_companion.training import runtime as module
+from ssl_companion.training import step as descent_module
+from ssl_companion.training import trainer as loop_module
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.runtime import compiled_once, hindrance, to_compile
+from ssl_companion.training.trainer import Trainer
 
 Make = Callable[..., RunConfig]
 Quiet = Callable[..., LoopConfig]

@@ -10,10 +10,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from ssl_companion.data.views import ViewConfig
+from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.recordings import list_recordings
-from ssl_companion.training.config import ObjectiveConfig, RunConfig, run_config_from_dict
-from ssl_companion.training.loop import LoopConfig, pick_device
+from ssl_companion.training.config import (
+    LoopConfig,
+    ObjectiveConfig,
+    RunConfig,
+    pick_device,
+    run_config_from_dict,
+)
 from ssl_companion.training.optim import OptimConfig
 
 VARIED = RunConfig(

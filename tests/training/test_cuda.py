@@ -12,11 +12,11 @@ import torch
 
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training.backbones import Backbone, make_backbone
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 from ssl_companion.training.extract import forward_features
-from ssl_companion.training.loop import LoopConfig, Trainer
 from ssl_companion.training.run import read_run, train
 from ssl_companion.training.snapshots import load_snapshot, save_snapshot
+from ssl_companion.training.trainer import Trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -141,7 +141,7 @@ def test_a_padded_network_trains_as_the_unpadded_one(
 ) -> None:
     config, loop = tiny(objective, backbone="res-1-250"), quiet(device="cuda", compile="no")
     padded = Trainer(config, images, loop)
-    monkeypatch.setattr("ssl_companion.training.loop.padding", lambda device: 1)
+    monkeypatch.setattr("ssl_companion.training.trainer.padding", lambda device: 1)
     plain = Trainer(config, images, loop)
     terms = [after(trainer, 3)["terms"] for trainer in (padded, plain)]
     torch.testing.assert_close(*terms, rtol=2e-3, atol=1e-4)

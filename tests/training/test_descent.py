@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ssl_companion.data.images import ImageSet
-from ssl_companion.training import captured as captured_module
-from ssl_companion.training import descent as module
-from ssl_companion.training.captured import Captured
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.loop import LoopConfig, Trainer
+from ssl_companion.training import step as captured_module
+from ssl_companion.training import step as module
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.step import Captured
+from ssl_companion.training.trainer import Trainer
 
 Make = Callable[..., RunConfig]
 Quiet = Callable[..., LoopConfig]

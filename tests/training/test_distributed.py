@@ -20,7 +20,11 @@ from torch import nn
 
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training import distributed
-from ssl_companion.training.config import RunConfig, run_config_from_dict
+from ssl_companion.training.config import (
+    LoopConfig,
+    RunConfig,
+    run_config_from_dict,
+)
 from ssl_companion.training.distributed import (
     any_process,
     data_parallel,
@@ -31,9 +35,13 @@ from ssl_companion.training.distributed import (
     synchronise_batch_norm,
     world,
 )
-from ssl_companion.training.loop import LoopConfig, Trainer
 from ssl_companion.training.run import read_run
-from ssl_companion.training.snapshots import load_snapshot, snapshot_epochs, snapshot_path
+from ssl_companion.training.snapshots import (
+    load_snapshot,
+    snapshot_epochs,
+    snapshot_path,
+)
+from ssl_companion.training.trainer import Trainer
 
 WORKER = Path(__file__).parent / "distributed_worker.py"
 OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
@@ -83,7 +91,7 @@ def test_a_batch_that_does_not_divide(
     images: ImageSet,
 ) -> None:
     monkeypatch.setattr("ssl_companion.training.distributed.world", lambda: (0, 3))
-    monkeypatch.setattr("ssl_companion.training.loop.world", lambda: (0, 3))
+    monkeypatch.setattr("ssl_companion.training.trainer.world", lambda: (0, 3))
     with pytest.raises(ValueError, match="batch: 5 rows do not divide among 3 processes"):
         shard(torch.zeros(5))
     with pytest.raises(ValueError, match="batch: 5; does not divide among 3 processes"):

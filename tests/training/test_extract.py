@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_companion.data import views
+from ssl_companion.data import augmentation
+from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.images import ImageSet
-from ssl_companion.data.views import ViewConfig
-from ssl_companion.training import precision
+from ssl_companion.training import runtime
 from ssl_companion.training.backbones import Backbone, make_backbone
 from ssl_companion.training.extract import extract, extract_views
 
@@ -27,7 +27,9 @@ def test_features_are_the_backbones_of_normalised_pixels(
     backbone: Backbone, images: ImageSet
 ) -> None:
     x = torch.from_numpy(images.images.copy()).float() / 255
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (views.CIFAR_MEAN, views.CIFAR_STD))
+    mean, std = (
+        torch.tensor(v).view(3, 1, 1) for v in (augmentation.CIFAR_MEAN, augmentation.CIFAR_STD)
+    )
     with torch.no_grad():
         expected = backbone.features((x - mean) / std)
     for batch in (1, 7, 20, 1000):
@@ -41,7 +43,7 @@ def test_features_are_the_backbones_of_normalised_pixels(
 def test_bfloat16_is_near(
     backbone: Backbone, images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: True)  # or as slowly without
+    monkeypatch.setattr(runtime, "_cpu_has_bfloat16", lambda: True)  # or as slowly without
     exact = extract(backbone, images.images, precision="fp32")
     for name, values in extract(backbone, images.images).items():
         assert values.dtype == torch.float32
@@ -89,7 +91,9 @@ def test_views_are_the_generators(backbone: Backbone, images: ImageSet) -> None:
     # Each view belongs to its image: the first one's, made by hand.
     g = torch.Generator().manual_seed(0)
     some = torch.from_numpy(images.images.copy()).repeat_interleave(3, dim=0)
-    x = views.normalise(views.apply(some, views.draw(60, ViewConfig(), g, 16, 16)))
+    x = augmentation.normalise(
+        augmentation.apply(some, augmentation.draw_parameters(60, ViewConfig(), g, 16, 16))
+    )
     with torch.no_grad():
         torch.testing.assert_close(first.flatten(0, 1), backbone(x))
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from ssl_companion.training import objectives
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.learner import (
+from ssl_companion.training.model import (
     Learner,
     Teacher,
     batch_loss,

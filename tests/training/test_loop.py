@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ssl_companion.data import load, views
+from ssl_companion.data import augmentation, load
+from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.images import ImageSet
-from ssl_companion.data.views import ViewConfig
 from ssl_companion.training.batches import Batches
 from ssl_companion.training.checkpoint import (
     CheckpointError,
@@ -23,12 +23,16 @@ from ssl_companion.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
-from ssl_companion.training.divergence import check_terms, check_weights
-from ssl_companion.training.learner import Learner, batch_loss
-from ssl_companion.training.loop import DivergedError, LoopConfig, Trainer
+from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.model import Learner, batch_loss
 from ssl_companion.training.optim import learning_rate
-from ssl_companion.training.randomness import generator
+from ssl_companion.training.runtime import generator
+from ssl_companion.training.trainer import (
+    DivergedError,
+    Trainer,
+    check_terms,
+    check_weights,
+)
 
 Make = Callable[..., RunConfig]
 Quiet = Callable[..., LoopConfig]
@@ -243,7 +247,7 @@ def test_an_epoch_is_a_permutation_less_the_remainder(tiny: Make, images: ImageS
 def test_both_views_are_of_the_rows(tiny: Make, images: ImageSet) -> None:
     batches = Batches(images, tiny(views=ViewConfig.identity()), CPU)
     rows = batches.rows(2)
-    expected = views.normalise(torch.from_numpy(images.images.copy())[rows].float() / 255)
+    expected = augmentation.normalise(torch.from_numpy(images.images.copy())[rows].float() / 255)
     for half in batches.shown(rows, batches.parameters(2)).chunk(2):
         torch.testing.assert_close(half, expected, rtol=0, atol=1e-5)
 
@@ -276,8 +280,10 @@ def test_history_holds_the_means_of_an_epochs_terms(
         losses = []
         for step in range(4):
             mine = order[5 * step : 5 * step + 5]
-            drawn = views.draw(10, config.views, generator(0, "views", 4 * epoch + step), 16, 16)
-            x = views.normalise(views.apply(pictures[torch.cat([mine, mine])], drawn))
+            drawn = augmentation.draw_parameters(
+                10, config.views, generator(0, "views", 4 * epoch + step), 16, 16
+            )
+            x = augmentation.normalise(augmentation.apply(pictures[torch.cat([mine, mine])], drawn))
             losses.append(batch_loss(learner(x), config, epoch, labels[mine]))
         total = sum(loss.total.item() for loss in losses) / 4
         assert row["total"] == pytest.approx(total, rel=1e-4)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from ssl_companion.data.images import ImageSet
-from ssl_companion.training import precision as module
+from ssl_companion.training import runtime as module
 from ssl_companion.training.backbones import make_backbone
-from ssl_companion.training.config import RunConfig
+from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.extract import extract
-from ssl_companion.training.loop import LoopConfig, Trainer
-from ssl_companion.training.precision import autocast, computed
 from ssl_companion.training.run import read_run, train
+from ssl_companion.training.runtime import autocast, computed
+from ssl_companion.training.trainer import Trainer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 Make = Callable[..., RunConfig]

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssl_companion.training.randomness import (
+from ssl_companion.training.runtime import (
     derived_seed,
     generator,
     random_states,

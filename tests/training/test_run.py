@@ -15,13 +15,16 @@ import pytest
 import torch
 
 import ssl_companion
-from ssl_companion._files import atomic_file
-from ssl_companion._lock import BusyError, one_at_a_time
 from ssl_companion.data.images import ImageSet
+from ssl_companion.io.atomic import atomic_file
+from ssl_companion.io.lock import BusyError, one_at_a_time
 from ssl_companion.training import run as run_module
 from ssl_companion.training.checkpoint import CheckpointError, checkpoint_paths
-from ssl_companion.training.config import RunConfig, run_config_from_dict
-from ssl_companion.training.loop import LoopConfig
+from ssl_companion.training.config import (
+    LoopConfig,
+    RunConfig,
+    run_config_from_dict,
+)
 from ssl_companion.training.run import read_run, train, training_images
 from ssl_companion.training.snapshots import (
     load_classifier,

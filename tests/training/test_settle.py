@@ -6,20 +6,24 @@ from collections.abc import Callable
 
 import torch
 
-from ssl_companion.data import ImageSet, views
+from ssl_companion.data import ImageSet, augmentation
 from ssl_companion.training.backbones import make_backbone
-from ssl_companion.training.randomness import generator
-from ssl_companion.training.settle import BATCHNORM_BATCH, BATCHNORM_BATCHES, settle_statistics
+from ssl_companion.training.extract import (
+    BATCHNORM_BATCH,
+    BATCHNORM_BATCHES,
+    recalibrate_batchnorm,
+)
+from ssl_companion.training.runtime import generator
 
 
 def test_statistics_are_the_mean_over_batches_and_weights_stay(
     noise_images: Callable[..., ImageSet],
 ) -> None:
-    images, config = noise_images(20, 16).images, views.ViewConfig()
+    images, config = noise_images(20, 16).images, augmentation.ViewConfig()
     backbone = make_backbone("res-1-4", seed=0)
     before = {name: p.clone() for name, p in backbone.named_parameters()}
     backbone.stem[1].momentum = 0.3
-    settle_statistics(backbone, images, config, "fp32")
+    recalibrate_batchnorm(backbone, images, config, "fp32")
     assert not backbone.training
     assert backbone.stem[1].momentum == 0.3
     assert all(torch.equal(p, before[name]) for name, p in backbone.named_parameters())
@@ -27,8 +31,8 @@ def test_statistics_are_the_mean_over_batches_and_weights_stay(
     stream, means, variances = generator(0, "settle"), [], []
     for _ in range(BATCHNORM_BATCHES):
         rows = torch.randint(len(images), (BATCHNORM_BATCH,), generator=stream).numpy()
-        drawn = views.draw(BATCHNORM_BATCH, config, stream, 16, 16)
-        x = views.normalise(views.apply(torch.from_numpy(images[rows]), drawn))
+        drawn = augmentation.draw_parameters(BATCHNORM_BATCH, config, stream, 16, 16)
+        x = augmentation.normalise(augmentation.apply(torch.from_numpy(images[rows]), drawn))
         out = torch.nn.functional.conv2d(x, before["stem.0.weight"], stride=2).double()
         means.append(out.mean(dim=(0, 2, 3)))
         variances.append(out.var(dim=(0, 2, 3)))
@@ -46,5 +50,5 @@ def test_a_network_without_batch_normalisation_is_left_alone(
 ) -> None:
     backbone = make_backbone("vit-1-64", seed=0)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    settle_statistics(backbone, noise_images(4, 32).images, views.ViewConfig(), "fp32")
+    recalibrate_batchnorm(backbone, noise_images(4, 32).images, augmentation.ViewConfig(), "fp32")
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())

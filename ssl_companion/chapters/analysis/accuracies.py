@@ -1,0 +1,222 @@
+"""What the analyses share: nearest-centroid hits on kept features, and their intervals.
+
+A *hit* is a truth value: was this image assigned to its own class? Accuracies are means of
+hits, and every comparison of accuracies here (of epochs, levels or targets) draws the *same*
+images again for both sides, so that its interval is paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.data.hierarchy import Level
+from ssl_companion.errors import CompanionError
+from ssl_companion.measures import Interval, NearestCentroid
+from ssl_companion.recordings import Recording, group_means
+
+SAMPLE = "sample"
+EVERY_SAMPLE = "sample-all"
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+
+Runs = Mapping[str, Recording]
+
+
+class NotRecorded(CompanionError, ValueError):
+    """Recordings that a finding needs are absent; the message says what to record."""
+
+
+def level_of(recording: Recording, level: str | Level, seed: int = 0) -> Level:
+    """A level by its name ("coarse", "random-coarse" for its control), or as it is given."""
+    return level if isinstance(level, Level) else recording.hierarchy.level(level, seed)
+
+
+def hits(
+    recording: Recording,
+    level: str | Level,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    split: str = "test",
+    seed: int = 0,
+) -> np.ndarray:
+    """Whether the nearest class mean is the image's own, bool [epochs, N].
+
+    The means are those of the run's whole training set; the N images are the kept ones of
+    `split` ("sample": fresh views against the means of each image's views).
+
+    Args:
+        recording: with features.
+        level: a level of its hierarchy by name, a `Level`, or "sample".
+        epochs: by default all kept ones.
+        layer: by default the last.
+        split: "test" or "train"; of the sample level only "test", the fresh views.
+        seed: of a random grouping that is given by name.
+
+    Raises:
+        RecordingError: no features of an epoch or a layer.
+        ValueError: an unknown level, or another split than "test" of the sample level.
+    """
+    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    if level == SAMPLE:
+        if split != "test":
+            raise ValueError(f"split: {split!r}; the sample level keeps fresh views only, 'test'")
+        return np.stack([_sample_hits(recording, epoch, layer) for epoch in epochs])
+    chosen = level_of(recording, level, seed)
+    y = chosen.labels(recording.fine(split))
+    found = [predicted(recording, chosen, epoch, layer, split) for epoch in epochs]
+    return np.stack([labels == y for labels in found])
+
+
+def predicted(
+    recording: Recording,
+    level: Level,
+    epoch: int,
+    layer: str | None = None,
+    split: str = "test",
+) -> np.ndarray:
+    """The class at `level` whose mean is nearest, int64 [N]."""
+    means = group_means(recording.class_means(epoch, layer), recording.class_counts, level)
+    rule = NearestCentroid.from_centroids(means)
+    return np.asarray(rule.predict(recording.features(epoch, layer, split)))
+
+
+def _sample_hits(recording: Recording, epoch: int, layer: str | None) -> np.ndarray:
+    rule = NearestCentroid.from_centroids(recording.sample_means(epoch, layer))
+    views, image = recording.sample_views(epoch, layer)
+    return np.asarray(rule.predict(views)) == image
+
+
+def images_of(recording: Recording, level: str | Level, n: int) -> np.ndarray:
+    """Which image each of n hits belongs to, int64 [n]: several views share one."""
+    if level != SAMPLE:
+        return np.arange(n)
+    return np.repeat(np.arange(len(recording.fine(SAMPLE))), n // len(recording.fine(SAMPLE)))
+
+
+def resampled(
+    values: np.ndarray,
+    images: np.ndarray | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> np.ndarray:
+    """Means of `values` over images drawn again with replacement.
+
+    Args:
+        values: [..., N]; every row sees the same draws, so differences and ratios are paired.
+        images: which image each of the N belongs to, if several share one.
+        resamples: number of draws, R.
+        seed: of the draws.
+
+    Returns:
+        float64 [..., R].
+    """
+    x = np.asarray(values, np.float64)
+    n = x.shape[-1]
+    group = np.arange(n) if images is None else np.unique(images, return_inverse=True)[1]
+    count = int(group.max()) + 1
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = drawn[:, group].astype(np.float64)
+    weights /= weights.sum(axis=1, keepdims=True)
+    means: np.ndarray = x @ weights.T
+    return means
+
+
+def interval(value: float, drawn: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
+    """An estimate with the percentile interval of its draws; draws that are not finite are left
+    out, and where they are more than half, nothing is known: all three numbers are NaN."""
+    finite = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or len(finite) * 2 < len(drawn):
+        return Interval(float("nan"), float("nan"), float("nan"), confidence)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(finite, [tail, 1 - tail])
+    return Interval(float(value), float(low), float(high), confidence)
+
+
+def over_seeds(
+    values: Sequence[float],
+    confidence: float = CONFIDENCE,
+    *,
+    ratios: bool = False,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
+    """Mean over runs that differ by their seed, with Student's interval (two or more runs).
+
+    Args:
+        values: one a run.
+        confidence: coverage.
+        ratios: take the geometric mean, and the interval on the logarithmic scale.
+        limits: what the quantity can be at all, as -1 and 1 for a correlation. Student's interval
+            knows of none, and what it holds beyond them covers nothing: it is cut there.
+
+    Raises:
+        ValueError: fewer than two runs.
+    """
+    from scipy import stats
+
+    x = np.asarray(values, np.float64)
+    if ratios:
+        with np.errstate(divide="ignore"):
+            logs = over_seeds(np.log(x).tolist(), confidence)
+        low, high = np.clip(np.exp((logs.low, logs.high)), *limits).tolist()
+        return Interval(float(np.exp(logs.value)), low, high, confidence)
+    if len(x) < 2:
+        raise ValueError(f"values has {len(x)} runs; expected two or more seeds")
+    half = stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+    mean = float(x.mean())
+    low, high = np.clip((mean - half, mean + half), *limits).tolist()
+    return Interval(mean, low, high, confidence)
+
+
+def table_row(where: Mapping[str, object], estimate: Interval, n: int) -> dict[str, object]:
+    """A row of a tidy table: where, value, low, high, n."""
+    return {**where, "value": estimate.value, "low": estimate.low, "high": estimate.high, "n": n}
+
+
+def final(recording: Recording, measure: str = "ncc", **where: str) -> float:
+    """A measure at the last epoch, over all images; NaN if it was not measured."""
+    return at_epoch(recording, recording.epochs[-1], measure, **where)
+
+
+def start(recording: Recording, measure: str = "ncc", **where: str) -> float:
+    """A measure before training, over all images; NaN if it was not measured."""
+    return at_epoch(recording, recording.epochs[0], measure, **where)
+
+
+def at_epoch(recording: Recording, epoch: int, measure: str = "ncc", **where: str) -> float:
+    """A measure at an epoch over all images: level "fine", split "test", last layer by default."""
+    asked = {"level": "fine", "split": "test", "layer": recording.layers[-1], **where}
+    rows = recording.select(epoch=epoch, measure=measure, **asked)
+    return float(rows["value"].iloc[0]) if len(rows) else float("nan")
+
+
+def measured(
+    recording: Recording,
+    measure: str = "ncc",
+    levels: Sequence[str] | None = None,
+    layer: str | None = None,
+    split: str = "test",
+) -> pd.DataFrame:
+    """What was measured of all images: recording, epoch, layer, level, split, value, n.
+
+    Args:
+        recording: any.
+        measure: "ncc", "cdnv", "nc1", "linear", "knn", "effective_rank" and so on.
+        levels: names, in the order wanted; None takes all that were measured.
+        layer: by default the last; "all" for every layer.
+        split: "test", "train".
+    """
+    rows = recording.select(measure=measure, split=split)
+    if layer != "all":
+        rows = rows[rows["layer"] == (layer or recording.layers[-1])]
+    if levels is not None:
+        order = {name: i for i, name in enumerate(levels)}
+        rows = rows[rows["level"].isin(order)]
+        rows = rows.sort_values("level", key=lambda names: names.map(order), kind="stable")
+    columns = ["epoch", "layer", "level", "split", "value", "n"]
+    out = rows[columns].reset_index(drop=True)
+    out.insert(0, "recording", recording.name)
+    return out

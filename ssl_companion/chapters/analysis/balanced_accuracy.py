@@ -1,0 +1,167 @@
+"""Accuracies in which every group counts the same, and their bootstrap over classes.
+
+Where the groups of a level differ in size, plain accuracy pays for naming a large one: a network
+that collapses gains by it. *Balanced* accuracy (Brodersen et al. 2010, doi:10.1109/ICPR.2010.764)
+is the mean over groups of the share of a group's images that are found; blind guesses get 1/K of
+it, at any level. What is said of levels is said of *classes*, so classes are what is drawn again:
+the images of one class share what makes the class easy, and 2,000 of them are not 2,000 witnesses.
+
+All of it needs no more than how many images of each class are found in their group. A recording
+without features can keep these counts of the test images instead (`chapters.claims.kept_counts`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ssl_companion.chapters.analysis.accuracies import RESAMPLES
+from ssl_companion.data.hierarchy import Level
+from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings.format import GROUPINGS_FILE
+from ssl_companion.recordings.groupings import Groupings, class_hits, read_groupings
+
+EpochLayer = tuple[int, str | None]
+
+
+def recalls(
+    recording: Recording,
+    levels: Sequence[Level],
+    places: Sequence[EpochLayer],
+    split: str = "test",
+    *,
+    live: bool = True,
+) -> np.ndarray:
+    """Of each fine class, the share of its images whose group at a level has the nearest mean.
+
+    Args:
+        recording: with features, or with counts under these groupings (`recordings.groupings`).
+        levels: L of them, semantic or random.
+        places: S pairs of an epoch and a layer (None: the last).
+        split: "test" or "train".
+        live: search the kept images now, where there are any; False takes the counts of test
+            images where they are of more of these, and of every level and place asked for.
+
+    Returns:
+        float64 [L, S, K], K fine classes; NaN for a class without a kept image.
+
+    Raises:
+        RecordingError: neither features nor counts of a place, or no counts of a level.
+    """
+    counts = counted(recording, live=live) if split == "test" else None
+    if counts is not None:
+        named = [(epoch, layer or recording.layers[-1]) for epoch, layer in places]
+        try:
+            which = [_row_of(level, counts, recording) for level in levels]
+            return np.stack([counts.recalls(place, which) for place in named], axis=1)
+        except RecordingError:
+            if not recording.has_features:
+                raise
+    fine, k = recording.fine(split), recording.hierarchy.levels[0].k
+    images, groups = np.bincount(fine, minlength=k), np.stack([one.of_fine for one in levels])
+    out = np.empty((len(levels), len(places), k))
+    for s, (epoch, layer) in enumerate(places):
+        x, means = recording.features(epoch, layer, split), recording.class_means(epoch, layer)
+        with np.errstate(invalid="ignore"):
+            out[:, s] = class_hits(x, fine, means, recording.class_counts, groups) / images
+    return out
+
+
+def counted(recording: Recording, *, live: bool = True) -> Groupings | None:
+    """The counts that stand in for a recording's features; None for none.
+
+    Args:
+        recording: any.
+        live: only where it keeps no features; else also where they are of more test images and of
+            every level, so that one run is judged by the same images throughout.
+    """
+    path = recording.path / GROUPINGS_FILE
+    if not path.exists() or (live and recording.has_features):
+        return None
+    counts = _read(recording.path, path.stat().st_mtime_ns)
+    if not recording.has_features:
+        return counts
+    known = {of.tobytes() for of in counts.groups}
+    of_all = known >= {level.of_fine.tobytes() for level in recording.hierarchy.levels}
+    return counts if of_all and _images(counts) > len(recording.fine()) else None
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, changed: int) -> Groupings:
+    return read_groupings(Recording(path))
+
+
+def _images(counts: Groupings) -> int:
+    return max(int(images.sum()) for images in counts.images.values())
+
+
+def _row_of(level: Level, counts: Groupings, recording: Recording) -> int:
+    """Which of the groupings a level is."""
+    same = np.flatnonzero((counts.groups == level.of_fine).all(axis=1))
+    if not len(same):
+        known = ", ".join(f"{n} of {kind!r}" for kind, n in Counter(counts.kinds.tolist()).items())
+        raise RecordingError(
+            f"{recording.path / GROUPINGS_FILE}: has no counts under this grouping, "
+            f"{level.name!r}; it has {known}; any other takes a recording that keeps features"
+        )
+    return int(same[0])
+
+
+def epochs_judged(recording: Recording, layer: str | None = None) -> tuple[int, ...]:
+    """The epochs of which `recalls` knows a layer (by default the last)."""
+    if recording.has_features or (counts := counted(recording)) is None:
+        return recording.kept_epochs(layer)
+    layer = layer or recording.layers[-1]
+    return tuple(epoch for epoch in recording.epochs if (epoch, layer) in counts.hits)
+
+
+def images_judged(recording: Recording, *, live: bool = True) -> int:
+    """How many test images `recalls` is of."""
+    if (counts := counted(recording, live=live)) is None:
+        return len(recording.fine())
+    return _images(counts)
+
+
+def balanced(recalls: np.ndarray, of_fine: np.ndarray) -> np.ndarray:
+    """Balanced accuracy of recalls [..., K]: the mean over groups of their classes' mean recall.
+
+    Args:
+        recalls: by fine class; a class that is NaN is left out.
+        of_fine: the group of each fine class, int64 [K].
+
+    Returns:
+        [...].
+    """
+    found: np.ndarray = drawn_balanced(recalls, of_fine, np.ones((1, len(of_fine))))[..., 0]
+    return found
+
+
+def drawn_balanced(recalls: np.ndarray, of_fine: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`balanced` with each class counted as often as it was drawn.
+
+    Args:
+        recalls: by fine class, [..., K].
+        of_fine: the group of each fine class, int64 [K].
+        weights: of the classes in each of R draws, float [R, K]; a group of which no class was
+            drawn is left out of that draw.
+
+    Returns:
+        [..., R].
+    """
+    there = np.isfinite(recalls)
+    groups = np.eye(int(of_fine.max()) + 1)[of_fine]
+    sums = (np.where(there, recalls, 0.0)[..., None, :] * weights) @ groups
+    counts = (there[..., None, :] * weights) @ groups
+    shares = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    mean: np.ndarray = shares.sum(axis=-1) / (counts > 0).sum(axis=-1)
+    return mean
+
+
+def class_draws(k: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each of k classes is in each draw with replacement: float64 [resamples, k]."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(k, np.full(k, 1 / k), size=resamples).astype(np.float64)

@@ -1,0 +1,531 @@
+"""What the estimators of compression read of one epoch, and random halves of it.
+
+Compression, estimator by estimator, on augmented views; lower means more compressed.
+
+The *data* are augmented views of the sample-level images: what the network saw in training.
+Coding rates are of directions (centred rows of length one), entropies and bounds in nats.
+
+Compression as one picture: every estimator's course, and how far each falls from its peak.
+
+The estimators are those of `compression`; here their courses are kept together with those on
+halves of the images, so that a fall from the peak has an interval of its own, and classes may
+be taken at any level.
+
+What the noise decides: bounds on the information in noisy features, at many levels of noise.
+
+Two informations are bounded. That between a noisy feature and its *view* is about everything:
+which image it is, and which crop and colours it has. That between the two when the *image is
+known* is about the crop and the colours only, which a representation of images should forget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import logsumexp
+
+from ssl_companion.chapters.analysis.accuracies import interval, level_of, table_row
+from ssl_companion.measures import (
+    coding_rate,
+    coding_rate_given,
+    directions,
+    effective_rank,
+    kde_information_bounds,
+    renyi_entropy,
+)
+from ssl_companion.recordings import Recording, group_means
+
+
+@dataclass(frozen=True, eq=False)
+class CompressionInputs:
+    """What the estimators read of one epoch, all of the last layer.
+
+    Attributes:
+        views, image: augmented views [M, D] and which of the S images each shows [M].
+        classes: fine label of each image, [S].
+        sample_means: mean of many other views of each image, [S, D].
+        many, many_of: many views of a few images [M', D], and which image each shows [M'].
+        test, test_classes: test images as they are [N, D] and their fine labels [N].
+        class_means: of the whole training set, [K, D].
+    """
+
+    views: np.ndarray
+    image: np.ndarray
+    classes: np.ndarray
+    sample_means: np.ndarray
+    many: np.ndarray
+    many_of: np.ndarray
+    test: np.ndarray
+    test_classes: np.ndarray
+    class_means: np.ndarray
+
+    @classmethod
+    def of(cls, recording: Recording, epoch: int) -> CompressionInputs:
+        """Of a recording that keeps features."""
+        return cls(
+            *recording.sample_views(epoch),
+            recording.fine("sample"),
+            recording.sample_means(epoch),
+            *recording.map_views(epoch),
+            recording.features(epoch),
+            recording.fine(),
+            recording.class_means(epoch),
+        )
+
+    def half(self, seed: int) -> CompressionInputs:
+        """Half of the images, drawn without replacement, with all of their views."""
+        rng = np.random.default_rng(seed)
+        few = np.unique(self.many_of)
+        samples = np.sort(rng.permutation(len(self.classes))[: len(self.classes) // 2])
+        tests = np.sort(rng.permutation(len(self.test))[: len(self.test) // 2])
+        some = rng.permutation(few)[: (len(few) + 1) // 2]
+        own, manies = np.isin(self.image, samples), np.isin(self.many_of, some)
+        return CompressionInputs(
+            self.views[own],
+            np.searchsorted(samples, self.image[own]),
+            self.classes[samples],
+            self.sample_means[samples],
+            self.many[manies],
+            self.many_of[manies],
+            self.test[tests],
+            self.test_classes[tests],
+            self.class_means,
+        )
+
+
+NOISE = 0.01
+
+
+def share_within(points: np.ndarray, group: np.ndarray, means: np.ndarray) -> float:
+    """Share of the variance that lies within groups whose means come from other points.
+
+    Args:
+        points: [N, D], none of them used for the means.
+        group: which of the means is each point's own, [N].
+        means: [G, D].
+
+    Returns:
+        Within over within plus between, in [0, 1]: mean squared distance to the own mean, and
+        that of the means to their centre. NaN where nothing varies.
+    """
+    centre = means.mean(axis=0, dtype=np.float64)
+    within = np.square(points.astype(np.float64) - means[group]).sum(axis=1).mean()
+    between = np.square(means - centre).sum(axis=1).mean()
+    total = within + between
+    return float(within / total) if total > 0 else float("nan")
+
+
+def _directed(m: CompressionInputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """The views, and the many views of a few images, as directions from one common mean."""
+    both = directions(np.concatenate([m.views, m.many]))
+    return both[: len(m.views)], both[len(m.views) :]
+
+
+# Each takes the material and the noise, as a share of the features' variance.
+ESTIMATORS: dict[str, Callable[[CompressionInputs, float], float]] = {
+    "variance share within samples": lambda m, _: share_within(m.views, m.image, m.sample_means),
+    "variance share within classes": lambda m, _: share_within(
+        m.test, m.test_classes, m.class_means
+    ),
+    "coding rate": lambda m, _: coding_rate(_directed(m)[0]),
+    "coding rate given the class": lambda m, _: coding_rate_given(
+        _directed(m)[0], m.classes[m.image]
+    ),
+    "coding rate given the sample": lambda m, _: coding_rate_given(_directed(m)[1], m.many_of),
+    "Rényi entropy": lambda m, _: renyi_entropy(m.views),
+    "information, lower bound": lambda m, noise: kde_information_bounds(m.views, noise).lower,
+    "information, upper bound": lambda m, noise: kde_information_bounds(m.views, noise).upper,
+    "effective rank": lambda m, _: effective_rank(m.views),
+}
+UNITS = dict.fromkeys(ESTIMATORS, "nats") | {
+    "variance share within samples": "share",
+    "variance share within classes": "share",
+    "effective rank": "dimensions",
+}
+
+
+def estimates(
+    m: CompressionInputs, noise: float = NOISE, which: Sequence[str] | None = None
+) -> np.ndarray:
+    """Every estimator on one material, float64 [estimators]; NaN where one is not defined.
+
+    Features that have collapsed to a point have no directions, entropy or noise to compare
+    with; that is an answer, not an error.
+    """
+    found = []
+    for name in which or ESTIMATORS:
+        try:
+            found.append(ESTIMATORS[name](m, noise))
+        except ValueError:
+            found.append(float("nan"))
+    return np.array(found)
+
+
+def trajectories(
+    recording: Recording,
+    epochs: Sequence[int] | None = None,
+    *,
+    noise: float = NOISE,
+    halves: int = 0,
+    seed: int = 0,
+    which: Sequence[str] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every estimator at every epoch, on all images and on random halves of them.
+
+    Args:
+        recording: with features.
+        epochs: by default all that keep views.
+        noise: variance of the noise, as a share of the features' variance.
+        halves: how many halves; the same ones at every epoch.
+        seed: of the halves.
+        which: names of estimators; by default all.
+
+    Returns:
+        float64 [estimators, epochs] and [halves, estimators, epochs].
+    """
+    epochs = recording.kept_epochs(what="sample_views") if epochs is None else epochs
+    count = len(which or ESTIMATORS)
+    whole, parts = np.empty((count, len(epochs))), np.empty((halves, count, len(epochs)))
+    for e, epoch in enumerate(epochs):
+        material = CompressionInputs.of(recording, epoch)
+        whole[:, e] = estimates(material, noise, which)
+        for h in range(halves):
+            parts[h, :, e] = estimates(material.half(seed + h), noise, which)
+    return whole, parts
+
+
+def over_epochs(
+    recording: Recording,
+    epochs: Sequence[int] | None = None,
+    *,
+    noise: float = NOISE,
+    halves: int = 20,
+    seed: int = 0,
+    which: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Every estimator over epochs, live.
+
+    The interval comes from halves of the images drawn without replacement, whose spread about
+    their own mean is that of all images about the truth (the delete-half jackknife: Shao, Wu
+    1989, doi:10.1214/aos/1176347263). Drawing with replacement would not do here: a view that
+    is drawn twice has a neighbour at distance zero.
+
+    Returns:
+        recording, epoch, estimator, unit, value, low, high, n (views).
+    """
+    names = tuple(which or ESTIMATORS)
+    epochs = recording.kept_epochs(what="sample_views") if epochs is None else epochs
+    whole, parts = trajectories(
+        recording, epochs, noise=noise, halves=halves, seed=seed, which=which
+    )
+    n = len(recording.sample_views(epochs[0])[1])
+    rows = []
+    for i, name in enumerate(names):
+        for e, epoch in enumerate(epochs):
+            value, drawn = whole[i, e], np.array([whole[i, e]])
+            if halves:
+                drawn = value + parts[:, i, e] - np.nanmean(parts[:, i, e])
+            where = {"recording": recording.name, "epoch": epoch,
+                     "estimator": name, "unit": UNITS[name]}  # fmt: skip
+            rows.append(table_row(where, interval(value, drawn), n))
+    return pd.DataFrame(rows)
+
+
+def falls(values: np.ndarray) -> np.ndarray:
+    """How far each line ends below its highest value, as a share of that: [..., epochs] -> [...].
+
+    0 for a line that ends at its peak, 0.5 for one that has lost half. NaN for a line with a
+    gap.
+    """
+    peak = values.max(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(peak > 0, 1 - values[..., -1] / peak, np.nan)
+
+
+def rises(values: np.ndarray) -> np.ndarray:
+    """How far each line ends above its lowest value, as a share of its end: [..., epochs] -> [...].
+
+    The mirror of `falls`: 0 for a line that ends at its lowest, 0.5 for one that has doubled. A
+    line that goes up and comes halfway down both rises and falls.
+    """
+    last = values[..., -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(last > 0, 1 - values.min(axis=-1) / last, np.nan)
+
+
+def shape_of_lines(table: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
+    """Which estimators rise, fall, or rise and then fall.
+
+    Args:
+        table: of `over_epochs`.
+        least: a smaller rise or fall, as a share of the peak, does not count.
+
+    Returns:
+        estimator, first, peak, peak_epoch, last, rise (from the first to the peak) and fall
+        (from there to the last; both as shares of the peak), shape in words: "not defined"
+        where a value of the line is not.
+    """
+    rows = []
+    for name, line in table.groupby("estimator", sort=False):
+        line = line.sort_values("epoch")
+        y = line["value"].to_numpy()
+        top = int(np.nan_to_num(y, nan=-np.inf).argmax())
+        first, last, peak = y[0], y[-1], y[top]
+        rise, fall = (peak - first) / peak, (peak - last) / peak
+        up, down = bool(rise >= least), bool(fall >= least)
+        shape = {(True, True): "rises, then falls", (True, False): "rises",
+                 (False, True): "falls", (False, False): "stays"}[up, down]  # fmt: skip
+        shape = shape if np.isfinite(y).all() else "not defined"
+        rows.append({"estimator": name, "first": first, "peak": peak,
+                     "peak_epoch": int(line["epoch"].iloc[top]), "last": last,
+                     "rise": rise, "fall": fall, "shape": shape})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+ESTIMATOR_KINDS = {
+    "variance share within samples": "shares of the variance",
+    "variance share within classes": "shares of the variance",
+    "coding rate": "coding rates",
+    "coding rate given the class": "coding rates",
+    "coding rate given the sample": "coding rates",
+    "information, lower bound": "information",
+    "information, upper bound": "information",
+    "information given the sample, lower bound": "information given the sample",
+    "information given the sample, upper bound": "information given the sample",
+    "Rényi entropy": "entropy",
+    "effective rank": "effective rank",
+}
+HALVES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Estimators over epochs.
+
+    Attributes:
+        recording: its name.
+        names: of E estimators.
+        epochs: the T epochs.
+        whole: float64 [E, T], of all images; NaN where an estimator is not defined.
+        halves: float64 [H, E, T], of random halves of the images, the same at every epoch.
+        n: views behind an entropy.
+    """
+
+    recording: str
+    names: tuple[str, ...]
+    epochs: tuple[int, ...]
+    whole: np.ndarray
+    halves: np.ndarray
+    n: int
+
+    def table(self) -> pd.DataFrame:
+        """recording, epoch, kind, estimator, unit, value, low, high, n, a row for each point.
+
+        The interval is the halves' spread about their own mean, put about the value of all
+        images (delete-half jackknife: Shao, Wu 1989, doi:10.1214/aos/1176347263).
+        """
+        rows = []
+        for i, name in enumerate(self.names):
+            for t, epoch in enumerate(self.epochs):
+                where = {"recording": self.recording, "epoch": epoch, "kind": ESTIMATOR_KINDS[name],
+                         "estimator": name, "unit": UNITS.get(name, "nats")}  # fmt: skip
+                rows.append(self._row(where, self.whole[i, t], self.halves[:, i, t]))
+        return pd.DataFrame(rows)
+
+    def falls(self) -> pd.DataFrame:
+        """How far each estimator ends below its peak, as a share of the peak.
+
+        Returns:
+            name, peak_epoch, first, peak, last (of the estimator), value, low, high, n (the
+            fall; 0 for a line that ends at its peak).
+        """
+        fell, fell_half = falls(self.whole), falls(self.halves)
+        rows = []
+        for i, name in enumerate(self.names):
+            line = self.whole[i]
+            at = int(np.nan_to_num(line, nan=-np.inf).argmax())
+            where = {"name": name, "peak_epoch": self.epochs[at],
+                     "first": line[0], "peak": line[at], "last": line[-1]}  # fmt: skip
+            rows.append(self._row(where, fell[i], fell_half[:, i]))
+        return pd.DataFrame(rows)
+
+    def _row(self, where: dict[str, object], value: float, drawn: np.ndarray) -> dict[str, object]:
+        known = drawn[np.isfinite(drawn)]
+        around = value + known - known.mean() if len(known) else np.array([value])
+        return table_row(where, interval(float(value), around), self.n)
+
+
+def material_at(recording: Recording, epoch: int, level: str = "fine") -> CompressionInputs:
+    """What the estimators read of an epoch, with the classes of a level.
+
+    Raises:
+        ValueError: an unknown level.
+    """
+    chosen, fine = level_of(recording, level), CompressionInputs.of(recording, epoch)
+    return dataclasses.replace(
+        fine,
+        classes=chosen.labels(fine.classes),
+        test_classes=chosen.labels(fine.test_classes),
+        class_means=group_means(fine.class_means, recording.class_counts, chosen),
+    )
+
+
+def estimator_trajectories(
+    recording: Recording,
+    level: str = "fine",
+    *,
+    epochs: Sequence[int] | None = None,
+    noise: float = NOISE,
+    halves: int = HALVES,
+    seed: int = 0,
+    which: Sequence[str] | None = None,
+) -> Trajectories:
+    """Every estimator at every epoch, live, on all images and on halves of them.
+
+    Args:
+        recording: with features.
+        level: of the classes.
+        epochs: by default all that keep views.
+        noise: of the bounds, as a share of the features' variance.
+        halves: how many; none leaves the intervals empty.
+        seed: of the halves.
+        which: names of estimators, by default all.
+    """
+    names = tuple(which or ESTIMATORS)
+    kept = recording.kept_epochs(what="sample_views")
+    epochs = tuple(kept if epochs is None else epochs)
+    whole = np.empty((len(names), len(epochs)))
+    parts = np.empty((halves, *whole.shape))
+    for t, epoch in enumerate(epochs):
+        material = material_at(recording, epoch, level)
+        whole[:, t] = estimates(material, noise, names)
+        for h in range(halves):
+            parts[h, :, t] = estimates(material.half(seed + h), noise, names)
+    return Trajectories(recording.name, names, epochs, whole, parts, len(material.views))
+
+
+def rate_given_shuffled(
+    recording: Recording,
+    level: str = "fine",
+    *,
+    epochs: Sequence[int] | None = None,
+    shuffles: int = 5,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """A control of "coding rate given the class": the classes shuffled among the images.
+
+    A group of few views is cheap to code whatever it holds, since it spans few directions. Only
+    what is lower than this control is due to what the classes share.
+
+    Returns:
+        recording, epoch, estimator, value, low, high, n; the interval is over shuffles.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for epoch in recording.kept_epochs(what="sample_views") if epochs is None else epochs:
+        material = material_at(recording, epoch, level)
+        drawn = [_rate_given(material, rng.permutation(material.classes)) for _ in range(shuffles)]
+        where = {"recording": recording.name, "epoch": epoch,
+                 "estimator": "rate given shuffled classes"}  # fmt: skip
+        estimate = interval(float(np.mean(drawn)), np.array(drawn))
+        rows.append(table_row(where, estimate, len(material.views)))
+    return pd.DataFrame(rows)
+
+
+def _rate_given(material: CompressionInputs, classes: np.ndarray) -> float:
+    try:
+        return coding_rate_given(directions(material.views), classes[material.image])
+    except ValueError:  # collapsed to a point: no directions
+        return float("nan")
+
+
+TOTAL = ("information, lower bound", "information, upper bound")
+GIVEN = ("information given the sample, lower bound", "information given the sample, upper bound")
+
+
+def over_noise(
+    recording: Recording,
+    noises: Sequence[float],
+    *,
+    epochs: Sequence[int] | None = None,
+    halves: int = HALVES,
+    seed: int = 0,
+    total: bool = True,
+) -> dict[float, Trajectories]:
+    """The courses of the bounds at each level of noise, live: {noise: courses}.
+
+    Args:
+        recording: with features.
+        noises: variances, as shares of the features' variance at the same epoch.
+        epochs: by default all that keep views.
+        halves: of the images, for the intervals.
+        seed: of the halves.
+        total: bound the information about the view as well, `TOTAL`; without it only `GIVEN`,
+            which takes a fraction of the time.
+    """
+    names = (*TOTAL, *GIVEN) if total else GIVEN
+    kept = recording.kept_epochs(what="sample_views")
+    epochs = tuple(kept if epochs is None else epochs)
+    whole = np.empty((len(noises), len(names), len(epochs)))
+    parts = np.empty((len(noises), halves, *whole.shape[1:]))
+    for t, epoch in enumerate(epochs):
+        material = CompressionInputs.of(recording, epoch)
+        whole[:, :, t] = [_bounds(material, noise, total) for noise in noises]
+        for h in range(halves):
+            half = material.half(seed + h)
+            parts[:, h, :, t] = [_bounds(half, noise, total) for noise in noises]
+    n = len(material.views)
+    return {
+        noise: Trajectories(recording.name, names, epochs, whole[i], parts[i], n)
+        for i, noise in enumerate(noises)
+    }
+
+
+def _bounds(material: CompressionInputs, noise: float, total: bool) -> tuple[float, ...]:
+    try:
+        given = bounds_given_sample(material.views, material.image, noise)
+        if not total:
+            return given
+        both = kde_information_bounds(material.views, noise)
+    except ValueError:  # collapsed to a point: no variance to relate noise to
+        return (np.nan,) * (4 if total else 2)
+    return both.lower, both.upper, *given
+
+
+def bounds_given_sample(views: np.ndarray, image: np.ndarray, noise: float) -> tuple[float, float]:
+    """Bounds on I(view; feature + noise | image), in nats, from 0 to log(views an image).
+
+    The pairwise bounds of Kolchinsky and Tracey (arXiv:1706.02419), as in
+    `measures.kde_information_bounds`, within each image and averaged over the images.
+
+    Args:
+        views: features [M, D], the same number of views of every image.
+        image: which image each shows, [M].
+        noise: variance in every dimension, as a share of the variance of *all* views (summed
+            over the dimensions), so that it is the noise of the unconditional bounds.
+
+    Returns:
+        The lower and the upper bound.
+
+    Raises:
+        ValueError: images with different numbers of views, or views without variance.
+    """
+    counts = np.unique(image, return_counts=True)[1]
+    if len(set(counts.tolist())) != 1:
+        raise ValueError(f"image has {sorted(set(counts.tolist()))} views; expected one number")
+    x = views.astype(np.float64)[np.argsort(image, kind="stable")]
+    variance = noise * float(x.var(axis=0).sum())
+    if variance <= 0:
+        raise ValueError(f"noise={noise} of views without variance; expected some of both")
+    v = int(counts[0])
+    x = x.reshape(len(counts), v, -1)
+    squares = ((x[:, :, None] - x[:, None]) ** 2).sum(axis=-1)
+    lower, upper = (
+        -float((logsumexp(-squares / (c * variance), axis=2) - np.log(v)).mean()) for c in (8, 2)
+    )
+    return max(0.0, lower), max(0.0, upper)

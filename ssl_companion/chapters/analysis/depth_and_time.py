@@ -1,0 +1,371 @@
+"""Alignment by layer, epoch and level: one table, its maps, and the order along either axis.
+
+Along the depth: accuracies of every layer with intervals, live or of all images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.chapters.analysis.accuracies import (
+    CONFIDENCE,
+    NotRecorded,
+    interval,
+    measured,
+    table_row,
+)
+from ssl_companion.chapters.analysis.balanced_accuracy import (
+    EpochLayer,
+    balanced,
+    class_draws,
+    drawn_balanced,
+    epochs_judged,
+    images_judged,
+    recalls,
+)
+from ssl_companion.chapters.analysis.clustering import ncc_over_epochs
+from ssl_companion.chapters.analysis.random_targets import (
+    CONTROLS,
+    RANDOM_GROUPINGS,
+    RANDOM_IMAGE,
+    advantage,
+    null_advantage,
+)
+from ssl_companion.measures import Interval
+from ssl_companion.recordings import Recording, RecordingError
+
+
+def by_layer_and_epoch(
+    recording: Recording,
+    levels: Sequence[str] | None = None,
+    measure: str = "ncc",
+    split: str = "test",
+) -> pd.DataFrame:
+    """A measure of all images at every layer, epoch and level.
+
+    Returns:
+        recording, epoch, layer, depth (0 for the first layer), level, split, value, n.
+    """
+    levels = recording.hierarchy.names if levels is None else levels
+    table = measured(recording, measure, levels, "all", split)
+    table.insert(3, "depth", table["layer"].map({n: i for i, n in enumerate(recording.layers)}))
+    return table
+
+
+def layer_by_epoch(
+    recording: Recording, level: str = "fine", measure: str = "ncc", split: str = "test"
+) -> pd.DataFrame:
+    """A measure of all images, one row a layer (first to last), one column an epoch."""
+    table = by_layer_and_epoch(recording, [level], measure, split)
+    wide = table.pivot_table(index="layer", columns="epoch", values="value")
+    return wide.reindex([name for name in recording.layers if name in wide.index])
+
+
+def relative_matrix(recording: Recording, level: str = "fine", split: str = "test") -> pd.DataFrame:
+    """`matrix` of NCC accuracy, each layer divided by its own value before training."""
+    whole = layer_by_epoch(recording, level, split=split)
+    return whole.div(whole.iloc[:, 0], axis=0)
+
+
+def accuracies_by_depth(
+    recordings: Sequence[Recording], level: str = "fine", split: str = "test"
+) -> pd.DataFrame:
+    """The last epoch's NCC accuracy by depth, for several runs (supervised beside others).
+
+    Returns:
+        recording, title, layer, depth, share_of_depth (0 first layer, 1 last), start, value.
+    """
+    parts = []
+    for run in recordings:
+        table = by_layer_and_epoch(run, [level], split=split)
+        ends = table.pivot_table(index=["layer", "depth"], columns="epoch", values="value")
+        ends = ends.sort_index(level="depth")
+        frame = pd.DataFrame({"start": ends.iloc[:, 0], "value": ends.iloc[:, -1]}).reset_index()
+        frame.insert(0, "recording", run.name)
+        frame.insert(1, "title", run.title)
+        frame["share_of_depth"] = frame["depth"] / max(1, len(run.layers) - 1)
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def rank_order(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Spearman's correlation of values with their order along an axis, in [-1, 1].
+
+    1 if they rise at every step, -1 if they fall; ties share their rank. NaN where nothing
+    changes.
+    """
+    from scipy import stats
+
+    ranks = np.moveaxis(stats.rankdata(values, axis=axis), axis, -1)
+    order = np.arange(ranks.shape[-1], dtype=np.float64)
+    ranks = ranks - ranks.mean(axis=-1, keepdims=True)
+    order -= order.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.sqrt(np.square(ranks).sum(axis=-1) * np.square(order).sum())
+        found: np.ndarray = np.where(scale > 0, ranks @ order / scale, np.nan)
+    return found
+
+
+def order_of_rows(
+    recording: Recording, along: str, levels: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """How well a level's accuracy (all test images) is ordered by epoch or by depth.
+
+    Args:
+        recording: any.
+        along: "epoch" (last layer), "depth" (last epoch) or "depth before training".
+        levels: by default the hierarchy's.
+
+    Returns:
+        level, value: Spearman's correlation, NaN where nothing changes.
+    """
+    table = by_layer_and_epoch(recording, levels)
+    if along == "epoch":
+        table = table[table["layer"] == recording.layers[-1]].sort_values("epoch")
+    elif along in ("depth", "depth before training"):
+        at = recording.epochs[-1 if along == "depth" else 0]
+        table = table[table["epoch"] == at].sort_values("depth")
+    else:
+        raise ValueError(
+            f"along is {along!r}; expected 'epoch', 'depth' or 'depth before training'"
+        )
+    rows = [
+        {"level": level, "value": float(rank_order(line["value"].to_numpy()))}
+        for level, line in table.groupby("level", sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["level", "value"])
+
+
+def places_along(recording: Recording, along: str) -> list[EpochLayer]:
+    """The epochs and layers whose features are kept (or counts of them), in order.
+
+    Args:
+        recording: with features, or with counts (`claims.kept_counts`); for the depth, of every
+            layer.
+        along: "epoch" (last layer), "depth" (last epoch that keeps all layers) or "depth before
+            training" (the first).
+
+    Raises:
+        NotRecorded: no epoch keeps all layers.
+        ValueError: another word.
+    """
+    if along == "epoch":
+        return [(epoch, recording.layers[-1]) for epoch in epochs_judged(recording)]
+    if along not in ("depth", "depth before training"):
+        raise ValueError(
+            f"along is {along!r}; expected 'epoch', 'depth' or 'depth before training'"
+        )
+    shared = set.intersection(*(set(epochs_judged(recording, name)) for name in recording.layers))
+    if not shared:
+        raise NotRecorded(f"{recording.name} keeps all layers at no epoch")
+    at = max(shared) if along == "depth" else min(shared)
+    return [(at, name) for name in recording.layers]
+
+
+def advantage_along(
+    recording: Recording, along: str, *, groupings: int = RANDOM_GROUPINGS, seed: int = 0
+) -> pd.DataFrame:
+    """The advantage of every upper level over random groupings, epoch by epoch or layer by layer.
+
+    Where there is one level only, nothing can be grouped, and its advantage is that over chance.
+
+    Args:
+        recording: with features, or with counts (`claims.kept_counts`).
+        along: see `places_along`.
+        groupings, seed: as for `targets.advantage`.
+
+    Returns:
+        epoch, layer, level, value, low, high, n.
+    """
+    places, rows, n = places_along(recording, along), [], images_judged(recording)
+    for level, values, drawn in _advantages(recording, places, groupings, seed):
+        for (epoch, layer), value, draws in zip(places, values, drawn, strict=True):
+            where = {"epoch": epoch, "layer": layer, "level": level}
+            rows.append(table_row(where, interval(float(value), draws), n))
+    return pd.DataFrame(rows)
+
+
+def order_of_advantage(
+    recording: Recording,
+    along: str,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+    live: bool = True,
+) -> tuple[pd.DataFrame, Interval]:
+    """How well the advantage over random groupings is ordered by epoch or by depth.
+
+    Accuracy itself would not do: random groupings, too, gain by whatever tells classes apart,
+    and in the order of time.
+
+    Returns:
+        A table (level, value: Spearman's correlation), and the mean over the levels with an
+        interval over classes and groupings. `live`: see `recalls`.
+    """
+    rows, draws = [], []
+    places = places_along(recording, along)
+    for level, values, drawn in _advantages(recording, places, groupings, seed, live):
+        rows.append({"level": level, "value": float(rank_order(values))})
+        draws.append(rank_order(drawn, axis=0))
+    table = pd.DataFrame(rows)
+    return table, interval(float(table["value"].mean(skipna=False)), np.mean(draws, axis=0))
+
+
+def _advantages(
+    recording: Recording, places: Sequence[EpochLayer], groupings: int, seed: int, live: bool = True
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """For each upper level: its name, its advantage [S], and draws of that [S, R]."""
+    finest, *upper = recording.hierarchy.levels
+    for level in upper:
+        found = advantage(recording, level, places, groupings, seed=seed, live=live)
+        yield level.name, found.value, found.draws
+    if not upper:
+        [own] = recalls(recording, [finest], places, live=live)
+        weights = class_draws(finest.k, seed=seed)
+        drawn = drawn_balanced(own, finest.of_fine, weights)
+        yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
+
+
+def order_of_controls(
+    recording: Recording, along: str, *, controls: int = CONTROLS, seed: int = 0, live: bool = True
+) -> np.ndarray:
+    """`order_of_advantage` of random groupings in the levels' places, float64 [controls]."""
+    places, names = places_along(recording, along), recording.hierarchy.names[1:]
+    orders = [
+        rank_order(
+            null_advantage(recording, level, places, controls=controls, seed=seed, live=live)
+        )
+        for level in names
+    ]
+    mean: np.ndarray = np.mean(orders, axis=0)
+    return mean
+
+
+def mean_order(run: Recording, along: str) -> float:
+    """`order_of_rows` averaged over levels; NaN if any of them does not change."""
+    return float(np.mean(order_of_rows(run, along)["value"].to_numpy()))
+
+
+ORDERS = {
+    "time": "epoch",
+    "depth": "depth",
+    "depth before training": "depth before training",
+}
+
+
+def shared_epochs(recording: Recording) -> tuple[int, ...]:
+    """Epochs with features of every layer.
+
+    Raises:
+        RecordingError: there is none.
+    """
+    kept = [set(recording.kept_epochs(layer)) for layer in recording.layers]
+    found = tuple(sorted(set.intersection(*kept)))
+    if not found:
+        raise RecordingError(f"{recording.path}: keeps no epoch with features of every layer")
+    return found
+
+
+def live_by_layer(
+    recording: Recording,
+    levels: Sequence[str] | None = None,
+    epochs: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """NCC accuracy of every layer, searched now, with intervals over images.
+
+    Args:
+        recording: with features of every layer.
+        levels: by default the hierarchy's.
+        epochs: by default the first and the last with features of every layer.
+        seed: of random groupings among the levels, and of the bootstrap.
+
+    Returns:
+        epoch, layer, depth (0 for the first layer), level, value, low, high, n.
+    """
+    if epochs is None:
+        shared = shared_epochs(recording)
+        epochs = (shared[0], shared[-1])
+    parts = []
+    for depth, layer in enumerate(recording.layers):
+        part = ncc_over_epochs(recording, levels, layer, epochs=epochs, seed=seed)
+        parts.append(part.assign(depth=depth))
+    columns = ["epoch", "layer", "depth", "level", "value", "low", "high", "n"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracies of n images each with Wilson's interval (1927,
+    doi:10.1080/01621459.1927.10502953): columns low and high.
+
+    Args:
+        table: columns value (a fraction) and n.
+    """
+    from scipy import stats
+
+    ends = [
+        stats.binomtest(round(value * n), int(n)).proportion_ci(CONFIDENCE, method="wilson")
+        for value, n in zip(table["value"], table["n"], strict=True)
+    ]
+    return table.assign(low=[e.low for e in ends], high=[e.high for e in ends])
+
+
+def mapped_levels(recording: Recording) -> tuple[str, ...]:
+    """What has an accuracy at every layer and every epoch: the single images, the hierarchy's
+    levels, and two controls, groups of random classes and random labels."""
+    first = recording.hierarchy.names[1]
+    names = ("sample", *recording.hierarchy.names, f"random-{first}", RANDOM_IMAGE)
+    everything = len(recording.layers) * len(recording.epochs)
+    table = by_layer_and_epoch(recording, names)
+    counts = table.groupby("level").size()
+    return tuple(name for name in names if counts.get(name, 0) == everything)
+
+
+def orders_of_levels(
+    runs: dict[str, Recording], levels: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The order along epochs and along depth of several runs, averaged over levels.
+
+    Args:
+        runs: by the words that name them.
+        levels: by default the hierarchy's.
+
+    Returns:
+        run, and a column for each of `ORDERS`: Spearman's correlation; NaN where a level does
+        not change.
+    """
+    rows = []
+    for words, run in runs.items():
+        row: dict[str, object] = {"run": words}
+        for name, along in ORDERS.items():
+            row[name] = float(order_of_rows(run, along, levels)["value"].mean(skipna=False))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def accuracies_by_layer(
+    runs: dict[str, Recording], levels: Sequence[str], split: str = "test"
+) -> pd.DataFrame:
+    """Accuracy of all images by layer and epoch for several runs, with Wilson's intervals.
+
+    Args:
+        runs: by the words that name them; epochs that not all have measured are left out.
+        levels: names.
+        split: "test" or "train".
+
+    Returns:
+        run, epoch, layer, depth, share (0 for the first layer, 1 for the last), level, value,
+        low, high, n.
+    """
+    common = set.intersection(*(set(run.epochs) for run in runs.values()))
+    parts = []
+    for words, run in runs.items():
+        table = with_intervals(by_layer_and_epoch(run, levels, split=split))
+        table = table[table["epoch"].isin(common)].assign(run=words)
+        parts.append(table.assign(share=table["depth"] / max(1, len(run.layers) - 1)))
+    columns = ["run", "epoch", "layer", "depth", "share", "level", "value", "low", "high", "n"]
+    return pd.concat(parts, ignore_index=True)[columns]

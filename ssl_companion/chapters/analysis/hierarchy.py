@@ -1,0 +1,391 @@
+"""Every level against random groupings of its sizes; the tree of the class means.
+
+The levels one above another: each against its control, and what each adds to those below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import pdist
+
+from ssl_companion.chapters.analysis.accuracies import (
+    interval,
+    resampled,
+    table_row,
+)
+from ssl_companion.chapters.analysis.balanced_accuracy import (
+    balanced,
+    class_draws,
+    drawn_balanced,
+    images_judged,
+    recalls,
+)
+from ssl_companion.chapters.analysis.random_targets import (
+    RANDOM_GROUPINGS,
+    advantage,
+    against_groupings,
+    ends,
+)
+from ssl_companion.data.hierarchy import Hierarchy, Level, random_grouping
+from ssl_companion.measures import (
+    Interval,
+    NearestCentroid,
+    cophenetic_correlation,
+    cut_agreement,
+    dendrogram,
+)
+from ssl_companion.measures.dendrogram import label_distances
+from ssl_companion.recordings import Recording
+
+
+def upper_levels(recording: Recording) -> tuple[str, ...]:
+    """The levels above the fine classes, which random groupings can be compared with."""
+    return recording.hierarchy.names[1:]
+
+
+def against_random(
+    recording: Recording,
+    levels: Sequence[str] | None = None,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """`targets.against_groupings` for several levels (by default all above the fine one).
+
+    Under one seed the groupings of nested levels are nested too: the same tree, its leaves
+    shuffled.
+    """
+    levels = upper_levels(recording) if levels is None else levels
+    parts = [
+        against_groupings(recording, level, epochs, layer, groupings=groupings, seed=seed)
+        for level in levels
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def growth_by_level(
+    recording: Recording,
+    levels: Sequence[str | Level] | None = None,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+    live: bool = True,
+) -> tuple[pd.DataFrame, Interval]:
+    """How much the advantage over random groupings grew at each level, and at the least of them.
+
+    Args:
+        recording: with features, or with counts (`chapters.claims.kept_counts`).
+        levels: by default all above the fine one.
+        groupings, seed: of the random groupings, and of the bootstrap.
+        live: see `recalls`.
+
+    Returns:
+        A table (level, value, low, high, n), and the interval of the smallest growth, which is
+        looked for anew in each draw of the bootstrap over classes and groupings.
+    """
+    levels = upper_levels(recording) if levels is None else levels
+    rows, draws, n = [], [], images_judged(recording, live=live)
+    for level in levels:
+        found = advantage(recording, level, ends(recording), groupings, seed=seed, live=live)
+        draws.append(found.draws[-1] - found.draws[0])
+        name = level.name if isinstance(level, Level) else level
+        rows.append(table_row({"level": name}, found.growth, n))
+    table = pd.DataFrame(rows)
+    return table, interval(float(table["value"].min()), np.min(draws, axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """The dendrogram of the fine classes' means.
+
+    Attributes:
+        linkage: in SciPy's form, float64 [K-1, 4].
+        names: of the K fine classes.
+        groups: for each upper level, the group of every fine class, int64 [K].
+        group_names: for each upper level, its classes.
+    """
+
+    linkage: np.ndarray
+    names: tuple[str, ...]
+    groups: dict[str, np.ndarray]
+    group_names: dict[str, tuple[str, ...]]
+
+
+def tree(
+    recording: Recording,
+    epoch: int | None = None,
+    layer: str | None = None,
+    method: str = "average",
+) -> Tree:
+    """The class means' tree at an epoch (by default the last kept)."""
+    epoch = recording.kept_epochs(layer)[-1] if epoch is None else epoch
+    fine, *upper = recording.hierarchy.levels
+    return Tree(
+        dendrogram(recording.class_means(epoch, layer), method),
+        fine.class_names,
+        {level.name: level.of_fine for level in upper},
+        {level.name: level.class_names for level in upper},
+    )
+
+
+def tree_agreement(
+    recording: Recording,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    shuffles: int = 30,
+    seed: int = 0,
+    method: str = "average",
+) -> pd.DataFrame:
+    """The class means' tree against the label tree, and against the same tree with its leaves
+    shuffled.
+
+    Args:
+        recording: with features.
+        epochs: by default the first and the last kept.
+        layer: by default the last.
+        shuffles: of the label tree's leaves.
+        seed: of the shuffles.
+        method: of the dendrogram.
+
+    Returns:
+        epoch, measure ("cophenetic correlation", or "adjusted mutual information, <level>" of
+        the cut with as many clusters as the level has classes), value, and what the shuffled
+        trees give: random, low, high (their mean and the middle 95%).
+    """
+    kept = recording.kept_epochs(layer)
+    epochs = (kept[0], kept[-1]) if epochs is None else epochs
+    upper = [level.of_fine for level in recording.hierarchy.levels[1:]]
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(len(upper[0])) for _ in range(shuffles)]
+    rows = []
+    for epoch in epochs:
+        means = recording.class_means(epoch, layer)
+        measures = {"cophenetic correlation": (_cophenetic, upper)}
+        for name, own in zip(upper_levels(recording), upper, strict=True):
+            measures[f"adjusted mutual information, {name}"] = (_cut, [own])
+        for measure, (rule, levels) in measures.items():
+            drawn = [rule(means, [level[order] for level in levels], method) for order in orders]
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            rows.append({"epoch": epoch, "measure": measure, "value": rule(means, levels, method),
+                         "random": float(np.mean(drawn)), "low": low, "high": high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _cophenetic(means: np.ndarray, levels: Sequence[np.ndarray], method: str) -> float:
+    return cophenetic_correlation(means, levels, method)
+
+
+def _cut(means: np.ndarray, levels: Sequence[np.ndarray], method: str) -> float:
+    return cut_agreement(means, levels[0], method)
+
+
+CLASSES, RANDOM, ADVANTAGE = "semantic", "random groupings", "advantage"
+
+
+def table_of_levels(hierarchy: Hierarchy) -> pd.DataFrame:
+    """What the levels are: level, groups, smallest, largest (in fine classes), blind (the share
+    of images that the best guess without looking gets right), examples."""
+    rows = []
+    for level in hierarchy.levels:
+        sizes = level.sizes
+        names = [name.replace("_", " ") for name in level.class_names]
+        shown = names if level.k < 8 else [*names[:3], "…"]
+        rows.append({"level": level.name, "groups": level.k, "smallest": int(sizes.min()),
+                     "largest": int(sizes.max()), "blind": float(sizes.max() / sizes.sum()),
+                     "examples": ", ".join(shown)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def lineage(hierarchy: Hierarchy, fine: str) -> tuple[str, ...]:
+    """The groups that a fine class belongs to, its own name first.
+
+    Raises:
+        ValueError: no such class.
+    """
+    names = hierarchy.levels[0].class_names
+    if fine not in names:
+        raise ValueError(f"fine: {fine!r}; expected one of {', '.join(names)}")
+    own = names.index(fine)
+    return tuple(level.class_names[level.of_fine[own]] for level in hierarchy.levels)
+
+
+def against_chance(
+    recording: Recording,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every level beside random groupings of its sizes: of images at the fine level, of fine
+    classes above it.
+
+    A random grouping of the fine classes into groups of one only renames them, so the fine
+    level's control groups *images*: their labels are permuted, class means and all.
+
+    Returns:
+        epoch, level, target ("semantic", "random groupings", "advantage"), value, low, high, n;
+        intervals as in `targets.against_groupings`. The fine level's control takes training
+        images, and has rows of the epochs that keep them.
+    """
+    fine = _fine_against_chance(recording, epochs, layer, groupings, seed)
+    upper = against_random(recording, None, epochs, layer, groupings=groupings, seed=seed)
+    return pd.concat([fine, upper[fine.columns]], ignore_index=True)
+
+
+def _fine_against_chance(
+    recording: Recording,
+    epochs: Sequence[int] | None,
+    layer: str | None,
+    groupings: int,
+    seed: int,
+) -> pd.DataFrame:
+    epochs = recording.kept_epochs(layer) if epochs is None else epochs
+    level = recording.hierarchy.levels[0].name
+    [own] = recalls(recording, [recording.hierarchy.levels[0]], [(e, layer) for e in epochs])
+    of_fine = recording.hierarchy.levels[0].of_fine
+    value = balanced(own, of_fine)
+    drawn = drawn_balanced(own, of_fine, class_draws(len(of_fine), seed=seed))
+    trained = [e for e in epochs if e in recording.kept_epochs(layer, "train")]
+    others = _permuted_hits(recording, trained, layer, groupings, seed).mean(axis=2)
+    mean, drawn_mean = others.mean(axis=0), resampled(others.T, None, seed=seed)
+    rows = []
+    for e, epoch in enumerate(epochs):
+        of_epoch = [(CLASSES, value[e], drawn[e])]
+        if epoch in trained:
+            t = trained.index(epoch)
+            of_epoch += [(RANDOM, mean[t], others[:, t]),
+                         (ADVANTAGE, value[e] - mean[t], drawn[e] - drawn_mean[t])]  # fmt: skip
+        for target, estimate, draws in of_epoch:
+            where = {"epoch": epoch, "level": level, "target": target}
+            rows.append(table_row(where, interval(float(estimate), draws), len(recording.fine())))
+    return pd.DataFrame(rows)
+
+
+def _permuted_hits(
+    recording: Recording, epochs: Sequence[int], layer: str | None, shuffles: int, seed: int
+) -> np.ndarray:
+    """Hits where every kept image has another's fine label, bool [shuffles, epochs, N]."""
+    y, z = recording.fine("train"), recording.fine("test")
+    rng = np.random.default_rng(seed)
+    orders = [(rng.permutation(y), rng.permutation(z)) for _ in range(shuffles)]
+    found = []
+    for epoch in epochs:
+        x, test = recording.features(epoch, layer, "train"), recording.features(epoch, layer)
+        rules = [NearestCentroid().fit(x, a) for a, _ in orders]
+        found.append([rule.predict(test) == b for rule, (_, b) in zip(rules, orders, strict=True)])
+    return np.moveaxis(np.array(found), 0, 1)
+
+
+def shuffled_groups(hierarchy: Hierarchy, level: str, seed: int) -> Level:
+    """A grouping of a level's sizes that keeps the groups of the second level whole.
+
+    The groups of `hierarchy.levels[1]` are thrown together at random, as many to a group as at
+    `level`. What is known of those groups is known of this grouping too; whether they belong
+    together is not.
+
+    Raises:
+        ValueError: for a level that does not lie above the second, or an unknown one.
+    """
+    below, own = hierarchy.levels[1], hierarchy.level(level)
+    if own.k >= below.k:
+        raise ValueError(f"level: {level!r}; expected one above {below.name!r}")
+    up = np.zeros(below.k, np.int64)
+    up[below.of_fine] = own.of_fine
+    up = np.random.default_rng(seed).permutation(up)
+    names = tuple(f"random {index}" for index in range(own.k))
+    return Level(f"shuffled-{level}", names, up[below.of_fine])
+
+
+def growths(
+    recording: Recording,
+    layer: str | None = None,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """By how much every upper level's advantage grew over training, against two controls.
+
+    Returns:
+        level, control ("classes shuffled", and where the level has one below it
+        "superclasses shuffled"), value, low, high, n. Intervals draw classes and groupings again.
+    """
+    hierarchy, seeds = recording.hierarchy, range(seed, seed + groupings)
+    rows = []
+    for name in upper_levels(recording):
+        controls = {"classes shuffled": [random_grouping(hierarchy.level(name), s) for s in seeds]}
+        if hierarchy.level(name).k < hierarchy.levels[1].k:
+            controls["superclasses shuffled"] = [shuffled_groups(hierarchy, name, s) for s in seeds]
+        for words, others in controls.items():
+            found = advantage(recording, name, ends(recording, layer), others, seed=seed)
+            where = {"level": name, "control": words}
+            rows.append(table_row(where, found.growth, len(recording.fine())))
+    return pd.DataFrame(rows)
+
+
+def distance_by_kinship(
+    recording: Recording,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    shuffles: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How far apart two class means are, by the level at which the classes meet.
+
+    Returns:
+        epoch, meet (the finest level with both in one group, or "nowhere"), pairs, value (mean
+        distance over the mean of all pairs), and what the tree gives with its leaves shuffled:
+        low, high (the middle 95%).
+    """
+    kept = recording.kept_epochs(layer)
+    epochs = (kept[0], kept[-1]) if epochs is None else epochs
+    apart = label_distances([level.of_fine for level in recording.hierarchy.levels[1:]])
+    names, k = [*upper_levels(recording), "nowhere"], recording.hierarchy.levels[0].k
+    pairs = np.triu_indices(k, 1)
+    square = np.zeros((k, k))
+    square[pairs] = apart
+    square += square.T
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(k) for _ in range(shuffles)]
+    others = np.stack([square[np.ix_(order, order)][pairs] for order in orders])
+    rows = []
+    for epoch in epochs:
+        distances = pdist(recording.class_means(epoch, layer).astype(np.float64))
+        distances /= distances.mean()
+        for i, name in enumerate(names):
+            own, them = apart == i, others == i
+            drawn = (them * distances).sum(axis=1) / them.sum(axis=1)
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            value = float(distances[own].mean())
+            rows.append({"epoch": epoch, "meet": name, "pairs": int(own.sum()), "value": value,
+                         "low": low, "high": high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def first_joined(tree: Tree, count: int = 10) -> pd.DataFrame:
+    """The pairs of classes that a tree joins first: order, one, other, meet (the finest level
+    with both in one group, or "nowhere")."""
+    k = len(tree.names)
+    rows: list[dict[str, object]] = []
+    for a, b in tree.linkage[:, :2].astype(int):
+        if a < k and b < k and len(rows) < count:
+            shared = [name for name, of in tree.groups.items() if of[a] == of[b]]
+            one, other = (tree.names[i].replace("_", " ") for i in sorted((a, b)))
+            rows.append({"order": len(rows) + 1, "one": one, "other": other,
+                         "meet": shared[0] if shared else "nowhere"})  # fmt: skip
+    return pd.DataFrame(rows, columns=["order", "one", "other", "meet"])
+
+
+def change(low: float, high: float) -> str:
+    """What an interval of a difference says, in a word or two."""
+    if low > 0:
+        return "grew"
+    return "shrank" if high < 0 else "did not change by more than chance"

@@ -1,0 +1,404 @@
+"""Semantic targets against three kinds of random ones, relative to initialisation.
+
+From a random function to a semantic one: a student judged by a teacher's snapshots.
+
+`targets.teacher_continuum` has the numbers; here they get intervals, what a blind guess would
+reach, and the place on the way at which training stops to cost and begins to gain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.chapters.analysis.accuracies import (
+    CONFIDENCE,
+    RESAMPLES,
+    interval,
+    level_of,
+    measured,
+    table_row,
+)
+from ssl_companion.chapters.analysis.balanced_accuracy import (
+    EpochLayer,
+    balanced,
+    class_draws,
+    drawn_balanced,
+    epochs_judged,
+    images_judged,
+    recalls,
+)
+from ssl_companion.data.hierarchy import Level, random_grouping
+from ssl_companion.measures import Interval, bootstrap_accuracy
+from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings.format import SUBSET
+
+RANDOM_IMAGE = "random-image"
+RANDOM_GROUPINGS = 20
+CONTROLS = 40  # that play the level: enough for the middle 95% of them
+_TEACHER = re.compile(r"teacher-(\d+)")
+
+
+def random_images(recording: Recording, layer: str | None = None) -> pd.DataFrame:
+    """NCC accuracy on labels drawn at random per image, and on the true ones, of all images.
+
+    Returns:
+        recording, epoch, layer, level ("fine" or "random-image"), split, value, n.
+    """
+    parts = [
+        measured(recording, "ncc", ["fine", RANDOM_IMAGE], layer, split)
+        for split in ("train", "test")
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Advantage:
+    """A level's balanced accuracy beside that of random groupings, at each of S places.
+
+    Attributes:
+        own: of the level, float64 [S].
+        own_draws: with the classes drawn again, [S, R].
+        others: of each of G random groupings, [G, S].
+        value: the level's less the mean of the groupings', [S].
+        draws: with the classes and the groupings drawn again, both paired, [S, R].
+    """
+
+    own: np.ndarray
+    own_draws: np.ndarray
+    others: np.ndarray
+    value: np.ndarray
+    draws: np.ndarray
+
+    @property
+    def growth(self) -> Interval:
+        """From the first place to the last."""
+        return interval(float(self.value[-1] - self.value[0]), self.draws[-1] - self.draws[0])
+
+
+def advantage(
+    recording: Recording,
+    level: str | Level,
+    places: Sequence[EpochLayer],
+    controls: int | Sequence[Level] = RANDOM_GROUPINGS,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    live: bool = True,
+) -> Advantage:
+    """How far a level is ahead of random groupings, live from the kept test images.
+
+    Args:
+        recording: with features, or with counts (`recalls`).
+        level: of its hierarchy by name, or as it is given.
+        places: pairs of an epoch and a layer (None: the last).
+        controls: how many random groupings of the level's sizes, those of `seed` and after it;
+            or the groupings themselves.
+        seed: of the groupings and of the bootstrap. The same seed draws the same classes, so
+            levels and controls are paired.
+        resamples: R.
+        live: see `recalls`.
+    """
+    own = level_of(recording, level)
+    others = _groupings(own, controls, seed) if isinstance(controls, int) else list(controls)
+    found = recalls(recording, [own, *others], places, live=live)
+    of_fine = [one.of_fine for one in (own, *others)]
+    weights = class_draws(found.shape[-1], resamples, seed)
+    values = np.stack([balanced(f, of) for f, of in zip(found, of_fine, strict=True)])
+    own_draws = drawn_balanced(found[0], of_fine[0], weights)
+    g = len(others)
+    times = np.random.default_rng([seed, 1]).multinomial(g, np.full(g, 1 / g), size=resamples)
+    mean_draws = np.zeros_like(own_draws)
+    for i in range(g):
+        mean_draws += drawn_balanced(found[1 + i], of_fine[1 + i], weights) * times[:, i] / g
+    return Advantage(
+        values[0], own_draws, values[1:], values[0] - values[1:].mean(axis=0),
+        own_draws - mean_draws,
+    )  # fmt: skip
+
+
+def against_groupings(
+    recording: Recording,
+    level: str = "coarse",
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """A level's balanced NCC accuracy beside that of random groupings of its sizes, live.
+
+    Returns:
+        recording, epoch, layer, level, target ("semantic", "random groupings" or
+        "advantage", their difference), value, low, high, n. The interval of "semantic" and of
+        the advantage is over classes (paired); that of the random groupings is over groupings.
+    """
+    layer = layer or recording.layers[-1]
+    epochs = epochs_judged(recording, layer) if epochs is None else epochs
+    places = [(epoch, layer) for epoch in epochs]
+    found = advantage(recording, level, places, groupings, seed=seed, resamples=resamples)
+    rows, n = [], images_judged(recording)
+    for e, epoch in enumerate(epochs):
+        for target, value, draws in (
+            ("semantic", found.own[e], found.own_draws[e]),
+            ("random groupings", found.others[:, e].mean(), found.others[:, e]),
+            ("advantage", found.value[e], found.draws[e]),
+        ):
+            where = {"recording": recording.name, "epoch": epoch, "layer": layer,
+                     "level": level, "target": target}  # fmt: skip
+            rows.append(table_row(where, interval(float(value), draws), n))
+    return pd.DataFrame(rows)
+
+
+def grouping_accuracies(
+    recording: Recording,
+    level: str | Level,
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Balanced NCC accuracies under random groupings of a level's sizes, [groupings, epochs]."""
+    epochs = epochs_judged(recording, layer) if epochs is None else epochs
+    drawn = _groupings(level_of(recording, level), groupings, seed)
+    found = recalls(recording, drawn, [(epoch, layer) for epoch in epochs])
+    return np.stack([balanced(f, one.of_fine) for f, one in zip(found, drawn, strict=True)])
+
+
+def growth_of_advantage(
+    recording: Recording,
+    level: str | Level = "coarse",
+    layer: str | None = None,
+    *,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    live: bool = True,
+) -> Interval:
+    """By how much the advantage over random groupings grew from the first to the last epoch.
+
+    (Balanced NCC accuracy of the level - its mean over the groupings) at the end, less the same
+    before training; a difference of fractions. The interval draws classes and groupings again.
+    `live`: see `recalls`.
+    """
+    how = {"seed": seed, "resamples": resamples}
+    places = ends(recording, layer)
+    return advantage(recording, level, places, groupings, live=live, **how).growth
+
+
+def null_advantage(
+    recording: Recording,
+    level: str | Level,
+    places: Sequence[EpochLayer],
+    *,
+    controls: int = CONTROLS,
+    groupings: int = RANDOM_GROUPINGS,
+    seed: int = 0,
+    live: bool = True,
+) -> np.ndarray:
+    """The advantage of further random groupings in the level's place, float64 [controls, S].
+
+    They differ from those that they are compared with. The i-th of each level come from one
+    shuffle of the classes: one tree.
+    """
+    own = level_of(recording, level)
+    drawn = [*_groupings(own, controls, seed + _APART), *_groupings(own, groupings, seed)]
+    found = recalls(recording, drawn, places, live=live)
+    values = np.stack([balanced(f, one.of_fine) for f, one in zip(found, drawn, strict=True)])
+    less: np.ndarray = values[:controls] - values[controls:].mean(axis=0)
+    return less
+
+
+def growth_of_controls(
+    recording: Recording, level: str | Level, layer: str | None = None, **how: Any
+) -> np.ndarray:
+    """`growth_of_advantage` of random groupings (`how`: see `played`), float64 [controls]."""
+    found = null_advantage(recording, level, ends(recording, layer), **how)
+    grown: np.ndarray = found[:, -1] - found[:, 0]
+    return grown
+
+
+_APART = 1000  # between the seeds of the groupings and of those that play the level
+
+
+def ends(recording: Recording, layer: str | None = None) -> tuple[EpochLayer, EpochLayer]:
+    """The first and the last kept epoch of a layer."""
+    kept = epochs_judged(recording, layer)
+    return (kept[0], layer), (kept[-1], layer)
+
+
+def groupings_judged(level: Level) -> list[Level]:
+    """The random groupings that `advantage` and `played` ask for, if nothing else is said."""
+    return [*_groupings(level, RANDOM_GROUPINGS, 0), *_groupings(level, CONTROLS, _APART)]
+
+
+def _groupings(level: Level, count: int, seed: int) -> list[Level]:
+    return [random_grouping(level, seed + i) for i in range(count)]
+
+
+def teacher_agreement(teacher: Recording) -> pd.DataFrame:
+    """How far each snapshot of the teacher is from a random function: its accuracy.
+
+    Returns:
+        teacher_epoch, value, low, high, n: agreement of the targets with the true classes on
+        the kept test images, as fractions.
+    """
+    subset = pd.read_csv(teacher.path / SUBSET)
+    subset = subset[subset["split"] == "test"]
+    rows = []
+    for epoch in teacher.target_epochs():
+        found = teacher.targets(epoch)[subset["row"].to_numpy()]
+        estimate = bootstrap_accuracy(found, subset["fine"].to_numpy(np.int64))
+        rows.append(table_row({"teacher_epoch": epoch}, estimate, len(found)))
+    return pd.DataFrame(rows, columns=["teacher_epoch", "value", "low", "high", "n"])
+
+
+def teacher_continuum(
+    student: Recording, teacher: Recording, measure: str = "linear"
+) -> pd.DataFrame:
+    """The student's accuracy on each of the teacher's targets, from random to semantic.
+
+    Args:
+        student: measured against the teacher ("clustering-vicreg-s0").
+        teacher: "targets-teacher-s0".
+        measure: "linear" or "ncc".
+
+    Returns:
+        teacher_epoch, agreement (of the targets with the truth), epoch (the student's), value,
+        relative (over the student's first epoch), n.
+
+    Raises:
+        RecordingError: the student was not measured against a teacher.
+    """
+    rows = measured(student, measure, None)
+    rows = rows[rows["level"].str.fullmatch(_TEACHER)]
+    if rows.empty:
+        raise RecordingError(
+            f"{student.path}: was not measured against a teacher's targets; record the preset "
+            "'targets', then 'clustering'"
+        )
+    rows = rows.assign(teacher_epoch=rows["level"].str.extract(_TEACHER)[0].astype(int))
+    agreement = teacher_agreement(teacher).set_index("teacher_epoch")["value"]
+    rows["agreement"] = rows["teacher_epoch"].map(agreement)
+    rows = rows.sort_values(["teacher_epoch", "epoch"])
+    first = rows.groupby("teacher_epoch")["value"].transform("first")
+    rows["relative"] = rows["value"] / first
+    columns = ["teacher_epoch", "agreement", "epoch", "value", "relative", "n"]
+    return rows[columns].reset_index(drop=True)
+
+
+LABELS = "the labels"
+
+
+def continuum(
+    student: Recording, teacher: Recording, measure: str = "linear", confidence: float = CONFIDENCE
+) -> pd.DataFrame:
+    """The student's accuracy on each of the teacher's targets, and on the labels at their end.
+
+    Args:
+        student: measured against the teacher.
+        teacher: whose snapshots gave the targets.
+        measure: "linear" or "ncc".
+        confidence: of the intervals.
+
+    Returns:
+        target ("teacher at epoch 0" and so on, then `LABELS`), agreement (with the labels),
+        guess (share of the commonest target, which an answer that ignores the image reaches),
+        epoch (the student's), value, low, high, relative (to the student's first epoch),
+        relative_low, relative_high, n. From the most random target to the most semantic.
+
+        The interval of an accuracy is Wilson's (1927, doi:10.1080/01621459.1927.10502953). That
+        of a ratio takes its two accuracies as independent, on the log scale; they are of the
+        same images, so it is rather too wide than too narrow.
+    """
+    table, guess = teacher_continuum(student, teacher, measure), blind_guess(teacher)
+    table["target"] = "teacher at epoch " + table["teacher_epoch"].astype(str)
+    table["guess"] = table["teacher_epoch"].map(guess)
+    table = pd.concat([table, _on_labels(student, measure)], ignore_index=True)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p, n = table["value"], table["n"]
+    middle, root = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    table["low"], table["high"] = ((middle + s * root) / (1 + z**2 / n) for s in (-1, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = (1 - p) / (n * p)  # variance of log p
+        first = noise.groupby(table["target"]).transform("first")
+        spread = np.exp(z * np.sqrt((noise + first).to_numpy()))
+    spread[(table["epoch"] == table["epoch"].min()).to_numpy()] = 1.0  # one by definition
+    table["relative_low"] = table["relative"] / spread
+    table["relative_high"] = table["relative"] * spread
+    columns = ["target", "agreement", "guess", "epoch", "value", "low", "high",
+               "relative", "relative_low", "relative_high", "n"]  # fmt: skip
+    return table.sort_values(["agreement", "target", "epoch"])[columns].reset_index(drop=True)
+
+
+def _on_labels(student: Recording, measure: str) -> pd.DataFrame:
+    """The fine labels as the last of the targets; empty where they were not measured."""
+    rows = measured(student, measure, ["fine"]).sort_values("epoch")
+    if rows.empty:
+        return rows
+    first, k = rows["value"].iloc[0], student.hierarchy.level("fine").k
+    return rows.assign(target=LABELS, agreement=1.0, guess=1 / k, relative=rows["value"] / first)
+
+
+def blind_guess(teacher: Recording) -> dict[int, float]:
+    """Share of the commonest target among the test images, by the teacher's epoch."""
+    return {
+        epoch: float(np.bincount(found).max() / len(found))
+        for epoch in teacher.target_epochs()
+        for found in [teacher.targets(epoch)]
+    }
+
+
+def halves_of_kept(
+    student: Recording, teacher: Recording, epoch: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The test images whose features the student keeps, with a snapshot's targets, in halves.
+
+    Args:
+        student: with features.
+        teacher: with targets.
+        epoch: the teacher's.
+
+    Returns:
+        Indices `fit` and `judge` into `student.features(...)`: the images of a target alternate
+        between them, and targets of a single image are left out, so both have all targets. Then
+        `y`, the targets of all kept images, int64 [N], renumbered without gaps; -1 where left out.
+
+    Raises:
+        RecordingError: no targets of that epoch.
+    """
+    subset = pd.read_csv(student.path / SUBSET)
+    rows = subset.loc[subset["split"] == "test", "row"].to_numpy(np.int64)
+    given = pd.Series(teacher.targets(epoch)[rows])
+    many = (given.groupby(given).transform("size") > 1).to_numpy()
+    turn = given.groupby(given).cumcount().to_numpy() % 2
+    y = np.full(len(given), -1, np.int64)
+    y[many] = np.unique(given[many], return_inverse=True)[1]
+    return np.flatnonzero(many & (turn == 0)), np.flatnonzero(many & (turn == 1)), y
+
+
+def break_even(table: pd.DataFrame) -> float:
+    """The agreement with the truth at which accuracy at the end equals that at the start.
+
+    Args:
+        table: of `continuum`.
+
+    Returns:
+        A fraction: between two neighbouring snapshots on whose sides `relative` crosses 1 (the
+        last such place), interpolated. NaN where it is on one side of 1 throughout.
+    """
+    end = table[table["epoch"] == table["epoch"].max()].sort_values("agreement")
+    x, gain = end["agreement"].to_numpy(), end["relative"].to_numpy() - 1
+    changes = np.flatnonzero((gain[:-1] < 0) != (gain[1:] < 0))
+    if not len(changes):
+        return float("nan")
+    i = int(changes[-1])
+    return float(x[i] - gain[i] * (x[i + 1] - x[i]) / (gain[i + 1] - gain[i]))

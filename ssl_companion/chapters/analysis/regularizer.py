@@ -1,0 +1,220 @@
+"""What the terms of the objective do: seen along a run, and by interventions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.chapters.analysis.accuracies import (
+    NotRecorded,
+    Runs,
+    at_epoch,
+    final,
+    start,
+)
+from ssl_companion.recordings import Recording
+from ssl_companion.training.objectives import INVARIANCE_TERMS
+
+_NAME = re.compile(r"regularizer-(?P<variant>.+)-s(?P<seed>\d+)")
+NOT_TERMS = ("epoch", "total", "lr", "seconds")
+
+
+def variants(recordings: Runs) -> pd.DataFrame:
+    """The interventions that are recorded: recording, variant, seed, words."""
+    rows = []
+    for name, recording in recordings.items():
+        if match := _NAME.fullmatch(name):
+            words = recording.title.rpartition("; ")[2]
+            rows.append({"recording": name, "variant": match["variant"],
+                         "seed": int(match["seed"]), "words": words})  # fmt: skip
+    return pd.DataFrame(rows, columns=["recording", "variant", "seed", "words"])
+
+
+def seeds_of(recordings: Runs, variant: str) -> list[Recording]:
+    """The runs of a variant, by seed."""
+    table = variants(recordings)
+    names = table[table["variant"] == variant].sort_values("seed")["recording"]
+    return [recordings[name] for name in names]
+
+
+def terms_against_ncc(recording: Recording, level: str = "fine") -> pd.DataFrame:
+    """The terms of each measured epoch beside the NCC accuracy after it.
+
+    Returns:
+        epoch, one column a term (the mean over the epoch's steps, unweighted), total, ncc.
+    """
+    rows = recording.select(
+        measure="ncc", level=level, split="test", layer=recording.layers[-1]
+    ).rename(columns={"value": "ncc"})
+    terms = recording.losses.drop(columns=[c for c in ("lr", "seconds") if c in recording.losses])
+    return terms.merge(rows[["epoch", "ncc"]], on="epoch").reset_index(drop=True)
+
+
+def terms(recording: Recording) -> tuple[str, ...]:
+    """The names of the objective's terms, as the losses have them."""
+    return tuple(c for c in recording.losses.columns if c not in NOT_TERMS)
+
+
+def term_correlations(recording: Recording, level: str = "fine") -> pd.DataFrame:
+    """Spearman's correlation over epochs of each term with NCC: term, kind, correlation, n.
+
+    Along one run everything that changes is correlated; the interventions say what drives.
+    """
+    table = terms_against_ncc(recording, level)
+    rows = []
+    for term in terms(recording):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = table[term].rank().corr(table["ncc"].rank())
+        kind = "invariance" if term in INVARIANCE_TERMS else "regularizer"
+        rows.append({"term": term, "kind": kind, "correlation": value, "n": len(table)})
+    return pd.DataFrame(rows)
+
+
+def outcome(recordings: Runs, level: str = "fine") -> pd.DataFrame:
+    """Every intervention's end: recording, variant, words, seed, start, ncc, gain (ncc - start),
+    sample, linear, effective_rank."""
+    table = variants(recordings)
+    if table.empty:
+        raise NotRecorded("no runs 'regularizer-*': `ssl-companion record regularizer` makes them")
+    rows = []
+    for row in table.to_dict("records"):
+        run = recordings[str(row["recording"])]
+        first, last = start(run, level=level), final(run, level=level)
+        rows.append({
+            **row,
+            "start": first,
+            "ncc": last,
+            "gain": last - first,
+            "sample": final(run, level="sample"),
+            "linear": final(run, "linear", level=level),
+            "effective_rank": final(run, "effective_rank", level="all"),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+_REMOVED = ("recipe", "no-covariance", "no-variance", "invariance-only", "regularizer-only")
+
+
+def removed_terms(recordings: Runs, level: str = "fine") -> pd.DataFrame:
+    """`outcome` of the recipe and of the runs without one or more of its terms, in that order."""
+    return _ordered(outcome(recordings, level), _REMOVED)
+
+
+def dose_response(recordings: Runs, level: str = "fine") -> pd.DataFrame:
+    """`outcome` with `dose`: the factor on the regularizer's weight, 0 (off) to 5, ascending."""
+    table = outcome(recordings, level)
+    doses = {"invariance-only": 0.0, "recipe": 1.0}
+    weighted = table["variant"].str.extract(r"^weight-([\d.]+)$")[0].astype(float)
+    table = table.assign(dose=table["variant"].map(doses).fillna(weighted))
+    return table.dropna(subset=["dose"]).sort_values(["dose", "seed"]).reset_index(drop=True)
+
+
+def _ordered(table: pd.DataFrame, order: Iterable[str]) -> pd.DataFrame:
+    place = {name: i for i, name in enumerate(order)}
+    chosen = table[table["variant"].isin(place)]
+    chosen = chosen.assign(_place=chosen["variant"].map(place)).sort_values(["_place", "seed"])
+    return chosen.drop(columns="_place").reset_index(drop=True)
+
+
+_SWITCHED = ("off-midway", "on-midway")
+
+
+def switched(recordings: Runs, level: str = "fine") -> pd.DataFrame:
+    """NCC accuracy of the runs whose regularizer is switched midway, and of the two others.
+
+    Returns:
+        recording, variant, words, seed, epoch, value, switch (the epoch after which it was
+        switched; NaN for the recipe and for invariance alone).
+    """
+    rows = []
+    table = _ordered(variants(recordings), ("recipe", *_SWITCHED, "invariance-only"))
+    for row in table.to_dict("records"):
+        run = recordings[str(row["recording"])]
+        at = switch_epoch(run)
+        curve = run.select(measure="ncc", level=level, split="test", layer=run.layers[-1])
+        for epoch, value in zip(curve["epoch"], curve["value"], strict=True):
+            rows.append({**row, "epoch": epoch, "value": value, "switch": at})
+    columns = ["recording", "variant", "words", "seed", "epoch", "value", "switch"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def switch_epoch(recording: Recording) -> float:
+    """The number of epochs after which the regularizer was switched, NaN if it never was."""
+    objective = recording.run["config"]["objective"]
+    if objective["on_until"] >= 0:
+        return float(objective["on_until"])
+    return float(objective["on_from"]) if objective["on_from"] > 0 else float("nan")
+
+
+def switch_effect(recordings: Runs, level: str = "fine") -> pd.DataFrame:
+    """Around the switch: recording, variant, switch, before, after (one epoch on), end, and
+    recipe, the accuracy at the end of the recipe with the same seed (NaN without one)."""
+    recipes = {run.run["seed"]: final(run, level=level) for run in seeds_of(recordings, "recipe")}
+    rows = []
+    for variant in _SWITCHED:
+        for run in seeds_of(recordings, variant):
+            at = int(switch_epoch(run))
+            rows.append({
+                "recording": run.name,
+                "variant": variant,
+                "switch": at,
+                "before": at_epoch(run, at, level=level),
+                "after": at_epoch(run, at + 1, level=level),
+                "end": final(run, level=level),
+                "recipe": recipes.get(run.run["seed"], float("nan")),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def share_of_regularizer(both: float, invariance: float, regularizer: float) -> float:
+    """The regularizer's share of a gain that two terms make together (Shapley's division).
+
+    Each term is credited with the mean of what it adds to nothing and of what it adds to the
+    other: for gains over initialisation v, (v_r + v_both - v_i) / (2 v_both). One half means
+    that neither term counts for more than the other.
+
+    Args:
+        both, invariance, regularizer: gains with both terms, with invariance only, with the
+            regularizer only.
+
+    Returns:
+        The share; NaN where both together gain nothing.
+    """
+    return (regularizer + both - invariance) / (2 * both) if both > 0 else float("nan")
+
+
+def share_over_epochs(recordings: Runs, level: str = "fine", seed: int = 0) -> pd.DataFrame:
+    """The regularizer's share of the gain after every epoch that all three runs were measured at.
+
+    Two terms of which neither does anything alone share every gain equally, so the share of
+    whatever the two reach *together* moves towards one half as that grows. And an accuracy that
+    sinks below its start counts as a negative gain: how much of the share is that, `clipped` says.
+
+    Args:
+        recordings: with the recipe, invariance only and regularizer only, of one seed.
+        level: of the accuracy, on all test images.
+        seed: of the runs.
+
+    Returns:
+        epoch, both, invariance, regularizer (gains over initialisation), share, clipped (the
+        share with losses counted as no gain). Epochs at which both together gain nothing have
+        NaN.
+    """
+    gains = {}
+    for name, variant in (("both", "recipe"), ("invariance", "invariance-only"),
+                          ("regularizer", "regularizer-only")):  # fmt: skip
+        found = [r for r in seeds_of(recordings, variant) if r.run["seed"] == seed]
+        if not found:
+            raise NotRecorded(f"no recording regularizer-{variant}-s{seed}")
+        run = found[0]
+        rows = run.select(measure="ncc", level=level, split="test", layer=run.layers[-1])
+        curve = rows.set_index("epoch")["value"].sort_index()
+        gains[name] = curve.iloc[1:] - curve.iloc[0]
+    table = pd.DataFrame(gains).dropna().rename_axis("epoch").reset_index()
+    three = table[["both", "invariance", "regularizer"]]
+    share = [share_of_regularizer(*row) for row in three.to_numpy()]
+    clipped = [share_of_regularizer(*row) for row in three.clip(lower=0).to_numpy()]
+    return table.assign(share=share, clipped=clipped)

@@ -1,0 +1,226 @@
+"""Looks first, meaning later: superclasses against groups of classes that merely look alike.
+
+Random groupings share nothing with a superclass but its size. Groups by looks share what its
+members look like, and not what they mean: balanced k-means of the classes' mean images, in pixels
+or in whitened pixels. How far the superclasses are ahead of those is what a network knows of their
+meaning beyond their looks. All of it comes from `groupings.safetensors`, which counts test images
+of every class at every epoch and layer that was measured.
+
+What was asked, and when: the section of the book has its rule from `questions`, committed when the
+last block of one run (reference-vicreg-s0) had been seen, at all its epochs, and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.chapters.analysis.accuracies import (
+    RESAMPLES,
+    interval,
+    table_row,
+)
+from ssl_companion.chapters.analysis.balanced_accuracy import (
+    class_draws,
+    drawn_balanced,
+)
+from ssl_companion.measures import Interval
+from ssl_companion.recordings import Recording
+from ssl_companion.recordings.groupings import (
+    PIXELS,
+    RANDOM,
+    SEMANTIC,
+    UNTRAINED,
+    WHITENED,
+    Groupings,
+    RecordedPlace,
+    places_in_order,
+    read_groupings,
+)
+
+WORDS = {
+    RANDOM: "random groups",
+    PIXELS: "groups by their pixels",
+    WHITENED: "groups by whitened pixels",
+    UNTRAINED: "groups by the features before training",
+}
+
+
+def balanced_accuracies(
+    groupings: Groupings,
+    kind: str,
+    places: Sequence[RecordedPlace],
+    weights: np.ndarray,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Balanced NCC accuracy under groupings of one kind, their mean.
+
+    Args:
+        groupings: of a recording.
+        kind: which of them.
+        places: S pairs of an epoch and a layer.
+        weights: how often each class is in each of R draws, float [R, K].
+        seed: of the draws of groupings.
+
+    Returns:
+        values [S], and draws of classes and groupings [S, R].
+    """
+    which, r = groupings.of(kind), len(weights)
+    times = np.random.default_rng([seed, 1]).multinomial(
+        len(which), np.full(len(which), 1 / len(which)), size=r
+    )
+    values, draws = np.zeros(len(places)), np.zeros((len(places), r))
+    found = np.stack([groupings.recalls(place)[which] for place in places])  # [S, G, K]
+    once = np.ones((1, weights.shape[1]))
+    for i, g in enumerate(which):
+        of_fine = groupings.groups[g]
+        values += drawn_balanced(found[:, i], of_fine, once)[:, 0] / len(which)
+        draws += drawn_balanced(found[:, i], of_fine, weights) * times[:, i] / len(which)
+    return values, draws
+
+
+def ahead(
+    groupings: Groupings,
+    than: str,
+    places: Sequence[RecordedPlace],
+    *,
+    kind: str = SEMANTIC,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far groupings of one kind are ahead of those of another, in balanced NCC accuracy.
+
+    Args:
+        groupings: of a recording.
+        than: the kind that they are held against.
+        places: S pairs of an epoch and a layer.
+        kind: by default the superclasses.
+        seed: of the bootstrap; the same classes are drawn for both kinds and at every place.
+        resamples: R.
+
+    Returns:
+        differences of fractions, [S], and with classes and groupings drawn again [S, R].
+    """
+    weights = class_draws(groupings.groups.shape[1], resamples, seed)
+    own, own_draws = balanced_accuracies(groupings, kind, places, weights, seed)
+    other, other_draws = balanced_accuracies(groupings, than, places, weights, seed + 1)
+    return own - other, own_draws - other_draws
+
+
+def ahead_table(
+    recording: Recording,
+    than: Sequence[str] = (RANDOM, PIXELS, WHITENED, UNTRAINED),
+    *,
+    kind: str = SEMANTIC,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """`ahead` at every place that was measured.
+
+    Returns:
+        than (in words), epoch, layer, depth (0 for the first layer), value, low, high, n (images).
+    """
+    groupings, rows = read_groupings(recording), []
+    places = places_in_order(groupings, recording.layers)
+    for other in than:
+        values, draws = ahead(groupings, other, places, kind=kind, seed=seed)
+        for (epoch, layer), value, drawn in zip(places, values, draws, strict=True):
+            where = {"than": WORDS[other], "epoch": epoch, "layer": layer,
+                     "depth": recording.layers.index(layer)}  # fmt: skip
+            n = int(groupings.images[epoch, layer].sum())
+            rows.append(table_row(where, interval(float(value), drawn), n))
+    return pd.DataFrame(rows)
+
+
+def lead_by_layer_and_epoch(
+    recording: Recording, than: str = WHITENED, *, kind: str = SEMANTIC
+) -> pd.DataFrame:
+    """`ahead` as a map: one row a layer (first to last), one column an epoch with all of them."""
+    table = ahead_table(recording, [than], kind=kind)
+    wide = table.pivot_table(index="layer", columns="epoch", values="value")
+    return wide.reindex([name for name in recording.layers if name in wide.index]).dropna(axis=1)
+
+
+def likeness(recording: Recording) -> pd.DataFrame:
+    """How much groupings have in common with the superclasses, by their adjusted Rand index.
+
+    (Hubert and Arabie 1985, doi:10.1007/BF01908075): 1 for the same groups, 0 on average by lot.
+
+    Returns:
+        groups (in words), count, value (mean), low, high (least and most).
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    groupings, rows = read_groupings(recording), []
+    [own] = groupings.groups[groupings.of(SEMANTIC)]
+    for kind, words in WORDS.items():
+        found = [adjusted_rand_score(own, groupings.groups[g]) for g in groupings.of(kind)]
+        rows.append({"groups": words, "count": len(found), "value": float(np.mean(found)),
+                     "low": min(found), "high": max(found)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def growth(
+    groupings: Groupings,
+    than: str,
+    layer: str,
+    epochs: tuple[int, int],
+    *,
+    kind: str = SEMANTIC,
+    seed: int = 0,
+) -> tuple[float, np.ndarray]:
+    """By how much `ahead` grew at a layer between two epochs: the value and its draws [R]."""
+    places = [(epoch, layer) for epoch in epochs]
+    values, draws = ahead(groupings, than, places, kind=kind, seed=seed)
+    return float(values[1] - values[0]), draws[1] - draws[0]
+
+
+def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFrame:
+    """What "looks first, meaning later" has to answer, each by an interval over classes and groups.
+
+    Args:
+        recording: with groupings of `early`, and of an epoch before and after it.
+        early: until which epoch training is called early.
+        seed: of the bootstrap.
+
+    Returns:
+        A row a question: question, value, low, high (differences of balanced NCC accuracy, as
+        fractions, and one difference of shares), asked ("above 0" or "not above 0"), met (bool).
+        Looks by whitened pixels. The last is the control: groups by the features before training
+        take the superclasses' place. They share looks and not meaning, so if they too came to be
+        ahead of the groups by looks, the others would show nothing of meaning.
+    """
+    groupings = read_groupings(recording)
+    epochs = sorted({epoch for epoch, _ in groupings.hits})
+    first, last = epochs[0], epochs[-1]
+    if early not in epochs[1:-1]:
+        raise ValueError(f"early: {early!r}; expected one of {epochs[1:-1]}")
+    stem, top = recording.layers[0], recording.layers[-1]
+
+    def grown(than: str, layer: str, until: int, kind: str = SEMANTIC) -> tuple[float, np.ndarray]:
+        return growth(groupings, than, layer, (first, until), kind=kind, seed=seed)
+
+    by_lot, by_lot_early = grown(RANDOM, top, last), grown(RANDOM, top, early)
+    by_looks, by_looks_early = grown(WHITENED, top, last), grown(WHITENED, top, early)
+    in_stem = grown(WHITENED, stem, last)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        later = [by_lot_early[i] / by_lot[i] - by_looks_early[i] / by_looks[i] for i in (0, 1)]
+    rows: list[tuple[str, float, np.ndarray, bool]] = [
+        (f"growth over random groups until epoch {early}", *by_lot_early, True),
+        (f"growth over groups by looks until epoch {last}", *by_looks, True),
+        (f"that in {top} less that in the {stem}", by_looks[0] - in_stem[0],
+         by_looks[1] - in_stem[1], True),
+        (f"share of the growth there at epoch {early}: over random groups less over groups by "
+         "looks", float(later[0]), np.asarray(later[1]), True),
+        ("control: growth over groups by looks, of groups by the features before training",
+         *grown(WHITENED, top, last, UNTRAINED), False),
+    ]  # fmt: skip
+    out = []
+    for question, value, draws, wanted in rows:
+        found: Interval = interval(value, draws)
+        out.append({
+            "question": question, "value": found.value, "low": found.low, "high": found.high,
+            "asked": "above 0" if wanted else "not above 0", "met": (found.low > 0) == wanted,
+        })  # fmt: skip
+    return pd.DataFrame(out)

@@ -1,0 +1,248 @@
+"""Checkers of the chapter "Does the regularizer do it?"."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.linalg import hadamard
+
+from ssl_companion.chapters.analysis import interventions
+from ssl_companion.chapters.exercises import (
+    Checked,
+    call,
+    hint,
+    near,
+    number_of,
+    of_number,
+    right,
+)
+from ssl_companion.measures import effective_rank
+from ssl_companion.recordings import Recording
+from ssl_companion.training.config import ObjectiveConfig
+from ssl_companion.training.objectives import vicreg
+
+
+@of_number
+def check_fall(answer: float, recording: Recording) -> Checked:
+    """The regularizer's share of the fall of the total, a fraction that may exceed 1."""
+    table = interventions.decrease(recording)
+    regularizes = (table["kind"] == "regularizer").to_numpy()
+    expected = float(table.loc[regularizes, "share"].sum())
+    raw = (table["first"] - table["last"]).to_numpy()
+    slips = {
+        1 - expected: "that is the share of the invariance.",
+        float(raw[regularizes].sum() / raw.sum()): "weight the terms as the total does.",
+        float(raw[regularizes].sum()): "divide by the fall of the total.",
+    }
+    return near(
+        answer,
+        expected,
+        1e-3,
+        slips,
+        "weight each term, take first epoch minus last, and divide the regularizer's part by the "
+        "sum over all terms.",
+        f"{expected:.0%} of the fall. It can exceed 100%, because a term that rises makes a "
+        "negative share.",
+    )
+
+
+def check_dose(plan: Any, recording: Recording) -> Checked:
+    """An `ObjectiveConfig` with the recipe's total dose, all of it in the first half."""
+    if not isinstance(plan, ObjectiveConfig):
+        return hint(f"expected an ObjectiveConfig, this is a {type(plan).__name__}.")
+    epochs = int(recording.run["config"]["epochs"])
+    try:
+        factors = np.array([plan.regularizer_at(epoch) for epoch in range(epochs)], np.float64)
+    except (TypeError, ValueError):
+        return hint("on_from and on_until are numbers of epochs.")
+    half = epochs // 2
+    if dataclasses.replace(plan, regularizer=1.0, on_from=0, on_until=-1) != ObjectiveConfig():
+        return hint(
+            "leave everything but the regularizer alone: two changes at once answer no question."
+        )
+    if factors[half + epochs % 2 :].any():
+        return hint(f"the regularizer still acts in the second half of the {epochs} epochs.")
+    if abs(factors.sum() - epochs) > 1e-6 * epochs:
+        return hint(
+            f"the recipe's dose, summed over its epochs, is {epochs}; this plan's is "
+            f"{factors.sum():.3g}."
+        )
+    return right(
+        f"a factor of {factors.max():g} in the first {int((factors > 0).sum())} epochs and none "
+        "after. If this run clusters as the recipe does, only the dose matters; if not, its time "
+        "does too."
+    )
+
+
+def check_directions(function: Any, recording: Recording) -> Checked:
+    """A function: features [N, D] to the effective rank of their variance."""
+    rng = np.random.default_rng(0)
+    line = rng.normal(size=(50, 1)) * np.array([[1.0, 2.0, -1.0]])
+    cases = {
+        "points on a line": (line, 1.0),
+        "points that vary equally along four directions": (np.vstack([np.eye(4), -np.eye(4)]), 4.0),
+        "points far from the origin": (line + 100.0, 1.0),
+    }
+    for words, (points, expected) in cases.items():
+        otherwise = f"for {words} the effective rank of the variance is {expected:g}."
+        if words.endswith("origin"):
+            otherwise += " Variance is taken about the mean."
+        slips = {math.log(expected): "that is the entropy; take its exponential."}
+        value = call(function, points)
+        if _is_nan(value):
+            return hint(
+                f"for {words} your value is not a number: a share of 0, or rounded below it, has "
+                "no logarithm; it adds nothing to an entropy."
+            )
+        found = near(value, expected, 1e-6, slips, otherwise, "")
+        if not found.ok:
+            return found
+    z = rng.normal(size=(200, 5)) * np.array([3.0, 2.0, 1.0, 0.5, 0.1])
+    found = near(
+        call(function, z),
+        effective_rank(z, of="variance"),
+        1e-6,
+        {_of_deviations(z): "those are shares of standard deviations: square the singular values."},
+        "on random points with unequal directions the value differs: are the shares those of "
+        "the variance, and do they add up to one?",
+        "",
+    )
+    if not found.ok:
+        return found
+    first, last = (recording.kept_epochs()[i] for i in (0, -1))
+    begun, ended = (effective_rank(recording.features(e), of="variance") for e in (first, last))
+    return right(
+        f"in this run the effective rank of the variance goes from {begun:.1f} before training to "
+        f"{ended:.1f} after it, of {recording.features(last).shape[1]} dimensions. Compare it with "
+        "the runs that lack the regularizer."
+    )
+
+
+def _is_nan(value: Any) -> bool:
+    try:
+        return not np.ndim(value) and math.isnan(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return False
+
+
+def _of_deviations(x: np.ndarray) -> float:
+    s = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
+    p = s / s.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def check_degrees(function: Any, recording: Recording) -> Checked:
+    """(d, k, sigma) to VICReg's total for d dimensions that are copies of k."""
+    for d, k, sigma in ((4, 4, 0.5), (8, 2, 0.6), (2, 1, 1.0), (64, 1, 0.2), (64, 16, 1.0)):
+        z = _copies(d, k, sigma)
+        expected, point = float(vicreg(z, z).total), float(vicreg(0 * z, 0 * z).total)
+        spread, pairs = 25 * (1 - math.sqrt(sigma**2 + 1e-4)) * (sigma < 1), d / k - 1
+        found = near(
+            call(function, d, k, sigma),
+            expected,
+            max(2e-3 * expected, 0.004),
+            {
+                point: "that is the price of a point, for which sigma is 0.",
+                spread: "that is the price of the spread; the copies covary.",
+                expected - spread: "that is the price of the covariance; what does a spread below "
+                "1 cost?",
+                spread + pairs * sigma**4: "half of the covariance: it is added for both views, "
+                "and the sum takes each pair of dimensions in both orders.",
+                spread + pairs / 2 * sigma**4: "a quarter of the covariance: it is added for both "
+                "views, and the sum takes each pair of dimensions in both orders.",
+                spread + 2 * d / k * sigma**4: "a dimension does not count as a copy of itself.",
+                spread + 2 * d * pairs * sigma**4: "the sum over pairs is divided by the number of "
+                "dimensions.",
+                spread + 2 * pairs * sigma**2: "the covariance of two copies is their variance, "
+                "and the term squares it.",
+                spread + 2 * pairs * sigma: "the covariance of two copies is their variance, and "
+                "the term squares it.",
+                spread + 50 * pairs * sigma**4: "the weight of the covariance is 1.",
+                25 * (1 - sigma**2) + 2 * pairs * sigma**4: "the variance term asks for a standard "
+                "deviation, not for a variance.",
+                2 * spread + 2 * pairs * sigma**4: "the variance term is halved over the views.",
+            },
+            f"for {d} dimensions, {k} of them different, and sigma {sigma:g} another total was "
+            "expected. With how many others does one dimension covary, and how much?",
+            "",
+        )
+        if not found.ok:
+            return found
+    return right(_degrees(int(recording.run["config"]["projector_width"])))
+
+
+def _copies(d: int, k: int, sigma: float) -> torch.Tensor:
+    """Float64 [2k, d]: k columns without correlation, each d / k times; k is a power of two."""
+    signs = torch.from_numpy(hadamard(2 * k)[:, 1 : k + 1].astype(np.float64))
+    scale = sigma * math.sqrt((len(signs) - 1) / len(signs))  # the variance divides by N - 1
+    return scale * signs.repeat(1, d // k)
+
+
+def _degrees(d: int) -> str:
+    """What the formula says of the recipe's projector, in words."""
+    point, line = 25 * 0.99, 2 * max(d - 1, 1)
+    sigma = min(1.0, (25 / (4 * line)) ** (1 / 3))
+    best = 25 * (1 - sigma) + line * sigma**4
+    least = next(k for k in range(1, d + 1) if 2 * (d / k - 1) < point)
+    return (
+        f"with {d} dimensions, as here, a line of full spread costs {line:,}, a point {point:g}. "
+        f"The line costs least, {best:.1f}, at a standard deviation of {sigma:.2f}. Full spread is "
+        f"cheaper than a point from {least} directions on. So among many dimensions few directions "
+        "mean little spread: the two collapses go together. Without the covariance term the line "
+        "is free."
+    )
+
+
+def check_three(function: Any) -> Checked:
+    """Shapley's division for any number of terms."""
+    rng = np.random.default_rng(0)
+    terms = ("invariance", "variance", "covariance")
+    games: dict[str, Callable[[frozenset[str]], float]] = {
+        "where every term adds 1 whatever is there": lambda s: float(len(s)),
+        "where only all three together gain 6": lambda s: 6.0 * (len(s) == 3),
+    }
+    table = {frozenset(c): float(rng.normal()) for n in range(1, 4) for c in combinations(terms, n)}
+    games["with eight gains drawn at random"] = lambda s: table.get(s, 0.0)
+    for words, of_set in games.items():
+
+        def gain(s: frozenset[str], of_set: Callable[[frozenset[str]], float] = of_set) -> float:
+            if not isinstance(s, (set, frozenset)):
+                raise TypeError(f"gain takes a set of terms, this is of type {type(s).__name__}")
+            return of_set(frozenset(s))
+
+        credit = call(function, terms, gain)
+        if isinstance(credit, Checked):
+            return credit
+        if not isinstance(credit, dict) or set(credit) != set(terms):
+            return hint("expected a dictionary with one credit for each of the terms.")
+        values = {term: number_of(value) for term, value in credit.items()}
+        for term, value in values.items():
+            if isinstance(value, Checked):
+                return hint(f"the credit of {term}: {value.message}")
+        if abs(sum(credit.values()) - gain(frozenset(terms))) > 1e-9:
+            return hint(f"in the game {words}, the credits do not add up to the whole gain.")
+        expected = _shapley(terms, gain)
+        if any(abs(credit[term] - expected[term]) > 1e-9 for term in terms):
+            return hint(
+                f"in the game {words}, the credits add up but are divided otherwise: average "
+                "over all orders, with what was added before a term as its background."
+            )
+    return right(
+        "the only division that is symmetric, gives nothing to a term that never adds anything, "
+        "and adds up. It needs a run for every subset of the terms: with three, eight runs."
+    )
+
+
+def _shapley(terms: tuple[str, ...], gain: Callable[[frozenset[str]], float]) -> dict[str, float]:
+    orders = list(permutations(terms))
+    credit = dict.fromkeys(terms, 0.0)
+    for order in orders:
+        for i, term in enumerate(order):
+            credit[term] += gain(frozenset(order[: i + 1])) - gain(frozenset(order[:i]))
+    return {term: value / len(orders) for term, value in credit.items()}

@@ -1,0 +1,1 @@
+"""The drawings of the book: one seaborn theme, plain arrays and tables in, figures out."""

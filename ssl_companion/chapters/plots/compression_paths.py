@@ -1,0 +1,161 @@
+"""Drawings of the chapter on compression: panels of courses, and a path through two measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from ssl_companion.chapters.plots.figures import log_epochs
+from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, theme
+
+_GREY = "#555555"
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Lines over epochs that share a unit.
+
+    Attributes:
+        table: columns epoch, `hue`, value, and low, high where there is an interval.
+        title: above the panel.
+        y_label: what is measured, with its unit.
+        hue: column of the lines' names.
+        percent: values are fractions.
+        control: name of one line that is drawn grey and dashed.
+    """
+
+    table: pd.DataFrame
+    title: str
+    y_label: str
+    hue: str = "estimator"
+    percent: bool = False
+    control: str = ""
+
+
+def grid_of_courses(courses: Sequence[Course], *, columns: int = 2, height: float = 8.4) -> Figure:
+    """Panels of lines over epochs, row by row, each with its own legend below it."""
+    rows = -(-len(courses) // columns)
+    with theme():
+        figure, axes = canvas(rows, columns, height)
+        for axis in axes.flat[len(courses) :]:
+            axis.set_axis_off()
+        for axis, course in zip(axes.flat, courses, strict=False):
+            _draw(axis, course)
+    return figure
+
+
+def _draw(axis: Axes, course: Course) -> None:
+    place = 0
+    for name, line in course.table.groupby(course.hue, sort=False):
+        line = line.sort_values("epoch")
+        if name == course.control:
+            axis.plot(line["epoch"], line["value"], "--", color=_GREY, label=str(name), zorder=1)
+            continue
+        colour, marker = PALETTE[place], MARKERS[place]
+        axis.plot(
+            line["epoch"], line["value"], color=colour, marker=marker, markersize=5, label=str(name)
+        )
+        if {"low", "high"} <= set(line.columns):
+            axis.fill_between(
+                line["epoch"], line["low"], line["high"], color=colour, alpha=0.2, lw=0
+            )
+        place += 1
+    log_epochs(axis, course.table["epoch"].to_numpy(), steps=(1, 5))
+    if course.percent:
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.set_title(course.title, loc="left")
+    axis.set(xlabel="epoch", ylabel=course.y_label)
+    axis.legend(
+        loc="upper left", bbox_to_anchor=(-0.2, -0.22), handlelength=1.5, fontsize=10.5,
+        labelspacing=0.3, borderpad=0,
+    )  # fmt: skip
+
+
+def at_one_noise(
+    panels: Sequence[Course], ceilings: Sequence[float], *, height: float = 4.6
+) -> Figure:
+    """Bounds over epochs at one level of noise, a panel for each kind of information.
+
+    Args:
+        panels: one a kind, in nats.
+        ceilings: the largest value that each kind can take, drawn as a dotted line.
+        height: inches.
+    """
+    with theme():
+        figure, axes = canvas(1, len(panels), height)
+        for axis, panel, ceiling in zip(axes[0], panels, ceilings, strict=True):
+            _draw(axis, panel)
+            axis.axhline(ceiling, color=_GREY, linestyle=":", linewidth=1.4)
+            axis.set_ylim(-0.03 * ceiling, 1.06 * ceiling)
+    return figure
+
+
+def falls_over_noise(falls: pd.DataFrame, *, least: float, height: float = 4.6) -> Figure:
+    """How far each bound falls from its peak, at every level of noise.
+
+    Args:
+        falls: columns noise, name, value, low, high (shares of the peak).
+        least: the fall that counts, dashed.
+        height: inches.
+    """
+    with theme():
+        figure, axes = canvas(height=height)
+        axis = axes[0, 0]
+        for i, (name, line) in enumerate(falls.groupby("name", sort=False)):
+            # Lines that coincide are told apart by their markers, the first ones larger.
+            axis.plot(
+                line["noise"], line["value"], color=PALETTE[i], marker=MARKERS[i],
+                markersize=12 - 2.2 * i, label=str(name),
+            )  # fmt: skip
+            axis.fill_between(
+                line["noise"], line["low"], line["high"], color=PALETTE[i], alpha=0.2, lw=0
+            )
+        axis.axhline(least, color=_GREY, linestyle="--", linewidth=1)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: percent(v)))
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set(xlabel="variance of the noise", ylabel="fall from the peak")
+        figure.legend(loc="outside lower left", fontsize=10.5)
+    return figure
+
+
+def percent(share: float) -> str:
+    """A share over many orders of magnitude: "0.01%", "3.2%", "100%"."""
+    return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%"
+
+
+def path(
+    table: pd.DataFrame, *, x: str, y: str, x_label: str, y_label: str, height: float = 4.0
+) -> Figure:
+    """One run's way through two measures, from epoch to epoch, each with its interval.
+
+    Args:
+        table: columns epoch, `x`, `y`, and `x`_low, `x`_high, `y`_low, `y`_high.
+        x, y: columns of the two measures; y is a fraction.
+        x_label, y_label: with units.
+        height: inches.
+    """
+    table = table.sort_values("epoch")
+    shades = np.linspace(0.15, 1.0, len(table))
+    with theme():
+        figure, axes = canvas(height=height)
+        axis = axes[0, 0]
+        axis.plot(table[x], table[y], color=_GREY, linewidth=1, zorder=1)
+        for row, alpha in zip(table.to_dict("records"), shades, strict=True):
+            axis.plot([row[f"{x}_low"], row[f"{x}_high"]], [row[y]] * 2, color=_GREY, lw=1.2)
+            axis.plot([row[x]] * 2, [row[f"{y}_low"], row[f"{y}_high"]], color=_GREY, lw=1.2)
+            axis.plot(row[x], row[y], "o", color=PALETTE[0], alpha=alpha, markersize=8)
+            axis.annotate(
+                f"{row['epoch']:g}", (row[x], row[y]), xytext=(6, 5), textcoords="offset points",
+                fontsize=11,
+            )  # fmt: skip
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set(xlabel=x_label, ylabel=y_label)
+        axis.margins(0.1)
+    return figure

@@ -1,0 +1,232 @@
+"""The explorer: a whole recording in one figure to move, without a kernel.
+
+What `analysis.feature_maps.overview` computed becomes a block of HTML with its own script and
+data. It asks nothing of anybody: no library, no network, no kernel; the same in the built
+book, from `file://`, and as the output of a live notebook's cell.
+
+What the explorer's script is given: an `Overview` as JSON, its large arrays packed.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from functools import cache
+from importlib import resources
+from string import Template
+from typing import Any
+
+import numpy as np
+
+import ssl_companion
+from ssl_companion.chapters.analysis.feature_maps import Overview
+from ssl_companion.chapters.widgets.slider import PageFigure
+from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
+from ssl_companion.data.hierarchy import Hierarchy, Level
+
+# One function's body, in the order in which it runs; each part uses what those before it name.
+_SCRIPT = (
+    *("helpers", "data", "state", "colours", "map"),
+    *("charts", "words", "controls", "pointer", "begin"),
+)
+
+
+def explorer(
+    overview: Overview,
+    name: str,
+    caption: str,
+    *,
+    level: str | None = None,
+    epoch: int | None = None,
+    layer: str | None = None,
+) -> PageFigure:
+    """The map of a recording's kept images, to be moved over epochs and layers.
+
+    Args:
+        overview: what is shown.
+        name: identifier of the figure, letters, digits and dashes, unique in its page.
+        caption: what the figure shows; numbered in the book.
+        level: that colours the points at first; by default the finest.
+        epoch: shown at first; by default the first one kept at the layer.
+        layer: shown at first; by default the last one kept.
+
+    Raises:
+        ValueError: a bad name, an empty caption, or a level, epoch or layer that the
+            recording does not have.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise ValueError(f"name={name!r}: expected lower-case letters, digits and dashes")
+    if not caption.strip():
+        raise ValueError(f"caption={caption!r}: say in a sentence what the figure shows")
+    level = level or overview.hierarchy.names[0]
+    layer = layer or overview.snapshots[-1].layer
+    if epoch is None:
+        epoch = next((s.epoch for s in overview.snapshots if s.layer == layer), 0)
+    data = json.dumps(page_data(overview, level, epoch, layer), separators=(",", ":"))
+    page = Template(_asset("page.html")).substitute(
+        name=name,
+        caption=html.escape(caption),
+        mark=CAPTION_MARK,
+        style=_asset("style.css"),
+        script=_script(),
+        data=data.replace("</", "<\\/"),
+    )
+    return PageFigure(name, caption, page)
+
+
+def explorer_page(
+    overview: Overview,
+    *,
+    level: str | None = None,
+    epoch: int | None = None,
+    layer: str | None = None,
+) -> str:
+    """The explorer as a whole HTML page, for a file that needs nothing outside itself.
+
+    Args:
+        overview: what is shown.
+        level, epoch, layer: as in `explorer`.
+
+    Raises:
+        ValueError: a level, epoch or layer that the recording does not have.
+    """
+    n, maps = len(overview.fine), len(overview.snapshots)
+    words = (
+        f"{n:,} held-out images on {maps} map{'s' if maps > 1 else ''} (UMAP of their features). "
+        "Distances and neighbours are those of the features, not those of the map."
+    )
+    figure = explorer(overview, "explorer", words, level=level, epoch=epoch, layer=layer)
+    return Template(_asset("document.html")).substitute(
+        title=html.escape(overview.recording.title),
+        version=ssl_companion.__version__,
+        figure=figure.html.replace(CAPTION_MARK, ""),
+    )
+
+
+def _script() -> str:
+    parts = "\n".join(_asset(f"{name}.js") for name in _SCRIPT)
+    return f"((name, data) => {{\n{parts}}})"
+
+
+@cache
+def _asset(name: str) -> str:
+    folder = resources.files("ssl_companion.chapters.widgets") / "assets/explorer"
+    return (folder / name).read_text(encoding="utf8")
+
+
+_GRID = 65535  # steps of the map's square
+_HUNDREDTHS = 100  # distances are shown with two digits
+_MOST_HUES = 8
+
+
+def packed(array: np.ndarray) -> dict[str, Any]:
+    """An array of whole numbers from 0 to 65535: its shape, bits, and bytes in base64.
+
+    Raises:
+        ValueError: for a number outside that range.
+    """
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    if low < 0 or high > 65535:
+        raise ValueError(f"array holds numbers from {low} to {high}; expected 0 to 65535")
+    bits = 8 if high < 256 else 16
+    data = np.ascontiguousarray(array, dtype=f"<u{bits // 8}").tobytes()
+    return {
+        "shape": list(array.shape),
+        "bits": bits,
+        "data": "base64," + base64.b64encode(data).decode("ascii"),
+    }
+
+
+def page_data(overview: Overview, level: str, epoch: int, layer: str) -> dict[str, Any]:
+    """All that the page shows, ready for JSON.
+
+    Args:
+        overview: of the recording.
+        level: that colours the points at first.
+        epoch, layer: shown at first.
+
+    Raises:
+        ValueError: for a level or a place that the overview does not have.
+    """
+    recording, hierarchy = overview.recording, overview.hierarchy
+    overview.at(epoch, layer)
+    hierarchy.level(level)
+    snapshots = overview.snapshots
+    near = np.stack([s.nearest for s in snapshots])
+    far = np.stack([s.distances for s in snapshots])
+    return {
+        "title": recording.title,
+        "start": {"level": level, "epoch": epoch, "layer": layer},
+        "layers": list(recording.layers),
+        "epochs": list(recording.epochs),
+        "places": [[s.epoch, s.layer] for s in snapshots],
+        "levels": [_level(overview, own) for own in hierarchy.levels],
+        "fine": packed(overview.fine),
+        "files": overview.files.tolist(),
+        "map": packed(_on_grid(np.stack([s.points for s in snapshots]))),
+        "near": packed(near),
+        "far": packed(_hundredths(far)),
+    }
+
+
+def _level(overview: Overview, level: Level) -> dict[str, Any]:
+    groups = [s.groups[level.name] for s in overview.snapshots]
+    rows = overview.ncc[overview.ncc["level"] == level.name]
+    shades = colours(overview.hierarchy, level)
+    return {
+        "name": level.name,
+        "names": [name.replace("_", " ") for name in level.class_names],
+        "ofFine": level.of_fine.tolist(),
+        "colours": [[int(hue), round(float(shade), 3)] for hue, shade in shades],
+        "near": packed(np.stack([g.nearest for g in groups])),
+        "far": packed(_hundredths(np.stack([g.distances for g in groups]))),
+        "right": packed(np.stack([g.right for g in groups])),
+        "ncc": [
+            [int(epoch), layer, round(float(value), 5), int(n)]
+            for epoch, layer, value, n in rows[["epoch", "layer", "value", "n"]].to_numpy().tolist()
+        ],
+    }
+
+
+def _on_grid(points: np.ndarray) -> np.ndarray:
+    """Maps [S, N, 2] on a grid of whole numbers, each fitted into the same square."""
+    low, high = points.min(axis=1, keepdims=True), points.max(axis=1, keepdims=True)
+    side = (high - low).max(axis=2, keepdims=True)
+    grid: np.ndarray = np.rint(((points - (low + high) / 2) / side + 0.5) * _GRID).astype(np.int64)
+    return grid
+
+
+def _hundredths(distances: np.ndarray) -> np.ndarray:
+    rounded: np.ndarray = np.rint(distances * _HUNDREDTHS).astype(np.int64)
+    return rounded
+
+
+def colours(hierarchy: Hierarchy, level: Level) -> list[tuple[int, float]]:
+    """A hue (its number in the palette) and a shade (-1 darkest, 1 lightest) for every class.
+
+    A hundred colours cannot be told apart. So one level gives the hues, the finest with at
+    most eight groups; the level below it gives shades of them, and the levels under that take
+    the colour of the group they belong to. Levels above the hues count their own.
+
+    Returns:
+        One pair a class of `level`, in its order.
+    """
+    levels = hierarchy.levels
+    base = next((i for i, one in enumerate(levels) if one.k <= _MOST_HUES), len(levels) - 1)
+    here = [one.name for one in levels].index(level.name)
+    if here >= base:
+        return [(k % _MOST_HUES, 0.0) for k in range(level.k)]
+    shaded = levels[max(base - 1, 0)]
+    pairs = dict(zip(shaded.of_fine.tolist(), levels[base].of_fine.tolist(), strict=True))
+    shade: dict[int, float] = {}
+    for hue in range(levels[base].k):
+        members = [k for k in range(shaded.k) if pairs[k] == hue]
+        shade.update(zip(members, _spread(len(members)), strict=True))
+    up = dict(zip(level.of_fine.tolist(), shaded.of_fine.tolist(), strict=True))
+    return [(pairs[up[k]] % _MOST_HUES, shade[up[k]]) for k in range(level.k)]
+
+
+def _spread(count: int) -> list[float]:
+    return [0.0] if count == 1 else np.linspace(-1, 1, count).tolist()

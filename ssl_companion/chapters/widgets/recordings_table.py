@@ -1,0 +1,115 @@
+"""What is recorded, at which of the two scales, and the commands that make it again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+from ssl_companion.presets.catalogue import PRESET_NAMES, preset
+from ssl_companion.presets.runs import Run, Scale, describe_config
+from ssl_companion.recordings import Recording
+
+SCALES: tuple[Scale, ...] = ("full", "reduced")
+BY_HAND = "of its own"
+
+
+def scale_of(recording: Recording) -> str:
+    """Which scale of the presets a recording has: "full", "reduced", or "of its own".
+
+    Decided by the configuration and not by the name: a recording has a scale only if it was
+    trained exactly as that preset says now.
+    """
+    digest = recording.run.get("digest")
+    for scale in SCALES:
+        if any(run.config.digest() == digest for run in _runs(scale) if run.name == recording.name):
+            return scale
+    return BY_HAND
+
+
+def _runs(scale: Scale) -> list[Run]:
+    return [run for name in PRESET_NAMES for run in preset(name, scale).runs]
+
+
+def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
+    """Every recording, one row each, all of it read from its files.
+
+    Returns:
+        recording, what, scale, images (to train on), epochs (the last), measured (how many),
+        keeps, device, precision (that the network was computed in), minutes, finished, commit (with
+        a "+" if there were uncommitted changes), kB.
+    """
+    rows = []
+    for recording in recordings:
+        run = recording.run
+        commit = (run["git"]["commit"] or "elsewhere")[:10]
+        rows.append({
+            "recording": recording.name,
+            "what": recording.title,
+            "scale": scale_of(recording),
+            "images": f"{run['data']['title']}, {run['data']['train_images']:,}",
+            "epochs": recording.epochs[-1],
+            "measured": len(recording.epochs),
+            "keeps": _kept(recording),
+            "device": run["device"],
+            "precision": run.get("computed") or run["config"].get("precision", ""),
+            "minutes": round(run["wall_seconds"] / 60, 1),
+            "finished": str(run["end"] or "")[:16].replace("T", " "),
+            "commit": commit if run["git"]["clean"] or "source" in run else f"{commit}+",
+            "kB": round(sum(file.stat().st_size for file in recording.path.iterdir()) / 1000),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _kept(recording: Recording) -> str:
+    """In words: which features and what else."""
+    parts = []
+    if recording.has_features and recording.kept_epochs():
+        layers = sum(bool(recording.kept_epochs(layer)) for layer in recording.layers)
+        parts.append(f"features of {layers} layer{'s' if layers > 1 else ''}")
+    if recording.has_groupings:
+        parts.append("counts")
+    if recording.target_epochs():
+        parts.append("targets")
+    if recording.weights_path is not None:
+        parts.append("weights")
+    return ", ".join(parts) or "measures"
+
+
+def both_scales() -> pd.DataFrame:
+    """Every run of every preset at both scales: preset, recording, full, reduced."""
+    rows = []
+    for name in PRESET_NAMES:
+        full = {run.name: run for run in preset(name, "full").runs}
+        reduced = {run.name: run for run in preset(name, "reduced").runs}
+        for key in dict.fromkeys((*full, *reduced)):
+            cells = [
+                describe_config(runs[key].config) if key in runs else "-"
+                for runs in (full, reduced)
+            ]
+            seedless = [re.sub(r", seed \d+$", "", cell) for cell in cells]
+            rows.append({"preset": name, "recording": key, "full": seedless[0],
+                         "reduced": seedless[1]})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def commands(scale: Scale = "full", minutes: float = 9) -> pd.DataFrame:
+    """The command of every run, in the order to record them: preset, recording, command.
+
+    Args:
+        scale: "full" or "reduced".
+        minutes: after which each stops cleanly; the same command then goes on.
+    """
+    rows = []
+    for name in PRESET_NAMES:
+        for run in preset(name, scale).runs:
+            words = f"ssl-companion record {name} --scale {scale} --only {run.name}"
+            rows.append({"preset": name, "recording": run.name,
+                         "command": f"{words} --minutes {minutes:g}"})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def until_done(command: str) -> str:
+    """A line for bash that repeats a resumable command for as long as it stops on time."""
+    return f"while {command} | grep 'stopped after'; do :; done"

@@ -1,0 +1,186 @@
+"""Tables that a page shows, and where a recording came from as one of them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ssl_companion.chapters.claims import Claim, LedgerRow
+from ssl_companion.chapters.widgets.slider import in_book
+from ssl_companion.measures import Interval
+from ssl_companion.recordings import Recording
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table as HTML that follows the page's theme, and as text elsewhere.
+
+    Attributes:
+        frame: what it shows; nothing is cut short.
+        index: whether the rows' names are shown.
+        pages: cells that lead to a page of the book, by their text: the page's name, or
+            "page#figure" for a place on it.
+    """
+
+    frame: pd.DataFrame
+    index: bool = True
+    pages: Mapping[str, str] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        frame = self.frame.rename_axis(columns=None)
+        if named := self.index and frame.index.name is not None:
+            frame = frame.reset_index()  # one row of headings, the index's own among them
+        with pd.option_context("display.max_colwidth", None):
+            cells = frame.map(self._cell).rename(index=_escape, columns=_escape)
+            page: str = cells.to_html(
+                classes="dataframe companion-table",
+                border=0,
+                index=self.index and not named,
+                escape=False,
+            )
+        return page.replace("<th></th>", "<td></td>")  # a corner heads nothing
+
+    def _cell(self, value: object) -> str:
+        text = _escape(value)
+        if in_book() and str(value) in self.pages:
+            page, mark, place = self.pages[str(value)].partition("#")
+            return f'<a href="{page}.html{mark}{place}">{text}</a>'
+        return text
+
+    def __repr__(self) -> str:
+        with pd.option_context("display.max_colwidth", None, "display.width", 160):
+            return str(self.frame.to_string(index=self.index))
+
+
+def _escape(value: object) -> str:
+    return html.escape(str(value))
+
+
+def rule_table(claim: Claim) -> Table:
+    """What is going to be measured of a claim and what it has to be: fixed beforehand."""
+    facts = {
+        "claim": claim.statement,
+        "measured": claim.measurement,
+        "has to be": str(claim.rule),
+        "because": claim.rule.why,
+        "control": claim.control,
+    }
+    return _facts(facts)
+
+
+def verdict_table(row: LedgerRow) -> Table:
+    """A row of the ledger, as a chapter ends with it; of several parts, what each of them gives."""
+    facts = {"claim": row.claim.statement, "verdict": row.verdict.value}
+    if row.evidence is not None:
+        found = row.evidence
+        sure = f"{found.effect.confidence:.0%} interval " if _has_width(found.effect) else ""
+        facts |= {
+            "effect": f"{words(found.effect)}, {sure}over {found.over}",
+            "had to be": str(row.claim.rule),
+            "control": f"{words(found.control)} ({row.claim.control})",
+        }
+        if apart := row.by_runs(words):
+            facts["by runs"] = apart
+        facts["recordings"] = ", ".join(found.recordings)
+    return _facts(facts | ({"note": row.note} if row.note else {}))
+
+
+def ledger_table(rows: Sequence[LedgerRow], chapters: Mapping[str, str] | None = None) -> Table:
+    """All claims: effect, control and verdict, one row each.
+
+    Args:
+        rows: of the ledger.
+        chapters: the page ("page" or "page#figure") of a claim by the claim's id, to lead
+            there.
+    """
+    chapters = chapters or {}
+    lines = [
+        {
+            "claim": row.claim.statement,
+            "effect": words(row.evidence.effect) if row.evidence else "",
+            "had to be": str(row.claim.rule),
+            "control": words(row.evidence.control) if row.evidence else "",
+            "verdict": row.verdict.value,
+        }
+        for row in rows
+    ]
+    pages = {r.claim.statement: chapters[r.claim.id] for r in rows if r.claim.id in chapters}
+    return Table(pd.DataFrame(lines), index=False, pages=pages)
+
+
+def words(interval: Interval | None) -> str:
+    """An estimate with its interval in three digits: "8.31 (7.9 to 8.72)".
+
+    An interval of no width says nothing and is left out, as where a count was taken of all.
+    """
+    if interval is None:
+        return "none"
+    if interval.value != interval.value:
+        return "not defined"
+    if not _has_width(interval):
+        return f"{interval.value:.3g}"
+    return f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"
+
+
+def _has_width(interval: Interval) -> bool:
+    return not interval.low == interval.value == interval.high
+
+
+def _facts(facts: Mapping[str, object]) -> Table:
+    """A table of two columns, names and what they are."""
+    return Table(pd.DataFrame({"": list(facts.values())}, index=pd.Index(list(facts))))
+
+
+def _took(run: Mapping[str, Any]) -> dict[str, str]:
+    """How long it took; an encoder of somebody's own was trained elsewhere."""
+    if run["train_seconds"] is None:
+        return {"measuring took": f"{run['wall_seconds'] / 60:.1f} minutes"}
+    return {"training took": f"{run['train_seconds'] / 60:.1f} minutes"}
+
+
+def _measured_elsewhere(run: Mapping[str, Any]) -> dict[str, str]:
+    """Where a run was measured, if not where it was trained."""
+    device = run["measured"].get("device", run["device"])
+    return {} if device == run["device"] else {"measured on": device}
+
+
+def _made(run: Mapping[str, Any]) -> dict[str, object]:
+    """By which code and when; of a run of other code little is known."""
+    if "source" in run:
+        commit = run["measured"]["git"]["commit"] or "unknown"
+        return {"trained": run["source"]["about"], "imported at commit": commit[:12]}
+    commit = run["git"]["commit"] or "unknown"
+    state = "" if run["git"]["clean"] else ", with uncommitted changes"
+    return {
+        "seed": run["seed"],
+        "finished": run["end"],
+        "commit": f"{commit[:12]}{state}",
+        "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+    }
+
+
+def provenance(recording: Recording) -> Table:
+    """Where a recording came from, every word of it read from its run.json."""
+    run, data = recording.run, recording.run["data"]
+    drawn = " (drawn by the package, not photographs)" if recording.stand_in else ""
+    facts = {
+        "recording": recording.name,
+        "run": recording.title,
+        "images": f"{data['title']}{drawn}: {data['train_images']:,} to train on, "
+        f"{data['test_images']:,} held out",
+        "epochs measured": ", ".join(str(epoch) for epoch in recording.epochs),
+        "device": run["device"],
+        **_measured_elsewhere(run),
+        **_took(run),
+        **_made(run),
+    }
+    if recording.has_features:
+        kept = run["measured"]["config"]
+        facts["features kept"] = (
+            f"{kept['keep_test']} held-out and {kept['keep_train']} training images of each class"
+        )
+    return _facts(facts)

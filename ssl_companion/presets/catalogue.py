@@ -1,0 +1,341 @@
+"""The named presets: which runs each finding needs, at two scales.
+
+Every run has one name at both scales, so that a recording from an accelerator replaces one
+from a CPU and no chapter changes; the recording's title and `run.json` say what it is.
+
+- "full" is for an accelerator. 30 epochs separate the terms of the objective by a factor of
+  ten in NCC accuracy; comparisons take that length. The trajectory itself takes 200. Wide
+  networks have large features: fewer epochs and images are kept, so that all recordings of
+  this scale take the room of those of the other. Measuring an epoch takes about as long as
+  several epochs of training, so comparisons are measured at few epochs. Runs stand in the order
+  in which a comparison needs them, so that stopping early leaves whole comparisons.
+- "reduced" is for two CPU cores: narrow networks on a class-balanced tenth or fifth of the
+  training images (the trajectory: all of them). It shows directions and orders, not sizes.
+
+What each preset is for, and how its length and its settings were chosen at either scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ssl_companion.data.augmentation import ViewConfig
+from ssl_companion.presets.runs import OBJECTIVE_TITLES, Preset, Run, Scale
+from ssl_companion.recordings import MeasureConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.optim import OptimConfig
+from ssl_companion.training.snapshots import log_spaced
+
+__all__ = ["PRESET_NAMES", "Preset", "Run", "Scale", "preset"]
+
+
+def _recipe(scale: Scale, seed: int = 0) -> RunConfig:
+    """The short run that every comparison starts from."""
+    if scale == "full":
+        return RunConfig(backbone="res-5-250", epochs=30, seed=seed)
+    return RunConfig(
+        backbone="res-5-32",
+        projector_width=256,
+        epochs=6,
+        images_per_class=100,
+        batch=128,  # more steps for the same work; the rate follows the batch
+        optim=OptimConfig(lr=0.15),
+        seed=seed,
+    )
+
+
+def _comparison(scale: Scale) -> RunConfig:
+    """The run that other objectives, backbones and settings are compared with.
+
+    How long it is at the reduced scale, and how that came about, since a verdict rests on it.
+    The variants were seen at 6 epochs (4 of 14 had every property asked of them), then at 12 (8
+    of 17). Neither length was fit to judge them: at 6 the recipe itself had not ordered its
+    layers yet, and at 12 one of its three seeds missed. A comparison whose own reference misses
+    says nothing of a variant. So a rule was fixed before any variant was seen at a greater
+    length: the first of 20 and 28 epochs at which all three seeds of the recipe
+    ("architecture-recipe") have every property; all variants are recorded again at that length,
+    and what they then say stands. At 20 seed 1 missed one of them (time 0.786, and 0.8 is asked).
+    """
+    recipe = _recipe(scale)
+    return recipe if scale == "full" else replace(recipe, epochs=28)
+
+
+def _short_measure(scale: Scale) -> MeasureConfig:
+    if scale == "full":
+        return MeasureConfig(keep="none")
+    return MeasureConfig(sample_images=200, sample_views=40, sample_fresh=10, keep="none")
+
+
+# Where a comparison of 30 epochs is measured at full scale.
+_FEW = (0, 1, 3, 10, 30)
+
+
+def _run(preset: str, variant: str, words: str, config: RunConfig, measure: MeasureConfig) -> Run:
+    name = f"{preset}-{variant}-s{config.seed}"
+    return Run(name, words, config, measure, log_spaced(config.epochs))
+
+
+def _compared(
+    scale: Scale, preset: str, variant: str, words: str, config: RunConfig, measure: MeasureConfig
+) -> Run:
+    run = _run(preset, variant, words, config, measure)
+    return replace(run, snapshots=_FEW) if scale == "full" else run
+
+
+def _clustering(scale: Scale) -> Iterator[Run]:
+    (teacher,) = preset("targets", scale).runs
+    for seed in (0, 1, 2):
+        first = seed == 0  # the run that chapters look into; the others give the interval
+        if scale == "full":
+            config = RunConfig(epochs=200, seed=seed)
+            measure = MeasureConfig(
+                keep_at=(0, 1, 3, 10, 30, 100, 200),
+                keep_train=5,
+                keep_test=8,
+                keep_samples=200,
+                map_views=20,
+            )
+        else:
+            config = RunConfig(backbone="res-5-64", projector_width=512, epochs=50, seed=seed)
+            measure = MeasureConfig(all_layers_at=(0, 1, 5, 50))
+        ends = (0, config.epochs)
+        measure = replace(
+            measure,
+            every_sample_at=ends if first else (),
+            probe_layers_at=ends,
+            keep=("last" if scale == "full" else "all") if first else "none",
+            weights=first and scale == "reduced",
+            against=teacher.name if first else "",
+        )
+        run = _run("clustering", "vicreg", "the recipe", config, measure)
+        if scale == "full":
+            run = replace(run, snapshots=(0, 1, 2, 3, 5, 10, 30, 100, 200))
+        yield replace(run, teacher=teacher if first else None)
+
+
+def _methods(scale: Scale) -> Iterator[Run]:
+    recipe = _comparison(scale)
+    sgd = OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1)
+    measure = _short_measure(scale)
+    if scale == "reduced":
+        measure = replace(
+            measure, keep="last", keep_at=(0, recipe.epochs), keep_train=5, keep_test=10
+        )
+    for name, words in OBJECTIVE_TITLES.items():
+        if name == "vicreg":
+            continue
+        objective = ObjectiveConfig(name=name)  # type: ignore[arg-type]
+        config = replace(recipe, objective=objective)
+        if name == "supervised":
+            config = replace(config, optim=sgd)
+        yield _compared(scale, "methods", name.replace("_", "-"), words, config, measure)
+
+
+def _regularizer(scale: Scale) -> Iterator[Run]:
+    half = _recipe(scale).epochs // 2
+    variants: dict[str, tuple[str, ObjectiveConfig]] = {
+        "recipe": ("the recipe", ObjectiveConfig()),
+        "weight-0.2": ("regularizer at 1/5", ObjectiveConfig(regularizer=0.2)),
+        "invariance-0.2": ("invariance at 1/5", ObjectiveConfig(invariance=0.2)),
+        "shuffled": ("positives shuffled", ObjectiveConfig(positives="shuffled")),
+        "invariance-only": ("invariance only", ObjectiveConfig(regularizer=0)),
+        "regularizer-only": ("regularizer only", ObjectiveConfig(invariance=0)),
+        "no-variance": ("without the variance term", ObjectiveConfig(variance=0)),
+        "no-covariance": ("without the covariance term", ObjectiveConfig(covariance=0)),
+        "weight-5": ("regularizer at 5", ObjectiveConfig(regularizer=5)),
+        "weight-0.04": ("regularizer at 1/25", ObjectiveConfig(regularizer=0.04)),
+        "off-midway": ("regularizer switched off midway", ObjectiveConfig(on_until=half)),
+        "on-midway": ("regularizer switched on midway", ObjectiveConfig(on_from=half)),
+    }
+    for variant, (words, objective) in variants.items():
+        for seed in (0, 1, 2) if variant in _SEEDED[scale] else (0,):
+            config = replace(_recipe(scale, seed), objective=objective)
+            measure = _looked_into(variant, scale) if seed == 0 else _short_measure(scale)
+            run = _compared(scale, "regularizer", variant, words, config, measure)
+            if scale == "reduced" or (variant in _FOLLOWED and seed == 0):
+                # A switch is looked at just before and just after it, too.
+                around = {*run.snapshots, half, half + 1, half + 2}
+                run = replace(run, snapshots=tuple(sorted(around)))
+            yield run
+
+
+# The variants whose differences could be those of a seed.
+_SEEDED: dict[Scale, tuple[str, ...]] = {
+    "full": (
+        "recipe",
+        "weight-0.2",
+        "invariance-0.2",
+        "shuffled",
+        "invariance-only",
+        "regularizer-only",
+    ),
+    "reduced": ("recipe",),
+}
+# Those that are followed through the switch; of the others, the beginning and the end count.
+_FOLLOWED = ("recipe", "invariance-only", "off-midway", "on-midway")
+
+
+def _looked_into(variant: str, scale: Scale) -> MeasureConfig:
+    """What the runs keep whose features a chapter searches."""
+    end, measure = _recipe(scale).epochs, replace(_short_measure(scale), keep="last")
+    at = (0, end // 2, end // 2 + 1, end) if variant in _FOLLOWED else (0, end)
+    if scale == "reduced":
+        return replace(measure, keep_at=at, keep_train=5, keep_test=10)
+    measure = replace(measure, keep_at=at, keep_train=1, keep_test=5)
+    if variant == "invariance-only":  # whose compression is compared with the trajectory's
+        return replace(measure, keep_samples=100, map_views=20)
+    measure = replace(measure, keep_samples=50, map_views=10)
+    return measure if variant in _FOLLOWED else replace(measure, keep_fresh=1)
+
+
+def _targets(scale: Scale) -> Iterator[Run]:
+    config = replace(
+        _recipe(scale),
+        objective=ObjectiveConfig(name="supervised"),
+        optim=OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, warmup_epochs=1),
+    )
+    # Its last snapshot should come near to the labels. At the reduced scale that takes more epochs
+    # than the recipe's; at full scale a ResNet-18 needs fewer.
+    config = replace(config, epochs=15)
+    if scale == "full":
+        config = replace(config, backbone="resnet18")
+    run = _run("targets", "teacher", "the teacher of the targets", config, _short_measure(scale))
+    yield replace(run, measure=replace(run.measure, targets=True))
+
+
+def _architecture(scale: Scale) -> Iterator[Run]:
+    recipe, measure = _comparison(scale), _short_measure(scale)
+
+    def run(variant: str, words: str, config: RunConfig) -> Run:
+        return _compared(scale, "architecture", variant, words, config, measure)
+
+    for seed in (0, 1, 2):  # what every comparison is held against, and what a seed moves
+        config = replace(recipe, seed=seed)
+        yield run("recipe", "the recipe", config)
+    widths = (50, 100, 500) if scale == "full" else (8, 16, 64)
+    for factor, width in zip(("fifth", "two-fifths", "double"), widths, strict=True):
+        config = replace(recipe, backbone=f"res-5-{width}")
+        yield run(f"width-{factor}", f"{width} channels", config)
+    width = 250 if scale == "full" else 32
+    for depth in (2, 10):
+        config = replace(recipe, backbone=f"res-{depth}-{width}")
+        yield run(f"depth-{depth}", f"{depth} blocks", config)
+    # At its full width it has a hundred times the work of RES-5-32.
+    resnet = replace(recipe, backbone="resnet18" if scale == "full" else "resnet18-16")
+    yield run("resnet18", "ResNet-18", resnet)
+    small = "vit-6-192" if scale == "full" else "vit-4-64"
+    adam = OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05)
+    vit = replace(recipe, backbone=small, optim=adam)
+    yield run("vit", "vision transformer", vit)
+
+
+def _hyperparameters(scale: Scale) -> Iterator[Run]:
+    recipe, measure = _comparison(scale), _short_measure(scale)
+
+    def run(variant: str, words: str, config: RunConfig) -> Run:
+        return _compared(scale, "hyperparameters", variant, words, config, measure)
+
+    for factor in (0.25, 0.5, 2):
+        batch = int(recipe.batch * factor)
+        # The rate follows the batch (linear scaling, arXiv:1706.02677), as the recipe's does.
+        optim = replace(recipe.optim, lr=recipe.optim.lr * factor)
+        config = replace(recipe, batch=batch, optim=optim)
+        yield run(f"batch-x{factor:g}", f"batch {batch}", config)
+    for temperature in (0.1, 0.5):
+        objective = ObjectiveConfig(name="simclr", temperature=temperature)
+        config = replace(recipe, objective=objective)
+        yield run(f"temperature-{temperature}", f"SimCLR at temperature {temperature}", config)
+    for strength in (0.0, 0.5, 2.0):
+        config = replace(recipe, views=ViewConfig(strength=strength))
+        yield run(f"strength-{strength:g}", f"colour jitter at {strength:g}", config)
+    for factor, word in ((0.25, "quarter"), (2.0, "double")):
+        width = int(recipe.projector_width * factor)
+        config = replace(recipe, projector_width=width)
+        yield run(f"projector-{word}", f"projector of width {width}", config)
+    for factor in (0.3, 3.0):
+        lr = recipe.optim.lr * factor
+        config = replace(recipe, optim=replace(recipe.optim, lr=lr))
+        yield run(f"lr-x{factor:g}", f"learning rate {lr:g}", config)
+
+
+_PRESETS: dict[str, Callable[[Scale], Iterator[Run]]] = {
+    "targets": _targets,
+    "clustering": _clustering,
+    "regularizer": _regularizer,
+    "methods": _methods,
+    "architecture": _architecture,
+    "hyperparameters": _hyperparameters,
+}
+
+PRESET_NAMES = tuple(_PRESETS)
+
+
+def preset(name: str, scale: Scale = "full") -> Preset:
+    """The runs of a preset at a scale.
+
+    Raises:
+        ValueError: an unknown name or scale.
+    """
+    if name not in _PRESETS:
+        raise ValueError(f"preset: {name!r}; expected one of {', '.join(_PRESETS)}")
+    if scale not in ("full", "reduced"):
+        raise ValueError(f"scale: {scale!r}; expected 'full' or 'reduced'")
+    runs = tuple(replace(run, scale=scale) for run in _PRESETS[name](scale))
+    return Preset(name, why(name, scale), runs)
+
+
+_PURPOSES = {
+    "targets": "A teacher from a random function to a trained one gives the targets.",
+    "clustering": "The trajectory: long enough for the semantic levels to rise after the sample "
+    "level. Seed 0 keeps features, three seeds give the intervals.",
+    "regularizer": "Terms removed, weighted and switched, and as a control both on with nothing "
+    "in common between the views of a pair; as short as still separates them.",
+    "methods": "Other objectives on the recipe's network, and labels as a control.",
+    "architecture": "Width, depth and kind of the backbone, one at a time; a transformer comes "
+    "with an optimiser of its own.",
+    "hyperparameters": "One setting at a time, down and up from the recipe; the learning rate "
+    "goes with the batch, and temperatures are SimCLR's.",
+}
+_COMPARISON: dict[Scale, str] = {
+    "full": "30 epochs, as the preset regularizer, whose recipe is the reference.",
+    "reduced": "28 epochs: the first of 20 and 28 at which all three seeds of the recipe "
+    "(architecture-recipe) have every property that is asked of a variant, over the one random "
+    "grouping on record and with nothing taken off for its luck. The rule was fixed when "
+    "the variants had been seen at 6 epochs (4 of 14 had every property) and at 12 (8 of 17), and "
+    "none at more. At 6, 12 and 20 epochs at least one seed of the recipe missed; that it does not "
+    "at 28 is so by construction. Variants are recorded in an order set by what they cost.",
+}
+_LENGTHS: dict[str, dict[Scale, str]] = {
+    "targets": {
+        "full": "A ResNet-18 for 15 epochs: in reference measurements such a teacher then agreed "
+        "with 72% of the labels.",
+        "reduced": "15 epochs, more than twice the recipe's, to come nearer to the labels.",
+    },
+    "clustering": {
+        "full": "200 epochs: in reference measurements the sample level was at 98% after 100, "
+        "while fine accuracy went on from 40% then to 46% at 200, with the sample level at 99%.",
+        "reduced": "50 epochs on all images with a quarter of the channels: about an hour of "
+        "training on one CPU core.",
+    },
+    "regularizer": {
+        "full": "30 epochs: in reference measurements they separate the terms by a factor of ten "
+        "in NCC accuracy (31% with all terms, 3% by invariance alone). Three seeds of what the "
+        "chapter's questions turn on, one of the rest.",
+        "reduced": "6 epochs on a fifth of the images: they separate the terms by a factor of "
+        "nearly three.",
+    },
+    "methods": _COMPARISON,
+    "architecture": _COMPARISON,
+    "hyperparameters": _COMPARISON,
+}
+
+
+def why(preset: str, scale: Scale) -> str:
+    """Purpose, and length at that scale."""
+    return f"{_PURPOSES[preset]} {why_so_long(preset, scale)}"
+
+
+def why_so_long(preset: str, scale: Scale) -> str:
+    """The length of a preset's runs at that scale, and how it was chosen."""
+    return _LENGTHS[preset][scale]

@@ -1,0 +1,128 @@
+"""Estimators on material whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ssl_companion.chapters.analysis import compression
+from ssl_companion.chapters.analysis.compression import (
+    ESTIMATORS,
+    CompressionInputs,
+    falls,
+    over_epochs,
+    share_within,
+)
+from ssl_companion.recordings import Recording
+
+
+def _material(spread: float, images: int = 200, d: int = 6, seed: int = 0) -> CompressionInputs:
+    """Images at normal places of variance one, views scattered about them."""
+    rng = np.random.default_rng(seed)
+    places = rng.normal(size=(images, d))
+    image = np.repeat(np.arange(images), 2)
+    few = np.repeat(np.arange(5), 40)
+    classes = np.arange(images) % 10
+    means = np.stack([places[classes == k].mean(axis=0) for k in range(10)])
+    return CompressionInputs(
+        places[image] + spread * rng.normal(size=(2 * images, d)), image, classes, places,
+        places[few] + spread * rng.normal(size=(200, d)), few, places, classes, means,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.5, 1.0])
+def test_the_share_within_samples_is_the_one_that_was_made(spread: float) -> None:
+    m = _material(spread, images=2000)
+    found = ESTIMATORS["variance share within samples"](m, 0.01)
+    assert found == pytest.approx(spread**2 / (1 + spread**2), rel=0.05)
+
+
+def test_share_within_is_nan_where_nothing_varies() -> None:
+    assert np.isnan(share_within(np.ones((4, 2)), np.array([0, 0, 1, 1]), np.ones((2, 2))))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["variance share within samples", "coding rate given the sample", "information, lower bound"],
+)
+def test_tighter_views_are_more_compressed(name: str) -> None:
+    tight, wide = (ESTIMATORS[name](_material(s), 0.01) for s in (0.02, 0.6))
+    assert tight < wide
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["coding rate", "Rényi entropy", "effective rank", "information, lower bound",
+     "information, upper bound"],
+)  # fmt: skip
+def test_fewer_dimensions_are_more_compressed(name: str) -> None:
+    m = _material(0.3)
+    flat = np.diag([1, 1, 0.01, 0.01, 0.01, 0.01])
+    squeezed = replace(m, views=m.views @ flat, many=m.many @ flat)
+    assert ESTIMATORS[name](squeezed, 0.01) < ESTIMATORS[name](m, 0.01)
+
+
+@pytest.mark.parametrize("name", [n for n in ESTIMATORS if n != "Rényi entropy"])
+def test_no_estimator_is_fooled_by_the_unit_of_the_features(name: str) -> None:
+    m = _material(0.3)
+    grown = {f: getattr(m, f) * 1000 for f in ("views", "sample_means", "many", "test",
+                                              "class_means")}  # fmt: skip
+    # The effective rank adds 1e-7 to shares, which are free of the unit.
+    expected = ESTIMATORS[name](m, 0.01)
+    assert ESTIMATORS[name](replace(m, **grown), 0.01) == pytest.approx(expected)
+
+
+def test_more_noise_leaves_less_information() -> None:
+    m = _material(0.3)
+    bounds = [ESTIMATORS["information, lower bound"](m, noise) for noise in (0.001, 0.01, 0.1)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[0] > bounds[-1] + 0.5
+
+
+def test_a_half_holds_half_of_the_images_and_their_own_views() -> None:
+    m = _material(0.001)
+    half = m.half(seed=1)
+    assert len(half.classes) == len(half.sample_means) == 100
+    assert len(half.views) == 200
+    np.testing.assert_allclose(half.views, half.sample_means[half.image], atol=0.01)
+
+
+def test_the_jackknife_interval_covers_as_fresh_images_vary() -> None:
+    name = "variance share within samples"
+    fresh = [ESTIMATORS[name](_material(0.3, seed=s), 0.01) for s in range(60)]
+    halves = [ESTIMATORS[name](_material(0.3).half(s), 0.01) for s in range(60)]
+    assert np.std(halves) == pytest.approx(np.std(fresh), rel=0.4)
+
+
+def test_every_estimator_over_epochs(clusters: Recording) -> None:
+    table = over_epochs(clusters, halves=6)
+    assert set(table["estimator"]) == set(ESTIMATORS)
+    assert len(table) == len(ESTIMATORS) * len(clusters.kept_epochs())
+    assert (table["low"] <= table["high"]).all()
+    within = table[table["estimator"] == "variance share within samples"]
+    assert within["value"].is_monotonic_decreasing
+
+
+def test_features_that_collapsed_to_a_point_are_an_answer() -> None:
+    m = _material(0.3)
+    point = {f: np.ones_like(getattr(m, f)) for f in ("views", "sample_means", "many", "test",
+                                                      "class_means")}  # fmt: skip
+    found = compression.estimates(replace(m, **point))
+    assert found.shape == (len(ESTIMATORS),)
+    assert np.isnan(found[0])
+
+
+def test_falls_and_shapes() -> None:
+    lines = {"up": [1, 2, 4.0], "down": [4, 2, 1.0], "both": [1, 4, 2.0], "flat": [4, 4.1, 4.05],
+             "gap": [1, np.nan, 0.5]}  # fmt: skip
+    np.testing.assert_allclose(falls(np.array(list(lines.values())))[:3], [0, 0.75, 0.5])
+    table = pd.DataFrame(
+        [{"estimator": n, "epoch": e, "value": v} for n, y in lines.items()
+         for e, v in enumerate(y)]
+    )  # fmt: skip
+    shapes = compression.shape_of_lines(table).set_index("estimator")["shape"].to_dict()
+    assert shapes == {"up": "rises", "down": "falls", "both": "rises, then falls", "flat": "stays",
+                      "gap": "not defined"}  # fmt: skip

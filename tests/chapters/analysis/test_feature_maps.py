@@ -1,0 +1,72 @@
+"""Maps keep neighbours together, and come out the same every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.manifold import trustworthiness
+
+from ssl_companion.chapters.analysis.feature_maps import umap_embedding, umap_series
+from ssl_companion.measures import nearest_neighbours
+
+
+@pytest.fixture(scope="module")
+def clusters() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 25)
+    return rng.normal(size=(75, 8)) + 8 * rng.normal(size=(3, 8))[labels], labels
+
+
+@pytest.mark.slow  # UMAP compiles for a while
+def test_clusters_stay_clusters_and_a_seed_fixes_the_map(
+    clusters: tuple[np.ndarray, np.ndarray],
+) -> None:
+    features, labels = clusters
+    points = umap_embedding(features)
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2) + 1e9 * np.eye(len(points))
+    assert (labels[distances.argmin(axis=1)] == labels).all()
+    assert points.std() == pytest.approx(1, abs=1e-4)
+    np.testing.assert_array_equal(points, umap_embedding(features))
+    turned = features @ np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))[0]
+    first, second = umap_series([features, turned])
+    np.testing.assert_array_equal(first, points)
+    assert np.linalg.norm(first - second, axis=1).mean() < 1, "begun where the first one ended"
+
+
+@pytest.mark.slow  # UMAP compiles for a while
+def test_neighbours_that_were_found_already_make_a_map_as_good(
+    clusters: tuple[np.ndarray, np.ndarray],
+) -> None:
+    # Not the same map: UMAP finds neighbours in float32, and a last digit moves points far.
+    features = clusters[0]
+    rows, distances = nearest_neighbours(features, 14)
+    ours = umap_embedding(features, found=(rows, distances))
+    np.testing.assert_array_equal(ours, umap_embedding(features, found=(rows, distances)))
+    searched = trustworthiness(features, umap_embedding(features))
+    assert trustworthiness(features, ours) == pytest.approx(searched, abs=0.03)
+    others = np.random.default_rng(3).permuted(np.arange(75))[rows]
+    wrong = umap_embedding(features, found=(others, distances))
+    assert trustworthiness(features, wrong) < searched - 0.1, "it uses what it is given"
+
+
+@pytest.mark.slow  # UMAP compiles for a while
+def test_few_rounds_leave_the_points_near_where_they_begin_and_more_order_them(
+    clusters: tuple[np.ndarray, np.ndarray],
+) -> None:
+    features = clusters[0]
+    start = np.random.default_rng(2).normal(size=(75, 2))
+    begun = (start - start.mean(axis=0)) / (start - start.mean(axis=0)).std()
+    maps = {n: umap_embedding(features, start=start, rounds=n) for n in (1, 200)}
+    near = {n: trustworthiness(begun, made) for n, made in maps.items()}
+    order = {n: trustworthiness(features, made) for n, made in maps.items()}
+    assert near[1] > near[200] + 0.1
+    assert order[200] > order[1] + 0.1
+
+
+def test_bad_input_is_refused(clusters: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"\(75, 8\): expected \[N, D\] with N > 80"):
+        umap_embedding(clusters[0], neighbours=80)
+    with pytest.raises(ValueError, match="start has shape"):
+        umap_embedding(clusters[0], start=np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"found has shapes .*, expected \(75, 14\) twice"):
+        umap_embedding(clusters[0], found=nearest_neighbours(clusters[0], 5))

@@ -1,0 +1,170 @@
+"""Terms, gains and spectra: by hand, by scikit-learn, and on the recordings that are there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+
+from ssl_companion.chapters.analysis import interventions, regularizer
+from ssl_companion.chapters.analysis.accuracies import NotRecorded, hits
+from ssl_companion.recordings import Recording, list_recordings, open_recording
+
+
+def changed(run: Recording, folder: Path, **objective: object) -> Recording:
+    """The same recording under another name and another objective."""
+    shutil.copytree(run.path, folder)
+    facts = json.loads((folder / "run.json").read_text())
+    facts["config"]["objective"] |= objective
+    (folder / "run.json").write_text(json.dumps(facts))
+    return open_recording(folder)
+
+
+def test_weights_are_those_of_the_objective_in_that_epoch(
+    clusters: Recording, tmp_path: Path
+) -> None:
+    recipe = {"invariance": 25.0, "variance": 25.0, "covariance": 1.0}
+    assert interventions.recorded_term_weights(clusters) == recipe
+    run = changed(clusters, tmp_path / "a", regularizer=0.2, on_until=3)
+    assert interventions.recorded_term_weights(run, 2)["variance"] == pytest.approx(5.0)
+    assert interventions.recorded_term_weights(run, 3) == {
+        **recipe,
+        "variance": 0.0,
+        "covariance": 0.0,
+    }
+
+
+def test_a_total_whose_weights_change_is_not_shared_out(
+    clusters: Recording, tmp_path: Path
+) -> None:
+    switched = changed(clusters, tmp_path / "switched", on_until=3)
+    taught = changed(clusters, tmp_path / "taught", name="supervised")
+    for shared_out in (interventions.decrease, interventions.weighted_course):
+        with pytest.raises(ValueError, match="switched: its regularizer is switched after epoch 3"):
+            shared_out(switched)
+        with pytest.raises(ValueError, match="taught: was trained on labels"):
+            shared_out(taught)
+
+
+def test_weighted_terms_add_up_to_the_total_of_every_recording() -> None:
+    steady = [
+        run
+        for run in list_recordings()
+        if "supervised" not in run.name
+        and "teacher" not in run.name
+        and np.isnan(regularizer.switch_epoch(run))
+    ]
+    if not steady:
+        pytest.skip("no self-supervised recordings")
+    for run in steady:
+        weights = interventions.recorded_term_weights(run)
+        total = sum(weight * run.losses[term] for term, weight in weights.items())
+        np.testing.assert_allclose(total, run.losses["total"], rtol=1e-3, err_msg=run.name)
+
+
+def test_the_fall_of_the_total_is_divided_by_hand(clusters: Recording) -> None:
+    table = interventions.decrease(clusters).set_index("term")
+    n = len(clusters.losses)
+    expected = {
+        "invariance": 25 * (1 - n) / 100,
+        "variance": 25 * (1 - 1 / n),
+        "covariance": 2 - 2 / n,
+    }
+    assert table["decrease"].to_dict() == pytest.approx(expected)
+    assert table["share"].sum() == pytest.approx(1.0)
+    assert table["kind"].to_dict() == {
+        "invariance": "invariance", "variance": "regularizer", "covariance": "regularizer",
+    }  # fmt: skip
+    course = interventions.weighted_course(clusters)
+    ends = course[course["epoch"] == n].set_index("term")["value"]
+    assert (-ends).to_dict() == pytest.approx(expected)
+
+
+def test_falling_terms_go_with_the_gain_and_rising_ones_against_it(clusters: Recording) -> None:
+    table = interventions.decrease_against_gain(clusters)
+    so_far = table[table["over"] == "so far"].set_index("term")
+    assert so_far["value"].to_dict() == pytest.approx(
+        {"invariance": -1.0, "variance": 1.0, "covariance": 1.0}
+    )
+    assert so_far["low"].isna().all()
+    steps = table[table["over"] == "each step"]
+    assert (steps["n"] == so_far["n"].iloc[0] - 1).all()
+
+
+def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
+    write_synthetic: Callable[..., Recording],
+) -> None:
+    names = {"recipe": "clusters", "invariance-only": "collapsed"}
+    runs = {
+        f"regularizer-{variant}-s0": write_synthetic(f"regularizer-{variant}-s0", kind=kind)
+        for variant, kind in names.items()
+    }
+    table = interventions.live_outcomes(runs, list(names)).set_index("variant")
+    for variant in names:
+        hit = hits(runs[f"regularizer-{variant}-s0"], "fine").mean(axis=1)
+        row = table.loc[variant]
+        assert (row["start"], row["value"]) == pytest.approx((hit[0], hit[-1]))
+        assert row["gain"] == pytest.approx(hit[-1] - hit[0])
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+    assert table.loc["recipe", "gain_low"] > 0
+    with pytest.raises(NotRecorded, match="regularizer-no-variance"):
+        interventions.live_outcomes(runs, ["no-variance"])
+    asked = ["shuffled", "invariance-only", "recipe"]
+    assert interventions.recorded(runs, asked) == asked[1:]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verb"),
+    [(0.01, 0.2, "rises"), (-0.2, -0.01, "falls"), (-0.1, 0.1, "does not measurably move")],
+)
+def test_words_follow_the_interval(low: float, high: float, verb: str) -> None:
+    row = {"start": 0.05, "value": 0.1, "gain": 0.05, "gain_low": low, "gain_high": high}
+    said = interventions.outcome_in_words(row)
+    assert said.startswith(verb)
+    assert "5.0%" in said
+    assert "10.0%" in said
+
+
+def test_the_spectrum_is_that_of_scikit_learn(clusters: Recording) -> None:
+    epoch = clusters.kept_epochs()[-1]
+    found = interventions.variance_spectrum(clusters, epoch)
+    expected = PCA().fit(clusters.features(epoch).astype(np.float64)).explained_variance_ratio_
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+    table = interventions.spectra({"a": clusters, "b": clusters}, epoch)
+    assert table["line"].unique().tolist() == ["a", "b"]
+    own = table[table["line"] == "b"]
+    np.testing.assert_allclose(own["value"], expected[: len(own)], rtol=1e-6)
+    assert own["direction"].tolist() == list(range(1, len(own) + 1))
+
+
+def test_directions_needed_counts_up_to_the_share() -> None:
+    shares = np.array([0.5, 0.3, 0.15, 0.05])
+    assert interventions.directions_needed(shares, 0.79) == 2
+    assert interventions.directions_needed(shares, 0.81) == 3
+    assert interventions.directions_needed(np.zeros(4)) == 0
+    with pytest.raises(ValueError, match="of is 1"):
+        interventions.directions_needed(shares, 1.0)
+
+
+gains = st.floats(-1, 1)
+
+
+@given(both=st.floats(0.01, 1), invariance=gains, regularizer_gain=gains)
+def test_every_order_adds_up_and_the_mean_is_the_share(
+    both: float, invariance: float, regularizer_gain: float
+) -> None:
+    table = interventions.contributions_by_order(both, invariance, regularizer_gain)
+    np.testing.assert_allclose(table["invariance"] + table["regularizer"], both, atol=1e-12)
+    mean = table.set_index("order").loc["mean", "regularizer"]
+    assert isinstance(table, pd.DataFrame)
+    share = regularizer.share_of_regularizer(both, invariance, regularizer_gain)
+    assert mean / both == pytest.approx(share)

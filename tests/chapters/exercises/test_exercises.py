@@ -1,0 +1,198 @@
+"""Every exercise of every chapter: its solution passes its checker; its stub and junk do not.
+
+In a chapter the stub is a code cell tagged `exercise` and `exercise-NAME`, and its solution a
+`python` block that begins with `# solution: NAME`. Both end in the call of the checker. They
+run in the namespace of the chapter's first cell of parameters, and import what they need.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ssl_companion.chapters.exercises import Checked
+from ssl_companion.recordings import list_recordings
+from ssl_companion.training.config import ObjectiveConfig
+from ssl_companion.training.toy import ToyConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+_SOLUTION = re.compile(r"```+ *python\n# solution: (?P<name>[\w-]+)\n(?P<code>.*?)```", re.DOTALL)
+
+
+@cache
+def cells(page: Path, tag: str) -> dict[str, str]:
+    """Code cells with a tag, by the name of the exercise (or their number)."""
+    found = {}
+    for cell in jupytext.read(page).cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and tag in tags:
+            names = [t.removeprefix("exercise-") for t in tags if t.startswith("exercise-")]
+            found[names[0] if names else str(len(found))] = cell.source
+    return found
+
+
+@cache
+def solutions(page: Path) -> dict[str, str]:
+    return {m["name"]: m["code"] for m in _SOLUTION.finditer(page.read_text("utf8"))}
+
+
+PAGES = [page for page in sorted((ROOT / "book").glob("*.md")) if "exercise-" in page.read_text()]
+EXERCISES = [
+    pytest.param(page, name, id=f"{page.stem}:{name}")
+    for page in PAGES
+    for name in cells(page, "exercise")
+]
+
+
+def answer(page: Path, code: str) -> Any:
+    """Run a stub or a solution after the chapter's parameters; the value of its last line."""
+    matplotlib.use("agg")
+    names: dict[str, Any] = {}
+    for parameters in cells(page, "parameters").values():
+        exec(parameters, names)
+    tree = ast.parse(code)
+    last = tree.body.pop()
+    assert isinstance(last, ast.Expr), f"ends in {ast.unparse(last)!r}, not in a checker's call"
+    exec(compile(tree, str(page), "exec"), names)
+    return eval(compile(ast.Expression(last.value), str(page), "eval"), names)
+
+
+def skip_without_its_recording(page: Path) -> None:
+    asked = re.findall(r'"([a-z]+-[\w.-]+-s\d+)"', "\n".join(cells(page, "parameters").values()))
+    known = {recording.name for recording in list_recordings()}
+    if missing := sorted(set(asked) - known):
+        where = os.environ.get("SSL_COMPANION_RECORDINGS", "book/recordings")
+        pytest.skip(f"{where} lacks {', '.join(missing)}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_chapter_has_three_to_five_exercises_each_with_a_solution(page: Path) -> None:
+    stubs = cells(page, "exercise")
+    assert 3 <= len(stubs) <= 5
+    assert set(stubs) == set(solutions(page))
+    text = page.read_text("utf8")
+    assert len(re.findall(r"^[:`]{3,}\{exercise\}", text, re.MULTILINE)) == len(stubs)
+    assert len(re.findall(r"^[:`]{3,}\{solution\}", text, re.MULTILINE)) == len(stubs)
+
+
+def test_every_chapter_with_objectives_has_exercises() -> None:
+    said = "{admonition} What you will be able to do"
+    chapters = {p for p in (ROOT / "book").glob("*.md") if said in p.read_text("utf8")}
+    assert chapters == set(PAGES)
+    assert len(EXERCISES) == sum(p.read_text("utf8").count("{exercise}") for p in chapters)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_exercise_stub_and_solution_follow_each_other(page: Path) -> None:
+    parts = re.findall(
+        r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$|exercise, exercise-([\w-]+)\]$"
+        r"|^[:`]{3,}\{solution\} (\S+)$|^# solution: ([\w-]+)$",
+        page.read_text("utf8"),
+        re.MULTILINE,
+    )
+    found = ["".join(part) for part in parts]
+    assert len(found) == 4 * len(cells(page, "exercise"))
+    for stated, stub, solved, solution in zip(*[iter(found)] * 4, strict=True):
+        assert stated == solved
+        assert stub == solution
+
+
+def test_labels_are_the_books_own_once_each() -> None:
+    text = "".join(page.read_text("utf8") for page in PAGES)
+    labels = re.findall(r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$", text, re.MULTILINE)
+    assert len(labels) == len(EXERCISES) == len(set(labels))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(page: Path) -> None:
+    asked = []
+    for name, stub in cells(page, "exercise").items():
+        calls = [ast.parse(code).body[-1] for code in (stub, solutions(page)[name])]
+        assert ast.unparse(calls[0]) == ast.unparse(calls[1])
+        asked += re.findall(r"^check\.(check_\w+)\(", ast.unparse(calls[0]))
+    module = importlib.import_module(
+        f"ssl_companion.chapters.exercises.{page.stem.replace('-', '_')}"
+    )
+    there = [
+        name
+        for name, value in vars(module).items()
+        if name.startswith("check_") and getattr(value, "__module__", "") == module.__name__
+    ]
+    assert sorted(asked) == sorted(there)
+
+
+@pytest.mark.parametrize(("page", "name"), EXERCISES)
+def test_the_stub_runs_and_gets_a_hint(page: Path, name: str) -> None:
+    skip_without_its_recording(page)
+    found = answer(page, cells(page, "exercise")[name])
+    assert isinstance(found, Checked)
+    assert not found.ok
+    assert len(found.message) > 20
+
+
+@pytest.mark.parametrize(("page", "name"), EXERCISES)
+def test_the_solution_passes(page: Path, name: str) -> None:
+    skip_without_its_recording(page)
+    found = answer(page, solutions(page)[name])
+    assert isinstance(found, Checked)
+    assert found.ok, found.message
+
+
+# Whatever ends up in an answer: nothing, words, numbers far off, arrays of any shape and content.
+JUNK = [
+    *(None, ..., "", "seven", "0.5", b"1", True, False, np.True_, 1j, object(), int),
+    *(float("nan"), float("inf"), 0, -1, 1e9, 10**400, np.float32("nan"), pd.NA),
+    *([], [None], [[1], [2, 3]], (), (None, None), ("a", "b"), {}, {"a": "b"}, {1}, iter([1])),
+    *(np.array([]), np.zeros((3, 0)), np.full((2, 3), np.nan), np.ones((2, 2, 2)), np.ones((1, 1))),
+    *(np.array([object()] * 2), np.array("seven"), np.full((9, 2), 1e300), np.datetime64("NaT")),
+    *(torch.ones(3), torch.zeros(0), torch.tensor(float("nan")), torch.tensor(True)),
+    *(pd.Series([1.0, 2.0]), pd.DataFrame({"a": [1]}), pd.Series(dtype=float)),
+    *((np.full((9, 2), np.nan), np.zeros(9)), (np.ones((9, 2)), np.ones(4)), 9 * [["a", "b"]]),
+    *(ToyConfig(noise=1e30), ToyConfig(columns=1000), ToyConfig(columns=6.0)),  # type: ignore
+    *(ObjectiveConfig(on_until="half"), ObjectiveConfig(name="simclr")),  # type: ignore[arg-type]
+]
+FUNCTIONS = [
+    *(lambda: 0, lambda *_: 1 / 0, lambda x, *_: x, lambda x, *_: [x, x], lambda x, *_: str(x)),
+    *(lambda x, *_: dict.fromkeys("abc", x), lambda x, *_: dict.fromkeys("abc", x * np.nan)),
+    *(lambda terms, *_: dict.fromkeys(terms, np.nan), lambda terms, *_: dict.fromkeys(terms, "a")),
+    lambda k, *_: np.full((k, k), np.nan),
+    lambda x, *_: (np.full_like(x, np.nan), np.full(len(x), np.nan)),
+    *(lambda x, *_: x.mean(dim=(2, 3)).long(), lambda x, *_: x.mean(dim=(2, 3)).bool()),
+    lambda x, *_: {"a": x * 1.0, "b": x[:, :1], "c": x[:, :2]} if len(x) == 4 else None,
+    *([lambda *_, value=value: value for value in JUNK]),
+]
+
+
+@pytest.mark.parametrize(("page", "name"), EXERCISES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_junk_passes_or_raises_and_all_of_it_gets_a_hint(
+    page: Path, name: str, table: pd.DataFrame
+) -> None:
+    skip_without_its_recording(page)
+    names: dict[str, Any] = {"table": table}
+    for parameters in cells(page, "parameters").values():
+        exec(parameters, names)
+    module = f"ssl_companion.chapters.exercises.{page.stem.replace('-', '_')}"
+    names["check"] = importlib.import_module(module)
+    asked = ast.parse(cells(page, "exercise")[name]).body[-1]
+    assert isinstance(asked, ast.Expr)
+    assert isinstance(asked.value, ast.Call)
+    asked.value.args[0] = ast.copy_location(ast.Name("junk", ast.Load()), asked)
+    code = compile(ast.Expression(asked.value), str(page), "eval")
+    for junk in (*JUNK, *FUNCTIONS):
+        found = eval(code, {**names, "junk": junk})
+        assert isinstance(found, Checked), junk
+        assert not found.ok, junk
+        assert len(found.message) > 15, junk

@@ -1,0 +1,441 @@
+"""Your own encoder, measured: the numbers, what may be given, and what is refused."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+import tyro
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from ssl_companion import measures
+from ssl_companion.cli import Command
+from ssl_companion.data import load
+from ssl_companion.encoders.evaluate import MEASURES, NC2, halves, measure_encoder
+from ssl_companion.encoders.record import record_encoder
+from ssl_companion.recordings import MeasureConfig, open_recording
+
+PAGE = Path(__file__).resolve().parents[2] / "book/train-your-own.md"
+
+K, D = 4, 6
+
+
+def clusters(n: int = 40, seed: int = 0, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    means = 2 * np.random.default_rng(9).normal(size=(K, D))
+    y = np.repeat(np.arange(K), n)
+    return means[y] + spread * rng.normal(size=(len(y), D)), y
+
+
+def value(table: object, measure: str, level: str = "labels", layer: str = "features") -> float:
+    rows = table.query("measure == @measure and level == @level and layer == @layer")  # type: ignore[attr-defined]
+    return float(rows["value"].item())
+
+
+def test_features_give_what_scikit_learn_and_the_measures_say() -> None:
+    (x, y), (x_test, z) = clusters(seed=0), clusters(seed=1)
+    table = measure_encoder(None, x, y, test_images=x_test, test_labels=z)
+    rule = NearestCentroid().fit(x, y)
+    assert value(table, "ncc") == pytest.approx(rule.score(x_test, z))
+    probe = LogisticRegression(C=1e4, max_iter=2000).fit((x - x.mean(0)) / x.std(0), y)
+    linear = probe.score((x_test - x.mean(0)) / x.std(0), z)
+    assert value(table, "linear") == pytest.approx(linear, abs=0.02)
+    assert value(table, "cdnv") == pytest.approx(measures.cdnv(x, y))
+    assert value(table, "nc1") == pytest.approx(measures.neural_collapse(x, y).nc1)
+    rank = measures.effective_rank(x_test)
+    assert value(table, "effective_rank", "all") == pytest.approx(rank)
+    knn = measures.WeightedKNN(k=16).fit(x, y).score(x_test, z)
+    assert value(table, "knn") == pytest.approx(knn)
+
+
+def test_intervals_hold_their_values_and_the_control_is_near_chance() -> None:
+    table = measure_encoder(None, *clusters(200))
+    bounded = table.dropna(subset=["low", "high"])
+    assert set(bounded["measure"]) == {"ncc", "linear", "knn"}
+    assert (bounded["low"] <= bounded["value"]).all()
+    assert (bounded["value"] <= bounded["high"]).all()
+    assert value(table, "ncc") > 0.8
+    assert abs(value(table, "ncc", "permuted") - 1 / K) < 0.15
+    assert set(table.query("level == 'permuted'")["measure"]) == {"ncc"}
+
+
+def test_halves_are_disjoint_balanced_and_follow_the_seed() -> None:
+    y = np.repeat([0, 1, 2], [5, 8, 2])
+    first, second = halves(y)
+    assert sorted([*first, *second]) == list(range(len(y)))
+    assert np.bincount(y[first]).tolist() == [3, 4, 1]
+    assert np.bincount(y[second]).tolist() == [2, 4, 1]
+    np.testing.assert_array_equal(first, halves(y)[0])
+    assert not np.array_equal(first, halves(y, seed=1)[0])
+    with pytest.raises(ValueError, match="class 1 has a single image"):
+        halves(np.array([0, 0, 1]))
+
+
+def test_an_image_set_brings_labels_levels_and_their_controls() -> None:
+    images = load("glyphs100", "test", n=400)
+
+    def mean_colour(x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3))
+
+    table = measure_encoder(mean_colour, images, which=("ncc", "cdnv"))
+    names = images.hierarchy.names
+    expected = {*names, *(f"random-{name}" for name in names[1:]), "permuted"}
+    assert set(table["level"]) == expected
+    assert set(table["layer"]) == {"output"}
+    fit, held = halves(images.fine)
+    x = (images.images / 255.0 - np.array([0.5071, 0.4865, 0.4409])[:, None, None]) / np.array(
+        [0.2673, 0.2564, 0.2762]
+    )[:, None, None]
+    x = x.mean(axis=(2, 3))
+    rule = NearestCentroid().fit(x[fit], images.labels("coarse")[fit])
+    score = rule.score(x[held], images.labels("coarse")[held])
+    assert value(table, "ncc", "coarse", "output") == pytest.approx(score, abs=0.011)
+
+
+class Two(nn.Module):
+    """Maps and vectors, with batch normalisation and dropout that must be off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 3)
+        self.norm = nn.BatchNorm2d(5)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        maps = self.norm(self.conv(x))
+        return {"maps": maps, "vectors": self.drop(maps.amax(dim=(2, 3)))}
+
+
+def test_an_image_set_with_other_labels_has_no_levels_of_its_own() -> None:
+    images = load("glyphs100", "test", n=200)
+    table = measure_encoder(
+        lambda x: x.mean((2, 3)), images, np.arange(200) % 7, which="ncc", test_images=None
+    )
+    assert set(table["level"]) == {"labels", "permuted"}
+
+
+def test_no_images_at_all_are_named() -> None:
+    x, y = clusters()
+    with pytest.raises(ValueError, match=r"^images: none at all"):
+        measure_encoder(None, x[:0], y[:0])
+    with pytest.raises(ValueError, match=r"^test_images: none at all"):
+        measure_encoder(None, x, y, test_images=x[:0], test_labels=y[:0])
+
+
+def test_a_module_is_measured_in_evaluation_mode_layer_by_layer_and_left_as_it_was() -> None:
+    torch.manual_seed(0)
+    encoder = Two()
+    encoder.train()
+    encoder.norm.eval()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    x, y = torch.rand(48, 3, 8, 8), np.arange(48) % K
+    tables = [
+        measure_encoder(encoder, x, y, batch=batch, which=("ncc", "cdnv")) for batch in (7, 48)
+    ]
+    assert encoder.training and encoder.drop.training and not encoder.norm.training  # noqa: PT018
+    after = encoder.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert set(tables[0]["layer"]) == {"maps", "vectors"}
+    np.testing.assert_allclose(tables[0]["value"], tables[1]["value"], rtol=1e-4)
+    encoder.eval()
+    with torch.no_grad():
+        maps = encoder(x)["maps"].mean(dim=(2, 3))
+    fit, _ = halves(y)
+    assert value(tables[0], "cdnv", layer="maps") == pytest.approx(
+        measures.cdnv(maps[fit], y[fit]), rel=1e-4
+    )
+
+
+def test_bytes_are_normalised_and_other_images_and_preprocess_are_not() -> None:
+    seen: list[torch.Tensor] = []
+
+    def spy(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.clone())
+        return x.flatten(1)
+
+    x = torch.randint(0, 256, (8, 3, 4, 4), dtype=torch.uint8)
+    y = np.arange(8) % 2
+    for images, preprocess in ((x, None), (x.float(), None), (x, lambda b: b.float() + 1)):
+        measure_encoder(spy, images, y, which=("ncc",), preprocess=preprocess)
+    fit, held = halves(y)
+    own = torch.cat([x[fit], x[held]]).float()
+    mean = torch.tensor([0.5071, 0.4865, 0.4409]).view(3, 1, 1)
+    std = torch.tensor([0.2673, 0.2564, 0.2762]).view(3, 1, 1)
+    torch.testing.assert_close(torch.cat(seen[:2]), (own / 255 - mean) / std)
+    torch.testing.assert_close(torch.cat(seen[2:4]), own)
+    torch.testing.assert_close(torch.cat(seen[4:]), own + 1)
+
+
+def test_a_collapsed_encoder_has_no_widths_and_no_more_than_chance() -> None:
+    x, y = torch.rand(80, 3, 8, 8), np.arange(80) % K
+    table = measure_encoder(lambda b: torch.ones(len(b), 3), x, y)
+    assert np.isnan(value(table, "cdnv", layer="output"))
+    assert np.isnan(value(table, "nc1", layer="output"))
+    assert value(table, "ncc", layer="output") == pytest.approx(1 / K)
+    zeros = measure_encoder(lambda b: torch.zeros(len(b), 3), x, y)
+    assert np.isnan(value(zeros, "knn", layer="output"))
+
+
+X, Y = clusters()
+WORDS = np.array(["red", "green", "blue", "grey"])[Y]
+NHWC = np.zeros((len(Y), 4, 4, 3), np.uint8)
+LOADER = DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), batch_size=50)
+
+
+def flat(x: torch.Tensor) -> torch.Tensor:
+    return x.flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (lambda: (None, X), "labels: None; expected integers"),
+        (lambda: (None, X, Y[:-1]), "expected 160 integers, one for each of images"),
+        (lambda: (None, X, Y.astype(float)), "labels: float64"),
+        (lambda: (None, X, Y - 1), "numbered from 0 without gaps"),
+        (lambda: (None, X, 2 * Y), r"0 without gaps; `np.unique\(labels, return_inverse=True\)"),
+        (lambda: (None, X, WORDS), r"such as 'red'; expected .* `np.unique\(labels, return_inv"),
+        (lambda: (None, X, WORDS.astype(object)), "labels: object, such as 'red'"),
+        (lambda: (flat, NHWC, Y), r"images: shape .*, channels last; .*`transpose\(0, 3, 1, 2\)`"),
+        (lambda: (flat, torch.from_numpy(NHWC), Y), r"channels last; .*`permute\(0, 3, 1, 2\)`"),
+        (
+            lambda: (flat, NHWC.transpose(0, 3, 1, 2)[:, :1], Y),
+            "uint8 of shape .* a grey one three",
+        ),
+        (lambda: (flat, np.zeros((160, 3, 4, 4), int), Y), "images: int64; expected uint8"),
+        (lambda: (flat, LOADER), r"images: a DataLoader; .*parts in zip\(\*loader\)"),
+        (
+            lambda: (flat, LOADER.dataset, Y),
+            "TensorDataset, a data set of torch; .*default_collate",
+        ),
+        (lambda: (None, X, 0 * Y), "two classes or more"),
+        (lambda: (None, np.where(X > 3, np.nan, X), Y), "expected finite numbers only"),
+        (lambda: (None, np.zeros((160, 3, 4, 4)), Y), "without an encoder expected features"),
+        (lambda: (None, [1, 2], Y), "images: list; expected an array or tensor"),
+        (lambda: (None, Y, Y), r"images: shape \(160,\); expected an array or tensor"),
+        (lambda: (lambda b: b.sum(), X, Y), "encoder: returned "),
+        (lambda: (lambda b: [b], X, Y), "encoder: returned list .*`outputs` picks"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        measure_encoder(*arguments())  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"which": ("ncc", "magic")}, "which: 'magic'; expected some of ncc"),
+        ({"batch": 0}, "batch: 0"),
+        ({"test_labels": Y}, "test_labels: given without test_images"),
+        ({"test_images": X}, "test_labels: None"),
+        ({"test_images": X, "test_labels": Y + 1}, "test_labels: from 1 to 4; expected 0 to 3"),
+        ({"hierarchy": load("glyphs100", "test", n=100).hierarchy}, "hierarchy: has 100 classes"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        measure_encoder(None, X, Y, **settings)
+
+
+def test_every_measure_can_be_asked_alone() -> None:
+    for name in MEASURES:
+        table = measure_encoder(None, X, Y, which=(name,))
+        assert set(table["measure"]) == {name}
+
+
+@pytest.mark.slow
+def test_a_torchvision_network_is_measured_as_it_comes() -> None:
+    from torchvision.models import resnet18
+
+    torch.manual_seed(0)
+    encoder = resnet18(weights=None)
+    encoder.fc = nn.Identity()
+    table = measure_encoder(encoder, load("glyphs100", "test", n=400), which=("ncc", "cdnv", "nc1"))
+    assert np.isfinite(table["value"]).all()
+    chance = 1 / 20
+    assert value(table, "ncc", "coarse", "output") > chance
+
+
+class Transformer(nn.Module):
+    """Returns what transformers do: a dictionary of states [n, tokens, D], and more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> OrderedDict[str, object]:
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        return OrderedDict(last_hidden_state=tokens, loss=None)
+
+
+def test_outputs_pick_from_what_a_module_returns_and_its_mode_is_restored() -> None:
+    encoder = Transformer().train()
+    x, y = torch.rand(48, 3, 4, 4), np.arange(48) % K
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+
+    def first(out: dict[str, torch.Tensor]) -> torch.Tensor:
+        return out["last_hidden_state"][:, 0]
+
+    tables = [measure_encoder(encoder, x, y, outputs=first, which="cdnv", batch=b) for b in (7, 48)]
+    assert encoder.training
+    assert encoder.norm.training
+    for name, tensor in encoder.state_dict().items():  # running statistics among them
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+    # In evaluation mode and untrained, the norm divides by sqrt(1 + eps) and nothing else.
+    expected = measures.cdnv(x[halves(y)[0]][:, :, 0, 0], y[halves(y)[0]])
+    for table in tables:
+        assert value(table, "cdnv", layer="output") == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match=r"encoder: returned \(24, 16, 3\) .*`outputs` picks"):
+        measure_encoder(encoder, x, y, batch=48)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("encoder", [nn.Conv2d(3, 5, 3), nn.Conv2d(3, 5, 3).double(), flat])
+def test_images_in_double_precision_meet_the_encoders_own(encoder: object, dtype: object) -> None:
+    x, y = torch.rand(48, 3, 4, 4, dtype=dtype), np.arange(48) % K  # type: ignore[call-overload]
+    found = measure_encoder(encoder, x, y, which="cdnv")  # type: ignore[arg-type]
+    assert np.isfinite(value(found, "cdnv", layer="output"))
+    scaled = measure_encoder(encoder, x, y, which="cdnv", preprocess=lambda b: b.double() * 2)  # type: ignore[arg-type]
+    assert np.isfinite(value(scaled, "cdnv", layer="output"))
+    if encoder is flat:
+        assert value(scaled, "cdnv", layer="output") == pytest.approx(
+            value(found, "cdnv", layer="output"), rel=1e-4
+        )
+
+
+def test_one_measure_may_be_named_alone_and_nc2_when_asked_for() -> None:
+    alone, listed = (measure_encoder(None, X, Y, which=w) for w in ("ncc", ("ncc",)))
+    pd.testing.assert_frame_equal(alone, listed)
+    found = measure_encoder(None, X, Y, which=("nc1", *NC2))
+    fit = halves(Y)[0]
+    expected = measures.neural_collapse(X[fit], Y[fit])
+    for name in ("nc1", *NC2):
+        assert value(found, name) == pytest.approx(getattr(expected, name))
+
+
+def test_what_the_messages_advise_works() -> None:
+    number = np.unique(WORDS, return_inverse=True)[1]
+    assert value(measure_encoder(None, X, number, which="ncc"), "ncc") > 1 / K
+    x, y = (torch.cat(parts) for parts in zip(*LOADER, strict=True))
+    pair = torch.utils.data.default_collate([*LOADER.dataset])
+    expected = measure_encoder(None, X, Y, which="ncc")
+    pd.testing.assert_frame_equal(measure_encoder(None, x, y, which="ncc"), expected)
+    pd.testing.assert_frame_equal(measure_encoder(None, *pair, which="ncc"), expected)
+    measure_encoder(flat, NHWC.transpose(0, 3, 1, 2), Y, which="ncc")
+
+
+def recipes() -> dict[str, str]:
+    """The page's blocks of code that are no cells and no solutions, by a word of each."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf8"), re.DOTALL | re.MULTILINE)
+    shown = [block for block in blocks if "# solution:" not in block]
+    words = ("prepare", "ImageFolder", "Hierarchy", "pair", 'open_recording("my', "checkpoints")
+    return {word: next(block for block in shown if word in block) for word in words}
+
+
+@pytest.fixture
+def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What the page's reader has: an encoder, images, labels, and the names imported before."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18(weights=None)
+    model.fc = nn.Identity()
+    return {
+        "model": model, "transformer": lambda x: (x.flatten(2), None), "torch": torch, "pd": pd,
+        "images": torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8),
+        "labels": np.arange(24) % 6, "mean": 0.5, "std": 0.25, "device": "cpu",
+        "torchvision": torchvision, "measure_encoder": measure_encoder, "load": load,
+        "transform": torchvision.transforms.ToTensor(),
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_recipes_of_the_page_run_and_leave_the_encoder_as_it_was(
+    at_hand: dict[str, object],
+) -> None:
+    model = at_hand["model"]
+    assert isinstance(model, nn.Module)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    exec(recipes()["prepare"], at_hand)
+    assert model.training
+    for name, tensor in model.state_dict().items():  # running statistics among them
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_the_pages_levels_of_ones_own_are_measured_with_their_controls(
+    at_hand: dict[str, object],
+) -> None:
+    block = recipes()["Hierarchy"]
+    call = "measure_encoder(model, images, labels, hierarchy=own)"
+    assert call in block
+    exec(block.replace(call, "found = " + call[:-1] + ", which='ncc')"), at_hand)
+    found = at_hand["found"]
+    assert isinstance(found, pd.DataFrame)
+    expected = {"fine", "kind", "realm", "random-kind", "random-realm", "permuted"}
+    assert set(found["level"]) == expected
+
+
+@pytest.mark.slow
+def test_the_pages_folder_of_pictures_is_measured(at_hand: dict[str, object]) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        (Path("pictures") / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(Path("pictures") / name / f"{i}.png")
+    exec(recipes()["ImageFolder"], at_hand)
+    assert len(at_hand["features"]) == 12  # type: ignore[arg-type]
+    assert not at_hand["model"].training  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_the_page_records_checkpoints_and_features(at_hand: dict[str, Any]) -> None:
+    block = recipes()["Hierarchy"]
+    exec(block[: block.index("measure_encoder(")], at_hand)  # its levels
+    for epoch in (0, 10, 100):
+        torch.save(at_hand["model"].state_dict(), f"epoch-{epoch}.pt")
+    few = functools.partial(
+        record_encoder, progress=False,
+        config=MeasureConfig(keep="all", sample_images=4, sample_views=3, sample_fresh=2),
+    )  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(24, 5))
+    exec(recipes()["checkpoints"], at_hand | {"record_encoder": few, "before": x, "after": x})
+    mine = open_recording("my-recordings/mine")
+    assert (mine.epochs, mine.hierarchy.names) == ((0, 10, 100), ("fine", "kind", "realm"))
+    assert "sample" in set(mine.measures["level"])
+    assert open_recording("my-recordings/features").epochs == (0, 100)
+
+
+@pytest.mark.slow
+def test_the_page_puts_an_encoder_beside_a_recording(
+    at_hand: dict[str, object],
+) -> None:
+    glyphs = {split: load("glyphs100", split).subset(4) for split in ("train", "test")}
+    at_hand["load"] = lambda data, split, download: glyphs[split]  # in place of CIFAR-100
+    exec(recipes()["pair"], at_hand)
+    beside = at_hand["beside"]
+    assert isinstance(beside, pd.DataFrame)
+    assert {"mine", "theirs", "recorded"} == set(beside.columns)
+    assert np.isfinite(beside.loc["fine"]).all()
+
+
+@pytest.mark.slow
+def test_the_pages_own_run_is_a_command_that_exists() -> None:
+    line = next(
+        li for li in PAGE.read_text("utf8").splitlines() if li.startswith("ssl-companion train ")
+    )
+    command = tyro.cli(Command, args=line.split()[1:])  # type: ignore[arg-type]
+    assert f"{command.out}/{command.name}" in recipes()['open_recording("my']  # type: ignore[union-attr]

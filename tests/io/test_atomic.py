@@ -1,0 +1,236 @@
+"""Files are whole or absent, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import resource
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ssl_companion.io import atomic
+from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@contextmanager
+def small_disk(limit: int) -> Iterator[None]:
+    """No file can grow beyond `limit` bytes: writing more fails like a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file.txt"
+    with atomic_file(target) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+        assert temporary.parent == target.parent  # a rename stays within one file system
+    assert target.read_text() == "whole"
+    assert names(target.parent) == ["file.txt"]
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    for text in ("old", "new"):
+        with atomic_file(target) as temporary:
+            temporary.write_text(text)
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_an_interrupted_block_leaves_what_stood_there(tmp_path: Path, error: BaseException) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(type(error)), atomic_file(target) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise error
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_a_disk_that_fills_up_leaves_what_stood_there(tmp_path: Path) -> None:
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"old")
+    with small_disk(10_000), pytest.raises(OSError, match="large"):  # noqa: SIM117
+        with atomic_file(target) as temporary, open(temporary, "wb") as file:
+            file.write(bytes(100_000))
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_a_disk_that_is_found_full_by_fsync_leaves_what_stood_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"), atomic_file(target) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_the_file_is_on_the_disk_before_it_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        order.append(f"fsync {kind}")
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        order.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(atomic.os, "fsync", noted_fsync)
+    monkeypatch.setattr(atomic.os, "replace", noted_replace)
+    with atomic_file(tmp_path / "file.txt") as temporary:
+        temporary.write_text("x")
+    assert order == ["fsync file", "rename", "fsync directory"]
+
+
+def test_a_file_follows_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with atomic_file(tmp_path / "file.txt") as temporary:
+            temporary.write_text("x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640
+
+
+def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "folder"
+    with atomic_directory(target) as temporary:
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "a").write_text("a")
+        assert not target.exists()
+    assert (target / "inner" / "a").read_text() == "a"
+    assert names(target.parent) == ["folder"]
+
+
+def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for name in ("old", "new"):
+        with atomic_directory(target) as temporary:
+            (temporary / name).write_text(name)
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_an_interrupted_directory_leaves_what_stood_there(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with atomic_directory(target) as temporary:
+        (temporary / "old").write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_directory(target) as temporary:  # noqa: PT012
+        (temporary / "new").write_text("half")
+        raise ZeroDivisionError
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["put back", "kept aside"])
+def test_a_directory_whose_new_version_cannot_take_its_place_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    target, rename, asked = tmp_path / "folder", os.rename, list[str]()
+    target.mkdir()
+    (target / "a").write_text("old")
+
+    def failing(source: Path, destination: Path) -> None:
+        asked.append(Path(source).suffix)
+        # The new one never gets in, neither before nor after the old one was set aside.
+        if Path(source).suffix == ".tmp" or (not back and Path(source).name == "old"):
+            code = errno.ENOTEMPTY if target.exists() else errno.EIO
+            raise OSError(code, os.strerror(code))
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="error"), atomic_directory(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert asked.count(".tmp") == 2
+    (found,) = tmp_path.rglob("a")
+    assert found.read_text() == "old"
+    assert (found.parent == target) is back
+
+
+def test_a_directory_that_cannot_be_set_aside_stays_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "a").write_text("old")
+
+    def refused(source: Path, destination: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "rename", refused)
+    with pytest.raises(PermissionError), atomic_directory(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert names(tmp_path) == ["folder"]
+    assert (target / "a").read_text() == "old"
+
+
+def test_writers_that_race_leave_one_whole_directory(tmp_path: Path) -> None:
+    target, failures = tmp_path / "folder", []
+
+    def write(writer: int) -> None:
+        try:
+            for _ in range(10):
+                with atomic_directory(target) as temporary:
+                    for part in range(3):
+                        (temporary / f"part{part}").write_text(str(writer))
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert names(tmp_path) == ["folder"]
+    assert names(target) == ["part0", "part1", "part2"]
+    assert len({path.read_text() for path in target.iterdir()}) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) + 17])
+def test_file_digest_is_hashlibs(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    path = tmp_path / "file.bin"
+    path.write_bytes(content)
+    assert file_digest(path) == hashlib.sha256(content).hexdigest()
+    assert file_digest(path, "md5") == hashlib.md5(content).hexdigest()
+
+
+def test_files_in_a_directory_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with atomic_directory(tmp_path / "folder") as temporary:
+            descriptor, _ = tempfile.mkstemp(dir=temporary)  # private, as libraries make them
+            os.close(descriptor)
+    finally:
+        os.umask(before)
+    (file,) = (tmp_path / "folder").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640

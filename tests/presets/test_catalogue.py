@@ -1,0 +1,126 @@
+"""The presets: what the chapters read of a recording is what its run keeps, at both scales."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import get_args
+
+import pytest
+
+from ssl_companion.presets.catalogue import PRESET_NAMES, preset
+from ssl_companion.presets.runs import Run, Scale, teachers_first
+
+SCALES = get_args(Scale)
+FOLLOWED = ("recipe", "off-midway", "on-midway", "invariance-only")  # through the switch
+
+
+def runs_of(name: str, scale: Scale) -> dict[str, Run]:
+    return {run.name: run for run in preset(name, scale).runs}
+
+
+def kept(run: Run) -> list[int]:
+    """Epochs at which anything is kept."""
+    return [e for e in run.snapshots if run.measure.layers_kept(e, ("stem", "block1"))]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", PRESET_NAMES)
+def test_what_is_kept_is_measured(name: str, scale: Scale) -> None:
+    for run in preset(name, scale).runs:
+        measure = run.measure
+        assert {*measure.keep_at, *measure.all_layers_at} <= set(run.snapshots), run.name
+        assert {*measure.every_sample_at, *measure.probe_layers_at} <= set(run.snapshots), run.name
+        assert run.snapshots[-1] == run.config.epochs
+        if kept(run):  # every chapter compares the end with the beginning
+            assert {0, run.config.epochs} <= set(kept(run)), run.name
+            assert measure.keep_samples <= measure.sample_images
+            assert measure.map_images <= (measure.keep_samples or measure.sample_images)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_trajectory_keeps_what_its_chapters_read(scale: Scale) -> None:
+    run = runs_of("clustering", scale)["clustering-vicreg-s0"]
+    layers = ("stem", "block1", "block2")
+    both_ends = [e for e in run.snapshots if run.measure.layers_kept(e, layers) == layers]
+    if scale == "reduced":  # at full size the reference keeps every layer, and this one the last
+        assert {0, run.config.epochs} <= set(both_ends)  # live_by_layer
+    assert len(kept(run)) >= 5  # curves and maps through training
+    assert run.measure.keep_fresh >= 2  # spread within an image
+    samples = run.measure.keep_samples or run.measure.sample_images
+    assert samples >= 200  # more views than dimensions
+    assert run.measure.keep_train >= 5  # few_labels
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_interventions_keep_what_their_chapter_reads(scale: Scale) -> None:
+    runs = runs_of("regularizer", scale)
+    first = {n: run for n, run in runs.items() if n.endswith("-s0")}
+    assert len(first) == 12
+    assert all(kept(run) for run in first.values())  # live_outcomes
+    shared = set.intersection(*(set(kept(first[f"regularizer-{v}-s0"])) for v in FOLLOWED))
+    switch = first["regularizer-off-midway-s0"].config.objective.on_until
+    assert {0, switch, switch + 1} < shared
+    # Its compression is compared with the trajectory's.
+    assert first["regularizer-invariance-only-s0"].measure.keep_fresh >= 2
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_teacher_has_the_scale_and_the_data_of_its_run(scale: Scale) -> None:
+    run = runs_of("clustering", scale)["clustering-vicreg-s0"]
+    teacher = runs_of("targets", scale)["targets-teacher-s0"]
+    assert run.teacher == teacher
+    assert run.measure.against == teacher.name
+    assert teacher.command == (
+        f"ssl-companion record targets --only targets-teacher-s0 --scale {scale}"
+    )
+    elsewhere = run.on("glyphs100")
+    assert elsewhere.teacher == teacher.on("glyphs100")
+    assert elsewhere.teacher is not None
+    assert elsewhere.teacher.command.endswith(f"--scale {scale} --data glyphs100")
+
+
+def test_teachers_come_first_and_the_others_as_they_were() -> None:
+    runs = [*preset("clustering", "reduced").runs, *preset("targets", "reduced").runs]
+    names = [run.name for run in teachers_first(runs)]
+    assert names == ["targets-teacher-s0", *(f"clustering-vicreg-s{seed}" for seed in range(3))]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_preset_says_how_long_it_is_and_why(scale: Scale) -> None:
+    for name in PRESET_NAMES:
+        made = preset(name, scale)
+        lengths = {run.config.epochs for run in made.runs}
+        assert any(f"{epochs} epochs" in made.why for epochs in lengths), name
+
+
+def test_the_reduced_recordings_are_of_these_configurations() -> None:
+    """Recordings of hours stand in the book: this fails before a change makes them worthless.
+
+    A setting of what is measured that came later does not count at its default.
+    """
+    runs = [run for name in PRESET_NAMES for run in preset(name, "reduced").runs]
+    told = {run.name: [run.config.digest(), run.measure.settings(), run.snapshots] for run in runs}
+    for arm in ("invariance-0.2", "shuffled"):  # came later
+        del told[f"regularizer-{arm}-s0"]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    assert digest == "902d190eba990e77ff402505c5e56e3caa6ce618e59822d1c48ed1c6ae43be14"
+
+
+def test_at_full_scale_what_a_comparison_needs_comes_first() -> None:
+    names = [run.name.removeprefix("regularizer-") for run in preset("regularizer", "full").runs]
+    assert list(dict.fromkeys(name[: -len("-s0")] for name in names)) == [
+        "recipe", "weight-0.2", "invariance-0.2", "shuffled", "invariance-only",
+        "regularizer-only", "no-variance", "no-covariance", "weight-5", "weight-0.04",
+        "off-midway", "on-midway",
+    ]  # fmt: skip
+    assert names[:18] == [f"{name[:-3]}-s{i % 3}" for i, name in enumerate(names[:18])]
+    assert all(name.endswith("-s0") for name in names[18:])
+
+
+def test_at_full_scale_comparisons_are_measured_at_few_epochs() -> None:
+    few, switch = {0, 1, 3, 10, 30}, {15, 16, 17}
+    for name in ("regularizer", "methods", "architecture", "hyperparameters"):
+        for run in preset(name, "full").runs:
+            followed = run.name in {f"regularizer-{variant}-s0" for variant in FOLLOWED}
+            assert set(run.snapshots) == (few | switch if followed else few), run.name
