@@ -1,21 +1,14 @@
-"""What the estimators of compression read of one epoch, and random halves of it.
-
-Compression, estimator by estimator, on augmented views; lower means more compressed.
+"""Compression, estimator by estimator, on augmented views; lower means more compressed.
 
 The *data* are augmented views of the sample-level images: what the network saw in training.
-Coding rates are of directions (centred rows of length one), entropies and bounds in nats.
+Coding rates are of directions (centred rows of length one), entropies and bounds in nats. Every
+estimator is computed on all images and on random halves of them, so that its value at an epoch
+and its fall from the peak have intervals.
 
-Compression as one picture: every estimator's course, and how far each falls from its peak.
-
-The estimators are those of `compression`; here their courses are kept together with those on
-halves of the images, so that a fall from the peak has an interval of its own, and classes may
-be taken at any level.
-
-What the noise decides: bounds on the information in noisy features, at many levels of noise.
-
-Two informations are bounded. That between a noisy feature and its *view* is about everything:
-which image it is, and which crop and colours it has. That between the two when the *image is
-known* is about the crop and the colours only, which a representation of images should forget.
+Two informations in noisy features are bounded. That between a noisy feature and its *view* is
+about everything: which image it is, and which crop and colours it has. That between the two when
+the *image is known* is about the crop and the colours only, which a representation of images
+should forget.
 """
 
 from __future__ import annotations
@@ -47,11 +40,11 @@ class CompressionInputs:
 
     Attributes:
         views, image: augmented views [M, D] and which of the S images each shows [M].
-        classes: fine label of each image, [S].
+        classes: label of each image at the level, [S].
         sample_means: mean of many other views of each image, [S, D].
         many, many_of: many views of a few images [M', D], and which image each shows [M'].
-        test, test_classes: test images as they are [N, D] and their fine labels [N].
-        class_means: of the whole training set, [K, D].
+        test, test_classes: test images as they are [N, D] and their labels [N].
+        class_means: of the whole training set, [K, D], K classes of the level.
     """
 
     views: np.ndarray
@@ -65,16 +58,21 @@ class CompressionInputs:
     class_means: np.ndarray
 
     @classmethod
-    def of(cls, recording: Recording, epoch: int) -> CompressionInputs:
-        """Of a recording that keeps features."""
+    def of(cls, recording: Recording, epoch: int, level: str = "fine") -> CompressionInputs:
+        """Of a recording that keeps features, with the classes of a level.
+
+        Raises:
+            ValueError: an unknown level.
+        """
+        chosen = level_of(recording, level)
         return cls(
             *recording.sample_views(epoch),
-            recording.fine("sample"),
+            chosen.labels(recording.fine("sample")),
             recording.sample_means(epoch),
             *recording.map_views(epoch),
             recording.features(epoch),
-            recording.fine(),
-            recording.class_means(epoch),
+            chosen.labels(recording.fine()),
+            group_means(recording.class_means(epoch), recording.class_counts, chosen),
         )
 
     def half(self, seed: int) -> CompressionInputs:
@@ -126,7 +124,7 @@ def _directed(m: CompressionInputs) -> tuple[torch.Tensor, torch.Tensor]:
     return both[: len(m.views)], both[len(m.views) :]
 
 
-# Each takes the material and the noise, as a share of the features' variance.
+# Each takes the inputs and the noise, as a share of the features' variance.
 ESTIMATORS: dict[str, Callable[[CompressionInputs, float], float]] = {
     "variance share within samples": lambda m, _: share_within(m.views, m.image, m.sample_means),
     "variance share within classes": lambda m, _: share_within(
@@ -152,7 +150,7 @@ UNITS = dict.fromkeys(ESTIMATORS, "nats") | {
 def estimates(
     m: CompressionInputs, noise: float = NOISE, which: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Every estimator on one material, float64 [estimators]; NaN where one is not defined.
+    """Every estimator on one epoch's inputs, float64 [estimators]; NaN where one is not defined.
 
     Features that have collapsed to a point have no directions, entropy or noise to compare
     with; that is an answer, not an error.
@@ -164,76 +162,6 @@ def estimates(
         except ValueError:
             found.append(float("nan"))
     return np.array(found)
-
-
-def trajectories(
-    recording: Recording,
-    epochs: Sequence[int] | None = None,
-    *,
-    noise: float = NOISE,
-    halves: int = 0,
-    seed: int = 0,
-    which: Sequence[str] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every estimator at every epoch, on all images and on random halves of them.
-
-    Args:
-        recording: with features.
-        epochs: by default all that keep views.
-        noise: variance of the noise, as a share of the features' variance.
-        halves: how many halves; the same ones at every epoch.
-        seed: of the halves.
-        which: names of estimators; by default all.
-
-    Returns:
-        float64 [estimators, epochs] and [halves, estimators, epochs].
-    """
-    epochs = recording.kept_epochs(what="sample_views") if epochs is None else epochs
-    count = len(which or ESTIMATORS)
-    whole, parts = np.empty((count, len(epochs))), np.empty((halves, count, len(epochs)))
-    for e, epoch in enumerate(epochs):
-        material = CompressionInputs.of(recording, epoch)
-        whole[:, e] = estimates(material, noise, which)
-        for h in range(halves):
-            parts[h, :, e] = estimates(material.half(seed + h), noise, which)
-    return whole, parts
-
-
-def over_epochs(
-    recording: Recording,
-    epochs: Sequence[int] | None = None,
-    *,
-    noise: float = NOISE,
-    halves: int = 20,
-    seed: int = 0,
-    which: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """Every estimator over epochs, live.
-
-    The interval comes from halves of the images drawn without replacement, whose spread about
-    their own mean is that of all images about the truth (the delete-half jackknife: Shao, Wu
-    1989, doi:10.1214/aos/1176347263). Drawing with replacement would not do here: a view that
-    is drawn twice has a neighbour at distance zero.
-
-    Returns:
-        recording, epoch, estimator, unit, value, low, high, n (views).
-    """
-    names = tuple(which or ESTIMATORS)
-    epochs = recording.kept_epochs(what="sample_views") if epochs is None else epochs
-    whole, parts = trajectories(
-        recording, epochs, noise=noise, halves=halves, seed=seed, which=which
-    )
-    n = len(recording.sample_views(epochs[0])[1])
-    rows = []
-    for i, name in enumerate(names):
-        for e, epoch in enumerate(epochs):
-            value, drawn = whole[i, e], np.array([whole[i, e]])
-            if halves:
-                drawn = value + parts[:, i, e] - np.nanmean(parts[:, i, e])
-            where = {"recording": recording.name, "epoch": epoch,
-                     "estimator": name, "unit": UNITS[name]}  # fmt: skip
-            rows.append(table_row(where, interval(value, drawn), n))
-    return pd.DataFrame(rows)
 
 
 def falls(values: np.ndarray) -> np.ndarray:
@@ -262,7 +190,7 @@ def shape_of_lines(table: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
     """Which estimators rise, fall, or rise and then fall.
 
     Args:
-        table: of `over_epochs`.
+        table: of `Trajectories.table`.
         least: a smaller rise or fall, as a share of the peak, does not count.
 
     Returns:
@@ -360,22 +288,7 @@ class Trajectories:
         return table_row(where, interval(float(value), around), self.n)
 
 
-def material_at(recording: Recording, epoch: int, level: str = "fine") -> CompressionInputs:
-    """What the estimators read of an epoch, with the classes of a level.
-
-    Raises:
-        ValueError: an unknown level.
-    """
-    chosen, fine = level_of(recording, level), CompressionInputs.of(recording, epoch)
-    return dataclasses.replace(
-        fine,
-        classes=chosen.labels(fine.classes),
-        test_classes=chosen.labels(fine.test_classes),
-        class_means=group_means(fine.class_means, recording.class_counts, chosen),
-    )
-
-
-def estimator_trajectories(
+def trajectories(
     recording: Recording,
     level: str = "fine",
     *,
@@ -397,16 +310,31 @@ def estimator_trajectories(
         which: names of estimators, by default all.
     """
     names = tuple(which or ESTIMATORS)
+    return _trajectories(
+        recording, names, level, epochs, halves, seed, lambda x: estimates(x, noise, names)
+    )
+
+
+def _trajectories(
+    recording: Recording,
+    names: tuple[str, ...],
+    level: str,
+    epochs: Sequence[int] | None,
+    halves: int,
+    seed: int,
+    estimated: Callable[[CompressionInputs], np.ndarray],
+) -> Trajectories:
+    """What `estimated` gives, [E], at each epoch, of all images and of halves of them."""
     kept = recording.kept_epochs(what="sample_views")
     epochs = tuple(kept if epochs is None else epochs)
     whole = np.empty((len(names), len(epochs)))
     parts = np.empty((halves, *whole.shape))
     for t, epoch in enumerate(epochs):
-        material = material_at(recording, epoch, level)
-        whole[:, t] = estimates(material, noise, names)
+        inputs = CompressionInputs.of(recording, epoch, level)
+        whole[:, t] = estimated(inputs)
         for h in range(halves):
-            parts[h, :, t] = estimates(material.half(seed + h), noise, names)
-    return Trajectories(recording.name, names, epochs, whole, parts, len(material.views))
+            parts[h, :, t] = estimated(inputs.half(seed + h))
+    return Trajectories(recording.name, names, epochs, whole, parts, len(inputs.views))
 
 
 def rate_given_shuffled(
@@ -428,7 +356,7 @@ def rate_given_shuffled(
     rng = np.random.default_rng(seed)
     rows = []
     for epoch in recording.kept_epochs(what="sample_views") if epochs is None else epochs:
-        material = material_at(recording, epoch, level)
+        material = CompressionInputs.of(recording, epoch, level)
         drawn = [_rate_given(material, rng.permutation(material.classes)) for _ in range(shuffles)]
         where = {"recording": recording.name, "epoch": epoch,
                  "estimator": "rate given shuffled classes"}  # fmt: skip
@@ -457,7 +385,7 @@ def over_noise(
     seed: int = 0,
     total: bool = True,
 ) -> dict[float, Trajectories]:
-    """The courses of the bounds at each level of noise, live: {noise: courses}.
+    """The trajectories of the bounds at each level of noise, live: {noise: trajectories}.
 
     Args:
         recording: with features.
@@ -469,20 +397,16 @@ def over_noise(
             which takes a fraction of the time.
     """
     names = (*TOTAL, *GIVEN) if total else GIVEN
-    kept = recording.kept_epochs(what="sample_views")
-    epochs = tuple(kept if epochs is None else epochs)
-    whole = np.empty((len(noises), len(names), len(epochs)))
-    parts = np.empty((len(noises), halves, *whole.shape[1:]))
-    for t, epoch in enumerate(epochs):
-        material = CompressionInputs.of(recording, epoch)
-        whole[:, :, t] = [_bounds(material, noise, total) for noise in noises]
-        for h in range(halves):
-            half = material.half(seed + h)
-            parts[:, h, :, t] = [_bounds(half, noise, total) for noise in noises]
-    n = len(material.views)
+    found = _trajectories(
+        recording, names * len(noises), "fine", epochs, halves, seed,
+        lambda x: np.concatenate([_bounds(x, noise, total) for noise in noises]),
+    )  # fmt: skip
+    each = [slice(i * len(names), (i + 1) * len(names)) for i in range(len(noises))]
     return {
-        noise: Trajectories(recording.name, names, epochs, whole[i], parts[i], n)
-        for i, noise in enumerate(noises)
+        noise: dataclasses.replace(
+            found, names=names, whole=found.whole[rows], halves=found.halves[:, rows]
+        )
+        for noise, rows in zip(noises, each, strict=True)
     }
 
 

@@ -215,7 +215,8 @@ def compresses(recordings: Runs) -> Evidence:
 def _compressed(looked: Looked) -> tuple[Part, str]:
     run = looked.run
     epochs = chosen.epochs_with_views(run)
-    whole, halves = compression.trajectories(run, epochs, halves=_HALVES)
+    found = compression.trajectories(run, epochs=epochs, halves=_HALVES)
+    whole, halves = found.whole, found.halves
     peaks = [epochs[i] for i in np.nan_to_num(whole, nan=-np.inf).argmax(axis=1)]
     rises = {epoch: _rises(run, epoch) for epoch in dict.fromkeys(peaks)}
     counts = np.array([rises[epoch] for epoch in peaks])

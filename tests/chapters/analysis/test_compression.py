@@ -13,10 +13,8 @@ from ssl_companion.chapters.analysis.compression import (
     ESTIMATORS,
     CompressionInputs,
     falls,
-    over_epochs,
     share_within,
 )
-from ssl_companion.recordings import Recording
 
 
 def _material(spread: float, images: int = 200, d: int = 6, seed: int = 0) -> CompressionInputs:
@@ -95,15 +93,6 @@ def test_the_jackknife_interval_covers_as_fresh_images_vary() -> None:
     fresh = [ESTIMATORS[name](_material(0.3, seed=s), 0.01) for s in range(60)]
     halves = [ESTIMATORS[name](_material(0.3).half(s), 0.01) for s in range(60)]
     assert np.std(halves) == pytest.approx(np.std(fresh), rel=0.4)
-
-
-def test_every_estimator_over_epochs(clusters: Recording) -> None:
-    table = over_epochs(clusters, halves=6)
-    assert set(table["estimator"]) == set(ESTIMATORS)
-    assert len(table) == len(ESTIMATORS) * len(clusters.kept_epochs())
-    assert (table["low"] <= table["high"]).all()
-    within = table[table["estimator"] == "variance share within samples"]
-    assert within["value"].is_monotonic_decreasing
 
 
 def test_features_that_collapsed_to_a_point_are_an_answer() -> None:

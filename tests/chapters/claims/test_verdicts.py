@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ssl_companion.chapters.analysis import compression, depth_and_time
@@ -96,9 +95,9 @@ def test_a_run_read_backwards_does_not_compress(
 ) -> None:
     forwards = compression.trajectories
 
-    def backwards(*of: Any, **how: Any) -> tuple[np.ndarray, np.ndarray]:
-        whole, halves = forwards(*of, **how)
-        return whole[..., ::-1], halves[..., ::-1]
+    def backwards(*of: Any, **how: Any) -> compression.Trajectories:
+        found = forwards(*of, **how)
+        return replace(found, whole=found.whole[..., ::-1], halves=found.halves[..., ::-1])
 
     monkeypatch.setattr(compression, "trajectories", backwards)
     row = judge("compression", world("clusters"))

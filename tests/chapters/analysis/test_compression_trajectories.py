@@ -15,17 +15,19 @@ from ssl_companion.recordings import Recording
 FEW = ("variance share within samples", "coding rate given the class", "effective rank")
 
 
-def test_courses_are_those_of_the_claims(clusters: Recording) -> None:
-    found = compression.estimator_trajectories(clusters, which=FEW, halves=3)
-    whole, halves = compression.trajectories(clusters, halves=3, which=FEW)
-    np.testing.assert_allclose(found.whole, whole)
-    np.testing.assert_allclose(found.halves, halves)
-    table = found.table()
+def test_every_estimator_at_every_epoch_with_its_interval(clusters: Recording) -> None:
+    table = compression.trajectories(clusters, halves=6).table()
+    assert set(table["estimator"]) == set(compression.ESTIMATORS)
+    assert len(table) == len(compression.ESTIMATORS) * len(clusters.kept_epochs())
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()
-    expected = compression.over_epochs(clusters, halves=3, which=FEW)
-    np.testing.assert_allclose(table["value"], expected["value"])
-    np.testing.assert_allclose(table[["low", "high"]], expected[["low", "high"]])
+    within = table[table["estimator"] == "variance share within samples"]
+    assert within["value"].is_monotonic_decreasing
+    inputs = CompressionInputs.of(clusters, 20)
+    whole = compression.trajectories(clusters, halves=3, which=FEW)
+    np.testing.assert_array_equal(whole.whole[:, -1], compression.estimates(inputs, which=FEW))
+    half = compression.estimates(inputs.half(2), which=FEW)
+    np.testing.assert_array_equal(whole.halves[2, :, -1], half)
 
 
 def test_falls_are_measured_from_the_peak() -> None:
@@ -42,7 +44,7 @@ def test_falls_are_measured_from_the_peak() -> None:
 def test_the_level_of_the_classes_counts(clusters: Recording) -> None:
     name = ("variance share within classes",)
     fine, coarse = (
-        compression.estimator_trajectories(clusters, level, which=name, halves=0).whole
+        compression.trajectories(clusters, level, which=name, halves=0).whole
         for level in ("fine", "coarse")
     )
     assert (coarse > fine).all()  # a superclass holds the differences of its classes as well
@@ -50,7 +52,7 @@ def test_the_level_of_the_classes_counts(clusters: Recording) -> None:
 
 def test_shuffled_classes_are_dearer_where_classes_cluster(clusters: Recording) -> None:
     control = compression.rate_given_shuffled(clusters, "coarse", epochs=[20], shuffles=4)
-    own = compression.estimator_trajectories(
+    own = compression.trajectories(
         clusters, "coarse", epochs=[20], which=("coding rate given the class",), halves=0
     )
     assert control["low"].iloc[0] > own.whole[0, 0]
@@ -95,9 +97,7 @@ def test_over_noise_falls_with_the_noise_and_agrees_with_the_estimators(
     found = compression.over_noise(clusters, levels, halves=2, epochs=[0, 20])
     ends = np.array([found[level].whole[:, -1] for level in levels])
     assert (np.diff(ends, axis=0) <= 1e-9).all()
-    same = compression.estimator_trajectories(
-        clusters, which=compression.TOTAL, halves=2, epochs=[0, 20]
-    )
+    same = compression.trajectories(clusters, which=compression.TOTAL, halves=2, epochs=[0, 20])
     np.testing.assert_allclose(found[0.01].whole[:2], same.whole)
     np.testing.assert_allclose(found[0.01].halves[:, :2], same.halves)
     given = compression.over_noise(clusters, [0.01], halves=0, epochs=[0, 20], total=False)
@@ -108,8 +108,8 @@ def test_over_noise_falls_with_the_noise_and_agrees_with_the_estimators(
 def test_a_point_has_no_information(clusters: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     real = CompressionInputs.of
 
-    def point(recording: Recording, epoch: int) -> CompressionInputs:
-        made = real(recording, epoch)
+    def point(recording: Recording, epoch: int, level: str) -> CompressionInputs:
+        made = real(recording, epoch, level)
         return dataclasses.replace(made, views=np.ones_like(made.views))
 
     monkeypatch.setattr(CompressionInputs, "of", point)
