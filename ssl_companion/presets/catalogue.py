@@ -21,13 +21,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ssl_companion.data.augmentation import ViewConfig
-from ssl_companion.presets.runs import OBJECTIVE_TITLES, Preset, Run, Scale
-from ssl_companion.recordings import MeasureConfig
+from ssl_companion.presets.runs import DATA_NAMES, OBJECTIVE_TITLES, SCALES, Preset, Run, Scale
+from ssl_companion.recordings import MeasureConfig, Recording
 from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.snapshots import log_spaced
 
-__all__ = ["PRESET_NAMES", "Preset", "Run", "Scale", "preset"]
+__all__ = ["PRESET_NAMES", "Preset", "Run", "Scale", "preset", "scale_of"]
 
 
 def _recipe(scale: Scale, seed: int = 0) -> RunConfig:
@@ -283,6 +283,21 @@ def preset(name: str, scale: Scale = "full") -> Preset:
         raise ValueError(f"scale: {scale!r}; expected 'full' or 'reduced'")
     runs = tuple(replace(run, scale=scale) for run in _PRESETS[name](scale))
     return Preset(name, why(name, scale), runs)
+
+
+def scale_of(recording: Recording) -> Scale | None:
+    """The scale at which a preset has this very configuration by this name; None for neither.
+
+    Decided by the configuration and not by the name alone: a recording has a scale only if it
+    was trained exactly as that preset asks now, on CIFAR-100 or on the stand-in.
+    """
+    family = recording.name.partition("-")[0]
+    for scale in SCALES if family in PRESET_NAMES else ():
+        named = [run for run in preset(family, scale).runs if run.name == recording.name]
+        made = [run.on(data).config.digest() for run in named for data in DATA_NAMES]
+        if recording.run.get("digest") in made:
+            return scale
+    return None
 
 
 _PURPOSES = {

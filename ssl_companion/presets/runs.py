@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from ssl_companion.recordings import MeasureConfig
 from ssl_companion.training.config import RunConfig
 
 Scale = Literal["full", "reduced"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 DataName = Literal["cifar100", "glyphs100"]
+DATA_NAMES: tuple[DataName, ...] = get_args(DataName)
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,7 +35,7 @@ from ssl_companion.chapters.analysis.depth_and_time import (
 )
 from ssl_companion.chapters.analysis.random_targets import grouping_accuracies
 from ssl_companion.measures import Interval
-from ssl_companion.presets.catalogue import PRESET_NAMES, preset, why_so_long
+from ssl_companion.presets.catalogue import preset, scale_of, why_so_long
 from ssl_companion.presets.runs import Scale
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.format import FEATURES
@@ -345,18 +344,6 @@ def changed(run: Recording, reference: Recording) -> tuple[str, ...]:
     return tuple(name for name in short if name != "seed")
 
 
-def preset_scale(run: Recording) -> Scale | Literal[""]:
-    """The scale at which a preset has this very configuration by this name; "" for neither."""
-    family, data = run.name.partition("-")[0], run.run["config"].get("data", "")
-    if family not in PRESET_NAMES or not data:
-        return ""
-    for scale in _SCALES:
-        made = [one.on(data) for one in preset(family, scale).runs if one.name == run.name]
-        if any(one.config.digest() == run.run["digest"] for one in made):
-            return scale
-    return ""
-
-
 def lengths(runs: Runs) -> dict[str, list[str]]:
     """How long the comparisons are and how that was chosen -> the runs of which it is true.
 
@@ -365,7 +352,7 @@ def lengths(runs: Runs) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for name, run in runs.items():
-        scale, family = preset_scale(run), name.partition("-")[0]
+        scale, family = scale_of(run), name.partition("-")[0]
         if family != "clustering":
             text = why_so_long(family, scale) if scale else "Not a length of the presets."
             found.setdefault(text, []).append(name)
@@ -412,8 +399,8 @@ def why_aside(run: Recording, counted: Runs) -> str:
 
 def sizes_in_words(runs: Runs) -> str:
     """How large the runs are that verdicts rest on, in a few sentences."""
-    reduced = sum(preset_scale(run) == "reduced" for run in runs.values())
-    full = sum(preset_scale(run) == "full" for run in runs.values())
+    reduced = sum(scale_of(run) == "reduced" for run in runs.values())
+    full = sum(scale_of(run) == "full" for run in runs.values())
     if not runs:
         return "There are no recordings, so there are no verdicts."
     longest = max(runs.values(), key=lambda run: (run.epochs[-1], run.name))

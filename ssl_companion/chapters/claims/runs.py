@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 
 from ssl_companion.chapters.analysis.accuracies import Runs
 from ssl_companion.chapters.analysis.balanced_accuracy import epochs_judged
-from ssl_companion.chapters.analysis.generality import preset_scale
 from ssl_companion.chapters.claims.kept_counts import keeps_counts
-from ssl_companion.presets.catalogue import PRESET_NAMES
+from ssl_companion.presets.catalogue import PRESET_NAMES, scale_of
 from ssl_companion.recordings import Recording, list_recordings, recordings_root
 
 
@@ -143,7 +142,7 @@ def runs_to_judge_apart(recordings: Runs, keeps: Callable[[Recording], bool]) ->
         run = next(filter(keeps, runs), None)
         if run is not None:
             name = names_of_small([run])[0] if named is _SMALL else run.name
-            found.append(Looked(run, name, _SIZES[size or preset_scale(run)], which))
+            found.append(Looked(run, name, _SIZES[size or scale_of(run) or ""], which))
     return found
 
 

@@ -7,29 +7,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ssl_companion.presets.catalogue import PRESET_NAMES, preset
-from ssl_companion.presets.runs import Run, Scale, describe_config
+from ssl_companion.presets.catalogue import PRESET_NAMES, preset, scale_of
+from ssl_companion.presets.runs import Scale, describe_config
 from ssl_companion.recordings import Recording
 
-SCALES: tuple[Scale, ...] = ("full", "reduced")
 BY_HAND = "of its own"
-
-
-def scale_of(recording: Recording) -> str:
-    """Which scale of the presets a recording has: "full", "reduced", or "of its own".
-
-    Decided by the configuration and not by the name: a recording has a scale only if it was
-    trained exactly as that preset says now.
-    """
-    digest = recording.run.get("digest")
-    for scale in SCALES:
-        if any(run.config.digest() == digest for run in _runs(scale) if run.name == recording.name):
-            return scale
-    return BY_HAND
-
-
-def _runs(scale: Scale) -> list[Run]:
-    return [run for name in PRESET_NAMES for run in preset(name, scale).runs]
 
 
 def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
@@ -47,7 +29,7 @@ def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
         rows.append({
             "recording": recording.name,
             "what": recording.title,
-            "scale": scale_of(recording),
+            "scale": scale_of(recording) or BY_HAND,
             "images": f"{run['data']['title']}, {run['data']['train_images']:,}",
             "epochs": recording.epochs[-1],
             "measured": len(recording.epochs),

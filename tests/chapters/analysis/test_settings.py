@@ -18,7 +18,7 @@ from ssl_companion.chapters.analysis.generality import (
     setting_of,
 )
 from ssl_companion.chapters.claims import many_runs, recordings_by_name
-from ssl_companion.presets.catalogue import preset
+from ssl_companion.presets.catalogue import preset, scale_of
 from ssl_companion.presets.runs import Run, Scale
 from ssl_companion.recordings import Recording, list_recordings
 
@@ -64,7 +64,7 @@ def test_the_trajectory_changes_more_than_its_length() -> None:
 @pytest.mark.parametrize("scale", ["full", "reduced"])
 def test_each_scale_says_how_its_length_came_about(scale: Scale) -> None:
     runs = planned(scale, *FAMILIES)
-    assert {generality.preset_scale(run) for run in runs.values()} == {scale}
+    assert {scale_of(run) for run in runs.values()} == {scale}
     (text,) = generality.lengths(runs)
     assert text in preset("methods", scale).why
     assert ("8 of 17" in text) == (scale == "reduced")
@@ -76,9 +76,9 @@ def test_a_length_of_no_preset_is_called_that(
     (run,) = (r for r in preset("methods", "reduced").runs if r.name == "methods-byol-s0")
     other = recorded(replace(run, config=replace(run.config, epochs=7)))
     foreign = write_synthetic("mine-s0", tmp_path, features=False)
-    assert generality.preset_scale(other) == generality.preset_scale(foreign) == ""
+    assert scale_of(other) is scale_of(foreign) is None
     assert generality.lengths({run.name: other}) == {"Not a length of the presets.": [run.name]}
-    assert generality.preset_scale(recorded(run.on("glyphs100"))) == "reduced"
+    assert scale_of(recorded(run.on("glyphs100"))) == "reduced"
 
 
 def test_what_is_not_recorded_is_listed() -> None:
@@ -118,9 +118,7 @@ def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:
     runs = {recording.name: recording for recording in list_recordings()}
     for family, holds in (("architecture", True), ("regularizer", False)):  # at 28, at 6 epochs
         seeds = {name: run for name, run in runs.items() if name.startswith(f"{family}-recipe-s")}
-        if len(seeds) < 3 or any(
-            generality.preset_scale(run) != "reduced" for run in seeds.values()
-        ):
+        if len(seeds) < 3 or any(scale_of(run) != "reduced" for run in seeds.values()):
             pytest.skip("no three seeds of the recipe at the reduced scale")
         table = many_runs.properties(generality.every_run(seeds))
         assert table["holds"].all() == holds, table

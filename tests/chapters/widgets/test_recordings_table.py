@@ -15,11 +15,10 @@ from ssl_companion.chapters.widgets.recordings_table import (
     both_scales,
     commands,
     inventory,
-    scale_of,
     until_done,
 )
 from ssl_companion.cli.record import Record
-from ssl_companion.presets.catalogue import PRESET_NAMES, preset
+from ssl_companion.presets.catalogue import PRESET_NAMES, preset, scale_of
 from ssl_companion.recordings import Recording, open_recording
 
 
@@ -42,7 +41,7 @@ def test_a_scale_follows_from_the_configuration_and_not_from_the_name(recorded: 
     assert scale_of(recorded) == "reduced"
     other = open_recording(recorded.path)
     other.run["digest"] = "another"
-    assert scale_of(other) == "of its own"
+    assert scale_of(other) is None
 
 
 def test_a_row_says_what_run_json_says(recorded: Recording) -> None:
