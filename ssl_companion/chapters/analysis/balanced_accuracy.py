@@ -7,7 +7,7 @@ it, at any level. What is said of levels is said of *classes*, so classes are wh
 the images of one class share what makes the class easy, and 2,000 of them are not 2,000 witnesses.
 
 All of it needs no more than how many images of each class are found in their group. A recording
-without features can keep these counts of the test images instead (`chapters.claims.kept_counts`).
+without features can keep these counts of the test images instead (`claims.kept_counts`).
 """
 
 from __future__ import annotations

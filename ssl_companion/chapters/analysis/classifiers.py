@@ -1,6 +1,7 @@
-"""Clustering against classifiers: NCC beside linear and kNN accuracy, and few labels.
+"""Nearest class means beside trained classifiers: linear and kNN accuracy, and few labels.
 
-Nearest class mean against trained classifiers: courses, correlations, and rival predictors.
+How their accuracies go together over epochs, layers and runs, and which other measures would
+predict a classifier as well as clustering does.
 """
 
 from __future__ import annotations
@@ -275,7 +276,7 @@ def accuracies_through_training(recording: Recording, level: str = "fine") -> pd
     """Accuracy of the three classifiers through training, last layer, all test images.
 
     Returns:
-        epoch, classifier (as `NAMES` has it), value, low, high (Wilson's 95% interval, 1927,
+        epoch, classifier (as `CLASSIFIER_NAMES` has it), value, low, high (Wilson's 95% interval, 1927,
         doi:10.1080/01621459.1927.10502953), n. Only epochs at which probes were fitted.
     """
     rows = recording.select(split="test", level=level, layer=recording.layers[-1])
@@ -293,13 +294,13 @@ def accuracies_through_training(recording: Recording, level: str = "fine") -> pd
 
 
 def probe_accuracies_over_epochs(recording: Recording, level: str = "fine") -> pd.DataFrame:
-    """`downstream.accuracies` of the last layer: a row an epoch."""
+    """`accuracies` of the last layer: a row an epoch."""
     table = accuracies(recording, level)
     return table[table["layer"] == recording.layers[-1]].reset_index(drop=True)
 
 
 def probe_accuracies_over_layers(recording: Recording, level: str = "fine") -> pd.DataFrame:
-    """`downstream.accuracies` of the last epoch at which more than one layer was probed: a row a
+    """`accuracies` of the last epoch at which more than one layer was probed: a row a
     layer; no rows where there is no such epoch."""
     table = accuracies(recording, level)
     layers = table.groupby("epoch")["layer"].transform("nunique")

@@ -1,7 +1,4 @@
-"""Alignment by layer, epoch and level: one table, its maps, and the order along either axis.
-
-Along the depth: accuracies of every layer with intervals, live or of all images.
-"""
+"""Accuracy by layer, epoch and level: one table, its maps, and the order along either axis."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ def layer_by_epoch(
 
 
 def relative_matrix(recording: Recording, level: str = "fine", split: str = "test") -> pd.DataFrame:
-    """`matrix` of NCC accuracy, each layer divided by its own value before training."""
+    """`layer_by_epoch` of NCC accuracy, each layer divided by its own value before training."""
     whole = layer_by_epoch(recording, level, split=split)
     return whole.div(whole.iloc[:, 0], axis=0)
 
@@ -175,7 +172,7 @@ def advantage_along(
     Args:
         recording: with features, or with counts (`claims.kept_counts`).
         along: see `places_along`.
-        groupings, seed: as for `targets.advantage`.
+        groupings, seed: as for `random_targets.advantage`.
 
     Returns:
         epoch, layer, level, value, low, high, n.

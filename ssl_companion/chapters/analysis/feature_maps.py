@@ -1,12 +1,10 @@
-"""Maps of features: UMAP (McInnes, Healy, Melville 2018, arXiv:1802.03426) with a fixed seed.
-
-What the maps show: a few images, classes or superclasses, the same points at every epoch.
-
-The whole recording at a glance: every kept epoch and layer as a map with its neighbours.
+"""A whole recording as maps: UMAP (McInnes, Healy, Melville 2018, arXiv:1802.03426) of its features.
 
 Maps are aligned: each begins where another one ended, at the same layer an epoch earlier, or
 before training at the layer below. So none knows what comes later, and points keep their
-places as far as the features let them.
+places as far as the features let them. `overview` has every kept epoch and layer with the
+neighbours of each image; a `Scene` is a few images, classes or superclasses, the same at every
+epoch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A table with every run, misses included: does what holds for one hold elsewhere?
+"""Does what holds for one run hold elsewhere? A table with every run, misses included.
 
-Runs in groups by what was changed, and how far their numbers could be chance.
-
-How the runs that a claim over many runs is judged by came to be chosen, and what they change.
+Runs stand in groups by what was changed; how the runs that a claim is judged by came to be
+chosen, what they change, and how far their numbers could be chance is part of the table.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def every_run(recordings: Runs, level: str = "coarse", luck: float | None = None
     Args:
         recordings: runs by name.
         level: of the advantage.
-        luck: taken off the advantages; by default `luck_of_the_grouping` of these runs, and
+        luck: taken off the advantages; by default `grouping_bias` of these runs, and
             nothing where none of them can tell.
 
     Returns:
@@ -94,7 +93,7 @@ REFERENCE_GROUPINGS = 100
 
 
 def grouping_bias(recordings: Runs, level: str = "coarse") -> float:
-    """By how much the recorded advantages grow too much, as they are over one random grouping.
+    """Bias of the recorded advantages: their growth over one random grouping against many.
 
     Every run is measured against the same grouping, and some groupings throw together classes
     that no training brings closer. Over many groupings that evens out, but they need features,
@@ -105,7 +104,7 @@ def grouping_bias(recordings: Runs, level: str = "coarse") -> float:
         level: as in `every_run`.
 
     Returns:
-        Growth under the mean of `GROUPINGS` groupings less that under the recorded one, averaged
+        Growth under the mean of `REFERENCE_GROUPINGS` groupings less that under the recorded one, averaged
         over the runs that keep features of their first and last epoch; NaN without any.
     """
     found = []
@@ -131,7 +130,7 @@ def intact_runs(recordings: Runs) -> dict[str, Recording]:
     """The runs that the claim is judged by: of the presets `FAMILIES`, without labels.
 
     Their objectives are whole. Of runs that differ by their seed alone, the one of the lowest
-    seed. The preset regularizer is no part of it, not even its recipe (`settings.why_aside`).
+    seed. The preset regularizer is no part of it, not even its recipe (`why_aside`).
     """
     chosen: dict[str, str] = {}
     for name in sorted(self_supervised(recordings), key=_seed_last):
@@ -204,7 +203,7 @@ def properties_table(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> 
     """A table for readers: run, layers, holds, fine NCC, and each property, misses marked as such.
 
     Args:
-        table: of `generality.every_run`.
+        table: of `every_run`.
         runs: the same by name.
         reached: truth values of recording, each of `PROPERTIES`, and holds.
     """
@@ -227,7 +226,7 @@ def properties_table(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> 
 def properties_with_intervals(
     runs: Runs, level: str = "coarse", *, draws: int = 300, seed: int = 0
 ) -> pd.DataFrame:
-    """The four properties of every run, as `generality.every_run` has them, with intervals.
+    """The four properties of every run, as `every_run` has them, with intervals.
 
     Most runs keep no features, so every accuracy of n test images is drawn again from its
     binomial distribution, each on its own. The accuracies of one run are of the same images
@@ -334,7 +333,6 @@ def profiles_of(
 
 
 _FACTORS = ("invariance", "regularizer", "variance", "covariance")
-_SCALES: tuple[Scale, ...] = ("reduced", "full")
 
 
 def changed(run: Recording, reference: Recording) -> tuple[str, ...]:
@@ -380,7 +378,7 @@ def why_aside(run: Recording, counted: Runs) -> str:
 
     Args:
         run: one that does not count.
-        counted: of `generality.intact_runs`.
+        counted: of `intact_runs`.
     """
     config = run.run["config"]
     objective = config["objective"]

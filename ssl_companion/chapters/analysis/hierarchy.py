@@ -1,6 +1,7 @@
-"""Every level against random groupings of its sizes; the tree of the class means.
+"""Every level of labels against random groupings of its sizes, and the tree of the class means.
 
-The levels one above another: each against its control, and what each adds to those below.
+The levels stand one above another: each is held against its control, and against what it adds to
+those below.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def against_random(
     groupings: int = RANDOM_GROUPINGS,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """`targets.against_groupings` for several levels (by default all above the fine one).
+    """`random_targets.against_groupings` for several levels (by default all above the fine one).
 
     Under one seed the groupings of nested levels are nested too: the same tree, its leaves
     shuffled.
@@ -232,7 +233,7 @@ def against_chance(
 
     Returns:
         epoch, level, target ("semantic", "random groupings", "advantage"), value, low, high, n;
-        intervals as in `targets.against_groupings`. The fine level's control takes training
+        intervals as in `random_targets.against_groupings`. The fine level's control takes training
         images, and has rows of the epochs that keep them.
     """
     fine = _fine_against_chance(recording, epochs, layer, groupings, seed)

@@ -3,8 +3,7 @@
 "Over its own start" is a mild question where an untrained network is worse than the pixels that it
 is given. Principal components whitened to the width of a network's features are a strong
 linear guess without labels, and take no training; what a network has learnt begins above them.
-
-Views before any network: how augmentation scatters an image among the others' pixels.
+`pixel_clustering` scatters an image's views among the others' pixels, before any network.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Semantic targets against three kinds of random ones, relative to initialisation.
 
-From a random function to a semantic one: a student judged by a teacher's snapshots.
-
-`targets.teacher_continuum` has the numbers; here they get intervals, what a blind guess would
-reach, and the place on the way at which training stops to cost and begins to gain.
+Between a random function of the image and a semantic one lie a teacher's snapshots: a student is
+judged by their predictions, with intervals, what a blind guess would reach, and the place on the
+way at which training stops to cost and begins to gain.
 """
 
 from __future__ import annotations
@@ -220,7 +219,7 @@ def null_advantage(
 def growth_of_controls(
     recording: Recording, level: str | Level, layer: str | None = None, **how: Any
 ) -> np.ndarray:
-    """`growth_of_advantage` of random groupings (`how`: see `played`), float64 [controls]."""
+    """`growth_of_advantage` of random groupings (`how`: see `null_advantage`), float64 [controls]."""
     found = null_advantage(recording, level, ends(recording, layer), **how)
     grown: np.ndarray = found[:, -1] - found[:, 0]
     return grown
@@ -236,7 +235,7 @@ def ends(recording: Recording, layer: str | None = None) -> tuple[EpochLayer, Ep
 
 
 def groupings_judged(level: Level) -> list[Level]:
-    """The random groupings that `advantage` and `played` ask for, if nothing else is said."""
+    """The random groupings that `advantage` and `null_advantage` ask for, if nothing else is said."""
     return [*_groupings(level, RANDOM_GROUPINGS, 0), *_groupings(level, CONTROLS, _APART)]
 
 

@@ -1,10 +1,9 @@
-"""The one rule by which every verdict is given.
+"""The one rule by which every verdict is given, and the nine rules as data.
 
-The decision rules, as data: fixed before anything was measured with this package.
-
-No least effect was chosen by looking at a recording; `why` says where it comes from. *What* is
-measured became stricter later, where a control could not have failed or an interval was over the
-wrong units; CHANGELOG.md says what, and which verdicts that changed.
+They were fixed before anything was measured with this package: no least effect was chosen by
+looking at a recording; `why` says where it comes from. *What* is measured became stricter later,
+where a control could not have failed or an interval was over the wrong units; CHANGELOG.md says
+what, and which verdicts that changed.
 """
 
 from __future__ import annotations

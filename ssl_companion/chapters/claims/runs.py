@@ -1,10 +1,10 @@
-"""Which runs may be compared: a recording at one scale has the name of that at the other.
-
-Which runs the claims are judged by: the presets', and those that stand beside them.
+"""Which runs the claims are judged by: the presets', and those that stand beside them.
 
 The recipe of the trajectory was trained more than once: by this package, by an independent
 implementation (`REFERENCE`), and on a smaller network under several seeds, in the folder `SMALL`.
 In `FULL` wait full-size interventions until the rest of their set is recorded; no claim reads them.
+A recording at one scale has the name of that at the other, so names alone do not say which runs
+may be compared: `same_training` does.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def _mean(values: list[float], limits: tuple[float, float] | None) -> Interval:
 
 
 def sizes_table(table: pd.DataFrame) -> pd.DataFrame:
-    """What `beside` gives, as a page shows it: a row a property, a column a group, what is asked.
+    """What `compare_sizes` gives, as a page shows it: a row a property, a column a group, what is asked.
 
     A star stands where not every run of the group reaches what is asked.
     """
@@ -143,7 +143,7 @@ def growth_by_size(runs: RunGroups) -> pd.DataFrame:
     """How each upper level's advantage over its recorded random grouping grew, as a page shows it.
 
     Args:
-        runs: as in `beside`.
+        runs: as in `compare_sizes`.
 
     Returns:
         level, and a column a group: per cent of plain NCC accuracy over the test images, after
@@ -167,7 +167,7 @@ def what_changes(runs: RunGroups, names: Sequence[str] | None = None) -> str:
     """In a few sentences: what the runs are, and which least effects not all of them reach.
 
     Args:
-        runs, names: as in `beside`.
+        runs, names: as in `compare_sizes`.
     """
     table = compare_sizes(runs, names)
     asked = table[table["asked"].notna()].groupby("words", sort=False)[["reach", "n"]].sum()

@@ -1,13 +1,10 @@
-"""The drawings of the book: one seaborn theme, plain arrays and tables in, figures out.
+"""The basic drawings: curves over epochs, maps, rows of images, and their alternative texts.
 
 Every figure stands on a white card, which both themes of the page show alike, and is at
 most 6.4 inches wide with 12-point text, so that a narrow screen can still be read. Colours
 come from seaborn's colour-blind palette and never carry a distinction alone: lines and
-points differ by marker as well.
-
-Images in rows: originals and their views, beside a curve that says what the views do.
-
-What a figure says, in words and numbers: alternative texts made from what is drawn.
+points differ by marker as well. What a figure shows is said in words and numbers too, made from
+the same table.
 """
 
 from __future__ import annotations

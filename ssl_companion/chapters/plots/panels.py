@@ -1,10 +1,6 @@
-"""Panels to compare: two sets of curves side by side, accuracies by intervals, and scatters.
+"""Panels to compare: curves side by side, accuracies with intervals, scatters, rows of runs.
 
-The figures of classifiers: accuracy against accuracy, and with few labels.
-
-The figures of the interventions: terms beside accuracy, and spectra beside responses.
-
-A drawing of many runs: one row a run, its number with an interval, reached or missed.
+The chapters on classifiers, on interventions and on other settings are drawn with these.
 """
 
 from __future__ import annotations
@@ -282,7 +278,7 @@ def plot_few_labels(table: pd.DataFrame, labels: int) -> Figure:
     """Accuracy with so many labels a class over epochs, and over labels at the last epoch.
 
     Args:
-        table: of `downstream.few_labels`.
+        table: of `classifiers.few_labels`.
         labels: images of each class that have one.
     """
     last, limits = table["epoch"].max(), (0.0, 1.05 * float(table["high"].max()))

@@ -1,10 +1,8 @@
 """The explorer: a whole recording in one figure to move, without a kernel.
 
 What `analysis.feature_maps.overview` computed becomes a block of HTML with its own script and
-data. It asks nothing of anybody: no library, no network, no kernel; the same in the built
-book, from `file://`, and as the output of a live notebook's cell.
-
-What the explorer's script is given: an `Overview` as JSON, its large arrays packed.
+data, the large arrays packed. It asks nothing of anybody: no library, no network, no kernel; the
+same in the built book, from `file://`, and as the output of a live notebook's cell.
 """
 
 from __future__ import annotations
