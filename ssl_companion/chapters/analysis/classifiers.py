@@ -276,8 +276,8 @@ def accuracies_through_training(recording: Recording, level: str = "fine") -> pd
     """Accuracy of the three classifiers through training, last layer, all test images.
 
     Returns:
-        epoch, classifier (as `CLASSIFIER_NAMES` has it), value, low, high (Wilson's 95% interval, 1927,
-        doi:10.1080/01621459.1927.10502953), n. Only epochs at which probes were fitted.
+        epoch, classifier (as `CLASSIFIER_NAMES` has it), value, low, high (Wilson's 95% interval,
+        1927, doi:10.1080/01621459.1927.10502953), n. Only epochs at which probes were fitted.
     """
     rows = recording.select(split="test", level=level, layer=recording.layers[-1])
     probed = rows.loc[rows["measure"] == "linear", "epoch"]

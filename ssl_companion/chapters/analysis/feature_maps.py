@@ -1,4 +1,4 @@
-"""A whole recording as maps: UMAP (McInnes, Healy, Melville 2018, arXiv:1802.03426) of its features.
+"""A recording as maps: UMAP (McInnes, Healy, Melville 2018, arXiv:1802.03426) of its features.
 
 Maps are aligned: each begins where another one ended, at the same layer an epoch earlier, or
 before training at the layer below. So none knows what comes later, and points keep their

@@ -104,8 +104,8 @@ def grouping_bias(recordings: Runs, level: str = "coarse") -> float:
         level: as in `every_run`.
 
     Returns:
-        Growth under the mean of `REFERENCE_GROUPINGS` groupings less that under the recorded one, averaged
-        over the runs that keep features of their first and last epoch; NaN without any.
+        Growth under the mean of `REFERENCE_GROUPINGS` groupings less that under the recorded one,
+        averaged over the runs that keep features of their first and last epoch; NaN without any.
     """
     found = []
     for run in recordings.values():

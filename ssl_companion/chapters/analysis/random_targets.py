@@ -219,7 +219,7 @@ def null_advantage(
 def growth_of_controls(
     recording: Recording, level: str | Level, layer: str | None = None, **how: Any
 ) -> np.ndarray:
-    """`growth_of_advantage` of random groupings (`how`: see `null_advantage`), float64 [controls]."""
+    """`growth_of_advantage` of random groupings, float64 [controls]; `how` as in `null_advantage`."""
     found = null_advantage(recording, level, ends(recording, layer), **how)
     grown: np.ndarray = found[:, -1] - found[:, 0]
     return grown
@@ -235,7 +235,7 @@ def ends(recording: Recording, layer: str | None = None) -> tuple[EpochLayer, Ep
 
 
 def groupings_judged(level: Level) -> list[Level]:
-    """The random groupings that `advantage` and `null_advantage` ask for, if nothing else is said."""
+    """The random groupings that `advantage` and `null_advantage` ask for by default."""
     return [*_groupings(level, RANDOM_GROUPINGS, 0), *_groupings(level, CONTROLS, _APART)]
 
 

@@ -3,8 +3,8 @@
 Features take megabytes. What the rules about levels ask of them is how many test images of every
 fine class are found in their group, under the levels and under random groupings of their sizes,
 and at few places; in `groupings.safetensors` that is some 100 to 400 kB. A recording that keeps it
-when its features are dropped is judged as before, to the last digit: `balanced_accuracy.recalls` answers
-from either. To keep it:
+when its features are dropped is judged as before, to the last digit: `recalls` answers from
+either. To keep it:
 
     write_groupings(recording.path / "groupings.safetensors", counts_for_verdicts(recording))
 

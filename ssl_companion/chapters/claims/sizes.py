@@ -111,7 +111,7 @@ def _mean(values: list[float], limits: tuple[float, float] | None) -> Interval:
 
 
 def sizes_table(table: pd.DataFrame) -> pd.DataFrame:
-    """What `compare_sizes` gives, as a page shows it: a row a property, a column a group, what is asked.
+    """`compare_sizes` as a page shows it: a row a property, a column a group, what is asked.
 
     A star stands where not every run of the group reaches what is asked.
     """
