@@ -1,4 +1,4 @@
-"""The layout shows the architecture: rooms know only those before them, and names mean one thing."""
+"""The layout shows the architecture: rooms know those before them, and names mean one thing."""
 
 from __future__ import annotations
 

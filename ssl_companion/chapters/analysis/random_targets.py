@@ -219,7 +219,7 @@ def null_advantage(
 def growth_of_controls(
     recording: Recording, level: str | Level, layer: str | None = None, **how: Any
 ) -> np.ndarray:
-    """`growth_of_advantage` of random groupings, float64 [controls]; `how` as in `null_advantage`."""
+    """`growth_of_advantage` of random groupings, float64 [controls]; how: as `null_advantage`."""
     found = null_advantage(recording, level, ends(recording, layer), **how)
     grown: np.ndarray = found[:, -1] - found[:, 0]
     return grown
