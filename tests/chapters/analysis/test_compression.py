@@ -1,7 +1,8 @@
-"""Estimators on material whose answers are known."""
+"""Estimators of compression on inputs whose answers are known, and along recordings."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from ssl_companion.chapters.analysis.compression import (
     falls,
     share_within,
 )
+from ssl_companion.measures import kde_information_bounds
+from ssl_companion.recordings import Recording
 
 
 def _material(spread: float, images: int = 200, d: int = 6, seed: int = 0) -> CompressionInputs:
@@ -115,3 +118,110 @@ def test_falls_and_shapes() -> None:
     shapes = compression.shape_of_lines(table).set_index("estimator")["shape"].to_dict()
     assert shapes == {"up": "rises", "down": "falls", "both": "rises, then falls", "flat": "stays",
                       "gap": "not defined"}  # fmt: skip
+
+
+FEW = ("variance share within samples", "coding rate given the class", "effective rank")
+
+
+def test_every_estimator_at_every_epoch_with_its_interval(clusters: Recording) -> None:
+    table = compression.trajectories(clusters, halves=6).table()
+    assert set(table["estimator"]) == set(compression.ESTIMATORS)
+    assert len(table) == len(compression.ESTIMATORS) * len(clusters.kept_epochs())
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+    within = table[table["estimator"] == "variance share within samples"]
+    assert within["value"].is_monotonic_decreasing
+    inputs = CompressionInputs.of(clusters, 20)
+    whole = compression.trajectories(clusters, halves=3, which=FEW)
+    np.testing.assert_array_equal(whole.whole[:, -1], compression.estimates(inputs, which=FEW))
+    half = compression.estimates(inputs.half(2), which=FEW)
+    np.testing.assert_array_equal(whole.halves[2, :, -1], half)
+
+
+def test_falls_are_measured_from_the_peak() -> None:
+    whole = np.array([[1.0, 4.0, 3.0], [1.0, 2.0, 5.0], [2.0, np.nan, 1.0]])
+    names = tuple(compression.ESTIMATOR_KINDS)[:3]
+    made = compression.Trajectories("made", names, (0, 1, 2), whole, whole[None], 9)
+    fell = made.falls().set_index("name")
+    assert fell["value"].tolist()[:2] == [0.25, 0.0]
+    assert np.isnan(fell["value"].iloc[2])
+    assert fell["peak_epoch"].tolist()[:2] == [1, 2]
+    assert fell["peak"].tolist()[:2] == [4.0, 5.0]
+
+
+def test_the_level_of_the_classes_counts(clusters: Recording) -> None:
+    name = ("variance share within classes",)
+    fine, coarse = (
+        compression.trajectories(clusters, level, which=name, halves=0).whole
+        for level in ("fine", "coarse")
+    )
+    assert (coarse > fine).all()  # a superclass holds the differences of its classes as well
+
+
+def test_shuffled_classes_are_dearer_where_classes_cluster(clusters: Recording) -> None:
+    control = compression.rate_given_shuffled(clusters, "coarse", epochs=[20], shuffles=4)
+    own = compression.trajectories(
+        clusters, "coarse", epochs=[20], which=("coding rate given the class",), halves=0
+    )
+    assert control["low"].iloc[0] > own.whole[0, 0]
+
+
+def _views(images: int = 6, each: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    image = np.repeat(np.arange(images), each)
+    places = rng.normal(size=(images, 4))
+    return places[image] + 0.3 * rng.normal(size=(len(image), 4)), image
+
+
+@pytest.mark.parametrize("level", [1e-3, 0.05, 1.0])
+def test_bounds_given_the_sample_are_those_of_each_image(level: float) -> None:
+    views, image = _views()
+    variance = level * views.var(axis=0).sum()
+    each = [kde_information_bounds(views[image == i], variance, relative=False) for i in range(6)]
+    order = np.random.default_rng(1).permutation(len(image))
+    lower, upper = compression.bounds_given_sample(views[order], image[order], level)
+    assert lower == pytest.approx(np.mean([b.lower for b in each]))
+    assert upper == pytest.approx(np.mean([b.upper for b in each]))
+
+
+def test_bounds_given_the_sample_end_at_zero_and_at_the_ceiling() -> None:
+    views, image = _views()
+    assert compression.bounds_given_sample(views, image, 1e-9) == pytest.approx([np.log(5)] * 2)
+    assert compression.bounds_given_sample(views, image, 1e9) == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_bounds_given_the_sample_refuse_what_they_cannot_answer() -> None:
+    views, image = _views()
+    with pytest.raises(ValueError, match="expected one number"):
+        compression.bounds_given_sample(views[1:], image[1:], 0.1)
+    with pytest.raises(ValueError, match="without variance"):
+        compression.bounds_given_sample(np.ones_like(views), image, 0.1)
+
+
+def test_over_noise_falls_with_the_noise_and_agrees_with_the_estimators(
+    clusters: Recording,
+) -> None:
+    levels = [0.001, 0.01, 0.5]
+    found = compression.over_noise(clusters, levels, halves=2, epochs=[0, 20])
+    ends = np.array([found[level].whole[:, -1] for level in levels])
+    assert (np.diff(ends, axis=0) <= 1e-9).all()
+    same = compression.trajectories(clusters, which=compression.TOTAL, halves=2, epochs=[0, 20])
+    np.testing.assert_allclose(found[0.01].whole[:2], same.whole)
+    np.testing.assert_allclose(found[0.01].halves[:, :2], same.halves)
+    given = compression.over_noise(clusters, [0.01], halves=0, epochs=[0, 20], total=False)
+    np.testing.assert_allclose(given[0.01].whole, found[0.01].whole[2:])
+    assert given[0.01].falls()[["low", "high"]].notna().all().all()
+
+
+def test_a_point_has_no_information(clusters: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = CompressionInputs.of
+
+    def point(recording: Recording, epoch: int, level: str) -> CompressionInputs:
+        made = real(recording, epoch, level)
+        return dataclasses.replace(made, views=np.ones_like(made.views))
+
+    monkeypatch.setattr(CompressionInputs, "of", point)
+    found = compression.over_noise(clusters, [0.1], halves=2, epochs=[0, 1])
+    assert np.isnan(found[0.1].whole).all()
+    assert found[0.1].falls()["value"].isna().all()
+    assert compression.rate_given_shuffled(clusters, epochs=[0])["value"].isna().all()
