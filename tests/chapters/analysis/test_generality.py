@@ -1,0 +1,282 @@
+"""Runs under other settings, seeds and lengths, beside what is known of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ssl_companion.chapters.analysis import generality
+from ssl_companion.chapters.analysis.depth_and_time import mean_order
+from ssl_companion.chapters.analysis.generality import (
+    FAMILIES,
+    by_seed,
+    every_run,
+    intact_runs,
+    ncc_over_seeds,
+    setting_of,
+)
+from ssl_companion.chapters.claims import many_runs, recordings_by_name
+from ssl_companion.presets.catalogue import PRESET_NAMES, preset, scale_of
+from ssl_companion.presets.runs import Run, Scale
+from ssl_companion.recordings import Recording, list_recordings
+
+Write = Callable[..., Recording]
+
+
+@pytest.fixture(scope="module")
+def runs(write_synthetic: Write) -> dict[str, Recording]:
+    names = {
+        "architecture-width-double-s0": {},
+        "architecture-width-fifth-s0": {"strength": 0.7},
+        "hyperparameters-lr-x3-s0": {"kind": "untrained"},
+    }
+    return {name: write_synthetic(name, features=False, **how) for name, how in names.items()}
+
+
+def test_every_run_of_the_presets_that_count_has_a_group() -> None:
+    names = [run.name for p in PRESET_NAMES for run in preset(p, "reduced").runs]
+    counted = [name for name in names if name.startswith(FAMILIES)]
+    assert counted
+    assert all(generality.group_of(name) != "other" for name in counted)
+    assert generality.group_of("architecture-resnet18-s0") == "kind of network"
+    assert generality.group_of("clustering-vicreg-s0") == "the trajectory"
+    assert generality.group_of("mine") == "other"
+
+
+def test_temperatures_are_held_against_simclr(runs: dict[str, Recording]) -> None:
+    reference, simclr = list(runs.values())[:2]
+    known = {**runs, "methods-simclr-s0": simclr}
+    assert generality.held_against("temperature", known, reference) is simclr
+    assert generality.held_against("temperature", runs, reference) is reference
+    assert generality.held_against("width", known, reference) is reference
+
+
+def test_groups_hold_every_run_once(runs: dict[str, Recording]) -> None:
+    groups = generality.grouped(runs)
+    assert set(groups) == {"width", "learning rate"}
+    assert sorted(name for own in groups.values() for name in own) == sorted(runs)
+
+
+def test_values_are_those_of_the_table_and_intervals_hold_them(runs: dict[str, Recording]) -> None:
+    found = generality.properties_with_intervals(runs, draws=200)
+    expected = every_run(runs).set_index("recording")
+    for row in found.itertuples():
+        value = expected.loc[row.recording, row.property]
+        assert row.value == pytest.approx(value, nan_ok=True)
+        # A rank correlation at its ceiling can only be disturbed, so its interval may end there.
+        if row.property in ("ratio", "advantage"):
+            assert row.low < row.value < row.high
+
+
+def test_the_interval_of_a_ratio_against_the_delta_method(runs: dict[str, Recording]) -> None:
+    name = "architecture-width-double-s0"
+    found = generality.properties_with_intervals({name: runs[name]}, draws=4000)
+    row = found.set_index("property").loc["ratio"]
+    run = every_run({name: runs[name]}).iloc[0]
+    n, p, q = 1000, run["start"], run["ncc"]
+    half = 1.96 * np.sqrt((1 - p) / (n * p) + (1 - q) / (n * q))
+    assert np.log(row["high"] / row["low"]) == pytest.approx(2 * half, rel=0.1)
+
+
+def test_nothing_is_found_where_nothing_was_trained(runs: dict[str, Recording]) -> None:
+    found = generality.properties_with_intervals(runs, draws=200)
+    own = found[found["recording"] == "hyperparameters-lr-x3-s0"].set_index("property")
+    assert own.loc["ratio", "low"] < 1 < own.loc["ratio", "high"]
+    assert own.loc["advantage", "low"] < 0 < own.loc["advantage", "high"]
+    assert np.isnan(own.loc["time", "value"])
+
+
+def test_spread_and_seeds(runs: dict[str, Recording]) -> None:
+    table = generality.spread(runs).set_index("group")
+    width = table.loc["width"]
+    assert width["runs"] == 2
+    assert width["deviation"] == pytest.approx((width["highest"] - width["lowest"]) / np.sqrt(2))
+    assert np.isnan(table.loc["learning rate", "deviation"])
+    assert generality.seed_deviation(runs, "architecture-width") == pytest.approx(
+        width["deviation"]
+    )
+
+
+def test_profiles_put_the_reference_first(runs: dict[str, Recording]) -> None:
+    own = {"hyperparameters-lr-x3-s0": runs["hyperparameters-lr-x3-s0"]}
+    reference = runs["architecture-width-double-s0"]
+    over_time, over_depth = generality.profiles_of(own, reference)
+    assert over_time["setting"].iloc[0] == generality.setting_of(reference)
+    assert set(over_time["layer"]) == {reference.layers[-1]}
+    assert over_depth.groupby("setting")["epoch"].nunique().eq(1).all()
+
+
+def test_a_miss_is_called_one(runs: dict[str, Recording]) -> None:
+    reached = pd.DataFrame({
+        "recording": list(runs), "ratio": [True, True, False], "advantage": True, "time": True,
+        "depth": True, "holds": [True, True, False],
+    })  # fmt: skip
+    words = generality.properties_table(every_run(runs), runs, reached)
+    assert words["run"].str.startswith(("width", "learning rate")).all()
+    assert words["ratio"].str.contains("miss").tolist() == [False, False, True]
+    assert words["holds"].tolist() == ["yes", "yes", "no"]
+    assert words["layers"].tolist() == [len(run.layers) for run in runs.values()]
+
+
+def recorded(run: Run) -> Recording:
+    """What of a recording says how it was made."""
+    config = run.config.as_dict()
+    about = {"config": config, "digest": run.config.digest(), "seed": run.config.seed}
+    return cast(Recording, SimpleNamespace(name=run.name, title=run.title, run=about))
+
+
+def planned(scale: Scale, *presets: str) -> dict[str, Recording]:
+    runs = [run for name in presets for run in preset(name, scale).runs]
+    return {run.name: recorded(run) for run in runs}
+
+
+REDUCED = planned("reduced", *FAMILIES, "regularizer", "targets")
+REFERENCE = REDUCED["architecture-recipe-s0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("architecture-recipe-s1", ()),  # a seed is no setting
+        ("architecture-depth-2-s0", ("network",)),
+        ("hyperparameters-batch-x2-s0", ("learning rate", "images in a step")),
+        ("hyperparameters-strength-2-s0", ("strength",)),
+        ("methods-simclr-s0", ("objective",)),
+        ("hyperparameters-temperature-0.1-s0", ("objective", "temperature")),
+        ("architecture-vit-s0", ("network", "optimizer", "learning rate", "weight decay")),
+    ],
+)
+def test_what_a_run_changes(name: str, expected: tuple[str, ...]) -> None:
+    assert generality.changed(REDUCED[name], REFERENCE) == expected
+
+
+def test_the_trajectory_changes_more_than_its_length() -> None:
+    what = generality.changed(REDUCED["clustering-vicreg-s0"], REFERENCE)
+    assert {"network", "epochs", "images in a step", "training images of a class"} <= set(what)
+    assert "RES-5-64 for 50 epochs" in setting_of(REDUCED["clustering-vicreg-s0"])
+
+
+@pytest.mark.parametrize("scale", ["full", "reduced"])
+def test_each_scale_says_how_its_length_came_about(scale: Scale) -> None:
+    runs = planned(scale, *FAMILIES)
+    assert {scale_of(run) for run in runs.values()} == {scale}
+    (text,) = generality.lengths(runs)
+    assert text in preset("methods", scale).why
+    assert ("8 of 17" in text) == (scale == "reduced")
+
+
+def test_a_length_of_no_preset_is_called_that(
+    write_synthetic: Callable[..., Recording], tmp_path: Path
+) -> None:
+    (run,) = (r for r in preset("methods", "reduced").runs if r.name == "methods-byol-s0")
+    other = recorded(replace(run, config=replace(run.config, epochs=7)))
+    foreign = write_synthetic("mine-s0", tmp_path, features=False)
+    assert scale_of(other) is scale_of(foreign) is None
+    assert generality.lengths({run.name: other}) == {"Not a length of the presets.": [run.name]}
+    assert scale_of(recorded(run.on("glyphs100"))) == "reduced"
+
+
+def test_what_is_not_recorded_is_listed() -> None:
+    gone = {"hyperparameters-lr-x3-s0": "learning rate 0.45", "architecture-resnet18-s0":
+            "ResNet-18"}  # fmt: skip
+    runs: dict[str, Any] = {name: run for name, run in REDUCED.items() if name not in gone}
+    del runs["architecture-recipe-s2"], runs["methods-supervised-s0"]  # neither is a setting
+    found = generality.unrecorded(runs, "reduced")
+    assert found == {name.removesuffix("-s0"): words for name, words in gone.items()}
+    assert generality.unrecorded(REDUCED, "full") == {}  # both scales have the same names
+
+
+def test_why_runs_do_not_count() -> None:
+    counted = intact_runs(REDUCED)
+    reasons = {
+        name: generality.why_aside(run, counted)
+        for name, run in REDUCED.items() if name not in counted
+    }  # fmt: skip
+    assert reasons["targets-teacher-s0"] == reasons["methods-supervised-s0"] == "saw labels"
+    assert reasons["architecture-recipe-s1"] == "seed 1 of architecture-recipe-s0, which counts"
+    assert reasons["clustering-vicreg-s2"] == "seed 2 of clustering-vicreg-s0, which counts"
+    changed = ("invariance-only", "no-variance", "weight-5", "invariance-0.2", "shuffled")
+    for name in (*changed, "off-midway", "on-midway"):
+        assert reasons[f"regularizer-{name}-s0"] == "objective not whole"
+    recipe = reasons["regularizer-recipe-s0"]
+    assert recipe.startswith("the recipe at 6 epochs")
+    assert recipe.endswith("too short for these rules")
+
+
+def test_at_full_scale_the_two_recipes_are_one_setting() -> None:
+    runs = planned("full", *FAMILIES, "regularizer")
+    reason = generality.why_aside(runs["regularizer-recipe-s1"], intact_runs(runs))
+    assert reason == "seed 1 of architecture-recipe-s0, which counts"
+
+
+def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:
+    runs = {recording.name: recording for recording in list_recordings()}
+    for family, holds in (("architecture", True), ("regularizer", False)):  # at 28, at 6 epochs
+        seeds = {name: run for name, run in runs.items() if name.startswith(f"{family}-recipe-s")}
+        if len(seeds) < 3 or any(scale_of(run) != "reduced" for run in seeds.values()):
+            pytest.skip("no three seeds of the recipe at the reduced scale")
+        table = many_runs.properties(generality.every_run(seeds))
+        assert table["holds"].all() == holds, table
+
+
+def test_the_sizes_of_runs_are_told(clusters: Recording) -> None:
+    assert "no recordings" in generality.sizes_in_words({})
+    said = generality.sizes_in_words({"one": clusters})
+    assert "rest on 1 recording, 0 of the size" in said
+    assert clusters.title in said
+    assert "Reduced runs" not in said
+    said = generality.sizes_in_words(recordings_by_name())
+    counts = [int(n) for n in re.findall(r"(\d+) of (?:the|a) ", said)]
+    assert sum(counts) == len(recordings_by_name())
+    assert ("Reduced runs" in said) == (counts[1] > 0)
+
+
+@pytest.fixture(scope="module")
+def three_seeds(write_synthetic) -> list[Recording]:
+    return [write_synthetic(f"seeds-{seed}", seed=seed, features=False) for seed in range(3)]
+
+
+def test_the_mean_over_seeds_has_students_interval(three_seeds: list[Recording]) -> None:
+    table = ncc_over_seeds(three_seeds, ["fine", "coarse"]).set_index(["level", "epoch"])
+    assert len(table) == 2 * len(three_seeds[0].epochs)
+    for (level, epoch), row in table.iterrows():
+        where = {
+            "level": level,
+            "epoch": epoch,
+            "layer": three_seeds[0].layers[-1],
+            "split": "test",
+        }
+        values = [run.select(measure="ncc", **where)["value"].item() for run in three_seeds]
+        assert row["value"] == pytest.approx(np.mean(values))
+        low, high = np.clip(stats.t.interval(0.95, 2, np.mean(values), stats.sem(values)), 0, 1)
+        if np.std(values) > 0:
+            assert (row["low"], row["high"]) == pytest.approx((low, high))
+        assert row["n"] == 3
+    assert 0 <= table["low"].min() <= table["high"].max() <= 1
+
+
+def test_one_seed_has_no_interval_and_only_shared_epochs_count(
+    three_seeds: list[Recording], write_synthetic
+) -> None:
+    alone = ncc_over_seeds(three_seeds[:1], ["fine"])
+    assert alone["low"].isna().all()
+    assert alone["value"].notna().all()
+    other = write_synthetic("seeds-short", seed=5, features=False, epochs=(0, 4, 20))
+    assert ncc_over_seeds([*three_seeds, other], ["fine"])["epoch"].tolist() == [0, 4, 20]
+
+
+def test_each_seed_in_a_row(three_seeds: list[Recording]) -> None:
+    table = by_seed(three_seeds, "coarse")
+    assert table["seed"].tolist() == [0, 1, 2]
+    assert (table["after"] > table["before"]).all()
+    assert table["time"].tolist() == [mean_order(run, "epoch") for run in three_seeds]
+    assert table["depth"].nunique() > 1 or table["after"].nunique() > 1, "seeds differ"
