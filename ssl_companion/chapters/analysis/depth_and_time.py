@@ -67,27 +67,6 @@ def relative_matrix(recording: Recording, level: str = "fine", split: str = "tes
     return whole.div(whole.iloc[:, 0], axis=0)
 
 
-def accuracies_by_depth(
-    recordings: Sequence[Recording], level: str = "fine", split: str = "test"
-) -> pd.DataFrame:
-    """The last epoch's NCC accuracy by depth, for several runs (supervised beside others).
-
-    Returns:
-        recording, title, layer, depth, share_of_depth (0 first layer, 1 last), start, value.
-    """
-    parts = []
-    for run in recordings:
-        table = by_layer_and_epoch(run, [level], split=split)
-        ends = table.pivot_table(index=["layer", "depth"], columns="epoch", values="value")
-        ends = ends.sort_index(level="depth")
-        frame = pd.DataFrame({"start": ends.iloc[:, 0], "value": ends.iloc[:, -1]}).reset_index()
-        frame.insert(0, "recording", run.name)
-        frame.insert(1, "title", run.title)
-        frame["share_of_depth"] = frame["depth"] / max(1, len(run.layers) - 1)
-        parts.append(frame)
-    return pd.concat(parts, ignore_index=True)
-
-
 def rank_order(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """Spearman's correlation of values with their order along an axis, in [-1, 1].
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import (
@@ -16,7 +15,6 @@ from ssl_companion.chapters.analysis.accuracies import (
     start,
 )
 from ssl_companion.recordings import Recording
-from ssl_companion.training.objectives import INVARIANCE_TERMS
 
 _NAME = re.compile(r"regularizer-(?P<variant>.+)-s(?P<seed>\d+)")
 NOT_TERMS = ("epoch", "total", "lr", "seconds")
@@ -56,21 +54,6 @@ def terms_against_ncc(recording: Recording, level: str = "fine") -> pd.DataFrame
 def terms(recording: Recording) -> tuple[str, ...]:
     """The names of the objective's terms, as the losses have them."""
     return tuple(c for c in recording.losses.columns if c not in NOT_TERMS)
-
-
-def term_correlations(recording: Recording, level: str = "fine") -> pd.DataFrame:
-    """Spearman's correlation over epochs of each term with NCC: term, kind, correlation, n.
-
-    Along one run everything that changes is correlated; the interventions say what drives.
-    """
-    table = terms_against_ncc(recording, level)
-    rows = []
-    for term in terms(recording):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            value = table[term].rank().corr(table["ncc"].rank())
-        kind = "invariance" if term in INVARIANCE_TERMS else "regularizer"
-        rows.append({"term": term, "kind": kind, "correlation": value, "n": len(table)})
-    return pd.DataFrame(rows)
 
 
 def outcome(recordings: Runs, level: str = "fine") -> pd.DataFrame:

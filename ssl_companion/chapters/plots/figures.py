@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
@@ -38,7 +37,6 @@ __all__ = [
     "canvas",
     "canvas_with_legends",
     "curves",
-    "heat_map",
     "legend",
     "log_epochs",
     "map_and_curves",
@@ -209,32 +207,6 @@ def _draw_map(axis: Axes, panel: Map, wrap: int = 18) -> None:
     axis.set_title(panel.title, loc="left")
     for side in ("top", "right"):
         axis.spines[side].set_visible(True)
-
-
-def heat_map(
-    table: pd.DataFrame, *, label: str, percent: bool = True, height: float = 3.4
-) -> Figure:
-    """A matrix with its numbers written in: rows and columns as the table names them.
-
-    Args:
-        table: values, such as layers (rows, deepest last) by epochs (columns).
-        label: what the colour means, with its unit.
-        percent: show fractions as percentages.
-        height: inches.
-    """
-    numbers = table.to_numpy(dtype=float)
-    with theme():
-        figure, axes = canvas(height=height)
-        text = np.vectorize(lambda v: f"{100 * v:.0f}" if percent else f"{v:.2f}")(numbers)
-        sns.heatmap(
-            table, ax=axes[0, 0], annot=text, fmt="", cmap="crest", linewidths=0.5,
-            annot_kws={"fontsize": 11},
-            cbar_kws={"label": label, "format": PercentFormatter(1.0, 0) if percent else None},
-        )  # fmt: skip
-        axes[0, 0].invert_yaxis()  # the deepest layer on top
-        axes[0, 0].tick_params(axis="y", rotation=0)
-        axes[0, 0].set(xlabel=table.columns.name or "", ylabel=table.index.name or "")
-    return figure
 
 
 def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -57,12 +56,6 @@ def test_terms_stand_beside_the_accuracy_of_their_epoch(clusters: Recording) -> 
     assert table["epoch"].tolist() == [1, 4, 20]  # epoch 0 has no losses yet
     stored = clusters.select(measure="ncc", level="fine", split="test", layer="block2")
     assert table["ncc"].tolist() == stored["value"].tolist()[1:]
-    found = regularizer.term_correlations(clusters).set_index("term")
-    assert found.loc["invariance", "correlation"] == pytest.approx(1)
-    assert found.loc["variance", "correlation"] == pytest.approx(-1)
-    assert found["kind"].to_dict() == {
-        "invariance": "invariance", "variance": "regularizer", "covariance": "regularizer"
-    }  # fmt: skip
 
 
 def test_doses_are_in_order_and_hold_their_runs(interventions: dict[str, Recording]) -> None:
@@ -273,11 +266,3 @@ def test_a_switched_run_is_held_against_the_recipe_of_its_seed(
     assert own["regularizer-recipe-s1"] != own["regularizer-recipe-s0"]
     assert np.isnan(table.loc["regularizer-off-midway-s2", "recipe"])
     assert table.loc["regularizer-off-midway-s1", "end"] == own["regularizer-off-midway-s1"]
-
-
-def test_side_by_side_has_a_line_for_each_run(clusters: Recording, untrained: Recording) -> None:
-    table = depth_and_time.accuracies_by_depth([clusters, untrained])
-    assert len(table) == 6
-    ends = table[table["recording"] == untrained.name]
-    pd.testing.assert_series_equal(ends["start"], ends["value"], check_names=False)
-    assert set(table["share_of_depth"]) == {0.0, 0.5, 1.0}

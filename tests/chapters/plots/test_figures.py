@@ -61,7 +61,6 @@ def test_lines_differ_by_marker_and_by_colour(table: pd.DataFrame) -> None:
 def test_drawing_leaves_the_settings_of_matplotlib_alone(table: pd.DataFrame) -> None:
     before = dict(matplotlib.rcParams)
     figures.curves(table, y_label="NCC accuracy")
-    figures.heat_map(table.pivot(index="level", columns="epoch", values="value"), label="NCC")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -84,14 +83,6 @@ def test_the_mark_of_a_moving_figure_stands_where_asked(table: pd.DataFrame) -> 
     panel = figures.Map("epoch 30", np.zeros((2, 2)), np.array([0, 1]), ["a", "b"])
     axis = figures.map_and_curves(panel, table, y_label="NCC accuracy", mark=30).axes[1]
     assert [list(line.get_xdata()) for line in axis.get_lines()][-1] == [30, 30]
-
-
-def test_a_heat_map_writes_its_numbers() -> None:
-    table = pd.DataFrame([[0.1, 0.256], [0.5, 0.9]], index=["stem", "block1"], columns=[0, 10])
-    axis = figures.heat_map(table, label="NCC accuracy").axes[0]
-    assert [text.get_text() for text in axis.texts] == ["10", "26", "50", "90"]
-    low, high = axis.get_ylim()
-    assert low < high, "the deepest layer is on top"
 
 
 @pytest.mark.parametrize(
