@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sync
 import yaml
@@ -94,6 +95,19 @@ def test_readme_shows_both_commands_early() -> None:
     first = "\n".join((ROOT / "README.md").read_text().splitlines()[:30])
     assert "make book" in first
     assert "make test" in first
+
+
+def test_the_readmes_lines_measure_an_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "images.npy", rng.integers(0, 256, (40, 3, 8, 8), dtype=np.uint8))
+    np.save(tmp_path / "labels.npy", np.arange(40) % 4)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"model": lambda x: x.flatten(1)})
+    assert "permuted" in capsys.readouterr().out
+    assert len([line for line in code.splitlines() if line]) <= 8
 
 
 def test_every_term_is_in_the_glossary() -> None:

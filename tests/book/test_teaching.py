@@ -182,7 +182,7 @@ def test_seconds_are_those_of_the_status_page(built: BeautifulSoup, site: Path) 
 
 def test_the_readme_leads_to_it() -> None:
     readme = (ROOT / "README.md").read_text("utf8")
-    part = readme.split("## Teach from it")[1].split("\n## ")[0]
+    part = readme.split("- **Teach**")[1].split("\n## ")[0]
     assert "book/teaching.md" in part
     assert "make slides" in part
     assert "make student" in part
