@@ -167,7 +167,9 @@ def encoder(planned: Plan, folder: str | Path, epoch: int, train: ImageSet) -> B
     snapshots = Path(folder) / "runs" / name / "snapshots"
     known = snapshot_epochs(snapshots)
     if epoch not in known:
-        raise ValueError(f"epoch: {epoch!r}; {folder} has {known or 'no run of this plan'}")
+        raise ValueError(
+            f"epoch: {epoch!r}; expected one of {known or 'none: no run of this plan'} ({folder})"
+        )
     network = load_snapshot(snapshot_path(snapshots, epoch), config)
     if epoch == 0:
         images = training_images(config, train).images

@@ -62,7 +62,9 @@ def hits(
     epochs = recording.kept_epochs(layer) if epochs is None else epochs
     if level == SAMPLE:
         if split != "test":
-            raise ValueError(f"split: {split!r}; the sample level keeps fresh views only, 'test'")
+            raise ValueError(
+                f"split: {split!r}; expected 'test': the sample level keeps fresh views only"
+            )
         return np.stack([_sample_hits(recording, epoch, layer) for epoch in epochs])
     chosen = level_of(recording, level, seed)
     y = chosen.labels(recording.fine(split))
@@ -164,7 +166,7 @@ def over_seeds(
         low, high = np.clip(np.exp((logs.low, logs.high)), *limits).tolist()
         return Interval(float(np.exp(logs.value)), low, high, confidence)
     if len(x) < 2:
-        raise ValueError(f"values has {len(x)} runs; expected two or more seeds")
+        raise ValueError(f"values: {len(x)} of them; expected two or more runs")
     half = stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
     mean = float(x.mean())
     low, high = np.clip((mean - half, mean + half), *limits).tolist()

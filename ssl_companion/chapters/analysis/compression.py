@@ -441,11 +441,13 @@ def bounds_given_sample(views: np.ndarray, image: np.ndarray, noise: float) -> t
     """
     counts = np.unique(image, return_counts=True)[1]
     if len(set(counts.tolist())) != 1:
-        raise ValueError(f"image has {sorted(set(counts.tolist()))} views; expected one number")
+        raise ValueError(
+            f"image: {sorted(set(counts.tolist()))} views of each; expected one number"
+        )
     x = views.astype(np.float64)[np.argsort(image, kind="stable")]
     variance = noise * float(x.var(axis=0).sum())
     if variance <= 0:
-        raise ValueError(f"noise={noise} of views without variance; expected some of both")
+        raise ValueError(f"views: no variance, noise: {noise}; expected some of both")
     v = int(counts[0])
     x = x.reshape(len(counts), v, -1)
     squares = ((x[:, :, None] - x[:, None]) ** 2).sum(axis=-1)

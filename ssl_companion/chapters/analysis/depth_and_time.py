@@ -105,9 +105,7 @@ def order_of_rows(
         at = recording.epochs[-1 if along == "depth" else 0]
         table = table[table["epoch"] == at].sort_values("depth")
     else:
-        raise ValueError(
-            f"along is {along!r}; expected 'epoch', 'depth' or 'depth before training'"
-        )
+        raise ValueError(f"along: {along!r}; expected 'epoch', 'depth' or 'depth before training'")
     rows = [
         {"level": level, "value": float(rank_order(line["value"].to_numpy()))}
         for level, line in table.groupby("level", sort=False)
@@ -131,9 +129,7 @@ def places_along(recording: Recording, along: str) -> list[EpochLayer]:
     if along == "epoch":
         return [(epoch, recording.layers[-1]) for epoch in epochs_judged(recording)]
     if along not in ("depth", "depth before training"):
-        raise ValueError(
-            f"along is {along!r}; expected 'epoch', 'depth' or 'depth before training'"
-        )
+        raise ValueError(f"along: {along!r}; expected 'epoch', 'depth' or 'depth before training'")
     shared = set.intersection(*(set(epochs_judged(recording, name)) for name in recording.layers))
     if not shared:
         raise NotRecorded(f"{recording.name} keeps all layers at no epoch")

@@ -59,14 +59,12 @@ def umap_embedding(
         ValueError: for too few points, or a `start` or `found` of another shape.
     """
     if features.ndim != 2 or len(features) <= neighbours:
-        raise ValueError(
-            f"features has shape {features.shape}: expected [N, D] with N > {neighbours}"
-        )
+        raise ValueError(f"features: shape {features.shape}; expected [N, D] with N > {neighbours}")
     if start is not None and start.shape != (len(features), 2):
-        raise ValueError(f"start has shape {start.shape}, expected {(len(features), 2)}")
+        raise ValueError(f"start: shape {start.shape}; expected {(len(features), 2)}")
     shape = (len(features), neighbours - 1)
     if found is not None and not found[0].shape == found[1].shape == shape:
-        raise ValueError(f"found has shapes {[a.shape for a in found]}, expected {shape} twice")
+        raise ValueError(f"found: shapes {[a.shape for a in found]}; expected {shape} twice")
     import umap  # compiles for seconds; only who draws a map waits for it
 
     settings: dict[str, Any] = {} if found is None else _known(*found)
@@ -150,7 +148,9 @@ def classes(
     """
     chosen_level = recording.hierarchy.level(level)
     if not 1 <= count <= chosen_level.k:
-        raise ValueError(f"count={count}: level {level!r} has {chosen_level.k} classes")
+        raise ValueError(
+            f"count: {count}; expected 1 to {chosen_level.k}, the classes of level {level!r}"
+        )
     chosen = np.random.default_rng(seed).choice(chosen_level.k, count, replace=False)
     shown = set(recording.kept_epochs() if epochs is None else epochs)
     splits = [s for s in ("train", "test") if shown <= set(recording.kept_epochs(what=s))]
@@ -250,7 +250,7 @@ class Overview:
             if (snapshot.epoch, snapshot.layer) == (epoch, layer):
                 return snapshot
         known = ", ".join(f"{s.epoch} at {s.layer}" for s in self.snapshots)
-        raise ValueError(f"epoch={epoch}, layer={layer!r}: not kept; expected one of {known}")
+        raise ValueError(f"epoch, layer: {epoch}, {layer!r}; expected one of {known}")
 
 
 def overview(
@@ -272,7 +272,7 @@ def overview(
     kept = _kept(recording)
     fine = recording.fine("test")
     if not 1 <= neighbours < len(fine):
-        raise ValueError(f"neighbours={neighbours}: expected 1 to {len(fine) - 1}")
+        raise ValueError(f"neighbours: {neighbours}; expected 1 to {len(fine) - 1}")
     maps: dict[tuple[str, int], np.ndarray] = {}
     snapshots = []
     for layer, epoch, before in kept:

@@ -227,7 +227,7 @@ def spectra(runs: Mapping[str, Recording], epoch: int | None = None) -> pd.DataF
 def directions_needed(shares: np.ndarray, of: float = 0.9) -> int:
     """How many principal directions hold the share `of` of the variance (0 if there is none)."""
     if not 0 < of < 1:
-        raise ValueError(f"of is {of!r}; expected a share between 0 and 1")
+        raise ValueError(f"of: {of!r}; expected a share between 0 and 1")
     if not shares.sum() > 0:
         return 0
     return int(np.searchsorted(np.cumsum(shares), of) + 1)

@@ -142,7 +142,7 @@ def worst(table: pd.DataFrame, search: str) -> Interval:
     """The least agreement of a search over the offsets of a table of `agreement`."""
     rows = table[table["search"] == search]
     if rows.empty:
-        raise ValueError(f"search: {search!r}; the table has {sorted(set(table['search']))}")
+        raise ValueError(f"search: {search!r}; expected one of {sorted(set(table['search']))}")
     row = rows.nsmallest(1, "value").to_dict("records")[0]
     return Interval(row["value"], row["low"], row["high"], CONFIDENCE)
 

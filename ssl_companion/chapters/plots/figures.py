@@ -161,11 +161,11 @@ class Map:
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 2:
-            raise ValueError(f"points has shape {self.points.shape}, expected [N, 2]")
+            raise ValueError(f"points: shape {self.points.shape}; expected [N, 2]")
         if self.labels.shape != self.points.shape[:1]:
-            raise ValueError(f"labels has shape {self.labels.shape}, points {self.points.shape}")
+            raise ValueError(f"labels: shape {self.labels.shape}; expected {self.points.shape[:1]}")
         if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < len(self.names):
-            raise ValueError(f"labels: expected 0 to {len(self.names) - 1}, one for each name")
+            raise ValueError(f"labels: {self.labels}; expected 0 to {len(self.names) - 1}")
 
 
 def maps(
@@ -211,9 +211,9 @@ def _draw_map(axis: Axes, panel: Map, wrap: int = 18) -> None:
 
 def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
     if missing := [column for column in columns if column not in table.columns]:
-        raise ValueError(f"table lacks the columns {missing}; it has {list(table.columns)}")
+        raise ValueError(f"table: columns {list(table.columns)}; expected {missing} too")
     if table.empty:
-        raise ValueError("table has no rows: nothing to draw")
+        raise ValueError("table: no rows; expected one or more to draw")
 
 
 def views_and_curve(

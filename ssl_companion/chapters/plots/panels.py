@@ -74,9 +74,9 @@ class Panel:
     def __post_init__(self) -> None:
         wanted = (self.x, self.hue, "value")
         if lacking := [c for c in wanted if c not in self.table.columns]:
-            raise ValueError(f"table lacks {lacking}; it has {list(self.table.columns)}")
+            raise ValueError(f"table: columns {list(self.table.columns)}; expected {lacking} too")
         if self.table.empty:
-            raise ValueError("table has no rows: nothing to draw")
+            raise ValueError("table: no rows; expected one or more to draw")
 
 
 def panels_side_by_side(panels: Sequence[Panel], *, height: float = 4.2) -> Figure:
@@ -186,7 +186,7 @@ def intervals(
         height: inches.
     """
     if lacking := [c for c in ("name", "value", "low", "high") if c not in table.columns]:
-        raise ValueError(f"table lacks {lacking}; it has {list(table.columns)}")
+        raise ValueError(f"table: columns {list(table.columns)}; expected {lacking} too")
     place = {name: i for i, name in enumerate(table["name"])}
     with theme():
         figure, axes = canvas(height=height)
@@ -381,7 +381,7 @@ def plot_every_run(
         height: inches; by default as the rows need.
     """
     if table.empty:
-        raise ValueError("table has no rows: there is no run to draw")
+        raise ValueError("table: no rows; expected a run or more to draw")
     places, ticks, at = [], [], 0.0
     for i, (group, before) in enumerate(zip(table["group"], table["group"].shift(), strict=True)):
         at += 0.0 if i == 0 else (1.0 if group == before else 1.6)

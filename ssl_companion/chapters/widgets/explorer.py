@@ -55,9 +55,9 @@ def explorer(
             recording does not have.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-        raise ValueError(f"name={name!r}: expected lower-case letters, digits and dashes")
+        raise ValueError(f"name: {name!r}; expected lower-case letters, digits and dashes")
     if not caption.strip():
-        raise ValueError(f"caption={caption!r}: say in a sentence what the figure shows")
+        raise ValueError(f"caption: {caption!r}; expected a sentence on what the figure shows")
     level = level or overview.hierarchy.names[0]
     layer = layer or overview.snapshots[-1].layer
     if epoch is None:
@@ -127,7 +127,7 @@ def packed(array: np.ndarray) -> dict[str, Any]:
     """
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if low < 0 or high > 65535:
-        raise ValueError(f"array holds numbers from {low} to {high}; expected 0 to 65535")
+        raise ValueError(f"array: numbers from {low} to {high}; expected 0 to 65535")
     bits = 8 if high < 256 else 16
     data = np.ascontiguousarray(array, dtype=f"<u{bits // 8}").tobytes()
     return {

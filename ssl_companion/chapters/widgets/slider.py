@@ -108,37 +108,37 @@ def picture(figure: Figure, name: str, caption: str, alt: str) -> PageFigure:
 
 def _check(values: Sequence[Any], name: str, caption: str, start: int) -> None:
     if len(values) < 2:
-        raise ValueError(f"values={values!r}: a slider needs at least two; use picture() for one")
+        raise ValueError(f"values: {values!r}; expected two or more; picture() shows one")
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-        raise ValueError(f"name={name!r}: expected lower-case letters, digits and dashes")
+        raise ValueError(f"name: {name!r}; expected lower-case letters, digits and dashes")
     if not caption.strip():
-        raise ValueError(f"caption={caption!r}: say in a sentence what the figure shows")
+        raise ValueError(f"caption: {caption!r}; expected a sentence on what the figure shows")
     if not 0 <= start < len(values):
-        raise ValueError(f"start={start}: expected an index from 0 to {len(values) - 1}")
+        raise ValueError(f"start: {start}; expected an index from 0 to {len(values) - 1}")
 
 
 def _check_images(images: Sequence[np.ndarray], names: Sequence[str]) -> None:
     if len({image.shape for image in images}) > 1:
         sizes = sorted({image.shape[1::-1] for image in images})
-        raise ValueError(f"render drew pictures of different sizes {sizes}: fix figsize")
+        raise ValueError(f"render: pictures of sizes {sizes}; expected one size: fix figsize")
     for i in range(1, len(images)):
         if np.array_equal(images[i - 1], images[i]):
             raise ValueError(
-                f"render drew the same picture for {names[i - 1]!r} and {names[i]!r}: "
-                "it should depend on its argument, or leave one of the two values out"
+                f"render: one picture for {names[i - 1]!r} and {names[i]!r}; expected one that "
+                "depends on its argument; or leave one of the two values out"
             )
 
 
 def _text(alt: str) -> str:
     if not alt.strip():
-        raise ValueError(f"alt={alt!r}: describe what the picture shows, with its numbers")
+        raise ValueError(f"alt: {alt!r}; expected what the picture shows, with its numbers")
     return alt
 
 
 def _pixels(figure: Figure) -> np.ndarray:
     """The figure as uint8 [H, W, 3]; closed, so that no backend shows it a second time."""
     if not isinstance(figure, Figure):
-        raise ValueError(f"render returned {type(figure).__name__}, expected a matplotlib Figure")
+        raise ValueError(f"render: returned {type(figure).__name__}; expected a matplotlib Figure")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
     plt.close(figure)

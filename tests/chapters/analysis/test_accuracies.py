@@ -72,7 +72,7 @@ def test_students_interval_agrees_with_scipy() -> None:
     orders = over_seeds([0.9, 1.0, 1.0], limits=(-1, 1))
     assert orders.high == 1, "no correlation is above 1"
     assert orders.low == pytest.approx(over_seeds([0.9, 1.0, 1.0]).low)
-    with pytest.raises(ValueError, match="two or more seeds"):
+    with pytest.raises(ValueError, match="two or more runs"):
         over_seeds([1.0])
 
 

@@ -194,7 +194,7 @@ def test_bounds_given_the_sample_refuse_what_they_cannot_answer() -> None:
     views, image = _views()
     with pytest.raises(ValueError, match="expected one number"):
         compression.bounds_given_sample(views[1:], image[1:], 0.1)
-    with pytest.raises(ValueError, match="without variance"):
+    with pytest.raises(ValueError, match="no variance"):
         compression.bounds_given_sample(np.ones_like(views), image, 0.1)
 
 

@@ -151,7 +151,7 @@ def test_directions_needed_counts_up_to_the_share() -> None:
     assert interventions.directions_needed(shares, 0.79) == 2
     assert interventions.directions_needed(shares, 0.81) == 3
     assert interventions.directions_needed(np.zeros(4)) == 0
-    with pytest.raises(ValueError, match="of is 1"):
+    with pytest.raises(ValueError, match="of: 1"):
         interventions.directions_needed(shares, 1.0)
 
 

@@ -88,8 +88,8 @@ def test_the_mark_of_a_moving_figure_stands_where_asked(table: pd.DataFrame) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"points": np.zeros((3, 3))}, "points has shape"),
-        ({"labels": np.array([0])}, "labels has shape"),
+        ({"points": np.zeros((3, 3))}, "points: shape"),
+        ({"labels": np.array([0])}, "labels: shape"),
         ({"labels": np.array([0, 1, 7])}, "expected 0 to 1"),
         ({"labels": np.array([0, 1, -1])}, "expected 0 to 1"),
     ],
@@ -101,7 +101,7 @@ def test_a_map_that_does_not_fit_is_refused(change: dict, message: str) -> None:
 
 
 def test_a_table_without_its_columns_is_refused(table: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match="lacks the columns"):
+    with pytest.raises(ValueError, match="table: columns"):
         figures.curves(table.drop(columns="value"), y_label="NCC accuracy")
     with pytest.raises(ValueError, match="no rows"):
         figures.curves(table[:0], y_label="NCC accuracy")
