@@ -20,7 +20,7 @@ from ssl_companion.recordings import Recording, RecordingError, group_means
 
 
 @pytest.fixture(scope="module")
-def clusters() -> tuple[np.ndarray, np.ndarray]:
+def clouds() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 25)
     return rng.normal(size=(75, 8)) + 8 * rng.normal(size=(3, 8))[labels], labels
@@ -28,9 +28,9 @@ def clusters() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.slow  # UMAP compiles for a while
 def test_clusters_stay_clusters_and_a_seed_fixes_the_map(
-    clusters: tuple[np.ndarray, np.ndarray],
+    clouds: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    features, labels = clusters
+    features, labels = clouds
     points = umap_embedding(features)
     distances = np.linalg.norm(points[:, None] - points[None], axis=2) + 1e9 * np.eye(len(points))
     assert (labels[distances.argmin(axis=1)] == labels).all()
@@ -44,10 +44,10 @@ def test_clusters_stay_clusters_and_a_seed_fixes_the_map(
 
 @pytest.mark.slow  # UMAP compiles for a while
 def test_neighbours_that_were_found_already_make_a_map_as_good(
-    clusters: tuple[np.ndarray, np.ndarray],
+    clouds: tuple[np.ndarray, np.ndarray],
 ) -> None:
     # Not the same map: UMAP finds neighbours in float32, and a last digit moves points far.
-    features = clusters[0]
+    features = clouds[0]
     rows, distances = nearest_neighbours(features, 14)
     ours = umap_embedding(features, found=(rows, distances))
     np.testing.assert_array_equal(ours, umap_embedding(features, found=(rows, distances)))
@@ -60,9 +60,9 @@ def test_neighbours_that_were_found_already_make_a_map_as_good(
 
 @pytest.mark.slow  # UMAP compiles for a while
 def test_few_rounds_leave_the_points_near_where_they_begin_and_more_order_them(
-    clusters: tuple[np.ndarray, np.ndarray],
+    clouds: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    features = clusters[0]
+    features = clouds[0]
     start = np.random.default_rng(2).normal(size=(75, 2))
     begun = (start - start.mean(axis=0)) / (start - start.mean(axis=0)).std()
     maps = {n: umap_embedding(features, start=start, rounds=n) for n in (1, 200)}
@@ -72,13 +72,13 @@ def test_few_rounds_leave_the_points_near_where_they_begin_and_more_order_them(
     assert order[200] > order[1] + 0.1
 
 
-def test_bad_input_is_refused(clusters: tuple[np.ndarray, np.ndarray]) -> None:
+def test_bad_input_is_refused(clouds: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(ValueError, match=r"\(75, 8\); expected \[N, D\] with N > 80"):
-        umap_embedding(clusters[0], neighbours=80)
+        umap_embedding(clouds[0], neighbours=80)
     with pytest.raises(ValueError, match="start: shape"):
-        umap_embedding(clusters[0], start=np.zeros((3, 2)))
+        umap_embedding(clouds[0], start=np.zeros((3, 2)))
     with pytest.raises(ValueError, match=r"found: shapes .*; expected \(75, 14\) twice"):
-        umap_embedding(clusters[0], found=nearest_neighbours(clusters[0], 5))
+        umap_embedding(clouds[0], found=nearest_neighbours(clouds[0], 5))
 
 
 @pytest.fixture(scope="module")
