@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssl_companion.data import CacheError, DataError, cache
-from ssl_companion.data._decoded import Decoded, in_canonical_order
+from ssl_companion.data import CacheError, DataError, cache, cifar100, load
+from ssl_companion.data.images import Decoded, in_canonical_order
 
 
 @pytest.fixture
@@ -27,9 +27,12 @@ def never() -> Decoded:
     raise AssertionError("the cache was to be used")
 
 
-def same(found: cache.Cached, decoded: Decoded) -> bool:
+Found = tuple[Decoded, str]
+
+
+def same(found: Found, decoded: Decoded) -> bool:
     names = ("images", "fine", "files")
-    return all(np.array_equal(getattr(found.arrays, n), getattr(decoded, n)) for n in names)
+    return all(np.array_equal(getattr(found[0], n), getattr(decoded, n)) for n in names)
 
 
 def test_built_once_and_mapped_after_that(tmp_path: Path, decoded: Decoded) -> None:
@@ -38,11 +41,11 @@ def test_built_once_and_mapped_after_that(tmp_path: Path, decoded: Decoded) -> N
     again = cache.load_or_build(folder, never)
     assert same(built, decoded)
     assert same(again, decoded)
-    assert again.fingerprint == built.fingerprint
-    images = again.arrays.images
+    assert again[1] == built[1]
+    images = again[0].images
     assert isinstance(images, np.memmap)
     assert images.flags.c_contiguous
-    for array in (images, again.arrays.fine, again.arrays.files):
+    for array in (images, again[0].fine, again[0].files):
         assert not array.flags.writeable
     assert sorted(p.name for p in folder.iterdir()) == [
         "files.npy",
@@ -115,7 +118,7 @@ def test_an_error_while_writing_leaves_nothing(
     assert [p.name for p in (tmp_path / "c").iterdir() if p.suffix != ".lock"] == []
 
 
-def test_a_cache_that_cannot_be_a_folder(tmp_path: Path, decoded: Decoded) -> None:
+def test_a_cache_that_cannot_be_a_folder_is_refused(tmp_path: Path, decoded: Decoded) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheError, match="cannot be written"):
         cache.load_or_build(tmp_path / "file" / "train-0", lambda: decoded)
@@ -134,7 +137,7 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path, decoded: D
 
 
 @pytest.mark.parametrize("change", ["content", "rename", "same size and date"])
-def test_key_follows_the_files(tmp_path: Path, change: str) -> None:
+def test_a_key_follows_the_files(tmp_path: Path, change: str) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(b"one")
     before = cache.key_of_files("train", [path])
@@ -152,7 +155,9 @@ def test_key_follows_the_files(tmp_path: Path, change: str) -> None:
     assert cache.key_of_files("train", [path]) != before
 
 
-def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_lies_where_the_variable_or_the_system_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SSL_COMPANION_CACHE", "~/somewhere")
     assert cache.cache_root() == Path.home() / "somewhere"
     monkeypatch.delenv("SSL_COMPANION_CACHE")
@@ -168,7 +173,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from ssl_companion.data import cache
-from ssl_companion.data._decoded import Decoded
+from ssl_companion.data.images import Decoded
 
 def content(value):
     images = np.full((300, 3, 32, 32), value, np.uint8)
@@ -178,16 +183,16 @@ print("ready", flush=True)
 turn = 0
 while True:
     turn += 1
-    cache.write(Path(sys.argv[1]), content(turn % 2))
+    cache.write_split(Path(sys.argv[1]), content(turn % 2))
 """
 
 
-def whole(found: cache.Cached | None) -> bool:
+def whole(found: Found | None) -> bool:
     """Absent, or all of one content (see WRITER)."""
     if found is None:
         return True
-    values = {int(found.arrays.images.min()), int(found.arrays.images.max())}
-    values |= set(found.arrays.fine.tolist()) | {int(name) for name in set(found.arrays.files)}
+    values = {int(found[0].images.min()), int(found[0].images.max())}
+    values |= set(found[0].fine.tolist()) | {int(name) for name in set(found[0].files)}
     return len(values) == 1
 
 
@@ -224,7 +229,7 @@ def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
                 found = cache.read_split(folder)
                 assert whole(found)
                 if found is not None:
-                    seen.add(int(found.arrays.fine[0]))
+                    seen.add(int(found[0].fine[0]))
             assert seen == {0, 1}  # both contents came by
             assert writer.poll() is None
         finally:
@@ -233,21 +238,27 @@ def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
 
 LOADER = """
 import sys
-from ssl_companion.data import load
+from ssl_companion.data import cifar100, load
+cifar100.SPLIT_MD5["train"] = sys.argv[2]
 images = load(root=sys.argv[1])
 print(images.fingerprint, len(images), int(images.images[-1].sum()))
 """
 
 
+def loader(folder: Path) -> list[str]:
+    md5 = cifar100.SPLIT_MD5["train"]
+    return [sys.executable, "-W", "ignore", "-c", LOADER, str(folder), md5]
+
+
+def decoded_folders(cache_folder: Path) -> list[Path]:
+    return [p for p in (cache_folder / "decoded" / "cifar100").iterdir() if p.is_dir()]
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
 def test_processes_that_load_at_once_agree(
-    unpacked_folder: Path, surroundings: Path, make: Callable[..., Any]
+    make_unpacked: Callable[..., Path], surroundings: Path, make: Callable[..., Any]
 ) -> None:
-    big = make(4000)
-    for split in ("train", "test"):
-        (unpacked_folder / "cifar-100-python" / split).write_bytes(big.pickled())
-    command = [sys.executable, "-W", "ignore", "-c", LOADER, str(unpacked_folder)]
+    command = loader(make_unpacked(make(4000)))
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(5)
@@ -255,31 +266,32 @@ def test_processes_that_load_at_once_agree(
     answers = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0] * 5, answers
     assert len({out for out, _ in answers}) == 1
-    folders = [p for p in (surroundings / "decoded" / "cifar100").iterdir() if p.is_dir()]
-    assert len(folders) == 1
+    assert len(decoded_folders(surroundings)) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
 def test_a_load_killed_at_any_moment_does_no_harm(
-    unpacked_folder: Path, surroundings: Path, make: Callable[..., Any], agree: Callable[..., bool]
+    make_unpacked: Callable[..., Path],
+    surroundings: Path,
+    make: Callable[..., Any],
+    agree: Callable[..., bool],
 ) -> None:
-    from ssl_companion.data import load
-
     big = make(8000)
-    (unpacked_folder / "cifar-100-python" / "train").write_bytes(big.pickled())
-    command = [sys.executable, "-W", "ignore", "-c", LOADER, str(unpacked_folder)]
+    root = make_unpacked(big)
     start = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(loader(root), check=True, capture_output=True)
     duration = time.monotonic() - start
-    (folder,) = (p for p in (surroundings / "decoded" / "cifar100").iterdir() if p.is_dir())
+    (folder,) = decoded_folders(surroundings)
     chance = random.Random(1)
     for _ in range(8):
         (folder / "meta.json").unlink(missing_ok=True)  # so that it is built again
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            loader(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(chance.uniform(0.3, 1.0) * duration)
         process.kill()
         process.wait()
         found = cache.read_split(folder)
-        assert found is None or len(found.arrays.fine) == 8000
-    assert agree(load(root=unpacked_folder), big)
+        assert found is None or len(found[0].fine) == 8000
+    assert agree(load(root=root), big)

@@ -61,11 +61,9 @@ def test_views_on_a_gpu_equal_those_on_the_cpu():
     images, p = pictures(300), augmentation.draw_parameters(300, ALL, seeded())
     on_gpu = augmentation.apply(images.cuda(), p.to("cuda"))
     torch.testing.assert_close(on_gpu.cpu(), augmentation.apply(images, p), rtol=0, atol=1e-5)
-    with pytest.raises(ValueError, match=r"parameters on cpu, images on cuda"):
+    with pytest.raises(ValueError, match="parameters: on cpu; expected cuda"):
         augmentation.apply(images.cuda(), p)
-    # A generator on the CPU draws the same for every device; one on the GPU stays there.
-    there, here = (augmentation.two_views(x, ALL, seeded()) for x in (images.cuda(), images))
-    torch.testing.assert_close(there[1].cpu(), here[1], rtol=0, atol=1e-4)
+    # What a generator on the GPU draws stays there.
     native = augmentation.draw_parameters(300, ALL, torch.Generator("cuda").manual_seed(0))
     assert all(getattr(native, f.name).is_cuda for f in fields(native) if f.name != "size")
     with torch.autocast("cuda", dtype=torch.bfloat16):
