@@ -180,8 +180,10 @@ def _check_sha256(path: Path) -> None:
     listed = path.with_name(CHECKSUMS)
     for line in listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else ():
         expected, _, name = line.partition(" ")
-        if name.strip().lstrip("*") == path.name and (found := file_digest(path)) != expected:
-            raise ValueError(f"its SHA-256 is {found}, {CHECKSUMS} beside it says {expected}")
+        if name.strip().lstrip("*") == path.name:
+            found = file_digest(path)
+            if found != expected.lower():
+                raise ValueError(f"its SHA-256 is {found}, {CHECKSUMS} beside it says {expected}")
 
 
 def _check_labels(fine: np.ndarray, coarse: np.ndarray) -> None:

@@ -26,6 +26,7 @@ from ssl_companion.data.images import Decoded, ImageSet
 DATA_VARIABLE = "SSL_COMPANION_DATA"
 DATA_SETS = ("cifar100", "glyphs100", "auto")
 SPLITS = ("train", "test")
+_BY_DEFAULT = "the default folder"
 HOW_TO_GET = f"""Ways to get CIFAR-100:
   - `ssl-companion data --download`, or load(..., download=True): the official archive,
     161 MB, resumed if interrupted;
@@ -65,17 +66,14 @@ def load(
     for what, value, known in (("name", name, DATA_SETS), ("split", split, SPLITS)):
         if value not in known:
             raise ValueError(f"{what}: {value!r}; expected one of {', '.join(known)}")
-    if name == "glyphs100" or (name == "auto" and not _is_wanted(root, download)):
-        return _glyphs100(split, n, seed)
     if name == "cifar100" and n is not None:
         raise ValueError(f"n: {n}; expected None for cifar100; subset() takes some of its images")
-    return _cifar100(_place(root), split, download)
-
-
-def _is_wanted(root: str | Path | None, download: bool) -> bool:
-    """Whether "auto" means CIFAR-100: it was asked for somehow, or some of it is there."""
-    named = root is not None or bool(os.environ.get(DATA_VARIABLE))
-    return named or download or any(find(_place().path, split) for split in SPLITS)
+    sources = describe_sources(root)
+    # "auto" means CIFAR-100 if it was asked for somehow, or if any of it is there
+    wanted = download or sources.reason != _BY_DEFAULT or any(sources.found.values())
+    if name == "glyphs100" or (name == "auto" and not wanted):
+        return _glyphs100(split, n, seed)
+    return _cifar100(sources, split, download)
 
 
 def _glyphs100(split: str, n: int | None, seed: int) -> ImageSet:
@@ -85,15 +83,19 @@ def _glyphs100(split: str, n: int | None, seed: int) -> ImageSet:
     return _cached("glyphs100", GLYPHS100, split, key, lambda: glyphs.generate(split, n, seed))
 
 
-def _cifar100(place: _Place, split: str, download: bool) -> ImageSet:
+def _cifar100(sources: Description, split: str, download: bool) -> ImageSet:
     try:
-        if source := find(place.path, split):
-            return _decoded(source)
-        raise _absent(place, split)
+        found = sources.found[split]
+        if isinstance(found, DataError):
+            raise found
+        if found is None:
+            problem = f"no {split} split of CIFAR-100 is there."
+            raise DataError(problem, path=sources.place, mend=str(sources))
+        return _decoded(found)
     except DataError as error:
         if not download or isinstance(error, CacheError):
             raise
-    folder = place.path.parent if place.path.is_file() else place.path
+    folder = sources.place.parent if sources.place.is_file() else sources.place
     return _decoded(Source("archive", split, (fetch(folder),)))
 
 
@@ -125,38 +127,6 @@ def _cached(
         hierarchy=hierarchy,
         stand_in=hierarchy is GLYPHS100,
     )
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A folder that is looked into, and why."""
-
-    path: Path
-    reason: str
-
-
-def _place(root: str | Path | None = None) -> _Place:
-    """The one place where data is looked for: `root`, else SSL_COMPANION_DATA, else the cache.
-
-    A place that was named is the only one. Falling through to another would hide a typing
-    error and serve other data than was asked for.
-    """
-    if root is not None:
-        return _Place(Path(root).expanduser(), "the data root given")
-    if chosen := os.environ.get(DATA_VARIABLE):
-        return _Place(Path(chosen).expanduser(), f"the environment variable {DATA_VARIABLE}")
-    return _Place(cache_root() / "cifar100", "the default folder")
-
-
-def _absent(place: _Place, split: str) -> DataError:
-    """The error that says that there is no such split, and every way to get it."""
-    if not place.path.exists():
-        problem = f"{place.reason} does not exist."
-    else:
-        other = next(s for s in SPLITS if s != split)
-        only = f", only the {other} split" if find(place.path, other) else ""
-        problem = f"{place.reason} holds no {split} split of CIFAR-100{only}."
-    return DataError(problem, path=place.path, mend=HOW_TO_GET)
 
 
 @dataclass(frozen=True)
@@ -197,13 +167,23 @@ class Description:
 def describe_sources(root: str | Path | None = None) -> Description:
     """Where CIFAR-100 was looked for, what was found, and how to get what is missing.
 
-    Looks at names only: damage shows when a split is loaded.
+    Looks at names only: damage shows when a split is loaded. A place that was named is the
+    only one: falling through to another would hide a typing error and serve other data than was
+    asked for.
+
+    Args:
+        root: where to look; by default SSL_COMPANION_DATA, else within the cache.
     """
-    place = _place(root)
+    if root is not None:
+        place, reason = Path(root), "the data root given"
+    elif chosen := os.environ.get(DATA_VARIABLE):
+        place, reason = Path(chosen), f"the environment variable {DATA_VARIABLE}"
+    else:
+        place, reason = cache_root() / "cifar100", _BY_DEFAULT
     found: dict[str, Source | DataError | None] = {}
     for split in SPLITS:
         try:
-            found[split] = find(place.path, split)
+            found[split] = find(place.expanduser(), split)
         except DataError as error:
             found[split] = error
-    return Description(place.path, place.reason, found, cache_root())
+    return Description(place.expanduser(), reason, found, cache_root())

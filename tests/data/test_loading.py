@@ -80,7 +80,7 @@ def test_the_root_goes_before_the_environment_variable(
 ) -> None:
     monkeypatch.setenv("SSL_COMPANION_DATA", str(parquet_folder))
     assert len(load()) == 200
-    with pytest.raises(DataError, match="the data root given holds no train split") as caught:
+    with pytest.raises(DataError, match=r"no train split(.|\n)*the data root given") as caught:
         load(root=tmp_path)  # no other place is tried
     assert str(tmp_path) in str(caught.value)
 
@@ -98,7 +98,7 @@ def test_nothing_anywhere_names_every_way_out(surroundings: Path) -> None:
 def test_a_split_that_is_not_there_is_named(parquet_folder: Path) -> None:
     for shard in parquet_folder.glob("test*"):
         shard.unlink()
-    with pytest.raises(DataError, match="no test split of CIFAR-100, only the train split"):
+    with pytest.raises(DataError, match=r"no test split(.|\n)*train +found as parquet"):
         load(split="test", root=parquet_folder)
 
 
@@ -141,10 +141,10 @@ def test_auto_takes_what_there_is(
     assert not load("auto", "test").stand_in
     for shard in (surroundings / "cifar100").glob("test*"):
         shard.unlink()
-    with pytest.raises(DataError, match="only the train split"):
+    with pytest.raises(DataError, match=r"no test split(.|\n)*train +found as parquet"):
         load("auto", "test")  # never half of one and half of the other
     monkeypatch.setenv("SSL_COMPANION_DATA", "/nowhere")
-    with pytest.raises(DataError, match="SSL_COMPANION_DATA does not exist"):
+    with pytest.raises(DataError, match="SSL_COMPANION_DATA; it does not exist"):
         load("auto")
 
 

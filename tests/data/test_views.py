@@ -1,8 +1,12 @@
-"""What is made: each view against torchvision's transforms of that image by itself."""
+"""What is made: each view against torchvision's transforms of that image by itself.
+
+Compiled, on a GPU and under autocast it is the same as plainly on a CPU.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -148,15 +152,11 @@ def test_views_that_vary_in_nothing_are_the_images():
     images = pictures(70)
     p = augmentation.draw_parameters(70, STILL, seeded())
     assert torch.equal(augmentation.apply(images, p), images.float() / 255)
+    mirrored = replace(neutral(70), flip=torch.ones(70, dtype=torch.bool))
+    assert torch.equal(augmentation.apply(images, mirrored), images.flip(-1).float() / 255)
     odd = pictures(70, 17, 23)
     ours = augmentation.apply(odd, neutral(70, 17, 23))
     torch.testing.assert_close(ours, odd.float() / 255, rtol=0, atol=3e-6)
-
-
-def test_whole_boxes_only_mirror():
-    images = pictures(70)
-    mirrored = replace(neutral(70), flip=torch.ones(70, dtype=torch.bool))
-    assert torch.equal(augmentation.apply(images, mirrored), images.flip(-1).float() / 255)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
@@ -250,3 +250,55 @@ def test_the_constants_of_a_device_are_made_once(monkeypatch):
 def test_what_does_not_fit_is_refused(images, parameters, message):
     with pytest.raises(ValueError, match=message):
         augmentation.apply(images, parameters)
+
+
+# --- devices and compilation
+
+
+def test_the_number_of_threads_stays():
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        augmentation.apply(pictures(4), augmentation.draw_parameters(4, ALL, seeded()))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _agrees_when_compiled(backend: str) -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(augmentation.apply, fullgraph=True, backend=backend)
+    images = pictures(24)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for seed in range(3):  # other values, the same graph
+            p = augmentation.draw_parameters(24, ALL, seeded(seed))
+            torch.testing.assert_close(
+                compiled(images, p), augmentation.apply(images, p), rtol=0, atol=1e-5
+            )
+    torch.compiler.reset()
+
+
+def test_one_graph_without_breaks_or_recompilation():
+    _agrees_when_compiled("aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="Inductor needs a C++ compiler")
+def test_compiled_views_are_the_same():
+    _agrees_when_compiled("inductor")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_views_on_a_gpu_equal_those_on_the_cpu():
+    images, p = pictures(300), augmentation.draw_parameters(300, ALL, seeded())
+    on_gpu = augmentation.apply(images.cuda(), p.to("cuda"))
+    torch.testing.assert_close(on_gpu.cpu(), augmentation.apply(images, p), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="parameters: on cpu; expected cuda"):
+        augmentation.apply(images.cuda(), p)
+    # What a generator on the GPU draws stays there.
+    native = augmentation.draw_parameters(300, ALL, torch.Generator("cuda").manual_seed(0))
+    assert all(getattr(native, f.name).is_cuda for f in fields(native) if f.name != "size")
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        autocast = augmentation.apply(images.cuda(), p.to("cuda"))
+    assert torch.equal(autocast, on_gpu)
