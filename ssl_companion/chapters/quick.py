@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import torch
 
 from ssl_companion.chapters.widgets.slider import in_book
 from ssl_companion.data import ImageSet
+from ssl_companion.data.threads import tensor_threads
 from ssl_companion.presets.estimate import estimate
 from ssl_companion.presets.record import record_run
 from ssl_companion.presets.runs import Run, describe_config
@@ -106,22 +105,11 @@ def plan(
 
 def _costs(ladder: list[Run], device: torch.device, threads: int) -> list[float]:
     """Minutes of each run."""
-    with _threads(threads):
+    with tensor_threads(threads):
         rows = estimate(ladder, device, _COMPILE)
     # On a CPU the estimate of measuring is that of its passes; the rest takes about as long again.
     measuring = 1 if device.type == "cuda" else 2
     return [row["train_minutes"] + measuring * row["measure_minutes"] for row in rows]
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """So many threads for tensor operations, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train_and_measure(
@@ -143,7 +131,7 @@ def train_and_measure(
     """
     folder, progress = Path(folder), not in_book() if progress is None else progress
     loop = LoopConfig(device=planned.device, compile=_COMPILE, progress=progress)
-    with _threads(planned.threads):
+    with tensor_threads(planned.threads):
         where = folder / "runs", folder / "recordings"
         record_run(planned.run, train, test, *where, loop, overwrite=True)
     return open_recording(folder / "recordings" / planned.run.name)

@@ -10,11 +10,9 @@ from ssl_companion.data.hierarchy import (
     Level,
     hierarchy_of,
     random_grouping,
-    random_labels,
 )
 from ssl_companion.data.images import ImageSet, balanced_indices
-from ssl_companion.data.loading import load
-from ssl_companion.data.sources import Description, describe_sources
+from ssl_companion.data.loading import Description, describe_sources, load
 
 __all__ = [
     "CIFAR100",
@@ -30,5 +28,4 @@ __all__ = [
     "hierarchy_of",
     "load",
     "random_grouping",
-    "random_labels",
 ]

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ssl_companion.data.errors import DataError
+from PIL import Image, ImageFont
 
 SIDE = 32  # of a mask, in pixels
 BOX = 28  # the longer side of the glyph within it; the rest is an empty border
@@ -45,24 +44,14 @@ class Masks:
 
 
 def render_masks(characters: tuple[str, ...]) -> Masks:
-    """Draw each character once in each face that has it.
-
-    Raises:
-        DataError: if a font is missing or no face has a character.
-    """
+    """Draw each character once in each face that has it."""
     faces = [_face(name) for name in FACES]
-    masks: list[np.ndarray] = []
-    count = []
-    for character in characters:
-        drawn = [_mask(font, character) for font, known in faces if ord(character) in known]
-        if not drawn:
-            raise DataError(
-                f"none of matplotlib's DejaVu fonts has the character U+{ord(character):04X}.",
-                mend="Install another version of matplotlib (3.8 or newer has it).",
-            )
-        masks.extend(drawn)
-        count.append(len(drawn))
-    alpha = np.stack(masks)
+    drawn = [
+        [_mask(font, character) for font, known in faces if ord(character) in known]
+        for character in characters
+    ]
+    count = [len(masks) for masks in drawn]
+    alpha = np.concatenate(drawn)
     half = [[(np.ptp(axis) + 1) / 2 for axis in np.nonzero(mask.T)] for mask in alpha]
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
     return Masks(alpha, first, np.array(count), np.array(half, dtype=np.float32))
@@ -72,25 +61,15 @@ def _face(name: str) -> tuple[Any, set[int]]:
     """A face ready to draw, and the code points that it has."""
     import matplotlib
     from matplotlib.ft2font import FT2Font
-    from PIL import ImageFont
 
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")
-    try:
-        known = set(FT2Font(str(path)).get_charmap())
-        basic = ImageFont.Layout.BASIC  # one character has nothing to lay out
-        return ImageFont.truetype(str(path), 2 * _RENDERED, layout_engine=basic), known
-    except OSError as error:
-        raise DataError(
-            f"matplotlib's font cannot be read ({error}).",
-            path=path,
-            mend="Install matplotlib again: its fonts come with it.",
-        ) from error
+    path = str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf"))
+    basic = ImageFont.Layout.BASIC  # one character has nothing to lay out
+    font = ImageFont.truetype(path, 2 * _RENDERED, layout_engine=basic)
+    return font, set(FT2Font(path).get_charmap())
 
 
 def _mask(font: Any, character: str) -> np.ndarray:
     """The ink of a character, its longer side BOX pixels, in the middle: uint8 [SIDE, SIDE]."""
-    from PIL import Image
-
     bitmap = font.getmask(character, mode="L")
     ink = np.array(bitmap, dtype=np.uint8).reshape(bitmap.size[::-1])
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))

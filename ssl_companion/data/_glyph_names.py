@@ -7,149 +7,50 @@ of self-supervised learning flip images.
 
 from __future__ import annotations
 
-# block -> ((character, name), ...)
-COARSE: dict[str, tuple[tuple[str, str], ...]] = {
-    "latin": (
-        ("R", "r"),  # latin capital letter r
-        ("G", "g"),  # latin capital letter g
-        ("K", "k"),  # latin capital letter k
-        ("W", "w"),  # latin capital letter w
-        ("A", "a"),  # latin capital letter a
-    ),
-    "greek": (
-        ("\u03a8", "psi"),  # greek capital letter psi
-        ("\u03a9", "omega"),  # greek capital letter omega
-        ("\u03bb", "lamda"),  # greek small letter lamda
-        ("\u03b2", "beta"),  # greek small letter beta
-        ("\u03be", "xi"),  # greek small letter xi
-    ),
-    "cyrillic": (
-        ("\u0416", "zhe"),  # cyrillic capital letter zhe
-        ("\u0414", "de"),  # cyrillic capital letter de
-        ("\u0424", "ef"),  # cyrillic capital letter ef
-        ("\u042e", "yu"),  # cyrillic capital letter yu
-        ("\u0429", "shcha"),  # cyrillic capital letter shcha
-    ),
-    "armenian": (
-        ("\u0531", "ayb"),  # armenian capital letter ayb
-        ("\u053d", "xeh"),  # armenian capital letter xeh
-        ("\u0554", "keh"),  # armenian capital letter keh
-        ("\u053e", "ca"),  # armenian capital letter ca
-        ("\u0543", "cheh"),  # armenian capital letter cheh
-    ),
-    "georgian": (
-        ("\u10d0", "an"),  # georgian letter an
-        ("\u10da", "las"),  # georgian letter las
-        ("\u10e5", "khar"),  # georgian letter khar
-        ("\u10e4", "phar"),  # georgian letter phar
-        ("\u10ef", "jhan"),  # georgian letter jhan
-    ),
-    "hebrew": (
-        ("\u05d0", "alef"),  # hebrew letter alef
-        ("\u05e9", "shin"),  # hebrew letter shin
-        ("\u05dc", "lamed"),  # hebrew letter lamed
-        ("\u05d8", "tet"),  # hebrew letter tet
-        ("\u05e6", "tsadi"),  # hebrew letter tsadi
-    ),
-    "arabic": (
-        ("\u0639", "ain"),  # arabic letter ain
-        ("\u0634", "sheen"),  # arabic letter sheen
-        ("\u0637", "tah"),  # arabic letter tah
-        ("\u0643", "kaf"),  # arabic letter kaf
-        ("\u0648", "waw"),  # arabic letter waw
-    ),
-    "nko": (
-        ("\u07cc", "i"),  # nko letter i
-        ("\u07d0", "o"),  # nko letter o
-        ("\u07d8", "da"),  # nko letter da
-        ("\u07da", "rra"),  # nko letter rra
-        ("\u07dd", "fa"),  # nko letter fa
-    ),
-    "tifinagh": (
-        ("\u2d33", "yag"),  # tifinagh letter yag
-        ("\u2d3d", "yak"),  # tifinagh letter yak
-        ("\u2d4b", "ahaggar_yazh"),  # tifinagh letter ahaggar yazh
-        ("\u2d4c", "tuareg_yazh"),  # tifinagh letter tuareg yazh
-        ("\u2d5b", "yash"),  # tifinagh letter yash
-    ),
-    "lao": (
-        ("\u0e81", "ko"),  # lao letter ko
-        ("\u0e84", "kho_tam"),  # lao letter kho tam
-        ("\u0e9c", "pho_sung"),  # lao letter pho sung
-        ("\u0ea5", "lo_loot"),  # lao letter lo loot
-        ("\u0eab", "ho_sung"),  # lao letter ho sung
-    ),
-    "canadian_syllabics": (
-        ("\u14c7", "na"),  # canadian syllabics na
-        ("\u146d", "ki"),  # canadian syllabics ki
-        ("\u14ec", "l"),  # canadian syllabics medial l
-        ("\u1515", "sha"),  # canadian syllabics sha
-        ("\u1567", "thaa"),  # canadian syllabics thaa
-    ),
-    "digits": (
-        ("2", "two"),  # digit two
-        ("3", "three"),  # digit three
-        ("4", "four"),  # digit four
-        ("7", "seven"),  # digit seven
-        ("8", "eight"),  # digit eight
-    ),
-    "currency": (
-        ("$", "dollar"),  # dollar sign
-        ("\u20ac", "euro"),  # euro sign
-        ("\u00a3", "pound"),  # pound sign
-        ("\u00a5", "yen"),  # yen sign
-        ("\u20aa", "sheqel"),  # new sheqel sign
-    ),
-    "mathematical_operators": (
-        ("\u222b", "integral"),  # integral
-        ("\u221e", "infinity"),  # infinity
-        ("\u221a", "root"),  # square root
-        ("\u2248", "almost_equal"),  # almost equal to
-        ("\u2295", "circled_plus"),  # circled plus
-    ),
-    "arrows": (
-        ("\u2192", "right"),  # rightwards arrow
-        ("\u2195", "up_down"),  # up down arrow
-        ("\u21b6", "turning"),  # anticlockwise top semicircle arrow
-        ("\u21c4", "to_and_fro"),  # rightwards arrow over leftwards arrow
-        ("\u21af", "zigzag"),  # downwards zigzag arrow
-    ),
-    "geometric_shapes": (
-        ("\u25a0", "square"),  # black square
-        ("\u25b2", "triangle"),  # black up-pointing triangle
-        ("\u25cf", "disc"),  # black circle
-        ("\u25ce", "bullseye"),  # bullseye
-        ("\u25d1", "half_disc"),  # circle with right half black
-    ),
-    "dice": (
-        ("\u2680", "one"),  # die face-1
-        ("\u2681", "two"),  # die face-2
-        ("\u2682", "three"),  # die face-3
-        ("\u2683", "four"),  # die face-4
-        ("\u2685", "six"),  # die face-6
-    ),
-    "trigrams": (
-        ("\u2630", "heaven"),  # trigram for heaven
-        ("\u2631", "lake"),  # trigram for lake
-        ("\u2632", "fire"),  # trigram for fire
-        ("\u2635", "water"),  # trigram for water
-        ("\u2637", "earth"),  # trigram for earth
-    ),
-    "chess": (
-        ("\u265a", "king"),  # black chess king
-        ("\u265b", "queen"),  # black chess queen
-        ("\u265c", "rook"),  # black chess rook
-        ("\u265d", "bishop"),  # black chess bishop
-        ("\u265e", "knight"),  # black chess knight
-    ),
-    "zodiac": (
-        ("\u2648", "aries"),  # aries
-        ("\u2649", "taurus"),  # taurus
-        ("\u264b", "cancer"),  # cancer
-        ("\u264f", "scorpio"),  # scorpius
-        ("\u2653", "pisces"),  # pisces
-    ),
+# block -> {name: code point}
+# fmt: off
+COARSE: dict[str, dict[str, int]] = {
+    "latin": {"r": 0x0052, "g": 0x0047, "k": 0x004B, "w": 0x0057, "a": 0x0041},
+    "greek": {"psi": 0x03A8, "omega": 0x03A9, "lamda": 0x03BB, "beta": 0x03B2, "xi": 0x03BE},
+    "cyrillic": {"zhe": 0x0416, "de": 0x0414, "ef": 0x0424, "yu": 0x042E, "shcha": 0x0429},
+    "armenian": {"ayb": 0x0531, "xeh": 0x053D, "keh": 0x0554, "ca": 0x053E, "cheh": 0x0543},
+    "georgian": {"an": 0x10D0, "las": 0x10DA, "khar": 0x10E5, "phar": 0x10E4, "jhan": 0x10EF},
+    "hebrew": {"alef": 0x05D0, "shin": 0x05E9, "lamed": 0x05DC, "tet": 0x05D8, "tsadi": 0x05E6},
+    "arabic": {"ain": 0x0639, "sheen": 0x0634, "tah": 0x0637, "kaf": 0x0643, "waw": 0x0648},
+    "nko": {"i": 0x07CC, "o": 0x07D0, "da": 0x07D8, "rra": 0x07DA, "fa": 0x07DD},
+    "tifinagh": {
+        "yag": 0x2D33, "yak": 0x2D3D, "ahaggar_yazh": 0x2D4B, "tuareg_yazh": 0x2D4C, "yash": 0x2D5B,
+    },
+    "lao": {
+        "ko": 0x0E81, "kho_tam": 0x0E84, "pho_sung": 0x0E9C, "lo_loot": 0x0EA5, "ho_sung": 0x0EAB,
+    },
+    "canadian_syllabics": {"na": 0x14C7, "ki": 0x146D, "l": 0x14EC, "sha": 0x1515, "thaa": 0x1567},
+    "digits": {"two": 0x0032, "three": 0x0033, "four": 0x0034, "seven": 0x0037, "eight": 0x0038},
+    "currency": {
+        "dollar": 0x0024, "euro": 0x20AC, "pound": 0x00A3, "yen": 0x00A5, "sheqel": 0x20AA,
+    },
+    "mathematical_operators": {
+        "integral": 0x222B, "infinity": 0x221E, "root": 0x221A, "almost_equal": 0x2248,
+        "circled_plus": 0x2295,
+    },
+    "arrows": {
+        "right": 0x2192, "up_down": 0x2195, "turning": 0x21B6, "to_and_fro": 0x21C4,
+        "zigzag": 0x21AF,
+    },
+    "geometric_shapes": {
+        "square": 0x25A0, "triangle": 0x25B2, "disc": 0x25CF, "bullseye": 0x25CE,
+        "half_disc": 0x25D1,
+    },
+    "dice": {"one": 0x2680, "two": 0x2681, "three": 0x2682, "four": 0x2683, "six": 0x2685},
+    "trigrams": {
+        "heaven": 0x2630, "lake": 0x2631, "fire": 0x2632, "water": 0x2635, "earth": 0x2637,
+    },
+    "chess": {"king": 0x265A, "queen": 0x265B, "rook": 0x265C, "bishop": 0x265D, "knight": 0x265E},
+    "zodiac": {
+        "aries": 0x2648, "taurus": 0x2649, "cancer": 0x264B, "scorpio": 0x264F, "pisces": 0x2653,
+    },
 }
+# fmt: on
 
 FAMILY: dict[str, tuple[str, ...]] = {
     "european_alphabets": ("latin", "greek", "cyrillic", "armenian", "georgian"),

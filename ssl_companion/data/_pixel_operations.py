@@ -42,14 +42,13 @@ def _source(start: Tensor, length: Tensor, size: int) -> Tensor:
 def crop_resize_flip(x: Tensor, box: Tensor, flip: Tensor) -> Tensor:
     """Cut `box` out, resize it bilinearly to [H, W] and mirror it, as one affine sample.
 
-    Parameters
-    ----------
-    x : float32 [N, 3, H, W]
-    box : int64 [N, 4], (top, left, height, width) in pixels, inside the image
-    flip : bool [N]
-
     Equals torchvision's `resized_crop` to the images' own size, followed by `hflip`; its
     `antialias` makes no difference there, since a crop is never larger than the image.
+
+    Args:
+        x: float32 [N, 3, H, W].
+        box: int64 [N, 4], (top, left, height, width) in pixels, inside the image.
+        flip: bool [N].
     """
     height, width = x.shape[-2:]
     rows = _source(box[:, 0], box[:, 2], height)

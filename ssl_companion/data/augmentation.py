@@ -1,19 +1,13 @@
 """Random views of images: each image of a batch with its own crop, colours and flip.
 
-Two steps: :func:`draw` draws the parameters of n views, :func:`apply` makes the views. Being
+Two steps: `draw_parameters` draws the parameters of n views, `apply` makes the views. Being
 apart, the parameters of a global batch can be drawn once and sliced for each process
-(``parameters[rank::world]``), kept to replay a view, or written by hand in a test.
+(`parameters[rank::world]`), kept to replay a view, or written by hand in a test.
 
 The recipe is that of SimCLR (arXiv:2002.05709) and VICReg (arXiv:2105.04906) for small
 images, so without blur. Everything happens in one order, on every image: crop, resize and
 flip; brightness, contrast, saturation, hue; grey; solarisation. The order of the four jitters
 is fixed (torchvision's ColorJitter shuffles it), which lets them run as one pass over a batch.
-
-Where a random resized crop cuts, for many images at once.
-
-The rule of torchvision's `RandomResizedCrop.get_params` (after arXiv:1409.4842): an area
-uniform in `scale` and an aspect ratio log-uniform in `ratio` are tried until the rounded box
-fits the image, ten times at most, then the largest central box of an allowed ratio is taken.
 """
 
 from __future__ import annotations
@@ -27,12 +21,14 @@ import torch
 from torch import Tensor
 
 from ssl_companion.data import _pixel_operations
-from ssl_companion.data.threads import one_thread
+from ssl_companion.data.threads import tensor_threads
 
 # Mean and standard deviation of the training pixels of CIFAR-100, per channel, in [0, 1].
 CIFAR_MEAN = (0.5071, 0.4865, 0.4409)
 CIFAR_STD = (0.2673, 0.2564, 0.2762)
 
+_TRIES = 10  # of a crop's area and aspect ratio
+_UNIFORMS = 2 * _TRIES + 2  # random numbers that a box takes
 _BLOCK_PIXELS = 64 * 32 * 32  # that apply() takes at a time on a CPU: 0.8 MB of float32
 
 
@@ -40,10 +36,8 @@ _BLOCK_PIXELS = 64 * 32 * 32  # that apply() takes at a time on a CPU: 0.8 MB of
 class ViewConfig:
     """How views vary. Probabilities and ranges are fractions.
 
-    Raises
-    ------
-    ValueError
-        If a range, probability or amount makes no sense; it names the field and its value.
+    Raises:
+        ValueError: if a range, probability or amount makes no sense.
     """
 
     scale: tuple[float, float] = (0.2, 1.0)  #: area of the crop over that of the image
@@ -60,28 +54,23 @@ class ViewConfig:
 
     def __post_init__(self) -> None:
         for name in ("scale", "ratio"):
-            value = getattr(self, name)
-            pair = isinstance(value, Sequence) and len(value) == 2
-            if not pair or not 0 < value[0] <= value[1] < math.inf:
-                raise ValueError(f"{name}={value!r}: expected (low, high) with 0 < low <= high")
+            pair = getattr(self, name)
+            two = isinstance(pair, Sequence) and len(pair) == 2
+            if not two or not 0 < pair[0] <= pair[1] < math.inf:
+                raise ValueError(f"{name}: {pair!r}; expected (low, high) with 0 < low <= high")
         if self.scale[1] > 1:
-            raise ValueError(f"scale={self.scale!r}: a crop's area is at most 1, the whole image")
+            raise ValueError(f"scale: {self.scale!r}; expected at most 1, the whole image")
         for name in ("flip", "jitter", "grey", "solarise"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a probability")
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"{name}: {value!r}; expected a probability, 0 to 1")
         for name in ("brightness", "contrast", "saturation", "hue", "strength"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a finite number >= 0")
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"{name}: {value!r}; expected a finite number of 0 or more")
         if self.hue * self.strength > 0.5:
             raise ValueError(
-                f"hue={self.hue!r} times strength={self.strength!r} is more than 0.5, half a turn "
-                "of the colour circle: lower either"
+                f"hue: {self.hue!r}, times strength {self.strength!r}; expected at most 0.5, half "
+                "a turn of the colour circle; lower either"
             )
-
-    @classmethod
-    def identity(cls) -> ViewConfig:
-        """The configuration whose views of square images are the images themselves."""
-        return cls(scale=(1, 1), ratio=(1, 1), flip=0, jitter=0, grey=0, solarise=0)
 
 
 @dataclass(frozen=True)
@@ -107,11 +96,11 @@ class ViewParameters:
     def __getitem__(self, index: slice | Tensor | Sequence[int]) -> ViewParameters:
         """The parameters of some of the views: a slice, a list of indices, or a tensor."""
         if isinstance(index, int):
-            raise ValueError(f"index={index!r}: expected a slice or a list of indices")
+            raise ValueError(f"index: {index!r}; expected a slice or a list of indices")
         return ViewParameters(self.size, **{k: v[index] for k, v in self._tensors().items()})
 
     def packed(self) -> Tensor:
-        """All of them as one float32 [N, COLUMNS] tensor, exactly: what travels in one copy."""
+        """All of them as one float32 [N, 11] tensor, exactly: what travels in one copy."""
         columns = [t.float().reshape(len(self), -1) for t in self._tensors().values()]
         return torch.cat(columns, dim=1)
 
@@ -132,10 +121,6 @@ class ViewParameters:
         return ViewParameters(self.size, **moved)
 
 
-#: of `ViewParameters.packed`: the box has four, every other parameter one
-PARAMETER_COLUMNS = 4 + len(fields(ViewParameters)) - 2
-
-
 def draw_parameters(
     n: int,
     config: ViewConfig,
@@ -143,26 +128,32 @@ def draw_parameters(
     height: int = 32,
     width: int = 32,
 ) -> ViewParameters:
-    """Draw the parameters of n views of [height, width] images, on the generator's device.
+    """Draw the parameters of n views, on the generator's device.
 
     The generator advances by one call of `torch.rand` whatever the configuration says, so two
-    configurations with one seed share the randomness of what they have in common. Of several
-    generators each draws n views, one after the other, as if it were called for alone.
+    configurations with one seed share the randomness of what they have in common.
 
-    Raises
-    ------
-    ValueError
-        If `n`, `height` or `width` is not a positive whole number.
+    Args:
+        n: number of views.
+        config: how they vary.
+        generator: of several, each draws n views, one after the other, as if called for alone.
+        height, width: of the images, in pixels.
+
+    Returns:
+        n parameters, or n times the number of generators.
+
+    Raises:
+        ValueError: if `n`, `height` or `width` is not a positive integer.
     """
     for name, value in (("n", n), ("height", height), ("width", width)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: expected a positive whole number")
+            raise ValueError(f"{name}: {value!r}; expected an integer of 1 or more")
     streams = [generator] if isinstance(generator, torch.Generator) else generator
     uniform = torch.cat([
-        torch.rand((n, UNIFORMS + 8), generator=stream, device=stream.device)
+        torch.rand((n, _UNIFORMS + 8), generator=stream, device=stream.device)
         for stream in streams
     ])  # fmt: skip
-    rest = uniform[:, UNIFORMS:].unbind(1)
+    rest = uniform[:, _UNIFORMS:].unbind(1)
     jittered = rest[0] < config.jitter
     hue = config.hue * config.strength
 
@@ -175,7 +166,7 @@ def draw_parameters(
 
     return ViewParameters(
         size=(height, width),
-        box=boxes(uniform[:, :UNIFORMS], config.scale, config.ratio, height, width),
+        box=_boxes(uniform[:, :_UNIFORMS], config.scale, config.ratio, height, width),
         flip=rest[1] < config.flip,
         brightness=factor(rest[2], config.brightness),
         contrast=factor(rest[3], config.contrast),
@@ -186,139 +177,28 @@ def draw_parameters(
     )
 
 
-@torch.no_grad()
-def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
-    """Make one view of each image.
-
-    Parameters
-    ----------
-    images : uint8 [N, 3, H, W], or floating point in [0, 1] of that shape
-    parameters : N of them, drawn for [H, W] images, on the images' device
-
-    Returns
-    -------
-    float32 [N, 3, H, W] in [0, 1], not normalised. Equal to torchvision's functional transforms
-    of each image with its parameters, in float32.
-
-    Raises
-    ------
-    ValueError
-        If shape, type, size, number or device do not fit; values are not looked at.
-    """
-    _check_images(images)
-    _check_parameters(parameters, images)
-    if images.device.type != "cpu" or torch.compiler.is_compiling():
-        return _apply(images, parameters)
-    # In blocks, what lies between the steps stays in the processor's cache and in reused
-    # memory, which halves the time for a batch.
-    views = torch.empty(images.shape)
-    size = max(1, _BLOCK_PIXELS // (images.shape[2] * images.shape[3]))
-    with one_thread():
-        for start in range(0, len(images), size):
-            block = slice(start, start + size)
-            views[block] = _apply(images[block], parameters[block])
-    return views
-
-
-def _apply(images: Tensor, p: ViewParameters) -> Tensor:
-    x = images.float() if images.dtype.is_floating_point else images.float().div_(255)
-    x = _pixel_operations.crop_resize_flip(x, p.box, p.flip)
-    x = _pixel_operations.brighten(x, p.brightness)
-    x = _pixel_operations.contrast(x, p.contrast)
-    x = _pixel_operations.saturate(x, p.saturation)
-    x = _pixel_operations.shift_hue(x, p.hue)
-    return _pixel_operations.solarise(_pixel_operations.to_grey(x, p.grey), p.solarise)
-
-
-def _check_images(images: Tensor) -> None:
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images of shape {tuple(images.shape)}: expected [N, 3, H, W]")
-    if images.dtype != torch.uint8 and not images.dtype.is_floating_point:
-        raise ValueError(f"images of type {images.dtype}: expected uint8, or floats in [0, 1]")
-
-
-def _check_parameters(parameters: ViewParameters, images: Tensor) -> None:
-    if len(parameters) != images.shape[0]:
-        raise ValueError(f"parameters of {len(parameters)} views for {images.shape[0]} images")
-    if parameters.size != tuple(images.shape[2:]):
-        raise ValueError(
-            f"parameters drawn for images of {parameters.size}, not {tuple(images.shape[2:])}: "
-            "give draw() the height and width of the images"
-        )
-    if parameters.box.device != images.device:
-        raise ValueError(
-            f"parameters on {parameters.box.device}, images on {images.device}: "
-            "move the parameters with .to()"
-        )
-
-
-def normalise(
-    x: Tensor, mean: Sequence[float] = CIFAR_MEAN, std: Sequence[float] = CIFAR_STD
-) -> Tensor:
-    """Subtract each channel's mean and divide by its standard deviation, [N, 3, H, W] in [0, 1]."""
-    # Compiled they are part of the graph; otherwise every call would copy them, and wait for it.
-    per_channel = _per_channel if torch.compiler.is_compiling() else _kept_per_channel
-    shift, scale = (per_channel(tuple(map(float, v)), x.dtype, x.device) for v in (mean, std))
-    return (x - shift).div_(scale)
-
-
-def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)
-
-
-@functools.lru_cache(maxsize=64)
-def _kept_per_channel(
-    values: tuple[float, ...], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    with torch.inference_mode(False):  # or a later call could not have a gradient
-        return _per_channel(values, dtype, device)
-
-
-def two_views(
-    images: Tensor, config: ViewConfig, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Two independent normalised views, float32 [N, 3, H, W], of uint8 [N, 3, H, W] images.
-
-    The parameters are drawn on the generator's device and moved to the images': a generator on
-    the CPU gives the same parameters on every device.
-    """
-    _check_images(images)
-    n, _, height, width = images.shape
-    first, second = (
-        normalise(
-            apply(images, draw_parameters(n, config, generator, height, width).to(images.device))
-        )
-        for _ in range(2)
-    )
-    return first, second
-
-
-TRIES = 10
-UNIFORMS = 2 * TRIES + 2  # random numbers that a box takes
-
-
-def boxes(
+def _boxes(
     uniform: Tensor,
     scale: tuple[float, float],
     ratio: tuple[float, float],
     height: int,
     width: int,
 ) -> Tensor:
-    """Crop boxes of [height, width] images from random numbers.
+    """Where random resized crops cut: int64 [N, 4], (top, left, height, width) in pixels.
 
-    Parameters
-    ----------
-    uniform : float32 [N, UNIFORMS] in [0, 1)
-    scale : the range of the box's area over the image's
-    ratio : the range of the box's width over its height
+    The rule of torchvision's `RandomResizedCrop.get_params` (after arXiv:1409.4842): an area
+    uniform in `scale` and an aspect ratio log-uniform in `ratio` are tried until the rounded box
+    fits the image, ten times at most, then the largest central box of an allowed ratio is taken.
 
-    Returns
-    -------
-    int64 [N, 4], (top, left, height, width) in pixels, inside the image
+    Args:
+        uniform: float32 [N, _UNIFORMS] in [0, 1).
+        scale: the range of the box's area over the image's.
+        ratio: the range of the box's width over its height.
+        height, width: of the image.
     """
-    areas = uniform[:, :TRIES].mul(scale[1] - scale[0]).add_(scale[0]).mul_(height * width)
+    areas = uniform[:, :_TRIES].mul(scale[1] - scale[0]).add_(scale[0]).mul_(height * width)
     low, high = math.log(ratio[0]), math.log(ratio[1])
-    ratios = uniform[:, TRIES : 2 * TRIES].mul(high - low).add_(low).exp_()
+    ratios = uniform[:, _TRIES : 2 * _TRIES].mul(high - low).add_(low).exp_()
     widths = (areas * ratios).sqrt_().round_().long()
     heights = (areas / ratios).sqrt_().round_().long()
     fit = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
@@ -339,3 +219,92 @@ def boxes(
     top = offset(uniform[:, -2], height - box_height)
     left = offset(uniform[:, -1], width - box_width)
     return torch.stack((top, left, box_height, box_width), dim=1)
+
+
+@torch.no_grad()
+def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
+    """Make one view of each image.
+
+    Args:
+        images: uint8 [N, 3, H, W], or floating point in [0, 1] of that shape.
+        parameters: N of them, drawn for [H, W] images, on the images' device.
+
+    Returns:
+        float32 [N, 3, H, W] in [0, 1], not normalised. Equal to torchvision's functional
+        transforms of each image with its parameters, in float32.
+
+    Raises:
+        ValueError: if shape, type, size, number or device do not fit; values are not looked at.
+    """
+    _check(images, parameters)
+    if images.device.type != "cpu" or torch.compiler.is_compiling():
+        return _apply(images, parameters)
+    # In blocks, what lies between the steps stays in the processor's cache and in reused
+    # memory, which halves the time for a batch.
+    views = torch.empty(images.shape)
+    size = max(1, _BLOCK_PIXELS // (images.shape[2] * images.shape[3]))
+    with tensor_threads(1):
+        for start in range(0, len(images), size):
+            block = slice(start, start + size)
+            views[block] = _apply(images[block], parameters[block])
+    return views
+
+
+def _apply(images: Tensor, p: ViewParameters) -> Tensor:
+    x = images.float() if images.dtype.is_floating_point else images.float().div_(255)
+    x = _pixel_operations.crop_resize_flip(x, p.box, p.flip)
+    x = _pixel_operations.brighten(x, p.brightness)
+    x = _pixel_operations.contrast(x, p.contrast)
+    x = _pixel_operations.saturate(x, p.saturation)
+    x = _pixel_operations.shift_hue(x, p.hue)
+    return _pixel_operations.solarise(_pixel_operations.to_grey(x, p.grey), p.solarise)
+
+
+def _check(images: Tensor, parameters: ViewParameters) -> None:
+    shape, size = tuple(images.shape), parameters.size
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images: a tensor of shape {shape}; expected [N, 3, H, W]")
+    if images.dtype != torch.uint8 and not images.dtype.is_floating_point:
+        raise ValueError(f"images: of type {images.dtype}; expected uint8, or floats in [0, 1]")
+    if len(parameters) != len(images):
+        raise ValueError(f"parameters: of {len(parameters)} views; expected {len(images)}")
+    if size != shape[2:]:
+        raise ValueError(
+            f"parameters: drawn for images of {size}; expected {shape[2:]}; give "
+            "draw_parameters() the height and width of the images"
+        )
+    if parameters.box.device != images.device:
+        raise ValueError(
+            f"parameters: on {parameters.box.device}; expected {images.device}, where the images "
+            "are; move them with .to()"
+        )
+
+
+def normalise(
+    x: Tensor, mean: Sequence[float] = CIFAR_MEAN, std: Sequence[float] = CIFAR_STD
+) -> Tensor:
+    """Subtract each channel's mean and divide by its standard deviation.
+
+    Args:
+        x: floating point [N, C, H, W] in [0, 1].
+        mean, std: one number for each channel; by default those of CIFAR-100.
+
+    Returns:
+        A tensor of the same shape and type.
+    """
+    # Compiled they are part of the graph; otherwise every call would copy them, and wait for it.
+    per_channel = _per_channel if torch.compiler.is_compiling() else _kept_per_channel
+    shift, scale = (per_channel(tuple(map(float, v)), x.dtype, x.device) for v in (mean, std))
+    return (x - shift).div_(scale)
+
+
+def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_per_channel(
+    values: tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    with torch.inference_mode(False):  # or a later call could not have a gradient
+        return _per_channel(values, dtype, device)

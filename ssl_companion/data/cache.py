@@ -15,15 +15,13 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
-from ssl_companion.data._decoded import SHAPE, Decoded
 from ssl_companion.data.errors import CacheError, DataError
-from ssl_companion.data.images import fingerprint
+from ssl_companion.data.images import Decoded, fingerprint
 from ssl_companion.io.atomic import atomic_directory
 from ssl_companion.io.lock import one_at_a_time
 
@@ -33,20 +31,10 @@ _ARRAYS = ("images", "fine", "files")
 _ABANDONED = 24 * 3600  # seconds after which what a killed process left may go
 
 
-@dataclass(frozen=True, eq=False)
-class Cached:
-    """A split from the cache: `Decoded` with the images mapped, and its fingerprint."""
-
-    arrays: Decoded
-    fingerprint: str
-
-
 def cache_root() -> Path:
     """SSL_COMPANION_CACHE, or the user's cache folder (XDG_CACHE_HOME where it is set)."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return (
-        Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("ssl-companion"))
-    )
+    chosen = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("ssl-companion")
+    return Path(chosen).expanduser()
 
 
 def key_of(parts: Sequence[object]) -> str:
@@ -70,8 +58,11 @@ def key_of_files(split: str, files: Sequence[Path]) -> str:
     return key_of([split, [(p, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in stats]])
 
 
-def load_or_build(folder: Path, build: Callable[[], Decoded]) -> Cached:
+def load_or_build(folder: Path, build: Callable[[], Decoded]) -> tuple[Decoded, str]:
     """What `folder` holds, or what `build` makes, kept in `folder` for the next time.
+
+    Returns:
+        The arrays, read only and the images mapped, and their fingerprint.
 
     Raises:
         CacheError: if the folder cannot be written; and whatever `build` raises.
@@ -100,8 +91,8 @@ def load_or_build(folder: Path, build: Callable[[], Decoded]) -> Cached:
     return found
 
 
-def read_split(folder: Path) -> Cached | None:
-    """The arrays of a folder, or None where there is none, or none that is whole."""
+def read_split(folder: Path) -> tuple[Decoded, str] | None:
+    """The arrays of a folder and their fingerprint, or None where there is none that is whole."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != CACHE_FORMAT:
@@ -110,11 +101,8 @@ def read_split(folder: Path) -> Cached | None:
         fine, files = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in _ARRAYS[1:])
         if [_checksum(a) for a in (images, fine, files)] != [meta["crc32"][n] for n in _ARRAYS]:
             return None
-        whole = images.dtype == np.uint8 and images.shape == (len(fine), *SHAPE)
-        if not whole or fine.dtype != np.int64 or files.shape != fine.shape:
-            return None
         fine.flags.writeable = files.flags.writeable = False
-        return Cached(Decoded(images, fine, files), str(meta["fingerprint"]))
+        return Decoded(images, fine, files), str(meta["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 

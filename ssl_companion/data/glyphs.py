@@ -13,14 +13,14 @@ from functools import lru_cache
 import numpy as np
 
 from ssl_companion.data import _glyph_masks
-from ssl_companion.data._decoded import Decoded, in_canonical_order
 from ssl_companion.data._glyph_masks import BOX, SIDE, Masks
 from ssl_companion.data._glyph_names import COARSE
 from ssl_companion.data.hierarchy import GLYPHS100
+from ssl_companion.data.images import Decoded, in_canonical_order
 
 VERSION = 1  # raise it when the same seed would give other images
 SIZES = {"train": 10_000, "test": 2_000}
-CHARACTERS = tuple(character for block in COARSE.values() for character, _ in block)
+CHARACTERS = tuple(chr(code) for block in COARSE.values() for code in block.values())
 """The character of each fine class, str [K]."""
 
 _CHUNK = 1_000  # images drawn at once: few enough to stay in the processor's cache
@@ -40,15 +40,14 @@ def generate(split: str = "train", n: int | None = None, seed: int = 0) -> Decod
 
     Raises:
         ValueError: if the split is unknown, or `n` is below 1, or the seed negative.
-        DataError: if matplotlib's fonts are missing.
     """
     if split not in SIZES:
-        raise ValueError(f"split must be one of {', '.join(SIZES)}, got {split!r}")
+        raise ValueError(f"split: {split!r}; expected one of {', '.join(SIZES)}")
     n = SIZES[split] if n is None else n
     if n < 1:
-        raise ValueError(f"n must be 1 or more images, got {n}")
+        raise ValueError(f"n: {n}; expected an integer of 1 or more")
     if seed < 0:
-        raise ValueError(f"seed must be 0 or more, got {seed}")
+        raise ValueError(f"seed: {seed}; expected an integer of 0 or more")
     masks = _masks()
     fine = np.arange(n) % len(CHARACTERS)
     images = np.empty((n, 3, SIDE, SIDE), dtype=np.uint8)

@@ -2,9 +2,8 @@
 
 The paper asks at which level of a hierarchy representations align with classes
 (Ben-Shaul et al., *Reverse Engineering Self-Supervised Learning*, NeurIPS 2023,
-arXiv:2305.15614). Two kinds of random targets say what that alignment is worth:
-`random_labels`, drawn per image, and `random_grouping`, whole classes thrown together
-into groups of the same sizes as a level's own.
+arXiv:2305.15614). A random control says what that alignment is worth: `random_grouping`
+throws whole classes together into groups of the same sizes as a level's own.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ class Level:
         of_fine = np.asarray(self.of_fine)
         if of_fine.ndim != 1 or of_fine.dtype.kind not in "iu":
             raise ValueError(
-                f"of_fine must be a one-dimensional array of integers, "
-                f"got shape {of_fine.shape} and dtype {of_fine.dtype}"
+                f"of_fine: an array of shape {of_fine.shape} and type {of_fine.dtype}; "
+                "expected integers [K_fine]"
             )
         reached = np.unique(of_fine)
         if not np.array_equal(reached, np.arange(len(self.class_names))):
             raise ValueError(
-                f"of_fine must reach each of the {len(self.class_names)} classes of level "
-                f"{self.name!r}, 0 to {len(self.class_names) - 1}, got {reached.tolist()}"
+                f"of_fine: classes {reached.tolist()} in level {self.name!r}; expected each of "
+                f"0 to {len(self.class_names) - 1}, one for each of its names"
             )
         of_fine = of_fine.astype(np.int64)
         of_fine.flags.writeable = False
@@ -79,12 +78,12 @@ class Level:
         """
         fine = np.asarray(fine)
         if fine.dtype.kind not in "iu":
-            raise ValueError(f"fine must hold integer labels, got dtype {fine.dtype}")
+            raise ValueError(f"fine: an array of type {fine.dtype}; expected integers")
         outside = (fine < 0) | (fine >= len(self.of_fine))
         if outside.any():
             raise ValueError(
-                f"fine must hold labels from 0 to {len(self.of_fine) - 1}, "
-                f"got {fine[outside].ravel()[0]}"
+                f"fine: {fine[outside].ravel()[0]} among the labels; expected 0 to "
+                f"{len(self.of_fine) - 1}"
             )
         return self.of_fine[fine]
 
@@ -105,14 +104,15 @@ class Hierarchy:
         finest = self.levels[0]
         if finest.name != "fine" or not np.array_equal(finest.of_fine, np.arange(finest.k)):
             raise ValueError(
-                f"levels must begin with one named 'fine' that keeps every class, "
-                f"got {finest.name!r}"
+                f"levels: {finest.name!r} is the first; expected one named 'fine' in which "
+                "every class stands for itself"
             )
         for finer, coarser in zip(self.levels, self.levels[1:], strict=False):
             pairs = {(int(a), int(b)) for a, b in zip(finer.of_fine, coarser.of_fine, strict=True)}
             if len(pairs) != finer.k:
                 raise ValueError(
-                    f"levels must be nested: {coarser.name!r} splits a class of {finer.name!r}"
+                    f"levels: {coarser.name!r} splits a class of {finer.name!r}; expected nested "
+                    "levels, the finest first"
                 )
 
     @property
@@ -131,8 +131,8 @@ class Hierarchy:
             if level.name == wanted:
                 return random_grouping(level, seed) if name.startswith(RANDOM) else level
         raise ValueError(
-            f"level must be one of {', '.join(self.names)}, or one of them after "
-            f"{RANDOM!r} for its random control, got {name!r}"
+            f"level: {name!r}; expected one of {', '.join(self.names)}, or one of them after "
+            f"{RANDOM!r} for its random control"
         )
 
 
@@ -176,22 +176,6 @@ def random_grouping(level: Level, seed: int) -> Level:
     return Level(RANDOM + level.name, names, level.of_fine[shuffle])
 
 
-def random_labels(n: int, k: int, seed: int) -> np.ndarray:
-    """A class for every image, drawn uniformly and independently of what it shows.
-
-    Returns:
-        int64 [n], each from 0 to k - 1.
-
-    Raises:
-        ValueError: if `n` is negative or `k` is below 1.
-    """
-    if n < 0:
-        raise ValueError(f"n must be 0 or more images, got {n}")
-    if k < 1:
-        raise ValueError(f"k must be 1 or more classes, got {k}")
-    return np.random.default_rng(seed).integers(k, size=n, dtype=np.int64)
-
-
 def _group(name: str, groups: Mapping[str, Sequence[str]], finer: Level) -> Level:
     """A level from the names of what each of its classes holds, one level down."""
     index_of = {member: i for i, members in enumerate(groups.values()) for member in members}
@@ -210,10 +194,7 @@ def _cifar100() -> Hierarchy:
 
 
 def _glyphs100() -> Hierarchy:
-    blocks = {
-        block: tuple(f"{block}_{name}" for _, name in characters)
-        for block, characters in _glyph_names.COARSE.items()
-    }
+    blocks = {b: tuple(f"{b}_{name}" for name in of) for b, of in _glyph_names.COARSE.items()}
     names = tuple(name for group in blocks.values() for name in group)
     fine = Level("fine", names, np.arange(len(names)))
     coarse = _group("coarse", blocks, fine)
@@ -238,5 +219,5 @@ def hierarchy_of(data_name: str) -> Hierarchy:
         return _BY_NAME[data_name]
     except KeyError:
         raise ValueError(
-            f"data_name must be one of {', '.join(_BY_NAME)}, got {data_name!r}"
+            f"data_name: {data_name!r}; expected one of {', '.join(_BY_NAME)}"
         ) from None

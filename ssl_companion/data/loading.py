@@ -1,4 +1,4 @@
-"""Load a split of a data set by name."""
+"""Load a split of a data set by name, from the places where it may lie."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ import importlib.metadata
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ssl_companion.data._decoded import Decoded
-from ssl_companion.data.cache import cache_root, key_of, key_of_files, load_or_build
+from ssl_companion.data import cifar100, glyphs
+from ssl_companion.data.cache import (
+    CACHE_VARIABLE,
+    cache_root,
+    key_of,
+    key_of_files,
+    load_or_build,
+)
+from ssl_companion.data.cifar100 import Source, find
+from ssl_companion.data.download import fetch
 from ssl_companion.data.errors import CacheError, DataError
 from ssl_companion.data.hierarchy import CIFAR100, GLYPHS100, Hierarchy
-from ssl_companion.data.images import ImageSet
-from ssl_companion.data.sources import (
-    DATA_VARIABLE,
-    SPLITS,
-    Location,
-    Source,
-    absent,
-    find,
-    place_of,
-)
+from ssl_companion.data.images import Decoded, ImageSet
 
+DATA_VARIABLE = "SSL_COMPANION_DATA"
 DATA_SETS = ("cifar100", "glyphs100", "auto")
-_WHOLE = {"train": 50_000, "test": 10_000}
+SPLITS = ("train", "test")
+_BY_DEFAULT = "the default folder"
+HOW_TO_GET = f"""Ways to get CIFAR-100:
+  - `ssl-companion data --download`, or load(..., download=True): the official archive,
+    161 MB, resumed if interrupted;
+  - point {DATA_VARIABLE}, or the data root, at a folder with {cifar100.ARCHIVE_NAME},
+    the unpacked {cifar100.FOLDER}, or the parquet files of the Hugging Face hub
+    (uoft-cs/cifar100: train-*.parquet and test-*.parquet);
+  - or take the stand-in that needs no data: load("glyphs100")."""
 
 
 def load(
@@ -54,85 +63,127 @@ def load(
         ValueError: if the name or the split is unknown, or `n` is given for CIFAR-100.
         DataError: if the data is absent or damaged; the message says what to do.
     """
-    if name not in DATA_SETS:
-        raise ValueError(f"name must be one of {', '.join(DATA_SETS)}, got {name!r}")
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    if name == "glyphs100" or (name == "auto" and not _is_wanted(root, download)):
-        return _glyphs100(split, n, seed)
+    for what, value, known in (("name", name, DATA_SETS), ("split", split, SPLITS)):
+        if value not in known:
+            raise ValueError(f"{what}: {value!r}; expected one of {', '.join(known)}")
     if name == "cifar100" and n is not None:
-        raise ValueError(f"n is for glyphs100 only (CIFAR-100 has the images it has), got {n}")
-    return _cifar100(place_of(root), split, download)
-
-
-def _is_wanted(root: str | Path | None, download: bool) -> bool:
-    """Whether "auto" means CIFAR-100: it was asked for somehow, or some of it is there."""
-    named = root is not None or bool(os.environ.get(DATA_VARIABLE))
-    return named or download or any(find(place_of(), split) for split in SPLITS)
-
-
-def _cifar100(place: Location, split: str, download: bool) -> ImageSet:
-    problem: DataError
-    try:
-        source = find(place, split)
-        if source is not None:
-            return _from_source(source)
-        problem = absent(place, split)
-    except CacheError:
-        raise
-    except DataError as error:
-        problem = error
-    if not download:
-        raise problem
-    from ssl_companion.data.download import fetch
-
-    folder = place.path.parent if place.path.is_file() else place.path
-    return _from_source(Source("archive", split, (fetch(folder),)))
-
-
-def _from_source(source: Source) -> ImageSet:
-    key = key_of_files(source.split, source.files)
-
-    def build() -> Decoded:
-        decoded = source.read()
-        if key_of_files(source.split, source.files) != key:
-            raise DataError(
-                "changed while it was being read.",
-                path=source.files[0],
-                mend="Load again when nothing writes to it any more.",
-            )
-        return decoded
-
-    images = _cached("cifar100", CIFAR100, source.split, key, build)
-    if len(images) != _WHOLE[source.split]:
-        warnings.warn(
-            f"{source.files[0].parent}: the {source.split} split has {len(images):,} images, "
-            f"CIFAR-100's has {_WHOLE[source.split]:,}.",
-            stacklevel=4,
-        )
-    return images
+        raise ValueError(f"n: {n}; expected None for cifar100; subset() takes some of its images")
+    sources = describe_sources(root)
+    # "auto" means CIFAR-100 if it was asked for somehow, or if any of it is there
+    wanted = download or sources.reason != _BY_DEFAULT or any(sources.found.values())
+    if name == "glyphs100" or (name == "auto" and not wanted):
+        return _glyphs100(split, n, seed)
+    return _cifar100(sources, split, download)
 
 
 def _glyphs100(split: str, n: int | None, seed: int) -> ImageSet:
-    from ssl_companion.data import glyphs
-
     n = glyphs.SIZES[split] if n is None else n
     fonts = importlib.metadata.version("matplotlib")
     key = key_of([glyphs.VERSION, fonts, split, n, seed])
     return _cached("glyphs100", GLYPHS100, split, key, lambda: glyphs.generate(split, n, seed))
 
 
+def _cifar100(sources: Description, split: str, download: bool) -> ImageSet:
+    try:
+        found = sources.found[split]
+        if isinstance(found, DataError):
+            raise found
+        if found is None:
+            problem = f"no {split} split of CIFAR-100 is there."
+            raise DataError(problem, path=sources.place, mend=str(sources))
+        return _decoded(found)
+    except DataError as error:
+        if not download or isinstance(error, CacheError):
+            raise
+    folder = sources.place.parent if sources.place.is_file() else sources.place
+    return _decoded(Source("archive", split, (fetch(folder),)))
+
+
+def _decoded(source: Source) -> ImageSet:
+    key = key_of_files(source.split, source.files)
+    images = _cached("cifar100", CIFAR100, source.split, key, source.read)
+    if len(images) != (whole := cifar100.SIZES[source.split]):
+        warnings.warn(
+            f"{source.files[0].parent}: the {source.split} split has {len(images):,} images, "
+            f"CIFAR-100's has {whole:,}.",
+            stacklevel=4,
+        )
+    return images
+
+
 def _cached(
     folder: str, hierarchy: Hierarchy, split: str, key: str, build: Callable[[], Decoded]
 ) -> ImageSet:
-    cached = load_or_build(cache_root() / "decoded" / folder / f"{split}-{key}", build)
+    decoded, fingerprint = load_or_build(
+        cache_root() / "decoded" / folder / f"{split}-{key}", build
+    )
     return ImageSet(
         name=hierarchy.name,
         split=split,
-        images=cached.arrays.images,
-        fine=cached.arrays.fine,
-        files=cached.arrays.files,
-        fingerprint=cached.fingerprint,
+        images=decoded.images,
+        fine=decoded.fine,
+        files=decoded.files,
+        fingerprint=fingerprint,
         hierarchy=hierarchy,
         stand_in=hierarchy is GLYPHS100,
     )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `describe_sources` finds; `str()` of it is a text to print.
+
+    Attributes:
+        place: the folder that is looked into.
+        reason: why that one.
+        found: for each split its `Source`, None where there is none, or the error that says
+            why what is there is of no use.
+        cache: the folder of decoded images.
+    """
+
+    place: Path
+    reason: str
+    found: dict[str, Source | DataError | None]
+    cache: Path
+
+    @property
+    def complete(self) -> bool:
+        """True if both splits were found."""
+        return all(isinstance(found, Source) for found in self.found.values())
+
+    def __str__(self) -> str:
+        state = "" if self.place.exists() else "; it does not exist"
+        lines = [f"looked in   {self.place} ({self.reason}{state})"]
+        for split, found in self.found.items():
+            if isinstance(found, Source):
+                names = ", ".join(file.name for file in found.files)
+                lines.append(f"{split:11} found as {found.layout}: {names}")
+            else:
+                lines.append(f"{split:11} {found or 'not found'}")
+        lines.append(f"cache       {self.cache} (change it by {CACHE_VARIABLE})")
+        return "\n".join(lines if self.complete else [*lines, HOW_TO_GET])
+
+
+def describe_sources(root: str | Path | None = None) -> Description:
+    """Where CIFAR-100 was looked for, what was found, and how to get what is missing.
+
+    Looks at names only: damage shows when a split is loaded. A place that was named is the
+    only one: falling through to another would hide a typing error and serve other data than was
+    asked for.
+
+    Args:
+        root: where to look; by default SSL_COMPANION_DATA, else within the cache.
+    """
+    if root is not None:
+        place, reason = Path(root), "the data root given"
+    elif chosen := os.environ.get(DATA_VARIABLE):
+        place, reason = Path(chosen), f"the environment variable {DATA_VARIABLE}"
+    else:
+        place, reason = cache_root() / "cifar100", _BY_DEFAULT
+    found: dict[str, Source | DataError | None] = {}
+    for split in SPLITS:
+        try:
+            found[split] = find(place.expanduser(), split)
+        except DataError as error:
+            found[split] = error
+    return Description(place.expanduser(), reason, found, cache_root())

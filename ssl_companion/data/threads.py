@@ -1,4 +1,4 @@
-"""How many cores small tensor operations use."""
+"""How many cores tensor operations use."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep this thread's tensor operations on one core; other threads keep their number.
+def tensor_threads(number: int) -> Iterator[None]:
+    """So many cores for this thread's tensor operations while the block runs.
 
-    For work made of many operations of some ten microseconds: sharing each of them between the
-    cores gains little on an idle machine, and on a busy one every operation waits for the
-    slowest core, which can take tens of times as long.
+    One is right for work made of many operations of some ten microseconds: sharing each of them
+    between the cores gains little on an idle machine, and on a busy one every operation waits
+    for the slowest core, which can take tens of times as long.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import tarfile
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ssl_companion.data.hierarchy import CIFAR100
+from ssl_companion.data import CIFAR100, cifar100
 
 
 @dataclass
@@ -119,31 +120,39 @@ def parquet_folder(tmp_path: Path, fake: Fake) -> Path:
     return folder
 
 
-def _write_unpacked(folder: Path, fake: Fake) -> Path:
-    folder.mkdir(parents=True)
-    for split in ("train", "test"):
-        (folder / split).write_bytes(fake.pickled())
-    (folder / "meta").write_bytes(python2_pickle({b"fine_label_names": []}))
-    return folder
+@pytest.fixture
+def make_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], Path]:
+    """Write a folder cifar-100-python with both splits; returns the folder that holds it.
+
+    The package takes the MD5 of its files for the official ones.
+    """
+
+    def write(fake: Fake) -> Path:
+        folder = tmp_path / "unpacked" / "cifar-100-python"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "meta").write_bytes(python2_pickle({b"fine_label_names": []}))
+        for split in ("train", "test"):
+            (folder / split).write_bytes(fake.pickled())
+            digest = hashlib.md5(fake.pickled()).hexdigest()
+            monkeypatch.setitem(cifar100.SPLIT_MD5, split, digest)
+        return folder.parent
+
+    return write
 
 
 @pytest.fixture
-def unpacked_folder(tmp_path: Path, fake: Fake) -> Path:
-    """A folder cifar-100-python with both splits; returns the folder that holds it."""
-    return _write_unpacked(tmp_path / "unpacked" / "cifar-100-python", fake).parent
+def unpacked_folder(make_unpacked: Callable[[Fake], Path], fake: Fake) -> Path:
+    return make_unpacked(fake)
 
 
 @pytest.fixture
 def archive_file(tmp_path: Path, unpacked_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The packed archive, whose MD5 the package takes for the official one."""
-    from ssl_companion.data import archive
-    from ssl_companion.io.atomic import file_digest
-
     path = tmp_path / "packed" / "cifar-100-python.tar.gz"
     path.parent.mkdir()
     with tarfile.open(path, "w:gz") as tar:
         tar.add(unpacked_folder / "cifar-100-python", "cifar-100-python")
-    monkeypatch.setattr(archive, "MD5", file_digest(path, "md5"))
+    monkeypatch.setattr(cifar100, "ARCHIVE_MD5", hashlib.md5(path.read_bytes()).hexdigest())
     return path
 
 

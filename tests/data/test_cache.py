@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssl_companion.data import CacheError, DataError, cache
-from ssl_companion.data._decoded import Decoded, in_canonical_order
+from ssl_companion.data import CacheError, DataError, cache, cifar100, load
+from ssl_companion.data.images import Decoded, in_canonical_order
 
 
 @pytest.fixture
@@ -27,9 +26,12 @@ def never() -> Decoded:
     raise AssertionError("the cache was to be used")
 
 
-def same(found: cache.Cached, decoded: Decoded) -> bool:
+Found = tuple[Decoded, str]
+
+
+def same(found: Found, decoded: Decoded) -> bool:
     names = ("images", "fine", "files")
-    return all(np.array_equal(getattr(found.arrays, n), getattr(decoded, n)) for n in names)
+    return all(np.array_equal(getattr(found[0], n), getattr(decoded, n)) for n in names)
 
 
 def test_built_once_and_mapped_after_that(tmp_path: Path, decoded: Decoded) -> None:
@@ -38,11 +40,11 @@ def test_built_once_and_mapped_after_that(tmp_path: Path, decoded: Decoded) -> N
     again = cache.load_or_build(folder, never)
     assert same(built, decoded)
     assert same(again, decoded)
-    assert again.fingerprint == built.fingerprint
-    images = again.arrays.images
+    assert again[1] == built[1]
+    images = again[0].images
     assert isinstance(images, np.memmap)
     assert images.flags.c_contiguous
-    for array in (images, again.arrays.fine, again.arrays.files):
+    for array in (images, again[0].fine, again[0].files):
         assert not array.flags.writeable
     assert sorted(p.name for p in folder.iterdir()) == [
         "files.npy",
@@ -89,18 +91,14 @@ def test_a_format_of_another_version_is_built_again(tmp_path: Path, decoded: Dec
     assert cache.read_split(folder) is None
 
 
-def test_an_error_while_building_leaves_nothing(tmp_path: Path) -> None:
+def test_errors_leave_nothing(
+    tmp_path: Path, decoded: Decoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "c" / "train-0"
+
     def fail() -> Decoded:
         raise DataError("no good", path="some file")
 
-    with pytest.raises(DataError, match="some file: no good"):
-        cache.load_or_build(tmp_path / "c" / "train-0", fail)
-    assert [p.name for p in (tmp_path / "c").iterdir() if p.suffix != ".lock"] == []
-
-
-def test_an_error_while_writing_leaves_nothing(
-    tmp_path: Path, decoded: Decoded, monkeypatch: pytest.MonkeyPatch
-) -> None:
     save = np.save
 
     def full(path: Path, array: np.ndarray, **options: Any) -> None:
@@ -109,13 +107,15 @@ def test_an_error_while_writing_leaves_nothing(
         save(path, array, **options)
 
     monkeypatch.setattr(np, "save", full)
+    with pytest.raises(DataError, match="some file: no good"):
+        cache.load_or_build(folder, fail)
     with pytest.raises(CacheError, match=r"No space left.*\n.*SSL_COMPANION_CACHE") as caught:
-        cache.load_or_build(tmp_path / "c" / "train-0", lambda: decoded)
-    assert str(tmp_path / "c" / "train-0") in str(caught.value)
-    assert [p.name for p in (tmp_path / "c").iterdir() if p.suffix != ".lock"] == []
+        cache.load_or_build(folder, lambda: decoded)
+    assert str(folder) in str(caught.value)
+    assert [p.name for p in folder.parent.iterdir() if p.suffix != ".lock"] == []
 
 
-def test_a_cache_that_cannot_be_a_folder(tmp_path: Path, decoded: Decoded) -> None:
+def test_a_cache_that_cannot_be_a_folder_is_refused(tmp_path: Path, decoded: Decoded) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheError, match="cannot be written"):
         cache.load_or_build(tmp_path / "file" / "train-0", lambda: decoded)
@@ -134,7 +134,7 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path, decoded: D
 
 
 @pytest.mark.parametrize("change", ["content", "rename", "same size and date"])
-def test_key_follows_the_files(tmp_path: Path, change: str) -> None:
+def test_a_key_follows_the_files(tmp_path: Path, change: str) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(b"one")
     before = cache.key_of_files("train", [path])
@@ -152,7 +152,9 @@ def test_key_follows_the_files(tmp_path: Path, change: str) -> None:
     assert cache.key_of_files("train", [path]) != before
 
 
-def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_lies_where_the_variable_or_the_system_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SSL_COMPANION_CACHE", "~/somewhere")
     assert cache.cache_root() == Path.home() / "somewhere"
     monkeypatch.delenv("SSL_COMPANION_CACHE")
@@ -163,91 +165,29 @@ def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 # --- several processes
 
-WRITER = """
-import sys
-from pathlib import Path
-import numpy as np
-from ssl_companion.data import cache
-from ssl_companion.data._decoded import Decoded
-
-def content(value):
-    images = np.full((300, 3, 32, 32), value, np.uint8)
-    return Decoded(images, np.full(300, value), np.full(300, str(value)))
-
-print("ready", flush=True)
-turn = 0
-while True:
-    turn += 1
-    cache.write(Path(sys.argv[1]), content(turn % 2))
-"""
-
-
-def whole(found: cache.Cached | None) -> bool:
-    """Absent, or all of one content (see WRITER)."""
-    if found is None:
-        return True
-    values = {int(found.arrays.images.min()), int(found.arrays.images.max())}
-    values |= set(found.arrays.fine.tolist()) | {int(name) for name in set(found.arrays.files)}
-    return len(values) == 1
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_the_cache_is_whole_or_absent(tmp_path: Path) -> None:
-    folder = tmp_path / "train-0"
-    chance = random.Random(0)
-    seen = 0
-    for _ in range(10):
-        command = [sys.executable, "-c", WRITER, str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            time.sleep(chance.uniform(0, 0.1))
-            process.send_signal(signal.SIGKILL)
-        found = cache.read_split(folder)
-        assert whole(found)
-        seen += found is not None
-    assert seen > 0
-    assert list(tmp_path.glob(".*.tmp"))  # some were caught in the act
-
-
-@pytest.mark.slow
-def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
-    folder = tmp_path / "train-0"
-    command = [sys.executable, "-c", WRITER, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-        try:
-            assert writer.stdout is not None
-            writer.stdout.readline()
-            until = time.monotonic() + 3
-            seen = set()
-            while time.monotonic() < until:
-                found = cache.read_split(folder)
-                assert whole(found)
-                if found is not None:
-                    seen.add(int(found.arrays.fine[0]))
-            assert seen == {0, 1}  # both contents came by
-            assert writer.poll() is None
-        finally:
-            writer.kill()
-
-
 LOADER = """
 import sys
-from ssl_companion.data import load
+from ssl_companion.data import cifar100, load
+cifar100.SPLIT_MD5["train"] = sys.argv[2]
 images = load(root=sys.argv[1])
 print(images.fingerprint, len(images), int(images.images[-1].sum()))
 """
 
 
+def loader(folder: Path) -> list[str]:
+    md5 = cifar100.SPLIT_MD5["train"]
+    return [sys.executable, "-W", "ignore", "-c", LOADER, str(folder), md5]
+
+
+def decoded_folders(cache_folder: Path) -> list[Path]:
+    return [p for p in (cache_folder / "decoded" / "cifar100").iterdir() if p.is_dir()]
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
 def test_processes_that_load_at_once_agree(
-    unpacked_folder: Path, surroundings: Path, make: Callable[..., Any]
+    make_unpacked: Callable[..., Path], surroundings: Path, make: Callable[..., Any]
 ) -> None:
-    big = make(4000)
-    for split in ("train", "test"):
-        (unpacked_folder / "cifar-100-python" / split).write_bytes(big.pickled())
-    command = [sys.executable, "-W", "ignore", "-c", LOADER, str(unpacked_folder)]
+    command = loader(make_unpacked(make(4000)))
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(5)
@@ -255,31 +195,32 @@ def test_processes_that_load_at_once_agree(
     answers = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0] * 5, answers
     assert len({out for out, _ in answers}) == 1
-    folders = [p for p in (surroundings / "decoded" / "cifar100").iterdir() if p.is_dir()]
-    assert len(folders) == 1
+    assert len(decoded_folders(surroundings)) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
 def test_a_load_killed_at_any_moment_does_no_harm(
-    unpacked_folder: Path, surroundings: Path, make: Callable[..., Any], agree: Callable[..., bool]
+    make_unpacked: Callable[..., Path],
+    surroundings: Path,
+    make: Callable[..., Any],
+    agree: Callable[..., bool],
 ) -> None:
-    from ssl_companion.data import load
-
     big = make(8000)
-    (unpacked_folder / "cifar-100-python" / "train").write_bytes(big.pickled())
-    command = [sys.executable, "-W", "ignore", "-c", LOADER, str(unpacked_folder)]
+    root = make_unpacked(big)
     start = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(loader(root), check=True, capture_output=True)
     duration = time.monotonic() - start
-    (folder,) = (p for p in (surroundings / "decoded" / "cifar100").iterdir() if p.is_dir())
+    (folder,) = decoded_folders(surroundings)
     chance = random.Random(1)
     for _ in range(8):
         (folder / "meta.json").unlink(missing_ok=True)  # so that it is built again
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            loader(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(chance.uniform(0.3, 1.0) * duration)
         process.kill()
         process.wait()
         found = cache.read_split(folder)
-        assert found is None or len(found.arrays.fine) == 8000
-    assert agree(load(root=unpacked_folder), big)
+        assert found is None or len(found[0].fine) == 8000
+    assert agree(load(root=root), big)

@@ -14,15 +14,15 @@ import pytest
 from PIL import Image
 
 from ssl_companion.data import CIFAR100, ImageSet, load
+from ssl_companion.data.cifar100 import find
 from ssl_companion.data.images import fingerprint
-from ssl_companion.data.sources import find, place_of
 
 ROOT = os.environ.get("SSL_COMPANION_DATA")  # as it is before the tests' own surroundings
 SIZES = {"train": 50_000, "test": 10_000}
 
 
 def _complete() -> bool:
-    return ROOT is not None and all(find(place_of(ROOT), split) for split in SIZES)
+    return ROOT is not None and all(find(Path(ROOT), split) for split in SIZES)
 
 
 pytestmark = [
@@ -72,7 +72,7 @@ def test_published_statistics_of_the_training_pixels(images: ImageSet) -> None:
 
 
 def test_every_image_and_both_labels_are_the_file_s(images: ImageSet) -> None:
-    source = find(place_of(ROOT), images.split)
+    source = find(Path(ROOT), images.split)
     assert source is not None
     if source.layout != "parquet":
         pytest.skip("reads parquet files")

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import errno
 import http.server
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from ssl_companion.data import DataError, archive
+from ssl_companion.data import DataError, cifar100, download
 from ssl_companion.data.download import fetch
 
 NAME = "cifar-100-python.tar.gz"
@@ -82,7 +84,7 @@ def visible(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.glob(f"{NAME}*"))
 
 
-def test_fetches_once(tmp_path: Path, server: Behaviour) -> None:
+def test_it_fetches_once(tmp_path: Path, server: Behaviour) -> None:
     folder = tmp_path / "new" / "folder"
     path = quick(folder, server)
     assert path.read_bytes() == server.content
@@ -91,7 +93,7 @@ def test_fetches_once(tmp_path: Path, server: Behaviour) -> None:
     assert server.seen == [None]
 
 
-def test_goes_on_after_interruptions(tmp_path: Path, server: Behaviour) -> None:
+def test_it_goes_on_after_interruptions(tmp_path: Path, server: Behaviour) -> None:
     server.cuts = [1000, 0, 5000, 7]
     assert quick(tmp_path, server).read_bytes() == server.content
     assert server.seen == [None, "bytes=1000-", "bytes=1000-", "bytes=6000-", "bytes=6007-"]
@@ -108,85 +110,94 @@ def test_the_next_call_goes_on_where_the_last_one_stopped(
     assert server.seen[-1] == "bytes=2000-"
 
 
-def test_a_server_that_ignores_ranges(tmp_path: Path, server: Behaviour) -> None:
+def test_a_server_that_ignores_ranges_is_asked_again(tmp_path: Path, server: Behaviour) -> None:
     server.ranges = False
     server.cuts = [1000, 3000]
     assert quick(tmp_path, server).read_bytes() == server.content
     assert server.seen == [None, "bytes=1000-", "bytes=3000-"]
 
 
-def test_gives_up_when_nothing_more_arrives(tmp_path: Path, server: Behaviour) -> None:
+def test_it_gives_up_when_nothing_more_arrives(tmp_path: Path, server: Behaviour) -> None:
     server.ranges = False
     server.cuts = [1000] * 100
-    with pytest.raises(DataError, match="download failed") as caught:
+    with pytest.raises(DataError, match=r"1,000 of .* bytes arrived") as caught:
         quick(tmp_path, server)
     assert server.url in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert len(server.seen) == 4  # the first gained something, the next three nothing
 
 
-def test_a_server_that_does_not_say_how_long(tmp_path: Path, server: Behaviour) -> None:
+def test_a_server_need_not_say_how_long_the_file_is(tmp_path: Path, server: Behaviour) -> None:
     server.length = False
     assert quick(tmp_path, server).read_bytes() == server.content
 
 
-def test_wrong_checksum(tmp_path: Path, server: Behaviour) -> None:
+def test_a_file_with_another_checksum_is_refused(tmp_path: Path, server: Behaviour) -> None:
     server.content = server.content[:-1] + bytes([server.content[-1] ^ 1])
-    with pytest.raises(DataError, match=f"official archive's is {archive.MD5}"):
+    with pytest.raises(DataError, match=f"instead of {cifar100.ARCHIVE_MD5}"):
         quick(tmp_path, server)
     assert visible(tmp_path) == []
 
 
-def test_a_part_of_another_file_is_fetched_anew(tmp_path: Path, server: Behaviour) -> None:
-    (tmp_path / f"{NAME}.part").write_bytes(b"something else")
+@pytest.mark.parametrize(
+    ("name", "left", "asked"),
+    [
+        ("part", lambda whole: b"something else", ["bytes=14-", None]),
+        ("part", lambda whole: whole + b"more", ["bytes={more}-", None]),
+        ("part", lambda whole: whole, []),
+        ("whole", lambda whole: whole[:9000], ["bytes=9000-"]),
+    ],
+    ids=["of another file", "too long", "whole", "of the archive's name"],
+)
+def test_what_is_left_of_an_earlier_attempt_is_used_if_it_is_a_beginning(
+    tmp_path: Path,
+    server: Behaviour,
+    name: str,
+    left: Callable[[bytes], bytes],
+    asked: list[str | None],
+) -> None:
+    (tmp_path / (f"{NAME}.part" if name == "part" else NAME)).write_bytes(left(server.content))
     assert quick(tmp_path, server).read_bytes() == server.content
-    assert server.seen == ["bytes=14-", None]
+    more = len(server.content) + 4
+    assert server.seen == [each and each.format(more=more) for each in asked]
+    assert visible(tmp_path) == [NAME]
 
 
-def test_a_part_that_is_too_long(tmp_path: Path, server: Behaviour) -> None:
-    (tmp_path / f"{NAME}.part").write_bytes(server.content + b"more")
-    assert quick(tmp_path, server).read_bytes() == server.content
-    assert server.seen == [f"bytes={len(server.content) + 4}-", None]
+@pytest.mark.parametrize(("status", "requests"), [(503, 4), (500, 4), (403, 1), (404, 1)])
+def test_passing_errors_are_waited_out_and_lasting_ones_are_not(
+    tmp_path: Path, server: Behaviour, status: int, requests: int
+) -> None:
+    server.statuses = [status] * 3
+    with pytest.raises(DataError, match=str(status)) if requests == 1 else nullcontext():
+        assert quick(tmp_path, server, attempts=4).read_bytes() == server.content
+    assert len(server.seen) == requests
 
 
-def test_a_whole_part_needs_no_server(tmp_path: Path, server: Behaviour) -> None:
-    (tmp_path / f"{NAME}.part").write_bytes(server.content)
-    assert quick(tmp_path, server).read_bytes() == server.content
-    assert server.seen == []
+def test_a_server_that_is_not_there_is_named(tmp_path: Path, server: Behaviour) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as closed:
+        server.url = f"http://127.0.0.1:{closed.server_port}/{NAME}"
+    with pytest.raises(DataError, match=f"{server.url} failed .*refused"):
+        quick(tmp_path, server, attempts=2)
 
 
-def test_a_truncated_archive_is_completed(tmp_path: Path, server: Behaviour) -> None:
-    (tmp_path / NAME).write_bytes(server.content[:9000])
-    assert quick(tmp_path, server).read_bytes() == server.content
-    assert server.seen == ["bytes=9000-"]
+def test_a_full_disk_ends_it_at_once(
+    tmp_path: Path, server: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-
-def test_passing_errors_are_waited_out(tmp_path: Path, server: Behaviour) -> None:
-    server.statuses = [503, 500]
-    assert quick(tmp_path, server).read_bytes() == server.content
-    assert len(server.seen) == 3
-
-
-@pytest.mark.parametrize("status", [403, 404])
-def test_lasting_errors_are_not(tmp_path: Path, server: Behaviour, status: int) -> None:
-    server.statuses = [status] * 5
-    with pytest.raises(DataError, match=str(status)):
+    monkeypatch.setattr(download, "tqdm", full)
+    with pytest.raises(DataError, match=r"No space left(.|\n)*161 MB"):
         quick(tmp_path, server)
     assert len(server.seen) == 1
 
 
-def test_no_server(tmp_path: Path, server: Behaviour) -> None:
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as closed:
-        server.url = f"http://127.0.0.1:{closed.server_port}/{NAME}"
-    with pytest.raises(DataError, match=r"download failed.*refused"):
-        quick(tmp_path, server, attempts=2)
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path, server: Behaviour) -> None:
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, server: Behaviour) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="cannot be written") as caught:
+    with pytest.raises(DataError, match="File exists") as caught:
         quick(tmp_path / "file", server)
     assert str(tmp_path / "file") in str(caught.value)
+    assert server.seen == []
 
 
 def test_two_at_once_fetch_once(tmp_path: Path, server: Behaviour) -> None:

@@ -15,7 +15,6 @@ from ssl_companion.data.hierarchy import (
     Level,
     hierarchy_of,
     random_grouping,
-    random_labels,
 )
 
 # The coarse label of each fine label as it is published (the columns of the data set itself
@@ -89,22 +88,11 @@ def test_random_groupings_of_a_seed_are_nested_and_of_two_seeds_differ() -> None
     assert adjusted_rand_score(controls[1].of_fine, other.of_fine) < 0.25
 
 
-def test_random_labels_are_uniform_and_repeatable() -> None:
-    labels = random_labels(200_000, 20, seed=3)
-    assert labels.dtype == np.int64
-    counts = np.bincount(labels, minlength=20)
-    assert len(counts) == 20
-    # chi-squared with 19 degrees of freedom: 43.8 leaves one in a thousand
-    assert ((counts - 10_000) ** 2 / 10_000).sum() < 43.8
-    assert np.array_equal(labels, random_labels(200_000, 20, seed=3))
-    assert not np.array_equal(labels, random_labels(200_000, 20, seed=4))
-
-
 def test_labels_reject_what_is_no_label() -> None:
     level = CIFAR100.level("coarse")
-    with pytest.raises(ValueError, match=r"from 0 to 99, got 100"):
+    with pytest.raises(ValueError, match="fine: 100 among the labels; expected 0 to 99"):
         level.labels(np.array([3, 100]))
-    with pytest.raises(ValueError, match=r"from 0 to 99, got -1"):
+    with pytest.raises(ValueError, match="fine: -1 among the labels; expected 0 to 99"):
         level.labels(np.array([-1]))
     with pytest.raises(ValueError, match="float64"):
         level.labels(np.array([1.0]))
@@ -116,18 +104,18 @@ def test_levels_are_read_only() -> None:
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"fine, coarse, seven, living.*'eight'"):
+    with pytest.raises(ValueError, match="'eight'; expected one of fine, coarse, seven, living"):
         CIFAR100.level("eight")
-    with pytest.raises(ValueError, match=r"fine, coarse.*'random-eight'"):
+    with pytest.raises(ValueError, match="'random-eight'; expected one of fine, coarse"):
         CIFAR100.level("random-eight")
-    with pytest.raises(ValueError, match="cifar100, glyphs100, got 'cifar10'"):
+    with pytest.raises(ValueError, match="'cifar10'; expected one of cifar100, glyphs100"):
         hierarchy_of("cifar10")
     assert hierarchy_of("cifar100") is CIFAR100
     assert hierarchy_of("glyphs100") is GLYPHS100
 
 
 def test_levels_that_contradict_themselves_are_refused() -> None:
-    with pytest.raises(ValueError, match="each of the 3 classes"):
+    with pytest.raises(ValueError, match="expected each of 0 to 2"):
         Level("odd", ("a", "b", "c"), np.array([0, 0, 1, 1]))
     with pytest.raises(ValueError, match="integers"):
         Level("odd", ("a", "b"), np.array([0.0, 1.0]))
@@ -137,11 +125,5 @@ def test_levels_that_contradict_themselves_are_refused() -> None:
     Hierarchy("nested", (fine, halves))
     with pytest.raises(ValueError, match="'crossed' splits a class of 'halves'"):
         Hierarchy("crossed", (fine, halves, crossed))
-    with pytest.raises(ValueError, match="must begin with one named 'fine'"):
+    with pytest.raises(ValueError, match="'halves' is the first; expected one named 'fine'"):
         Hierarchy("headless", (halves,))
-
-
-@pytest.mark.parametrize(("n", "k", "named"), [(-1, 3, "n must be"), (3, 0, "k must be")])
-def test_random_labels_reject_nonsense(n: int, k: int, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        random_labels(n, k, 0)

@@ -62,9 +62,9 @@ def test_every_image_can_be_drawn() -> None:
 
 
 def test_subset_rejects_what_it_cannot_draw(images: ImageSet) -> None:
-    with pytest.raises(ValueError, match=r"n_per_class must be at most 6.*class 0, got 7"):
+    with pytest.raises(ValueError, match=r"n_per_class: 7; expected at most 6.*class 0"):
         images.subset(7)
-    with pytest.raises(ValueError, match="n_per_class must be 1 or more images, got 0"):
+    with pytest.raises(ValueError, match="n_per_class: 0; expected an integer of 1 or more"):
         images.subset(0)
 
 

@@ -1,8 +1,12 @@
-"""What is made: each view against torchvision's transforms of that image by itself."""
+"""What is made: each view against torchvision's transforms of that image by itself.
+
+Compiled, on a GPU and under autocast it is the same as plainly on a CPU.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from ssl_companion.data import augmentation
 from ssl_companion.data.augmentation import ViewConfig, ViewParameters
 
 ALL = ViewConfig(jitter=1.0, grey=0.3, solarise=0.3, brightness=0.8, contrast=0.8, hue=0.5)
+STILL = ViewConfig(scale=(1, 1), ratio=(1, 1), flip=0, jitter=0, grey=0, solarise=0)
 STEPS = ("crop", "flip", "brightness", "contrast", "saturation", "hue", "grey", "solarise")
 
 
@@ -36,7 +41,7 @@ def pictures(n: int, height: int = 32, width: int = 32, seed: int = 0) -> torch.
 
 
 def neutral(n: int, height: int = 32, width: int = 32) -> ViewParameters:
-    p = augmentation.draw_parameters(n, ViewConfig.identity(), seeded(), height, width)
+    p = augmentation.draw_parameters(n, STILL, seeded(), height, width)
     return replace(p, box=torch.tensor([0, 0, height, width]).expand(n, 4))
 
 
@@ -143,19 +148,15 @@ def test_views_resemble_those_of_the_8_bit_pipeline():
         assert np.abs(ours[i] - theirs).mean() < 3
 
 
-def test_the_identity_gives_the_image_back():
+def test_views_that_vary_in_nothing_are_the_images():
     images = pictures(70)
-    p = augmentation.draw_parameters(70, ViewConfig.identity(), seeded())
+    p = augmentation.draw_parameters(70, STILL, seeded())
     assert torch.equal(augmentation.apply(images, p), images.float() / 255)
+    mirrored = replace(neutral(70), flip=torch.ones(70, dtype=torch.bool))
+    assert torch.equal(augmentation.apply(images, mirrored), images.flip(-1).float() / 255)
     odd = pictures(70, 17, 23)
     ours = augmentation.apply(odd, neutral(70, 17, 23))
     torch.testing.assert_close(ours, odd.float() / 255, rtol=0, atol=3e-6)
-
-
-def test_whole_boxes_only_mirror():
-    images = pictures(70)
-    mirrored = replace(neutral(70), flip=torch.ones(70, dtype=torch.bool))
-    assert torch.equal(augmentation.apply(images, mirrored), images.flip(-1).float() / 255)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
@@ -172,7 +173,6 @@ def test_the_images_stay_as_they_are():
     kept = images.clone()
     for p in (neutral(20), augmentation.draw_parameters(20, ALL, seeded())):
         augmentation.apply(images, p)
-        augmentation.two_views(images, ALL, seeded())
         assert torch.equal(images, kept)
 
 
@@ -207,19 +207,6 @@ def test_memory_layout_does_not_matter():
     assert expected.is_contiguous()
 
 
-def test_two_views_are_independent_and_repeatable():
-    images = pictures(40)
-    first, second = augmentation.two_views(images, ViewConfig(), seeded())
-    again = augmentation.two_views(images, ViewConfig(), seeded())
-    assert torch.equal(first, again[0])
-    assert torch.equal(second, again[1])
-    assert ((first - second).abs().amax((1, 2, 3)) > 0.1).float().mean() > 0.95
-    g = seeded()
-    for view in (first, second):
-        p = augmentation.draw_parameters(40, ViewConfig(), g)
-        assert torch.equal(view, augmentation.normalise(augmentation.apply(images, p)))
-
-
 def test_normalise_equals_torchvisions():
     x = pictures(10).float() / 255
     theirs = oracle.normalize(x, augmentation.CIFAR_MEAN, augmentation.CIFAR_STD)
@@ -248,19 +235,70 @@ def test_the_constants_of_a_device_are_made_once(monkeypatch):
     assert len(made) == 2
 
 
-def test_what_does_not_fit_is_refused():
-    images, p = pictures(4), neutral(4)
-    with pytest.raises(ValueError, match=r"shape \(3, 32, 32\)"):
-        augmentation.apply(images[0], p)
-    with pytest.raises(ValueError, match=r"shape \(4, 1, 32, 32\)"):
-        augmentation.apply(images[:, :1], p)
-    with pytest.raises(ValueError, match=r"torch.int64.*uint8"):
-        augmentation.apply(images.long(), p)
-    with pytest.raises(ValueError, match="3 views for 4 images"):
-        augmentation.apply(images, p[:3])
-    with pytest.raises(ValueError, match=r"\(32, 32\), not \(24, 32\).*draw"):
-        augmentation.apply(images[:, :, :24], p)
-    with pytest.raises(ValueError, match=r"on meta.*\.to\(\)"):
-        augmentation.apply(images, p.to("meta"))
-    with pytest.raises(ValueError, match=r"shape \(32, 32\)"):
-        augmentation.two_views(images[0, 0], ViewConfig(), seeded())
+@pytest.mark.parametrize(
+    ("images", "parameters", "message"),
+    [
+        (pictures(4)[0], neutral(4), r"images: a tensor of shape \(3, 32, 32\); expected \[N"),
+        (pictures(4)[:, :1], neutral(4), r"images: a tensor of shape \(4, 1, 32, 32\)"),
+        (pictures(4).long(), neutral(4), r"images: of type torch.int64; expected uint8"),
+        (pictures(4), neutral(4)[:3], "parameters: of 3 views; expected 4"),
+        (pictures(4)[:, :, :24], neutral(4), r"of \(32, 32\); expected \(24, 32\)"),
+        (pictures(4), neutral(4).to("meta"), r"on meta; expected cpu.*\.to\(\)"),
+    ],
+    ids=["three axes", "one channel", "integers", "number", "size", "device"],
+)
+def test_what_does_not_fit_is_refused(images, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        augmentation.apply(images, parameters)
+
+
+# --- devices and compilation
+
+
+def test_the_number_of_threads_stays():
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        augmentation.apply(pictures(4), augmentation.draw_parameters(4, ALL, seeded()))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _agrees_when_compiled(backend: str) -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(augmentation.apply, fullgraph=True, backend=backend)
+    images = pictures(24)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for seed in range(3):  # other values, the same graph
+            p = augmentation.draw_parameters(24, ALL, seeded(seed))
+            torch.testing.assert_close(
+                compiled(images, p), augmentation.apply(images, p), rtol=0, atol=1e-5
+            )
+    torch.compiler.reset()
+
+
+def test_one_graph_without_breaks_or_recompilation():
+    _agrees_when_compiled("aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="Inductor needs a C++ compiler")
+def test_compiled_views_are_the_same():
+    _agrees_when_compiled("inductor")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_views_on_a_gpu_equal_those_on_the_cpu():
+    images, p = pictures(300), augmentation.draw_parameters(300, ALL, seeded())
+    on_gpu = augmentation.apply(images.cuda(), p.to("cuda"))
+    torch.testing.assert_close(on_gpu.cpu(), augmentation.apply(images, p), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="parameters: on cpu; expected cuda"):
+        augmentation.apply(images.cuda(), p)
+    # What a generator on the GPU draws stays there.
+    native = augmentation.draw_parameters(300, ALL, torch.Generator("cuda").manual_seed(0))
+    assert all(getattr(native, f.name).is_cuda for f in fields(native) if f.name != "size")
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        autocast = augmentation.apply(images.cuda(), p.to("cuda"))
+    assert torch.equal(autocast, on_gpu)

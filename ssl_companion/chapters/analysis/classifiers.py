@@ -20,7 +20,7 @@ from ssl_companion.chapters.analysis.accuracies import (
     start,
 )
 from ssl_companion.chapters.analysis.random_targets import RANDOM_IMAGE
-from ssl_companion.data.threads import one_thread
+from ssl_companion.data.threads import tensor_threads
 from ssl_companion.measures import Interval, LinearProbe, NearestCentroid
 from ssl_companion.recordings import Recording
 
@@ -227,7 +227,7 @@ def few_labels(
                     "nearest centroid": NearestCentroid(),
                     "linear probe": _probe(),
                 }
-                with one_thread():  # many small fits
+                with tensor_threads(1):  # many small fits
                     for name, rule in rules.items():
                         found[name].append(np.asarray(rule.fit(x[chosen], y).predict(test)) == z)
             hits = {name: np.array(hit, np.float64) for name, hit in found.items()}
