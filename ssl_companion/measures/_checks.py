@@ -38,15 +38,19 @@ def as_tensor(value: ArrayLike, name: str) -> Tensor:
         return torch.from_numpy(array)
 
 
+_LARGEST = 1e150  # squares of more overflow float64
+
+
 def _refuse_non_finite(x: Tensor, name: str) -> None:
     low, high = (float(v) for v in torch.aminmax(x))  # one pass; NaN propagates
-    if np.isfinite(low) and np.isfinite(high):
+    if low > -_LARGEST and high < _LARGEST:
         return
-    where = (~torch.isfinite(x)).nonzero()[0].tolist()
+    where = (~(x.abs() < _LARGEST)).nonzero()[0].tolist()
     value = float(x[tuple(where)])
+    expected = f"magnitudes below {_LARGEST:g}" if np.isfinite(value) else "finite numbers only"
     raise ValueError(
-        f"{name}[{', '.join(map(str, where))}] is {value}; expected finite numbers only"
-        " (drop or mend such rows first)"
+        f"{name}[{', '.join(map(str, where))}]: {value}; expected {expected};"
+        " drop or mend such rows first"
     )
 
 

@@ -2,196 +2,119 @@
 
 FAISS computes |x|^2 - 2 x.c + |c|^2, which loses the answer when the features share a large
 offset, or when two centres are nearly as close. So the mean of the centres is taken away in
-float64 first, and every answer is kept only if the gap to the next centre exceeds the
-rounding error that float32 can have made. The few points where it does not are searched
-again among more candidates, then in float64.
-
-Changes of unit that keep float64 from overflowing, underflowing or rounding.
+float64 first, and an answer is kept only if the gap to the next centre exceeds the rounding
+error that float32 can have made. The few rows where it does not are decided in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures._faiss import nearest
 
 _ROWS = 16384  # rows searched at a time: 33 MB of float64 at D = 250
 _CACHED = 512  # rows made float32 at a time on a CPU: 1 MB of float64 stays in its cache
-_BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences
-_CANDIDATES = 8  # centres compared by differences in float64
+_BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences, with another error
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
-
-NearestSearch = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-Transform = Callable[[Tensor, int], Tensor]
 
 
 class ExactSearch:
     """Index of the nearest of `centres` by Euclidean distance; ties go to the lowest index.
 
     Args:
-        centres: float64 [K, D], finite, K >= 2, at any scale and offset.
+        centres: float64 [K, D], finite, K >= 2.
+        cosine: search by angle: centres and rows are divided by their length first.
     """
 
-    def __init__(self, centres: Tensor) -> None:
-        self.centres = centres
-        self._exponent = exponent(centres)
-        self._scaled_by: int | None = None
-
-    def __call__(self, x: Tensor, transform: Transform | None = None) -> Tensor:
-        """Nearest centre of each row.
-
-        Args:
-            x: [N, D], finite, on the centres' device.
-            transform: applied to blocks of rows first (a normalisation, for instance); it gets
-                the block and the number of its first row.
-
-        Returns:
-            int64 [N].
-        """
-        own = exponent(x) if transform is None else 0
-        # Far queries share the centres' unit as long as their squares still fit into float64.
-        shared = max(self._exponent, own - 400)
-        # Ordinary features need no scaling: float32 squares them with room to spare.
-        self._rescale(shared if abs(shared) > 20 else 0)
-        found = torch.empty(len(x), dtype=torch.int64, device=x.device)
-        for start in range(0, len(x), _ROWS):
-            rows = x[start : start + _ROWS]
-            rows = rows if transform is None else transform(rows, start)
-            found[start : start + _ROWS] = self._block(rows)
-        return found
-
-    def _rescale(self, exponent: int) -> None:
-        if exponent == self._scaled_by:
-            return
-        self._scaled_by = exponent
-        self._scaled = self._scale(self.centres)
+    def __init__(self, centres: Tensor, cosine: bool = False) -> None:
+        self._cosine = cosine
+        self._centres = unit(centres, "centroids_") if cosine else centres
         # Measured from one centre, the mean is exact enough under any offset.
-        self._mean = self._scaled[0] + (self._scaled - self._scaled[0]).mean(0)
-        self._centred = self._scaled - self._mean
+        self._mean = self._centres[0] + (self._centres - self._centres[0]).mean(0)
+        self._centred = self._centres - self._mean
         self._centred32 = self._centred.float()
-        squares = self._centred.square().sum(1)
-        self._half_squares = squares / 2
-        self._largest_norm = float(squares.max().sqrt())
+        self._largest_norm = float(torch.linalg.vector_norm(self._centred, dim=1).max())
 
-    def _scale(self, x: Tensor) -> Tensor:
-        e = self._scaled_by
-        return times_power_of_two(x, -e) if e else x.double()
+    def __call__(self, x: Tensor) -> Tensor:
+        """Nearest centre, int64 [N], of each row of x [N, D], finite, on the centres' device.
+
+        Raises:
+            UndefinedMeasure: by angle, a row of zeros.
+        """
+        found = []
+        for i, rows in enumerate(x.split(_ROWS)):
+            found.append(self._block(unit(rows, "X", i * _ROWS) if self._cosine else rows))
+        return torch.cat(found)
 
     def _block(self, x: Tensor) -> Tensor:
-        centred32 = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+        if len(x) < _BY_PRODUCTS:
+            return self._in_float64(x.double())
+        centred = torch.empty(x.shape, dtype=torch.float32, device=x.device)
         step = _CACHED if x.device.type == "cpu" else len(x)
-        for rows, out in zip(x.split(step), centred32.split(step), strict=True):
-            out.copy_(self._scale(rows) - self._mean)
-        squares, indices = nearest(centred32, self._centred32, 2)
-        norms = centred32.square().sum(1).sqrt().double()
-        sure = self._separated(squares, norms, _FLOAT32, len(x) >= _BY_PRODUCTS)
+        for rows, out in zip(x.split(step), centred.split(step), strict=True):
+            out.copy_(rows.double() - self._mean)
+        squares, indices = nearest(centred, self._centred32, 2)
+        norms = centred.square().sum(1).sqrt().double()
+        near, far = squares.double().T
+        sure = near + self._error(near, norms) < far - self._error(far, norms)
         best = indices[:, 0]
-        if not bool(sure.all()):
-            left = (~sure).nonzero()[:, 0]
-            best[left] = self._settle(self._scale(x[left]))
+        doubtful = (~sure).nonzero()[:, 0]  # also where float32 overflowed
+        if len(doubtful):
+            best[doubtful] = self._in_float64(x[doubtful].double())
         return best
 
-    def _settle(self, rows: Tensor) -> Tensor:
-        """The nearest centre of rows where the nearest two are too close for float32."""
-        best = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
-        left = torch.arange(len(rows), device=rows.device)
-        tiers: tuple[tuple[NearestSearch, float], ...] = (
-            (self._in_float32, _FLOAT32),
-            (self._in_float64, _FLOAT64),
-        )
-        for search, roundoff in tiers if len(self.centres) > _CANDIDATES else ():
-            centred = rows[left] - self._mean
-            squares, indices = search(centred, _CANDIDATES + 1)
-            norms = torch.linalg.vector_norm(centred, dim=1)
-            sure = self._separated(squares, norms, roundoff, len(left) >= _BY_PRODUCTS)
-            best[left[sure]] = self._closest(rows[left[sure]], indices[sure, :-1])
-            left = left[~sure]
-            if len(left) == 0:
-                return best
-        best[left] = self._brute_force(rows[left])
-        return best
-
-    def _separated(
-        self, squares: Tensor, norms: Tensor, roundoff: float, products: bool = True
-    ) -> Tensor:
-        """Where the nearest centre is certainly among all but the last column of `squares`.
+    def _error(self, squares: Tensor, norms: Tensor) -> Tensor:
+        """The most by which float32 may have misplaced the squared distances [N] of rows.
 
         A square computed as |x|^2 - 2 x.c + |c|^2 is off by the error of |x|^2, which is the
         same for every centre; by at most g (2 |x| |c| + |c|^2), with g about D roundoffs; and
-        by a few roundoffs of the sum. Both ends are moved by that against the claim, with |c|
-        bounded by the largest norm and by |x| + d. Without `products` the differences were
-        summed, and all of (|x| + |c|)^2 may be off by g.
+        by a few roundoffs of the sum. |c| is bounded by the largest norm and by |x| + d.
         """
-        dims = self.centres.shape[1]
-        underflow = dims * (2.0**-120 if roundoff == _FLOAT32 else 2.0**-1000)
+        dims = self._centres.shape[1]
+        reach = torch.clamp(norms + squares.sqrt(), max=self._largest_norm)
+        products = (dims + 8) * reach * (2 * norms + reach)
+        return 1.01 * _FLOAT32 * (products + 8 * (norms + reach).square()) + dims * 2.0**-120
 
-        def slack(square: Tensor) -> Tensor:
-            reach = torch.clamp(norms + square.sqrt(), max=self._largest_norm)
-            cross = reach * (2 * norms + reach) if products else (norms + reach).square()
-            error = (dims + 8) * cross + 8 * (norms + reach).square()
-            return 1.01 * roundoff * error + underflow
+    @cached_property
+    def _distinct(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The first of each set of equal centres, of which collapse makes many: ascending rows,
+        the centres, centred, and half their squared norms."""
+        array = np.ascontiguousarray((self._centres + 0.0).cpu().numpy())  # + 0.0: no -0.0
+        as_bytes = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
+        first = torch.from_numpy(np.sort(np.unique(as_bytes, return_index=True)[1]))
+        first = first.to(self._centres.device)
+        centred = self._centred[first]
+        return first, self._centres[first], centred, centred.square().sum(1) / 2
 
-        near, far = squares[:, 0].double(), squares[:, -1].double()
-        return near + slack(near) < far - slack(far)  # False for NaN, where float32 overflowed
-
-    def _in_float32(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        return nearest(x.float(), self._centred32, k)
-
-    def _in_float64(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        found = []
-        for rows in x.split(max(1, 2**23 // len(self.centres))):
-            half = torch.addmm(self._half_squares, rows, self._centred.T, alpha=-1)
-            values, indices = half.topk(k, dim=1, largest=False)
-            squares = rows.square().sum(1, keepdim=True) + 2 * values
-            found.append((squares.clamp_(min=0), indices))
-        return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
-
-    def _closest(self, rows: Tensor, candidates: Tensor) -> Tensor:
-        """The nearest among candidates [N, C], by differences in float64."""
-        candidates = candidates.sort(dim=1).values  # the lowest index wins a tie
-        found = []
-        step = max(1, 2**22 // (candidates.shape[1] * rows.shape[1]))
-        for some, which in zip(rows.split(step), candidates.split(step), strict=True):
-            squares = (some[:, None] - self._scaled[which]).square().sum(-1)
-            found.append(which.gather(1, squares.argmin(1, keepdim=True))[:, 0])
-        return torch.cat(found) if found else candidates.new_empty(0)
-
-    def _brute_force(self, rows: Tensor) -> Tensor:
-        """The nearest of all centres by differences in float64: slow, and settles everything."""
-        first = _first_of_each(self._scaled)  # collapsed features have many equal centres
-        centres = self._scaled[first]
-        found = []
-        for some in rows.split(max(1, 2**24 // len(centres))):
-            distances = torch.cdist(some, centres, compute_mode="donot_use_mm_for_euclid_dist")
-            found.append(first[distances.argmin(1)])
+    def _in_float64(self, x: Tensor) -> Tensor:
+        """The nearest of all centres: by differences among those that products leave."""
+        first, centres, centred, half_squares = self._distinct
+        dims, found = x.shape[1], []
+        for rows in x.split(max(1, 2**23 // len(centres))):
+            away = rows - self._mean
+            half = torch.addmm(half_squares, away, centred.T, alpha=-1)
+            least = half.amin(1, keepdim=True)
+            norms = torch.linalg.vector_norm(away, dim=1, keepdim=True)
+            distances = (norms.square() + 2 * least).clamp_(min=0).sqrt()
+            reach = torch.clamp(norms + distances, max=self._largest_norm)
+            error = 4 * (dims + 8) * _FLOAT64 * (norms + reach).square()
+            row, centre = (half <= least + error).nonzero(as_tuple=True)
+            step = max(1, 2**22 // dims)
+            squares = torch.cat([
+                (rows[r] - centres[c]).square().sum(1)
+                for r, c in zip(row.split(step), centre.split(step), strict=True)
+            ])  # fmt: skip
+            best = torch.full_like(least[:, 0], torch.inf).scatter_reduce_(0, row, squares, "amin")
+            is_best = squares == best[row]
+            lowest = torch.full((len(rows),), len(centres), device=x.device)
+            lowest.scatter_reduce_(0, row[is_best], centre[is_best], "amin")
+            found.append(first[lowest])
         return torch.cat(found)
-
-
-def _first_of_each(rows: Tensor) -> Tensor:
-    """Ascending indices of the first occurrence of each distinct row."""
-    array = np.ascontiguousarray((rows + 0.0).cpu().numpy())  # + 0.0: one kind of zero
-    as_bytes = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
-    first = np.unique(as_bytes, return_index=True)[1]
-    return torch.from_numpy(np.sort(first)).to(rows.device)
-
-
-def exponent(x: Tensor) -> int:
-    """The least e with |x| <= 2**e everywhere (0 for all zeros): multiplying by 2**-e is exact."""
-    low, high = torch.aminmax(x)
-    return int(np.frexp(max(abs(float(low)), abs(float(high))))[1])
-
-
-def times_power_of_two(x: Tensor, e: int) -> Tensor:
-    """x * 2**e in float64, without rounding unless the result leaves float64's normal range."""
-    x = x.double()
-    while abs(e) > 1000:  # 2**e itself would not be representable
-        step = 1000 if e > 0 else -1000
-        x, e = x * 2.0**step, e - step
-    return x * 2.0**e
 
 
 def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:
@@ -199,12 +122,11 @@ def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:
     float64.
 
     Raises:
-        ValueError: a row of zeros.
+        UndefinedMeasure: a row of zeros.
     """
     rows = rows.double()
-    largest = rows.abs().amax(1, keepdim=True)
-    if bool((largest == 0).any()):
-        where = int((largest[:, 0] == 0).nonzero()[0, 0])
-        raise ValueError(f"{name}[{first + where}] is all zeros; expected rows with a direction")
-    rows = rows / largest  # first, so that no square overflows
-    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    if bool((lengths == 0).any()):
+        where = int((lengths[:, 0] == 0).nonzero()[0, 0])
+        raise UndefinedMeasure(f"{name}[{first + where}]: all zeros; expected a row with a length")
+    return rows / lengths

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ssl_companion.measures import _checks, _search
+from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 
 _ROWS = 8192  # rows turned to float64 at a time: 16 MB at D = 250
@@ -18,8 +18,7 @@ class ClassStatistics:
 
     Batches are merged by the update of Chan, Golub and LeVeque (1983,
     doi:10.1080/00031305.1983.10483115): nothing cancels, however far from the origin the
-    features lie and however tight the classes are. Squares are kept in units of
-    4**`unit_exponent` so that they neither overflow nor underflow.
+    features lie and however tight the classes are.
 
     Args:
         scatter: what to keep of the spread inside the classes: "none", "trace" (one number
@@ -29,8 +28,10 @@ class ClassStatistics:
 
     Attributes:
         counts: int64 [K].
-        unit_exponent: e, with `means_in_units`, `sum_of_squares` and `scatter_matrix` in
-            units of 2**e and 4**e.
+        means: of the classes, float64 [K, D]; 0 where a class is absent.
+        sum_of_squares: of the distances to the class mean, float64 [K].
+        scatter_matrix: sum of the outer products of those differences, float64 [D, D]; empty
+            unless `scatter` is "full".
     """
 
     def __init__(
@@ -42,7 +43,6 @@ class ClassStatistics:
         self.scatter = _checks.one_of(scatter, ("none", "trace", "full"), "scatter")
         self.n_classes = None if n_classes is None else _checks.at_least(n_classes, 1, "n_classes")
         self.device = None if device is None else torch.device(device)
-        self.unit_exponent = 0
         self._dims: int | None = None
 
     @property
@@ -68,14 +68,13 @@ class ClassStatistics:
             self._start(x)
         self._grow(self.n_classes or largest + 1)
         for rows, labels in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
-            self._merge(_search.times_power_of_two(rows, -self.unit_exponent), labels)
+            self._merge(rows.double(), labels)
         return self
 
     def _start(self, x: Tensor) -> None:
         self.device, self._dims = x.device, x.shape[1]
-        self.unit_exponent = _search.exponent(x)
         self.counts = torch.zeros(0, dtype=torch.int64, device=x.device)
-        self.means_in_units = torch.zeros(0, self._dims, dtype=torch.float64, device=x.device)
+        self.means = torch.zeros(0, self._dims, dtype=torch.float64, device=x.device)
         self.sum_of_squares = torch.zeros(0, dtype=torch.float64, device=x.device)
         side = self._dims if self.scatter == "full" else 0
         self.scatter_matrix = torch.zeros(side, side, dtype=torch.float64, device=x.device)
@@ -84,8 +83,8 @@ class ClassStatistics:
         new = k - len(self.counts)
         if new > 0:
             self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
-            pad = self.means_in_units.new_zeros(new, self.means_in_units.shape[1])
-            self.means_in_units = torch.cat([self.means_in_units, pad])
+            pad = self.means.new_zeros(new, self.means.shape[1])
+            self.means = torch.cat([self.means, pad])
             self.sum_of_squares = torch.cat([self.sum_of_squares, pad.new_zeros(new)])
 
     def _merge(self, x: Tensor, y: Tensor) -> None:
@@ -104,11 +103,11 @@ class ClassStatistics:
         n_old = self.counts[present]
         n_all = n_old + n_new
         share = n_new.double() / n_all
-        old = self.means_in_units[present]
+        old = self.means[present]
         step = (origin - old) + means_away
         first = (n_old == 0)[:, None]
         merged = old + step * share[:, None]
-        self.means_in_units[present] = torch.where(first, origin + means_away, merged)
+        self.means[present] = torch.where(first, origin + means_away, merged)
         self.counts[present] = n_all
         if self.scatter == "none":
             return
@@ -138,8 +137,7 @@ class ClassStatistics:
         _checks.refuse_absent(torch.bincount(of, self.counts), "groups")
         kind: Literal["none", "trace"] = "none" if self.scatter == "none" else "trace"
         out = ClassStatistics(kind, int(of.max()) + 1, self.device)
-        out._start(self.means_in_units)
-        out.unit_exponent = self.unit_exponent
+        out._start(self.means)
         out._grow(int(of.max()) + 1)
         out.counts.index_add_(0, of, self.counts)
         share = self.counts.double() / out.counts[of]
@@ -148,10 +146,10 @@ class ClassStatistics:
         first = torch.full_like(out.counts, len(of)).scatter_reduce_(
             0, of[present], present, "amin"
         )
-        origin = self.means_in_units[first]
-        away = self.means_in_units - origin[of]
+        origin = self.means[first]
+        away = self.means - origin[of]
         step = torch.zeros_like(origin).index_add_(0, of, away * share[:, None])
-        out.means_in_units = origin + step
+        out.means = origin + step
         if kind == "trace":
             between = (away - step[of]).square().sum(1)
             out.sum_of_squares.index_add_(0, of, self.sum_of_squares + self.counts * between)
@@ -168,20 +166,15 @@ class ClassStatistics:
         _checks.refuse_absent(self.counts, name)
 
     @property
-    def means(self) -> Tensor:
-        """Class means, float64 [K, D], in the features' own scale (0 where a class is absent)."""
-        return _search.times_power_of_two(self.means_in_units, self.unit_exponent)
-
-    @property
-    def global_mean_in_units(self) -> Tensor:
-        """Mean over all samples, float64 [D], in units of 2**unit_exponent."""
+    def global_mean(self) -> Tensor:
+        """Mean over all samples, float64 [D]."""
         share = self.counts.double() / self.counts.sum()
-        origin = self.means_in_units[int(self.counts.argmax())]
-        return origin + share @ (self.means_in_units - origin)
+        origin = self.means[int(self.counts.argmax())]
+        return origin + share @ (self.means - origin)
 
     @property
-    def variances_in_units(self) -> Tensor:
-        """Mean squared distance to the class mean, float64 [K], in units of 4**unit_exponent.
+    def variances(self) -> Tensor:
+        """Mean squared distance to the class mean, float64 [K].
 
         This is the biased (1/n) variance, the Var_k of the CDNV (arXiv:2112.15121).
         """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssl_companion.measures import _checks, _search
+from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures.class_statistics import ClassStatistics
 from ssl_companion.measures.nearest_centroid import NearestCentroid
@@ -41,8 +41,8 @@ def cdnv_of(statistics: ClassStatistics) -> float:
         ValueError: an absent or a single class, or two classes whose means coincide.
     """
     statistics.require_all_classes()
-    variances = statistics.variances_in_units
-    means = statistics.means_in_units
+    variances = statistics.variances
+    means = statistics.means
     rounding = _rounding(statistics)
     centred = means - means.mean(0)
     k = len(means)
@@ -66,7 +66,7 @@ def cdnv_of(statistics: ClassStatistics) -> float:
 
 def _rounding(statistics: ClassStatistics) -> Tensor:
     """How far rounding may have moved each class mean [K]: less than that is no distance."""
-    norms = torch.linalg.vector_norm(statistics.means_in_units, dim=1)
+    norms = torch.linalg.vector_norm(statistics.means, dim=1)
     return 4 * _EPSILON * (norms + statistics.sum_of_squares.sqrt())
 
 
@@ -143,8 +143,8 @@ def neural_collapse_of(
     if statistics.scatter != "full":
         raise ValueError(f'statistics has scatter {statistics.scatter!r}; expected "full"')
     statistics.require_all_classes()
-    means = statistics.means_in_units
-    centred = means - statistics.global_mean_in_units
+    means = statistics.means
+    centred = means - statistics.global_mean
     rounding = float(_rounding(statistics).max())
     norms = torch.linalg.vector_norm(centred, dim=1)
     if bool((norms <= rounding).any()):
@@ -194,7 +194,6 @@ def _classifier(weight: ArrayLike, shape: tuple[int, ...], device: torch.device)
 
 def _nc3(weight: ArrayLike, centred: Tensor) -> float:
     w = _classifier(weight, tuple(centred.shape), centred.device)
-    w = _search.times_power_of_two(w, -_search.exponent(w))
     norm = torch.linalg.matrix_norm(w)
     if float(norm) == 0.0:
         raise ValueError("classifier_weight is all zeros; expected a classifier with a direction")

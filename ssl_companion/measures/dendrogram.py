@@ -8,7 +8,7 @@ import numpy as np
 from scipy.cluster.hierarchy import cophenet, fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from ssl_companion.measures import _checks, _search
+from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 
 METHODS = ("single", "complete", "average", "weighted", "centroid", "median", "ward")
@@ -31,11 +31,7 @@ def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
     means = _checks.features(class_means, "class_means")
     if len(means) < 3:
         raise ValueError(f"class_means has {len(means)} rows; expected three or more")
-    e = _search.exponent(means)
-    scaled = _search.times_power_of_two(means - means[0].clone(), -e)
-    tree = linkage(scaled.cpu().numpy(), method=method)
-    tree[:, 2] = np.ldexp(tree[:, 2], e)
-    return tree
+    return np.asarray(linkage((means - means[0]).double().cpu().numpy(), method=method))
 
 
 def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:

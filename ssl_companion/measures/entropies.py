@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,16 +21,11 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return squares.addmm_(a, b.T, alpha=-2).clamp_(min=0)
 
 
-def _centred_in_units(X: ArrayLike) -> tuple[Tensor, int]:
-    """X minus its mean, float64, in units of 2**e, and e."""
-    x = _checks.features(X, "X")
-    e = _search.exponent(x)
-    x = _search.times_power_of_two(x, -e)
+def centred(x: Tensor) -> Tensor:
+    """x minus its mean, float64; measured from one row, exact enough under any offset."""
+    x = x.double()
     x = x - x[0]
-    x = x - x.mean(0)
-    # A second unit: the spread may be small beside the offset that is gone now.
-    f = _search.exponent(x)
-    return _search.times_power_of_two(x, -f), e + f
+    return x - x.mean(0)
 
 
 def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
@@ -40,7 +34,7 @@ def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
     if kernel == "linear":
         unit = _search.unit(_checks.features(X, "X"), "X")
         return (unit @ unit.T).fill_diagonal_(1.0)
-    x, e = _centred_in_units(X)
+    x = centred(_checks.features(X, "X"))
     squares = _squared_distances(x, x).fill_diagonal_(0.0)
     if bandwidth is None:
         n = len(x)
@@ -48,15 +42,9 @@ def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
         twice = 2 * pairs.median() if len(pairs) else squares.new_zeros(())
     else:
         width = _checks.positive(bandwidth, "bandwidth")
-        twice = 2 * squares.new_tensor(_square_times(width, -e))
+        twice = squares.new_tensor(2 * width**2)
     # Where all samples are equal the median is 0, and the kernel is one everywhere.
     return torch.exp(-squares / twice.clamp(min=_TINY)).fill_diagonal_(1.0)
-
-
-def _square_times(x: float, e: int) -> float:
-    """(x * 2**e)^2, infinite rather than an error where it overflows."""
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.square(np.ldexp(x, e)))
 
 
 def _entropy_of(gram: Tensor, alpha: float) -> float:
@@ -156,7 +144,7 @@ def kde_information_bounds(
             noise for features without variance.
     """
     noise = _checks.positive(noise, "noise")
-    x, e = _centred_in_units(X)
+    x = centred(_checks.features(X, "X"))
     n = len(x)
     if n < 2:
         raise ValueError(f"X has {n} sample; expected two or more")
@@ -165,12 +153,11 @@ def kde_information_bounds(
         if variance == 0.0:
             raise ValueError("X has the same row throughout; expected variance to relate noise to")
     else:
-        variance = max(_square_times(math.sqrt(noise), -e), _TINY)
+        variance = noise
     lower = upper = 0.0
     for rows in torch.arange(n, device=x.device).split(max(1, _PAIRS // n)):
         scaled = _squared_distances(x[rows], x) / (2 * variance)
         scaled[torch.arange(len(rows), device=x.device), rows] = 0.0
         upper -= float((torch.logsumexp(-scaled, 1) - math.log(n)).sum())
         lower -= float((torch.logsumexp(scaled.div_(-4), 1) - math.log(n)).sum())
-    in_unit = _square_times(math.sqrt(variance), e) if relative else noise
-    return InformationBounds(max(0.0, lower / n), max(0.0, upper / n), in_unit)
+    return InformationBounds(max(0.0, lower / n), max(0.0, upper / n), variance)

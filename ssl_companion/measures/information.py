@@ -18,6 +18,7 @@ from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures.class_statistics import ClassStatistics
 from ssl_companion.measures.entropies import (
     InformationBounds,
+    centred,
     kde_information_bounds,
     renyi_entropy,
     renyi_information,
@@ -90,7 +91,7 @@ def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups")
     g = _grouping(groups, len(x), x.device, name)
     statistics = ClassStatistics("trace").update(x, g)
     within = float(statistics.sum_of_squares.sum())
-    away = statistics.means_in_units - statistics.global_mean_in_units
+    away = statistics.means - statistics.global_mean
     between = float((statistics.counts[:, None] * away.square()).sum())
     if within + between == 0.0:
         raise ValueError("X has the same row throughout; expected features with some variance")
@@ -115,14 +116,7 @@ def directions(X: ArrayLike) -> Tensor:
     Raises:
         ValueError: bad features, or a row that equals the mean.
     """
-    return _search.unit(_centred(_checks.features(X, "X")), "X minus its mean")
-
-
-def _centred(x: Tensor) -> Tensor:
-    """Minus the column means, float64, in a unit near one."""
-    x = _search.times_power_of_two(x, -_search.exponent(x))
-    x = x - x[0]
-    return x - x.mean(0)
+    return _search.unit(centred(_checks.features(X, "X")), "X minus its mean")
 
 
 def coding_rate(X: ArrayLike, epsilon: float = DEFAULT_DISTORTION) -> float:
@@ -177,12 +171,8 @@ def coding_rate_given(
 def _rates(x: Tensor, epsilon: float) -> Tensor:
     """Coding rate of each of G groups [G, N, D], float64 [G]."""
     n, d = x.shape[1:]
-    e = _search.exponent(x)
-    singular = _singular_values(_search.times_power_of_two(x, -e))
-    # log(1 + c s^2) by logaddexp: squares of features at any scale would overflow
-    log_c = math.log(d / n) - 2 * math.log(epsilon) + 2 * e * math.log(2.0)
-    logs = torch.logaddexp(torch.zeros_like(singular), log_c + 2 * singular.log())
-    return logs.sum(-1) / 2
+    squares = _singular_values(x).square()
+    return torch.log1p(d / n / epsilon**2 * squares).sum(-1) / 2
 
 
 def _singular_values(x: Tensor) -> Tensor:
@@ -208,9 +198,9 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
     _checks.one_of(of, ("features", "variance"), "of")
     x = _checks.features(X, "X")
     if of == "variance":
-        spectrum = _singular_values(_centred(x)).square()
+        spectrum = _singular_values(centred(x)).square()
     else:
-        spectrum = _singular_values(_search.times_power_of_two(x, -_search.exponent(x)))
+        spectrum = _singular_values(x.double())
     total = spectrum.sum()
     if float(total) == 0.0:
         what = "rows that differ" if of == "variance" else "rows other than zero"

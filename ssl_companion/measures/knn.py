@@ -129,13 +129,9 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(x)
     if not 1 <= k < n:
         raise ValueError(f"k is {k}; expected 1 to {n - 1}, one less than the samples in X")
-    # In units of their spread: float32 would lose squares of very small or large features.
-    unit = _search.exponent(x - x.mean(0))
-    x = _search.times_power_of_two(x, -unit)
     centred = (x - x.mean(0)).float()
     found = nearest(centred, centred, min(n, k + 1 + _SPARE))[1].sort(dim=1).values
     squares = torch.stack([(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)])
     squares[found == torch.arange(n)[:, None]] = torch.inf
     order = squares.argsort(dim=1, stable=True)[:, :k]
-    apart = _search.times_power_of_two(squares.gather(1, order).sqrt(), unit)
-    return found.gather(1, order).numpy(), apart.numpy()
+    return found.gather(1, order).numpy(), squares.gather(1, order).sqrt().numpy()

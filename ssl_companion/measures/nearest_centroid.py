@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_companion.measures import _checks, _search
+from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures._search import ExactSearch
 from ssl_companion.measures.class_statistics import ClassStatistics
@@ -22,8 +22,8 @@ class NearestCentroid:
     The share of samples assigned to their own class is the NCC accuracy
     (doi:10.1073/pnas.2015509117): `fit` on a training set, `score` on it or on another set.
     FAISS searches in float32, after the mean of the centres is taken away in float64; where
-    float32 cannot tell two centres apart, float64 decides. So the answer is that of float64
-    at any finite scale and offset of the features.
+    float32 cannot tell two centres apart, float64 decides. So the answer is that of float64,
+    whatever offset the features share.
 
     Inputs are numpy arrays or torch tensors on CPU or CUDA; answers come back in kind.
 
@@ -133,10 +133,7 @@ class NearestCentroid:
                 self._means = self._statistics.means
             if self._means is None:
                 raise ValueError("NearestCentroid has no centroids; expected a call of fit first")
-            means = self._means
-            if self.metric == "cosine":
-                means = _search.unit(means, "centroids_")
-            self._search = ExactSearch(means)
+            self._search = ExactSearch(self._means, cosine=self.metric == "cosine")
         return self._search
 
     @property
@@ -166,12 +163,9 @@ class NearestCentroid:
                 (cosine) a row of zeros.
         """
         search = self._fitted()
-        centres = search.centres
-        x = _checks.features(X, "X", dims=centres.shape[1], device=centres.device)
-        transform = None
-        if self.metric == "cosine":
-            transform = lambda rows, first: _search.unit(rows, "X", first)  # noqa: E731
-        rows = search(x, transform)
+        assert self._means is not None
+        x = _checks.features(X, "X", dims=self._means.shape[1], device=self._means.device)
+        rows = search(x)
         found = torch.from_numpy(self.classes_).to(rows.device)[rows]
         return _checks.in_kind(found, X)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ssl_companion.measures import _checks, _search
+from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 
 _ROWS = 8192
@@ -182,16 +182,14 @@ def _moments(x: Tensor, standardise: bool) -> tuple[Tensor, Tensor]:
     deviation = torch.ones_like(mean)
     if not standardise:
         return mean, deviation
-    e = _search.exponent(x)
     origin = x[0].double()
     for rows in x.split(_ROWS):
         mean += (rows.double() - origin).sum(0) / len(x)
     mean += origin
     square = torch.zeros_like(mean)
     for rows in x.split(_ROWS):
-        away = _search.times_power_of_two(rows.double() - mean, -e)
-        square += away.square().sum(0) / len(x)
-    deviation = _search.times_power_of_two(square.sqrt(), e)
+        square += (rows.double() - mean).square().sum(0) / len(x)
+    deviation = square.sqrt()
     # A feature that is constant up to its type's rounding carries nothing: leave it at zero.
     rounding = max(1e-12, torch.finfo(x.dtype).eps)
     constant = deviation <= rounding * mean.abs()

@@ -61,8 +61,15 @@ def spoilt(value: float) -> np.ndarray:
 def test_not_finite(name, value, kind):
     x = spoilt(value)
     x = torch.from_numpy(x) if kind == "tensor" else x.astype(kind)
-    with pytest.raises(ValueError, match=rf"\w+\[7, 2\] is {value}; expected finite"):
+    with pytest.raises(ValueError, match=rf"\w+\[7, 2\]: {value}; expected finite"):
         ALL[name](x)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("value", [1e150, -1e200])
+def test_a_value_whose_square_overflows(name, value):
+    with pytest.raises(ValueError, match=r"\w+\[7, 2\]: -?1e\+\d+; expected magnitudes below 1e"):
+        ALL[name](spoilt(value))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -65,11 +65,17 @@ def test_mixed_scales_and_offsets_of_the_dimensions(brute_squares, seed, low, hi
 
 
 @few
-@given(seed=SEEDS, outlier=st.integers(2, 30), scale=st.integers(-250, 250))
-def test_one_class_far_from_all_others(brute_squares, seed, outlier, scale):
+@given(seed=SEEDS, outlier=st.integers(2, 30))
+def test_one_class_far_from_all_others(brute_squares, seed, outlier):
     _, X, y = sample(seed)
-    X = X + (y == 0)[:, None] * 10.0**outlier
-    assert_is_float64s_rule(X * 10.0**scale, y, brute_squares)
+    assert_is_float64s_rule(X + (y == 0)[:, None] * 10.0**outlier, y, brute_squares)
+
+
+@few
+@given(seed=SEEDS, spread=st.integers(-4, -2))
+def test_a_small_spread_far_from_the_origin_loses_no_answer(brute_squares, seed, spread):
+    _, X, y = sample(seed)
+    assert_is_float64s_rule(1e6 + X * 10.0**spread, y, brute_squares)
 
 
 @settings(max_examples=30, deadline=None)
@@ -84,7 +90,7 @@ def test_lattices_full_of_ties(brute_squares, seed, levels, k):
 
 
 @few
-@given(seed=SEEDS, scale=st.integers(-150, 150), offset=st.integers(-3, 3))
+@given(seed=SEEDS, scale=st.integers(-20, 20), offset=st.integers(-3, 3))
 def test_cosine_at_any_scale(seed, scale, offset):
     _, X, y = sample(seed)
     X = (X + 10.0**offset) * 10.0**scale

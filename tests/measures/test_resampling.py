@@ -106,7 +106,7 @@ def test_draws_without_a_value_are_left_out():
     ("call", "message"),
     [
         (lambda: bootstrap_mean([]), "values is empty"),
-        (lambda: bootstrap_mean([1.0, np.nan]), r"values\[0, 1\] is nan"),
+        (lambda: bootstrap_mean([1.0, np.nan]), r"values\[0, 1\]: nan"),
         (lambda: bootstrap_mean([[1.0]]), r"values has shape \(1, 1\)"),
         (lambda: bootstrap_mean([1.0, 2.0], [0]), "images has 1 labels; expected 2"),
         (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence is 1.0"),
