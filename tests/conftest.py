@@ -18,8 +18,15 @@ from ssl_companion.data.hierarchy import GLYPHS100
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.config import Subsets
-from ssl_companion.recordings.format import FORMAT, MEASURE_COLUMNS, key, quantise
-from ssl_companion.recordings.measuring import MeasureRow, label_levels
+from ssl_companion.recordings.format import (
+    FORMAT,
+    MEASURE_COLUMNS,
+    RANDOM_IMAGE,
+    MeasureRow,
+    key,
+    quantise,
+)
+from ssl_companion.recordings.measuring import levels_and_controls, shuffled_labels
 
 PER_CLASS = {"train": 12, "test": 10}
 OBJECTIVE = {"name": "vicreg", "on_from": 0, "on_until": -1}
@@ -103,8 +110,11 @@ def _write(folder: Path, story: Story) -> Recording:
 def _ncc_rows(
     epoch: int, layer: str, x: dict[str, torch.Tensor], sets: dict[str, ImageSet]
 ) -> list[MeasureRow]:
-    rows = []
-    for (level, y), (_, z) in zip(*(label_levels(images) for images in sets.values()), strict=True):
+    rows, both = [], sets.values()
+    labels = {level.name: [level.labels(images.fine) for images in both]
+              for level in levels_and_controls(GLYPHS100)}  # fmt: skip
+    labels[RANDOM_IMAGE] = [shuffled_labels(images) for images in both]
+    for level, (y, z) in labels.items():
         score = NearestCentroid().fit(x["train"], y).score(x["test"], z)
         rows.append((epoch, layer, level, "test", "ncc", score, len(z)))
     return rows
@@ -148,7 +158,10 @@ class _World:
         self.sets = {split: _images(split, y) for split, y in labels.items()}
         n = np.arange(len(self.true["train"]))
         sample = n[:: len(n) // self.samples][: self.samples]
-        self.subsets = Subsets(n, np.arange(len(self.true["test"])), sample)
+        self.subsets = Subsets(
+            train=n, test=np.arange(len(self.true["test"])), sample=sample,
+            kept=np.arange(self.samples),
+        )  # fmt: skip
 
     def _progress(self, epoch: int) -> float:
         if self.story.kind == "untrained":

@@ -52,7 +52,7 @@ class Plan:
 
     run: Run
     minutes: float
-    device: str
+    device: torch.device
     threads: int
 
 
@@ -100,7 +100,7 @@ def plan(
     threads, costs = min(by_threads.items(), key=lambda item: item[1][-1])
     fitting = [i for i, cost in enumerate(costs) if cost <= minutes]
     best = fitting[-1] if fitting else 0
-    return Plan(ladder[best], costs[best], str(where), threads)
+    return Plan(ladder[best], costs[best], where, threads)
 
 
 def _costs(ladder: list[Run], device: torch.device, threads: int) -> list[float]:
@@ -151,8 +151,7 @@ def encoder(planned: Plan, folder: str | Path, epoch: int, train: ImageSet) -> B
         ValueError: that epoch was not measured, or nothing was trained in the folder.
     """
     config = planned.run.config
-    name = f"{planned.run.name}-{config.digest()[:8]}"
-    snapshots = Path(folder) / "runs" / name / "snapshots"
+    snapshots = planned.run.folder(Path(folder) / "runs") / "snapshots"
     known = snapshot_epochs(snapshots)
     if epoch not in known:
         raise ValueError(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
 from ssl_companion.cli.tables import show
-from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
+from ssl_companion.encoders.evaluate import (
+    MEASURES,
+    known_measures,
+    measure_encoder,
+    recorded_measures,
+)
 from ssl_companion.encoders.record import record_encoder
 
 
@@ -46,33 +51,30 @@ class MeasureFeatures:
 
     def run(self) -> int:
         """Print the rows."""
+        which = known_measures(self.which)
         test, test_labels = (
             None if path is None else _array(path)
             for path in (self.test_features, self.test_labels)
         )
-        x, y = _array(self.features), _array(self.labels)
-        if self.out is not None:
-            record_encoder(
-                None,
-                x,
-                y,
+        given: dict[str, Any] = {
+            "encoder": None,
+            "images": _array(self.features),
+            "labels": _array(self.labels),
+            "test_images": test,
+            "test_labels": test_labels,
+            "seed": self.seed,
+        }
+        if self.out is None:
+            table = measure_encoder(**given, which=which)
+        else:
+            recording = record_encoder(
+                **given,
                 destination=self.out,
-                test_images=test,
-                test_labels=test_labels,
                 title=f"features of {self.features.name}",
-                seed=self.seed,
                 overwrite=self.overwrite,
                 progress=False,
             )
-        table = measure_encoder(
-            None,
-            x,
-            y,
-            test_images=test,
-            test_labels=test_labels,
-            which=self.which,
-            seed=self.seed,
-        )
+            table = recorded_measures(recording, which, self.seed)
         rows = table.drop(columns="layer").astype(object).where(table.notna(), None)
         show([{str(k): v for k, v in row.items()} for row in rows.to_dict("records")], self.json)
         return 0

@@ -18,7 +18,7 @@ from ssl_companion.recordings import (
     open_recording,
 )
 from ssl_companion.recordings.format import MEASURES
-from ssl_companion.recordings.measuring import kept_levels
+from ssl_companion.recordings.measuring import levels_and_controls
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def ncc_rows(recording: Recording) -> list[dict[str, object]]:
     for layer in recording.layers:
         for epoch in recording.kept_epochs(layer):
             means = recording.class_means(epoch, layer)
-            for level in kept_levels(recording.hierarchy):
+            for level in levels_and_controls(recording.hierarchy):
                 row: dict[str, object] = {"epoch": epoch, "layer": layer, "level": level.name}
                 for split in ("train", "test"):
                     if epoch not in recording.kept_epochs(layer, split):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import sys
 import textwrap
 from dataclasses import dataclass, field, replace
@@ -54,10 +55,14 @@ class _Where:
     #: compile the network and the views; auto means on CUDA, where Triton and a C compiler are
     compile: Literal["auto", "yes", "no"] = "auto"
 
-    def loop(self, device: torch.device | None = None) -> LoopConfig:
-        """How to run; on `device` where several processes have one each."""
-        name = self.device if device is None else str(device)
-        return LoopConfig(device=name, minutes=self.minutes, compile=self.compile)
+    @functools.cached_property
+    def picked(self) -> torch.device:
+        """The device in torch's terms."""
+        return pick_device(self.device)
+
+    def loop(self, device: torch.device) -> LoopConfig:
+        """How to run on a device."""
+        return LoopConfig(device=device, minutes=self.minutes or None, compile=self.compile)
 
     def destination(self) -> Path:
         return recordings_root(self.out)
@@ -104,7 +109,7 @@ class Record(_Where):
     def _presets(self) -> list[Preset]:
         scale = self.scale
         if scale == "auto":
-            scale = "full" if pick_device(self.device).type == "cuda" else "reduced"
+            scale = "full" if self.picked.type == "cuda" else "reduced"
         return [preset(name, scale) for name in self.presets or PRESET_NAMES]
 
     def run(self) -> int:
@@ -116,11 +121,11 @@ class Record(_Where):
             self._list(runs)
             return 0
         if self.dry_run:
-            show(estimate(runs, pick_device(self.device), self.compile), self.json)
+            show(estimate(runs, self.picked, self.compile), self.json)
             return 0
         if self.cluster:
             return self._queue(runs)
-        with process_group(pick_device(self.device)) as device:
+        with process_group(self.picked) as device:
             return self._record(runs, device)
 
     def _list(self, runs: list[Run]) -> None:
@@ -142,7 +147,7 @@ class Record(_Where):
         loop = self.loop(device)
         _say_precision(runs, device)
         _say_uncompiled(loop, device)
-        budget, failed = Budget(self.minutes), 0
+        budget, failed = Budget(self.minutes or None), 0
         where = self.runs, self.destination()
         for run in runs:
             try:
@@ -162,7 +167,16 @@ class Record(_Where):
     def _queue(self, runs: list[Run]) -> int:
         job = replace(self.job, kind=self.cluster)
         where = self.runs, self.destination()
-        jobs = submit(runs, job, *where, self.loop(), self.data_root, self.threads, self.overwrite)
+        jobs = submit(
+            runs,
+            job,
+            *where,
+            self.loop(torch.device("cpu")),  # each job picks its own
+            self.data_root,
+            self.threads,
+            self.overwrite,
+            self.device,
+        )
         rows, failed = [], False
         for run, queued in zip(runs, jobs, strict=True):
             error = queued.exception() if self.cluster == "local" else None  # waits for its end
@@ -192,15 +206,15 @@ class Train(_Where):
             torch.set_num_threads(self.threads)
         run = Run(self.name, "by hand", self.config, self.measure, log_spaced(self.config.epochs))
         if self.dry_run:
-            show(estimate([run], pick_device(self.device), self.compile), as_json=False)
+            show(estimate([run], self.picked, self.compile), as_json=False)
             return 0
-        with process_group(pick_device(self.device)) as device:
+        with process_group(self.picked) as device:
             train = load(self.config.data, "train", self.data_root)
             test = load(self.config.data, "test", self.data_root)
             loop = self.loop(device)
             _say_precision([run], device)
             _say_uncompiled(loop, device)
-            budget = Budget(self.minutes)
+            budget = Budget(self.minutes or None)
             where = self.runs, self.destination()
             done = record_run(run, train, test, *where, loop, budget, self.overwrite)
             stopped = f"{run.name}: stopped; run this again to go on"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,30 +12,37 @@ import torch
 from torch import Tensor
 
 from ssl_companion import measures
-from ssl_companion.data import Hierarchy, ImageSet
+from ssl_companion.data import Hierarchy
 from ssl_companion.encoders.inputs import (
+    Images,
+    Labelled,
     Labels,
     check_same_classes,
+    halves,
     images_and_labels,
 )
 from ssl_companion.encoders.runner import Encoder, Runner
-from ssl_companion.measures import Interval, NearestCentroid
+from ssl_companion.measures import Interval
+from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import RANDOM_IMAGE
+from ssl_companion.recordings.measuring import AtLevel, levels_and_controls, only_if_defined
 
 MEASURES = ("ncc", "cdnv", "nc1", "effective_rank", "linear", "knn")
 #: Measured when they are asked for: how far the centred class means are from equal lengths, and
 #: their cosines from -1/(K-1).
 NC2 = ("nc2_equinorm", "nc2_equiangular")
 PERMUTED = "permuted"
-_RANK = "effective_rank"
+_ACCURACIES, _RANK = ("ncc", "linear", "knn"), "effective_rank"
+_TESTED = (*_ACCURACIES, _RANK)
 _COLUMNS = ["layer", "level", "split", "measure", "value", "low", "high", "n"]
 
 
 def measure_encoder(
     encoder: Encoder | None,
-    images: ImageSet | np.ndarray | Tensor,
+    images: Images | Labelled,
     labels: Labels | None = None,
     *,
-    test_images: ImageSet | np.ndarray | Tensor | None = None,
+    test_images: Images | Labelled | None = None,
     test_labels: Labels | None = None,
     hierarchy: Hierarchy | None = None,
     which: str | Sequence[str] = MEASURES,
@@ -50,6 +57,13 @@ def measure_encoder(
     Class means, CDNV, NC1 and probes are of the training images, accuracies of the test images.
     Every measure is that of `ssl_companion.measures`, as in the recordings of the book. The
     level "permuted" is the control: the training labels of the finest level in another order.
+
+    Example:
+        >>> rng, y = np.random.default_rng(0), np.repeat([0, 1, 2], 40)
+        >>> features = rng.normal(size=(120, 8)) + 9 * np.eye(8)[y]
+        >>> table = measure_encoder(None, features, y, which="ncc")
+        >>> table["level"].tolist(), float(table["value"][0])
+        (['labels', 'permuted'], 1.0)
 
     Args:
         encoder: a module (put into evaluation mode for the call, and found on its device) or
@@ -80,111 +94,113 @@ def measure_encoder(
     Raises:
         ValueError: bad images, labels or outputs of the encoder; the message says which.
     """
+    which = known_measures(which)
+    run = Runner(encoder, preprocess=preprocess, outputs=outputs, batch=batch, device=device)
+    given, held_out = Labelled.of(images, labels), Labelled.of(test_images, test_labels)
+    hierarchy = hierarchy or given.hierarchy
+    x, y = images_and_labels(given)
+    if held_out.images is None:
+        if held_out.labels is not None:
+            raise ValueError("test_labels: given without test_images; expected both or neither")
+        fit, held = halves(y, seed)
+        x, y, x_test, z = x[fit], y[fit], x[held], y[held]
+    else:
+        x_test, z = images_and_labels(held_out, "test_")
+    check_same_classes(y, z, hierarchy)
+    train, test = run(x, "images"), run(x_test, "test_images")
+    rows: list[dict[str, object]] = []
+    for layer in train:
+        for level, (a, b, asked) in _levels(y, z, hierarchy, which, seed).items():
+            here = AtLevel.of((train[layer], a), (test[layer], b))
+            for measure in asked:
+                n = len(here.y_test if measure in _TESTED else here.y)
+                rows.append(_row(layer, level, measure, _value(here, measure, seed), n))
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def known_measures(which: str | Sequence[str]) -> tuple[str, ...]:
+    """The measures that were asked for, by one name or several.
+
+    Example:
+        >>> known_measures("ncc")
+        ('ncc',)
+
+    Raises:
+        ValueError: there is none of such a name.
+    """
     which = (which,) if isinstance(which, str) else tuple(which)
     if unknown := sorted(set(which) - {*MEASURES, *NC2}):
         known = ", ".join((*MEASURES, *NC2))
         raise ValueError(f"which: {unknown[0]!r}; expected some of {known}")
-    if batch < 1:
-        raise ValueError(f"batch: {batch!r}; expected 1 or more")
-    if isinstance(images, ImageSet) and labels is None:
-        hierarchy = hierarchy or images.hierarchy  # which its own labels have
-    x, y = images_and_labels(images, labels, "")
-    if test_images is None:
-        if test_labels is not None:
-            raise ValueError("test_labels: given without test_images; expected both or neither")
-        fit, held = halves(y, seed)
-        x, y, x_test, y_test = x[fit], y[fit], x[held], y[held]
-    else:
-        x_test, y_test = images_and_labels(test_images, test_labels, "test_")
-    check_same_classes(y, y_test, hierarchy)
-    run = Runner(encoder, preprocess, outputs, batch, device)
-    train, test = run(x, "images"), run(x_test, "test_images")
-    rows: list[dict[str, object]] = []
-    for layer in train:
-        if _RANK in which:  # no labels in it
-            rows += _rows(layer, "all", (train[layer], y), (test[layer], y_test), [_RANK], seed)
-        for level, (a, b, control) in _levels(y, y_test, hierarchy, seed).items():
-            asked = [m for m in which if m == "ncc" or not (control or m == _RANK)]
-            rows += _rows(layer, level, (train[layer], a), (test[layer], b), asked, seed)
+    return which
+
+
+def recorded_measures(recording: Recording, which: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """The table of `measure_encoder` for features with one level of labels, once recorded.
+
+    Nothing is measured again: an accuracy's interval follows from it and the number of images.
+
+    Example:
+        >>> from ssl_companion.recordings import open_recording
+        >>> mine = open_recording("my-recordings/mine")  # doctest: +SKIP
+        >>> recorded_measures(mine, ["ncc", "linear"])  # there is none here # doctest: +SKIP
+
+    Args:
+        recording: of one epoch, one layer and one level.
+        which: of `MEASURES` and `NC2`.
+        seed: of the bootstrap.
+    """
+    levels = {"all": "all", "fine": "labels", RANDOM_IMAGE: PERMUTED}
+    columns = ["level", "split", "measure"]
+    told = recording.measures.set_index(columns)[["value", "n"]].to_dict("index")
+    sizes = {split: told["fine", split, "ncc"]["n"] for split in ("train", "test")}
+    rows = []
+    for recorded, level in levels.items():
+        for measure in known_measures(which):
+            if (measure == _RANK) != (level == "all") or (level == PERMUTED and measure != "ncc"):
+                continue
+            split = "test" if measure in _TESTED else "train"
+            found = told.get((recorded, split, measure), {"value": float("nan")})["value"]
+            value, n = Interval(found, float("nan"), float("nan")), int(sizes[split])
+            if measure in _ACCURACIES and not np.isnan(found):
+                value = measures.bootstrap_mean(np.arange(n) < round(found * n), seed=seed)
+            rows.append(_row(recording.layers[0], level, measure, value, n))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of two halves of every class, drawn at random; the odd one goes to the first.
-
-    Raises:
-        ValueError: a class with a single image.
-    """
-    rng, first, second = np.random.default_rng(seed), [], []
-    for label in np.unique(labels):
-        own = rng.permutation(np.flatnonzero(labels == label))
-        if len(own) < 2:
-            raise ValueError(
-                f"labels: class {label} has a single image; expected two or more of each, "
-                "or test_images"
-            )
-        cut = (len(own) + 1) // 2
-        first.append(own[:cut])
-        second.append(own[cut:])
-    return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
-
-
 def _levels(
-    y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None, seed: int
-) -> dict[str, tuple[np.ndarray, np.ndarray, bool]]:
-    """Training and test labels by level, and whether it is a control."""
+    y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None, which: Sequence[str], seed: int
+) -> dict[str, tuple[np.ndarray, np.ndarray, list[str]]]:
+    """Training and test labels by level, and what of `which` is measured there."""
+    labelled = [measure for measure in which if measure != _RANK]
+    control = [measure for measure in which if measure == "ncc"]
+    found = {"all": (y, z, [_RANK] * (_RANK in which))}  # no labels in it
     if hierarchy is None:
-        found = {"labels": (y, z, False)}
+        found["labels"] = y, z, labelled
     else:
-        found = {}
-        for name in hierarchy.names:
-            level = hierarchy.level(name)
-            found[name] = level.labels(y), level.labels(z), False
-        for name in hierarchy.names[1:]:
-            level = hierarchy.level(f"random-{name}", seed)
-            found[level.name] = level.labels(y), level.labels(z), True
-    found[PERMUTED] = np.random.default_rng(seed).permutation(y), z, True
+        for level in levels_and_controls(hierarchy, seed):
+            asked = labelled if level.name in hierarchy.names else control
+            found[level.name] = level.labels(y), level.labels(z), asked
+    found[PERMUTED] = np.random.default_rng(seed).permutation(y), z, control
     return found
 
 
-Labelled = tuple[Tensor, np.ndarray]
+def _value(here: AtLevel, measure: str, seed: int) -> Interval:
+    """One measure at one level; accuracies with their intervals."""
+    value = Interval(float("nan"), float("nan"), float("nan"))
+    # Features and labels are known to be good: a refusal means that these features have no such
+    # measure (means that coincide, rows of zeros).
+    with only_if_defined():
+        if measure in _ACCURACIES:
+            predicted = here.rule(measure).predict(here.x_test)
+            return measures.bootstrap_accuracy(predicted, here.y_test, seed=seed)
+        if measure == _RANK:
+            return replace(value, value=measures.effective_rank(here.x_test))
+        return replace(value, value=here.geometry(measure))
+    return value
 
 
-def _rows(
-    layer: str, level: str, train: Labelled, test: Labelled, which: Sequence[str], seed: int
-) -> Iterator[dict[str, object]]:
-    (x, y), (x_test, z) = train, test
-
-    def accuracy(rule: Any) -> Interval:
-        guess = rule.fit(x, y).predict(x_test)
-        return measures.bootstrap_accuracy(guess, z, seed=seed)
-
-    collapse = functools.cache(lambda: measures.neural_collapse(x, y))
-    k = min(200, max(1, len(x) // 10))
-    found: dict[str, tuple[str, Callable[[], Interval | float]]] = {
-        "ncc": ("test", lambda: accuracy(NearestCentroid())),
-        "cdnv": ("train", lambda: measures.cdnv(x, y)),
-        "nc1": ("train", lambda: collapse().nc1),
-        "nc2_equinorm": ("train", lambda: collapse().nc2_equinorm),
-        "nc2_equiangular": ("train", lambda: collapse().nc2_equiangular),
-        "effective_rank": ("test", lambda: measures.effective_rank(x_test)),
-        "linear": ("test", lambda: accuracy(measures.LinearProbe())),
-        "knn": ("test", lambda: accuracy(measures.WeightedKNN(k=k))),
-    }
-    for name in which:
-        split, compute = found[name]
-        value = _defined(compute)
-        if isinstance(value, float):
-            value = Interval(value, float("nan"), float("nan"))
-        n = len(x) if split == "train" else len(x_test)
-        yield {"layer": layer, "level": level, "split": split, "measure": name,
-               "value": value.value, "low": value.low, "high": value.high, "n": n}  # fmt: skip
-
-
-def _defined(compute: Callable[[], Interval | float]) -> Interval | float:
-    """The measure, or NaN: features and labels are known to be good, so a refusal means that
-    these features have no such measure (means that coincide, rows of zeros)."""
-    try:
-        return compute()
-    except ValueError:
-        return float("nan")
+def _row(layer: str, level: str, measure: str, value: Interval, n: int) -> dict[str, object]:
+    return {"layer": layer, "level": level, "split": "test" if measure in _TESTED else "train",
+            "measure": measure, "value": value.value, "low": value.low, "high": value.high,
+            "n": n}  # fmt: skip

@@ -1,32 +1,100 @@
-"""Images and labels of somebody's own, as they come."""
+"""Images or features of somebody's own with their labels: checked, and split for measuring."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from ssl_companion.data import Hierarchy, ImageSet
-from ssl_companion.encoders.runner import check_images
-
-_NUMBER = "`np.unique(labels, return_inverse=True)[1]` numbers them so"
+from ssl_companion.data import Hierarchy, ImageSet, Level
+from ssl_companion.data.images import LabelSet
 
 Labels = Sequence[int] | np.ndarray | Tensor
+Images = ImageSet | np.ndarray | Tensor
+#: Images or features [N, ...]; or features [N, D] by epoch and layer.
+Values = np.ndarray | Tensor | dict[int, dict[str, Any]]
+
+OWN = "own images"
+_NUMBER = "`np.unique(labels, return_inverse=True)[1]` numbers them so"
 
 
-def images_and_labels(
-    images: ImageSet | np.ndarray | Tensor, labels: Labels | None, prefix: str
-) -> tuple[np.ndarray | Tensor, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Images, or features of them, with what is known of each of the N.
+
+    Example:
+        >>> flowers = Labelled(np.zeros((2, 8)), labels=[0, 1], names=["rose.png", "lily.png"])
+        >>> flowers.names[1]
+        'lily.png'
+
+    Attributes:
+        images: an `ImageSet`, an array or a tensor; or features by epoch, or by epoch and layer.
+        labels: integers [N], 0 to K-1; None for an `ImageSet`, which brings its own.
+        names: what the images are called; None: "image 0" and so on, or an `ImageSet`'s files.
+    """
+
+    images: Images | Mapping[int, Any]
+    labels: Labels | None = None
+    names: Sequence[str] | None = None
+
+    @classmethod
+    def of(cls, images: Any, labels: Labels | None = None) -> Labelled:
+        """What was given as images and as labels; labels beside a `Labelled` replace its own."""
+        if not isinstance(images, Labelled):
+            return cls(images, labels)
+        return images if labels is None else cls(images.images, labels, images.names)
+
+    @property
+    def hierarchy(self) -> Hierarchy | None:
+        """That of an `ImageSet`, as long as its labels are its own."""
+        own = isinstance(self.images, ImageSet) and self.labels is None
+        return self.images.hierarchy if own else None  # type: ignore[union-attr]
+
+
+def images_and_labels(given: Labelled, prefix: str = "") -> tuple[np.ndarray | Tensor, np.ndarray]:
     """The images or features as they are, and their labels as int64 [N].
+
+    Example:
+        >>> images_and_labels(Labelled(np.zeros((3, 8)), [0, 1, 1]))[1]
+        array([0, 1, 1])
 
     Raises:
         ValueError: no array of images, or no label for each; named with `prefix` in front.
     """
+    images, labels = given.images, given.labels
     if isinstance(images, ImageSet):
         labels = images.fine if labels is None else labels
         images = images.images
-    check_images(images, f"{prefix}images")
+    return _array(images, f"{prefix}images"), _labels(labels, images, prefix)
+
+
+def _array(images: object, name: str) -> np.ndarray | Tensor:
+    """Refuse what is no array of images or features, with the way to one."""
+    wanted = "expected an array or tensor [N, 3, H, W] or [N, D]"
+    if isinstance(images, DataLoader):
+        raise ValueError(
+            f"{name}: a DataLoader; {wanted}; gather its batches: `images, labels = "
+            "(torch.cat(parts) for parts in zip(*loader))`"
+        )
+    if isinstance(images, Dataset):
+        raise ValueError(
+            f"{name}: {type(images).__name__}, a data set of torch; {wanted}; gather its pairs: "
+            "`images, labels = torch.utils.data.default_collate([*dataset])`"
+        )
+    if not isinstance(images, np.ndarray | Tensor):
+        raise ValueError(f"{name}: {type(images).__name__}; {wanted}")
+    if images.ndim < 2:
+        raise ValueError(f"{name}: shape {tuple(images.shape)}; {wanted}")
+    return images
+
+
+def _labels(labels: Labels | None, images: Any, prefix: str) -> np.ndarray:
     if labels is None:
         raise ValueError(f"{prefix}labels: None; expected integers [N], as {prefix}images has none")
     if not len(images):
@@ -42,11 +110,16 @@ def images_and_labels(
             f"{prefix}labels: {y.dtype} of shape {y.shape}; expected {len(images)} integers, one "
             f"for each of {prefix}images"
         )
-    return images, y.astype(np.int64)
+    return y.astype(np.int64)
 
 
 def check_same_classes(y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None) -> None:
     """Make sure that training labels y and test labels z are of the same classes.
+
+    Example:
+        >>> check_same_classes(np.array([0, 1, 1]), np.array([0, 2]), None)
+        Traceback (most recent call last):
+        ValueError: test_labels: from 0 to 2; expected 0 to 1
 
     Raises:
         ValueError: gaps in the numbers, a single class, labels that only the test images have, or
@@ -63,6 +136,168 @@ def check_same_classes(y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None
     if hierarchy is not None and hierarchy.level(hierarchy.names[0]).k != k:
         finest = hierarchy.level(hierarchy.names[0])
         raise ValueError(
-            f"hierarchy: has {finest.k} classes; the labels have {k}; expected that of these "
-            "labels, or none"
+            f"hierarchy: has {finest.k} classes; expected the {k} of the labels, or no hierarchy"
         )
+
+
+def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of two halves of every class, drawn at random; the odd one goes to the first.
+
+    Example:
+        >>> first, second = halves(np.array([0, 0, 0, 1, 1]))
+        >>> len(first), len(second)
+        (3, 2)
+
+    Raises:
+        ValueError: a class with a single image.
+    """
+    rng, first, second = np.random.default_rng(seed), [], []
+    for label in np.unique(labels):
+        own = rng.permutation(np.flatnonzero(labels == label))
+        if len(own) < 2:
+            raise ValueError(
+                f"labels: class {label} has a single image; expected two or more of each, "
+                "or test_images"
+            )
+        cut = (len(own) + 1) // 2
+        first.append(own[:cut])
+        second.append(own[cut:])
+    return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Training or test images, or features, with all that a recording says of their labels.
+
+    Example:
+        >>> given = Labelled(np.zeros((4, 8)), [0, 0, 1, 1])
+        >>> train, _ = training_and_test(given, Labelled(None), None, features=True, seed=0)
+        >>> train.values.shape, train.about.split
+        ((2, 8), 'train')
+    """
+
+    values: Values
+    about: LabelSet
+
+
+def training_and_test(
+    train: Labelled, test: Labelled, hierarchy: Hierarchy | None, features: bool, seed: int
+) -> tuple[Samples, Samples]:
+    """What is given as training and test images, checked; halves of the first without the second.
+
+    Example:
+        >>> train, test = (Labelled(np.zeros((2, 8)), [0, 1], ["a", "b"]) for _ in range(2))
+        >>> _, held_out = training_and_test(train, test, None, features=True, seed=0)
+        >>> held_out.about.files.tolist()
+        ['a', 'b']
+
+    Args:
+        train, test: the images of `test` may be None.
+        hierarchy: upper levels; None takes those of an `ImageSet`.
+        features: whether they are features already.
+        seed: of the halves.
+
+    Raises:
+        ValueError: bad images, labels or names; the message says which.
+    """
+    hierarchy = hierarchy or train.hierarchy
+    x, y, names = _checked(train, features, "")
+    if test.images is None:
+        if test.labels is not None or test.names is not None:
+            raise ValueError("test_labels: given without test_images; expected both or neither")
+        parts = [(_rows(x, some), y[some], names[some]) for some in halves(y, seed)]
+    else:
+        parts = [(x, y, names), _checked(test, features, "test_")]
+        _check_alike(x, parts[1][0])
+    (_, y, _), (_, z, _) = parts
+    check_same_classes(y, z, hierarchy)
+    k = int(y.max()) + 1
+    if absent := sorted(set(range(k)) - set(z.tolist())):
+        raise ValueError(
+            f"test_labels: class {absent[0]} is absent; expected an image of every class"
+        )
+    images = train.images
+    title = images.name if isinstance(images, ImageSet) else OWN
+    stand_in = isinstance(images, ImageSet) and images.stand_in
+    if hierarchy is None:
+        classes = tuple(f"class {label}" for label in range(k))
+        hierarchy = Hierarchy(OWN, (Level("fine", classes, np.arange(k)),))
+    first, second = (
+        Samples(
+            values,
+            LabelSet(
+                title, split, labels, files, _fingerprint(values, labels), hierarchy, stand_in
+            ),
+        )
+        for split, (values, labels, files) in zip(("train", "test"), parts, strict=True)
+    )
+    return first, second
+
+
+def _checked(given: Labelled, features: bool, prefix: str) -> tuple[Values, np.ndarray, np.ndarray]:
+    """Images or features, labels int64 [N], names str [N]."""
+    images, names = given.images, given.names
+    values: Values
+    if not isinstance(images, Mapping):
+        values, y = images_and_labels(given, prefix)
+    elif features:
+        values = _by_layer(images, prefix)
+        for array in (array for layers in values.values() for array in layers.values()):
+            _, y = images_and_labels(Labelled(array, given.labels), prefix)
+    else:
+        raise ValueError(
+            f"{prefix}images: a dictionary; expected one array for all checkpoints; features by "
+            "epoch go with encoder None"
+        )
+    if names is None and isinstance(images, ImageSet):
+        names = images.files.tolist()
+    if names is None:
+        names = [f"{prefix.replace('_', ' ')}image {row}" for row in range(len(y))]
+    if len(names) != len(y):
+        raise ValueError(
+            f"{prefix}names: {len(names)} for {len(y)} images; expected one for each, or none"
+        )
+    return values, y, np.array([str(name) for name in names])
+
+
+def _by_layer(given: Mapping[Any, Any], prefix: str) -> dict[int, dict[str, Any]]:
+    """Features by epoch and layer, from those by epoch, too."""
+    found: dict[int, dict[str, Any]] = {}
+    for epoch, one in given.items():
+        found[epoch] = dict(one) if isinstance(one, Mapping) else {"features": one}
+        if not found[epoch]:
+            raise ValueError(f"{prefix}images: no layer at epoch {epoch!r}; expected one or more")
+    if not found:
+        raise ValueError(f"{prefix}images: an empty dictionary; expected features by epoch")
+    return found
+
+
+def _check_alike(train: Values, test: Values) -> None:
+    def places(one: Values) -> list[tuple[Any, str]]:
+        layers = one.items() if isinstance(one, dict) else ()
+        return sorted((epoch, layer) for epoch, found in layers for layer in found)
+
+    if places(train) != places(test):
+        raise ValueError(
+            f"test_images: features of {places(test) or 'one layer'}; expected those of images: "
+            f"{places(train) or 'one layer'}"
+        )
+
+
+def _rows(values: Values, rows: np.ndarray) -> Values:
+    if not isinstance(values, dict):
+        return values[rows]
+    return {epoch: {k: v[rows] for k, v in layers.items()} for epoch, layers in values.items()}
+
+
+def _fingerprint(values: Values, labels: np.ndarray) -> str:
+    """SHA-256 of values and labels, hexadecimal."""
+    digest = hashlib.sha256(np.ascontiguousarray(labels, dtype="<i8").tobytes())
+    tables = values if isinstance(values, dict) else {0: {"": values}}
+    for epoch, layers in tables.items():
+        for layer, x in layers.items():
+            digest.update(f"{epoch} {layer} {x.dtype} {tuple(x.shape)}".encode())
+            if isinstance(x, Tensor):  # NumPy has no bfloat16, but any number has bytes
+                x = x.detach().cpu().contiguous().view(torch.uint8).numpy()
+            digest.update(np.ascontiguousarray(x).data)
+    return digest.hexdigest()

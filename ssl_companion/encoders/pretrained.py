@@ -19,7 +19,12 @@ from ssl_companion.training.backbones import Backbone
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the weights of a network are, and which they are."""
+    """Where the weights of a network are, and which they are.
+
+    Example:
+        >>> NETWORKS["vicreg-res5-250"].recording
+        'reference-vicreg-s0'
+    """
 
     recording: str  #: its name
     sha256: str  #: of its weights.safetensors
@@ -38,6 +43,12 @@ class Pretrained(Backbone):
     """A trained network, frozen and in evaluation mode; `forward` gives the vectors of one layer.
 
     To train it further: `encoder.requires_grad_(True).train()`.
+
+    Example:
+        >>> from ssl_companion.training.backbones import make_backbone
+        >>> encoder = Pretrained(make_backbone("res-2-8", seed=0), layer="block2")
+        >>> encoder(encoder.preprocess(np.zeros((4, 3, 64, 48), np.uint8))).shape
+        torch.Size([4, 8])
 
     Attributes:
         layers: names of its layers, first to last.
@@ -104,6 +115,11 @@ def pretrained(
     `measure_encoder(encoder, images, labels)` normalises by itself; where the images are not
     32 x 32, give it `preprocess=encoder.preprocess` too.
 
+    Example:
+        >>> encoder = pretrained("vicreg-res5-250")  # doctest: +SKIP
+        >>> encoder.layer, encoder.width  # the recording may be absent # doctest: +SKIP
+        ('block5', 250)
+
     Args:
         name: "vicreg-res5-250": VICReg on CIFAR-100; its model card is a page of the book.
         layer: whose vectors it returns: "stem", "block1", ... "block5"; by default the last.
@@ -137,7 +153,14 @@ def pretrained(
 
 
 def pretrained_name(recording: Recording) -> str | None:
-    """The name by which `pretrained` gives a recording's network, if it is one of those."""
+    """The name by which `pretrained` gives a recording's network, if it is one of those.
+
+    Example:
+        >>> from ssl_companion.recordings import open_recording
+        >>> reference = open_recording("reference-vicreg-s0")  # may be absent # doctest: +SKIP
+        >>> pretrained_name(reference)  # doctest: +SKIP
+        'vicreg-res5-250'
+    """
     if recording.weights_path is None:
         return None
     own = Weights(recording.name, recording.weights_digest or "")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from ssl_companion.data import augmentation
 from ssl_companion.measures import _checks
@@ -17,25 +16,55 @@ from ssl_companion.measures import _checks
 Encoder = Callable[[Tensor], Any]
 
 
+class Running(TypedDict, total=False):
+    """How an encoder is run: keyword arguments of `measure_encoder` and `record_encoder`.
+
+    Example:
+        >>> how: Running = {"batch": 32, "outputs": lambda out: out[0]}
+        >>> Runner(lambda x: (x.mean(dim=(2, 3)), None), **how).batch
+        32
+
+    Attributes:
+        preprocess: what to do to a batch first, on the device; None normalises bytes and leaves
+            others alone.
+        outputs: picks from what the encoder returns for a batch what to measure; None: all of it.
+        batch: images at a time.
+        device: where to run; None takes that of the module's parameters, or the CPU.
+    """
+
+    preprocess: Callable[[Tensor], Tensor] | None
+    outputs: Callable[[Any], Any] | None
+    batch: int
+    device: torch.device | str | None
+
+
 class Runner:
     """Features by layer, float32 [N, D] on the device, of whatever the encoder is.
 
+    Example:
+        >>> colours = Runner(lambda x: x.mean(dim=(2, 3)))
+        >>> colours(np.zeros((5, 3, 8, 8), np.uint8), "images")["output"].shape
+        torch.Size([5, 3])
+
     Args:
         encoder: see `evaluate.measure_encoder`; None when the images are features already.
-        preprocess: what to do to a batch first; None normalises bytes and leaves others alone.
-        outputs: what to measure of what the encoder returns; None: all of it.
-        batch: images at a time.
-        device: where to run; None takes that of the module's parameters, or the CPU.
+        preprocess, outputs, batch, device: see `Running`.
+
+    Raises:
+        ValueError: a batch below 1.
     """
 
     def __init__(
         self,
         encoder: Encoder | None,
-        preprocess: Callable[[Tensor], Tensor] | None,
-        outputs: Callable[[Any], Any] | None,
-        batch: int,
-        device: torch.device | str | None,
+        *,
+        preprocess: Callable[[Tensor], Tensor] | None = None,
+        outputs: Callable[[Any], Any] | None = None,
+        batch: int = 256,
+        device: torch.device | str | None = None,
     ) -> None:
+        if batch < 1:
+            raise ValueError(f"batch: {batch!r}; expected 1 or more")
         self.encoder, self.preprocess, self.batch = encoder, preprocess, batch
         self.outputs = outputs
         parameters = list(encoder.parameters()) if isinstance(encoder, nn.Module) else []
@@ -81,29 +110,6 @@ class Runner:
             out = self.outputs(out)
         layers = out if isinstance(out, Mapping) else {"output": out}
         return {str(name): _vectors(values, len(x)) for name, values in layers.items()}
-
-
-def check_images(images: object, name: str) -> None:
-    """Refuse what is no array of images or features, with the way to one.
-
-    Raises:
-        ValueError: a loader, a data set, a list, or too few dimensions.
-    """
-    wanted = "expected an array or tensor [N, 3, H, W] or [N, D]"
-    if isinstance(images, DataLoader):
-        raise ValueError(
-            f"{name}: a DataLoader; {wanted}. Gather its batches: `images, labels = "
-            "(torch.cat(parts) for parts in zip(*loader))`"
-        )
-    if isinstance(images, Dataset):
-        raise ValueError(
-            f"{name}: {type(images).__name__}, a data set of torch; {wanted}. Gather its pairs: "
-            "`images, labels = torch.utils.data.default_collate([*dataset])`"
-        )
-    if not isinstance(images, (np.ndarray, Tensor)):
-        raise ValueError(f"{name}: {type(images).__name__}; {wanted}")
-    if images.ndim < 2:
-        raise ValueError(f"{name}: shape {tuple(images.shape)}; {wanted}")
 
 
 def _check_layout(images: np.ndarray | Tensor, name: str) -> None:

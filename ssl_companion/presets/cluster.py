@@ -25,7 +25,7 @@ from ssl_companion.presets.record import (
     require_place,
 )
 from ssl_companion.presets.runs import Run
-from ssl_companion.training.config import LoopConfig
+from ssl_companion.training.config import LoopConfig, pick_device
 
 _MONTH = 30 * 24 * 60  # minutes; submitit wants a limit
 
@@ -71,8 +71,9 @@ class RecordJob:
         data_root: Path | None,
         threads: int = 0,
         overwrite: bool = False,
+        device: str = "auto",
     ) -> None:
-        self.run, self.loop, self.data_root = run, loop, data_root
+        self.run, self.loop, self.data_root, self.device = run, loop, data_root, device
         self.runs_folder, self.destination = runs_folder, destination
         self.threads, self.overwrite = threads, overwrite
 
@@ -83,7 +84,8 @@ class RecordJob:
         train = load(self.run.config.data, "train", self.data_root)
         test = load(self.run.config.data, "test", self.data_root)
         where = self.runs_folder, self.destination
-        return record_run(self.run, train, test, *where, self.loop, overwrite=self.overwrite)
+        loop = dataclasses.replace(self.loop, device=pick_device(self.device))
+        return record_run(self.run, train, test, *where, loop, overwrite=self.overwrite)
 
     def checkpoint(self) -> Any:
         """What submitit queues when the job is pre-empted: the same, from the last checkpoint."""
@@ -101,6 +103,7 @@ def submit(
     data_root: Path | None = None,
     threads: int = 0,
     overwrite: bool = False,
+    device: str = "auto",
 ) -> list[Any]:
     """Queue one job a run; with "local", run them one after the other.
 
@@ -110,9 +113,10 @@ def submit(
         runs: what to record.
         cluster: where.
         runs_folder, destination, data_root: on a file system that the jobs see.
-        loop: how to run, without a limit of minutes.
+        loop: how to run, without a limit of minutes; its device is picked anew by each job.
         threads: of the CPU in each job (0: torch's choice).
         overwrite: replace other runs' recordings of the same names.
+        device: of the jobs, in words as `pick_device` takes them.
 
     Returns:
         submitit's jobs, in the order of `runs`; those of "local" have ended.
@@ -125,7 +129,7 @@ def submit(
     """
     if cluster.kind not in ("slurm", "local"):
         raise ValueError(f"cluster: {cluster.kind!r}; expected 'slurm' or 'local'")
-    if loop.minutes:
+    if loop.minutes is not None:
         raise ValueError(
             f"minutes: {loop.minutes:g}; a job that stops for them would not be queued again. "
             "Leave them out; a job of Slurm has a time limit of its own (`--job.minutes`)"
@@ -152,7 +156,7 @@ def submit(
         executor.update_parameters(slurm_partition=cluster.partition)
     loop = dataclasses.replace(loop, progress=False)
     where = runs_folder.resolve(), destination.resolve()
-    work = [RecordJob(run, *where, loop, data_root, threads, overwrite) for run in runs]
+    work = [RecordJob(run, *where, loop, data_root, threads, overwrite, device) for run in runs]
     return _one_by_one(executor, work) if cluster.kind == "local" else _arrays(executor, work)
 
 

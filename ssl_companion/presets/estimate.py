@@ -128,7 +128,7 @@ def _time(run: Run, device: torch.device, compiled: str) -> _Cost:
     n = (first + timed) * run.config.batch
     noise = _noise(n, "train", run)
     config = replace(run.config, images_per_class=0)
-    loop = LoopConfig(device=str(device), compile=compiled, progress=False)
+    loop = LoopConfig(device=device, compile=compiled, progress=False)
     trainer = Trainer(config, noise, loop)
 
     def train(steps: int) -> None:
@@ -154,7 +154,9 @@ def _measuring(run: Run, device: torch.device) -> float:
     train, test = _noise(n, "train", run), _noise(m, "test", run)
     backbone = make_backbone(config.backbone, seed=0, pad_to=padding(device)).eval()
     backbone.to(device).to(memory_format=torch.channels_last)
-    targets = [Target(f"teacher-{i}", train.fine, test.fine) for i in range(_targets(run))]
+    targets = [
+        Target(level=f"teacher-{i}", train=train.fine, test=test.fine) for i in range(_targets(run))
+    ]
 
     def measure() -> None:
         measure_snapshot(

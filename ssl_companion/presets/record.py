@@ -17,7 +17,7 @@ from ssl_companion.recordings import (
 from ssl_companion.recordings.format import RUN
 from ssl_companion.recordings.targets import load_targets
 from ssl_companion.recordings.writing import refuse_other_folder
-from ssl_companion.training.config import LoopConfig, pick_device
+from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.distributed import any_process, world
 from ssl_companion.training.run import read_run, train
 
@@ -32,28 +32,28 @@ class OccupiedError(RecordingError):
 
 @dataclass
 class Budget:
-    """Minutes that several runs share; 0 means no end.
+    """Minutes that several runs share.
 
     Attributes:
-        minutes: from now on.
+        minutes: from now on; None means no end.
         begun: whether one of the runs has used some of them.
     """
 
-    minutes: float = 0.0
+    minutes: float | None = None
     begun: bool = field(default=False, init=False)
     _started: float = field(default_factory=time.monotonic, init=False)
 
-    def left(self) -> float:
-        """Minutes left; 0 means no end, so a spent budget gives a very small number instead."""
-        if not self.minutes:
-            return 0.0
-        return max(1e-6, self.minutes - (time.monotonic() - self._started) / 60)
+    def left(self) -> float | None:
+        """Minutes left, 0 or more; None means no end."""
+        if self.minutes is None:
+            return None
+        return max(0.0, self.minutes - (time.monotonic() - self._started) / 60)
 
     @property
     def spent(self) -> bool:
         """Whether nothing more should begin. Never before anything did: however short the
         minutes are, repeated calls come to an end."""
-        return self.begun and 0 < self.minutes <= (time.monotonic() - self._started) / 60
+        return self.begun and self.left() == 0
 
 
 def is_recorded(run: Run, destination: Path) -> bool:
@@ -170,11 +170,11 @@ def record_run(
     if not overwrite:
         require_place(run, destination)
     require_teacher(run, destination, train_images, test_images)
-    device = pick_device(loop.device)
+    device = loop.device
     if any_process(budget.spent, device):
         return False
     budget.begun = True
-    folder = Path(runs_folder) / f"{run.name}-{run.config.digest()[:8]}"
+    folder = run.folder(runs_folder)
     trained = _trained(folder)
     timed = replace(loop, minutes=budget.left())
     if not train(run.config, train_images, folder, timed, run.snapshots):
@@ -191,7 +191,7 @@ def record_run(
             run.measure,
             title=run.title,
             teacher=_teacher_digest(run),
-            device=loop.device,
+            device=device,
             minutes=budget.left(),
             progress=loop.progress,
         )

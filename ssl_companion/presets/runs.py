@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, get_args
 
 from ssl_companion.recordings import MeasureConfig
@@ -70,6 +71,10 @@ class Run:
         """The command that records it, if it is a preset's."""
         words = f"ssl-companion record {self.preset} --only {self.name} --scale {self.scale}"
         return words if self.config.data == "cifar100" else f"{words} --data {self.config.data}"
+
+    def folder(self, root: str | Path) -> Path:
+        """Where it is trained under `root`: what is unfinished of it, its snapshots."""
+        return Path(root) / f"{self.name}-{self.config.digest()[:8]}"
 
     def on(self, data: DataName) -> Run:
         """The same run, and its teacher, on another data set."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ssl_companion.recordings.config import MeasureConfig
 from ssl_companion.recordings.format import FORMAT, RecordingError
-from ssl_companion.recordings.measuring import group_means, measure_kept
+from ssl_companion.recordings.kept import group_means, measure_kept
 from ssl_companion.recordings.reader import (
     Recording,
     list_recordings,

@@ -1,7 +1,4 @@
-"""What to measure of a snapshot, and what to keep of it.
-
-Which images of a data set a recording looks at more closely.
-"""
+"""What to measure of a snapshot, what to keep of it, and which images that comes to."""
 
 from __future__ import annotations
 
@@ -102,18 +99,20 @@ def _but_later_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k not in _LATER or v not in _LATER[k]}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Subsets:
     """Which images are kept: indices into the training and the test set, fixed by seed 0.
 
     Attributes:
         train, test: images whose features are kept, int64.
         sample: training images that are classes of their own at the sample level, int64.
+        kept: positions in `sample` of those whose features are kept, int64.
     """
 
     train: np.ndarray
     test: np.ndarray
     sample: np.ndarray
+    kept: np.ndarray
 
     @classmethod
     def choose(
@@ -126,21 +125,22 @@ class Subsets:
             config: how many.
             samples: False where there is no sample level.
         """
-        per_class = -(-config.sample_images // train.hierarchy.level("fine").k)
-        per_class = min(per_class, _smallest_class(train))
-        return cls(
-            balanced_indices(train.fine, min(config.keep_train, _smallest_class(train))),
-            balanced_indices(test.fine, min(config.keep_test, _smallest_class(test))),
-            balanced_indices(train.fine, per_class, seed=1)[: config.sample_images * samples],
-        )
 
-    def kept_samples(self, train: LabelSet, config: MeasureConfig) -> np.ndarray:
-        """Positions in `sample` of the images that are kept, the classes balanced: int64."""
-        if not 0 < config.keep_samples < len(self.sample):
-            return np.arange(len(self.sample))
-        per_class = -(-config.keep_samples // train.hierarchy.level("fine").k)
-        few = balanced_indices(train.fine, min(per_class, _smallest_class(train)), seed=1)
-        return np.flatnonzero(np.isin(self.sample, few))[: config.keep_samples]
+        def spread(images: int) -> np.ndarray:  # over the classes, so many in all or a few more
+            per_class = -(-images // train.hierarchy.level("fine").k)
+            return balanced_indices(train.fine, min(per_class, _smallest_class(train)), seed=1)
+
+        sample = spread(config.sample_images)[: config.sample_images * samples]
+        kept = np.arange(len(sample))
+        if 0 < config.keep_samples < len(sample):
+            few = np.isin(sample, spread(config.keep_samples))
+            kept = np.flatnonzero(few)[: config.keep_samples]
+        return cls(
+            train=balanced_indices(train.fine, min(config.keep_train, _smallest_class(train))),
+            test=balanced_indices(test.fine, min(config.keep_test, _smallest_class(test))),
+            sample=sample,
+            kept=kept,
+        )
 
 
 def _smallest_class(images: LabelSet) -> int:

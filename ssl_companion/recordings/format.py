@@ -37,6 +37,15 @@ RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv"
 SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
 GROUPINGS_FILE = "groupings.safetensors"
 MEASURE_COLUMNS = ("epoch", "layer", "level", "split", "measure", "value", "n")
+#: A row of measures.csv: epoch, layer, level, split, measure, value, n.
+MeasureRow = tuple[int, str, str, str, str, float, int]
+
+# Levels besides the hierarchy's: labels in another order, some images as classes of their own (the
+# sample level), and all training images as classes.
+RANDOM_IMAGE, SAMPLE, EVERY_SAMPLE = "random-image", "sample", "sample-all"
+
+#: Where something was measured: an epoch and a layer (None: the last).
+EpochLayer = tuple[int, str | None]
 
 
 class RecordingError(CompanionError, ValueError):

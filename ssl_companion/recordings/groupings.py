@@ -33,8 +33,13 @@ from ssl_companion.data.hierarchy import Level, random_grouping
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.measures.kmeans import balanced_kmeans
-from ssl_companion.recordings.format import GROUPINGS_FILE, RecordingError, written
-from ssl_companion.recordings.measuring import group_means
+from ssl_companion.recordings.format import (
+    GROUPINGS_FILE,
+    EpochLayer,
+    RecordingError,
+    written,
+)
+from ssl_companion.recordings.kept import group_means
 from ssl_companion.recordings.reader import Recording
 
 SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED = (
@@ -43,8 +48,6 @@ SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED = (
 GROUPING_KINDS = (SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED)
 STARTS = 10  # groupings of each kind by looks: other starts of k-means, other groups
 _RANDOM = 20
-
-RecordedPlace = tuple[int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +68,8 @@ class Groupings:
     level: str
     kinds: np.ndarray
     groups: np.ndarray
-    images: Mapping[RecordedPlace, np.ndarray]
-    hits: Mapping[RecordedPlace, np.ndarray]
+    images: Mapping[EpochLayer, np.ndarray]
+    hits: Mapping[EpochLayer, np.ndarray]
 
     def of(self, kind: str) -> np.ndarray:
         """Which of the G groupings are of a kind: int64 indices.
@@ -80,7 +83,7 @@ class Groupings:
             )
         return np.flatnonzero(self.kinds == kind)
 
-    def recalls(self, place: RecordedPlace, which: Sequence[int] | None = None) -> np.ndarray:
+    def recalls(self, place: EpochLayer, which: Sequence[int] | None = None) -> np.ndarray:
         """Of each fine class, the share of its images found in their group: float64 [G, K].
 
         Args:
@@ -202,7 +205,7 @@ def measure_groupings(
             at every epoch: those that verdicts take.
         ends: the first and the last epoch.
     """
-    hits: dict[RecordedPlace, np.ndarray] = {}
+    hits: dict[EpochLayer, np.ndarray] = {}
     kinds, groups, counts = np.array([]), np.zeros((0, 0), np.int64), np.bincount(train.fine)
     first = 0
     for epoch, means, features in by_epoch:
@@ -254,8 +257,8 @@ def read_groupings(recording: Recording) -> Groupings:
             about = json.loads(file.metadata()["about"])
             tensors = {name: file.get_tensor(name).long().numpy() for name in file.keys()}  # noqa: SIM118
         kinds, groups = np.array(about["kinds"]), tensors.pop("groups")
-        hits: dict[RecordedPlace, np.ndarray] = {}
-        images: dict[RecordedPlace, np.ndarray] = {}
+        hits: dict[EpochLayer, np.ndarray] = {}
+        images: dict[EpochLayer, np.ndarray] = {}
         for name, counts in tensors.items():
             epoch, layer, what = name.split("/")
             {"hits": hits, "images": images}[what][int(epoch), layer] = counts
@@ -269,7 +272,6 @@ def read_groupings(recording: Recording) -> Groupings:
         ) from error
 
 
-def places_in_order(groupings: Groupings, layers: Sequence[str]) -> list[RecordedPlace]:
+def places_in_order(groupings: Groupings, layers: Sequence[str]) -> list[EpochLayer]:
     """What was measured, by epoch and then by depth."""
-    order = {layer: i for i, layer in enumerate(layers)}
-    return sorted(groupings.hits, key=lambda place: (place[0], order[place[1]]))
+    return sorted(groupings.hits, key=lambda place: (place[0], layers.index(place[1])))

@@ -36,16 +36,19 @@ from ssl_companion.data import ImageSet, Level
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.io.atomic import file_digest
 from ssl_companion.recordings.config import MeasureConfig, Subsets
-from ssl_companion.recordings.format import RecordingError, key, quantise
-from ssl_companion.recordings.groupings import Groupings, measure_groupings
-from ssl_companion.recordings.measuring import (
+from ssl_companion.recordings.format import (
     RANDOM_IMAGE,
     SAMPLE,
-    Measured,
     MeasureRow,
+    RecordingError,
+    key,
+)
+from ssl_companion.recordings.groupings import Groupings, measure_groupings
+from ssl_companion.recordings.kept import measure_kept
+from ssl_companion.recordings.measuring import (
+    Measured,
     Target,
-    kept_levels,
-    measure_kept,
+    levels_and_controls,
     measure_snapshot,
 )
 from ssl_companion.recordings.writing import (
@@ -53,7 +56,6 @@ from ssl_companion.recordings.writing import (
     about_data,
     about_measuring,
     refuse_other_folder,
-    write_folder,
 )
 from ssl_companion.training.backbones import Backbone, make_backbone
 from ssl_companion.training.config import ObjectiveConfig, RunConfig, pick_device
@@ -246,7 +248,7 @@ def import_run(
     title: str = "",
     targets: tuple[Target, ...] = (),
     judged: Sequence[Level] = (),
-    device: str = "auto",
+    device: torch.device | None = None,
     progress: bool = True,
 ) -> Path:
     """Measure a run that was trained by other code, and write it as a recording.
@@ -263,7 +265,7 @@ def import_run(
         title: plain words for captions.
         targets: further labels of both sets, for the last layer of these two epochs.
         judged: groupings under which the source's test images are counted, besides those by looks.
-        device: where to measure.
+        device: where to measure; None: on CUDA where there is one.
         progress: show a progress bar.
 
     Returns:
@@ -275,7 +277,7 @@ def import_run(
     destination = Path(destination)
     refuse_other_folder(destination)
     run = read_other_run(folder, test)
-    ends, where = (run.epochs[0], run.epochs[-1]), pick_device(device)
+    ends, where = (run.epochs[0], run.epochs[-1]), device or pick_device()
     config = replace(config, probe_layers_at=ends)
     subsets, kept = _subsets(run, train, test, config)
     losses = _losses(run)
@@ -285,25 +287,22 @@ def import_run(
         if epoch in ends:
             part = _by_weights(run, epoch, train, test, config, targets, where)
         else:
-            part = Measured(
-                _by_features(run, epoch, train, test) + _by_source(run, epoch, train, test)
-            )
-        part.tensors |= _kept(run, epoch, kept)
+            rows = _by_features(run, epoch, train, test) + _by_source(run, epoch, train, test)
+            part = Measured(rows=rows)
+        _keep(part, run, epoch, kept)
         parts.append(part)
-    contents = Contents(
-        title,
-        _described(run, train, test, config, where),
-        parts,
-        train,
-        test,
-        subsets,
-        subsets.sample[subsets.kept_samples(train, config)],
-        losses,
-        _last_weights(run),
-        groupings,
-        lambda row: _by(row, ends),
-    )
-    write_folder(destination, contents)
+    Contents(
+        title=title,
+        run=_described(run, train, test, config, where),
+        parts=parts,
+        train=train,
+        test=test,
+        subsets=subsets,
+        losses=losses,
+        weights=_last_weights(run),
+        groupings=groupings,
+        by=lambda row: _by(row, ends),
+    ).write(destination)
     return destination
 
 
@@ -328,15 +327,12 @@ def _subsets(
     return replace(Subsets.choose(train, test, config), test=run.rows[some]), some
 
 
-def _kept(run: OtherRun, epoch: int, kept: np.ndarray) -> dict[str, Tensor]:
-    """Features of the kept test images and the class means, all layers, eight bits each."""
+def _keep(part: Measured, run: OtherRun, epoch: int, kept: np.ndarray) -> None:
+    """Add features of the kept test images and the class means, all layers, eight bits each."""
     features, means = run.features(epoch)
-    tensors = {}
     for layer in features:
         for what, x in (("test", features[layer][kept]), ("class_means", means[layer])):
-            name = key(epoch, layer, what)
-            tensors[name], tensors[name + ".affine"] = quantise(torch.from_numpy(x).float())
-    return tensors
+            part.keep(key(epoch, layer, what), torch.from_numpy(x).float())
 
 
 def _by_weights(
@@ -362,7 +358,7 @@ def _by_features(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> 
     counts = np.bincount(train.fine)
     for layer, x in features.items():
         points = torch.from_numpy(x).float()
-        for level in kept_levels(test.hierarchy):
+        for level in levels_and_controls(test.hierarchy):
             score = measure_kept(means[layer], counts, points, fine, level)
             rows.append((epoch, layer, level.name, "test", "ncc", score, len(fine)))
         rank = measures.effective_rank(points)

@@ -260,6 +260,10 @@ class Recording:
         """Fine labels of the kept images, int64 [N]; `split` is "test", "train" or "sample"."""
         return self._subset.loc[self._subset.split == split, "fine"].to_numpy(np.int64)
 
+    def rows(self, split: str = "test") -> np.ndarray:
+        """Where the kept images stand in the data set's split, int64 [N]."""
+        return self._subset.loc[self._subset.split == split, "row"].to_numpy(np.int64)
+
     def files(self, split: str = "test") -> np.ndarray:
         """File names of the kept images in the data set, str [N]."""
         return self._subset.loc[self._subset.split == split, "file"].to_numpy(str)

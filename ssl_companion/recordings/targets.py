@@ -78,7 +78,8 @@ def load_targets(
     targets = []
     for epoch in recording.target_epochs():
         y, z = recording.targets(epoch, "train"), recording.targets(epoch, "test")
-        targets.append(Target(f"teacher-{epoch:03d}", y if rows is None else y[rows], z))
+        y = y if rows is None else y[rows]
+        targets.append(Target(level=f"teacher-{epoch:03d}", train=y, test=z))
     if not targets:
         raise RecordingError(f"{recording.path}: keeps no targets; record the preset 'targets'")
     return targets

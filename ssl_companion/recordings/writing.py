@@ -1,8 +1,8 @@
-"""From a run's folder to a recording: measure every snapshot, then write it whole.
+"""Write recordings: measure a finished run's snapshots, or take what was measured, as a folder.
 
-The last step of writing: what was measured of a run's snapshots becomes a folder of files.
-
-A recording's folder: its files, written together or not at all.
+`write_recording` goes through the snapshots of a run, keeps what it measures of each in the run's
+folder, and has it written at the end. `Contents.write` is that end, for measurements of any origin:
+the files of a recording, together or not at all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import safetensors
 import safetensors.torch
@@ -37,17 +36,13 @@ from ssl_companion.recordings.format import (
     RUN,
     SUBSET,
     WEIGHTS,
+    MeasureRow,
     RecordingError,
     written,
 )
 from ssl_companion.recordings.groupings import Groupings, write_groupings
-from ssl_companion.recordings.measuring import (
-    Measured,
-    MeasureRow,
-    Target,
-    measure_snapshot,
-    subset_rows,
-)
+from ssl_companion.recordings.kept import subset_rows
+from ssl_companion.recordings.measuring import Measured, Target, measure_snapshot
 from ssl_companion.recordings.reader import open_recording
 from ssl_companion.recordings.targets import (
     keep_targets,
@@ -55,11 +50,7 @@ from ssl_companion.recordings.targets import (
     targets_digest,
     teacher_predictions,
 )
-from ssl_companion.training.config import (
-    RunConfig,
-    pick_device,
-    run_config_from_dict,
-)
+from ssl_companion.training.config import RunConfig, pick_device, run_config_from_dict
 from ssl_companion.training.extract import recalibrate_batchnorm
 from ssl_companion.training.run import read_run, training_images
 from ssl_companion.training.runtime import computed
@@ -69,6 +60,8 @@ from ssl_companion.training.snapshots import (
     snapshot_epochs,
     snapshot_path,
 )
+
+_NOTHING_LOST = "What was trained and measured before is kept."
 
 
 def write_recording(
@@ -80,8 +73,8 @@ def write_recording(
     *,
     title: str = "",
     teacher: str = "",
-    device: str = "auto",
-    minutes: float = 0.0,
+    device: torch.device | None = None,
+    minutes: float | None = None,
     progress: bool = True,
 ) -> Path | None:
     """Measure a finished run and write its recording.
@@ -96,8 +89,8 @@ def write_recording(
         config: what to measure and keep.
         title: plain words for tables and captions.
         teacher: digest of the configuration that `config.against` has to have; empty: any.
-        device: where to measure.
-        minutes: stop after about so many; 0 means never.
+        device: where to measure; None: on CUDA where there is one.
+        minutes: stop after about so many, and one snapshot at least; None means never.
         progress: show a progress bar.
 
     Returns:
@@ -108,7 +101,7 @@ def write_recording(
             others; or the disk is full or not writable, and then nothing that stood is lost.
     """
     run_folder, destination = Path(run_folder), Path(destination)
-    config = config or MeasureConfig()
+    config, device = config or MeasureConfig(), device or pick_device()
     run = read_run(run_folder)
     if not run["complete"]:
         raise RecordingError(
@@ -116,89 +109,142 @@ def write_recording(
             "done; call the same command again to finish the run first"
         )
     recipe = run_config_from_dict(run["config"])
-    whole, train = train, training_images(recipe, train)
-    targets = _targets_for(config, recipe, destination.parent, whole, test, teacher)
-    taught_by = _about_teacher(config.against, destination.parent) if targets else None
-    work = Work(run_folder, recipe, whole, train, test, config, device, targets, taught_by)
+    root = destination.parent
+    snapshots = _Snapshots(
+        folder=run_folder,
+        recipe=recipe,
+        whole=train,
+        train=training_images(recipe, train),
+        test=test,
+        config=config,
+        device=device,
+        targets=_targets(config, recipe, root, train, test, teacher),
+    )
     started, fresh = time.monotonic(), 0
     parts: list[Measured] = []
-    epochs = snapshot_epochs(run_folder / "snapshots")
-    for epoch in tqdm(epochs, desc=f"measuring {destination.name}", disable=not progress):
-        found = _measured_before(work, epoch)
+    for epoch in tqdm(snapshots.epochs, desc=f"measuring {destination.name}", disable=not progress):
+        found = snapshots.measured_before(epoch)
         # Every call measures something new, however short its time: calls come to an end.
-        if minutes and fresh and found is None and time.monotonic() - started > minutes * 60:
+        late = minutes is not None and time.monotonic() - started > minutes * 60
+        if late and fresh and found is None:
             return None
         fresh += found is None
-        parts.append(found or _measured(work, epoch))
-    assemble(work, destination, run, parts, title)
+        parts.append(found or snapshots.measure(epoch))
+    losses = run.pop("losses")
+    data = about_data(snapshots.train, test)
+    measured = about_measuring(config, device) | {"computed": computed(recipe.precision, device)}
+    if snapshots.targets:
+        against = open_recording(config.against, root)
+        measured["against"] = {"name": config.against, "digest": against.run.get("digest", "")}
+    Contents(
+        title=title,
+        run=run
+        | {
+            "seed": run["config"]["seed"],
+            "data": data
+            | {"name": run["config"]["data"], "whole_train_fingerprint": train.fingerprint},
+            "measured": measured,
+        },
+        parts=parts,
+        train=snapshots.train,
+        test=test,
+        subsets=Subsets.choose(snapshots.train, test, config),
+        losses=losses,
+        weights=snapshots.last_weights() if config.weights else {},
+    ).write(destination, _NOTHING_LOST)
     return destination
 
 
-def _targets_for(
+def _targets(
     config: MeasureConfig,
     recipe: RunConfig,
     root: Path,
-    whole: ImageSet,
+    train: ImageSet,
     test: ImageSet,
     teacher: str,
 ) -> list[Target]:
+    """The labels that a teacher gave to the images that a run was trained on, and to `test`."""
     if not config.against:
         return []
     part = recipe.images_per_class
-    rows = balanced_indices(whole.fine, part) if part else None
-    return load_targets(config.against, root, whole, test, rows, teacher)
+    rows = balanced_indices(train.fine, part) if part else None
+    return load_targets(config.against, root, train, test, rows, teacher)
 
 
-def _about_teacher(name: str, root: Path) -> dict[str, str]:
-    """Which recording gave the targets: its name, and what was trained to make them."""
-    return {"name": name, "digest": open_recording(name, root).run.get("digest", "")}
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Snapshots:
+    """The snapshots of a run, measured one by one; what comes out is kept in the run's folder."""
 
+    folder: Path
+    recipe: RunConfig
+    whole: ImageSet
+    train: ImageSet
+    test: ImageSet
+    config: MeasureConfig
+    device: torch.device
+    targets: list[Target]
 
-def _measured_before(work: Work, epoch: int) -> Measured | None:
-    """The measures of one snapshot, if they are in the run's folder already."""
-    try:
-        with safetensors.safe_open(_piece(work, epoch), framework="pt") as file:
-            about = file.metadata() or {}
-            if about.get("wanted") != _wanted(work, epoch):
-                return None
-            rows = [tuple(row) for row in json.loads(about["rows"])]
-            names = file.keys()
-            return Measured(rows, {name: file.get_tensor(name) for name in names})
-    except (safetensors.SafetensorError, OSError):
-        return None  # there is none, or it was cut short
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        return snapshot_epochs(self.folder / "snapshots")
 
+    def measured_before(self, epoch: int) -> Measured | None:
+        """The measures of one snapshot, if they are in the run's folder already."""
+        try:
+            with safetensors.safe_open(self._piece(epoch), framework="pt") as file:
+                about = file.metadata() or {}
+                if about.get("wanted") != self._wanted(epoch):
+                    return None
+                rows = [tuple(row) for row in json.loads(about["rows"])]
+                return Measured(
+                    rows=rows,
+                    tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118
+                )
+        except (safetensors.SafetensorError, OSError):
+            return None  # there is none, or it was cut short
 
-def _piece(work: Work, epoch: int) -> Path:
-    return work.run_folder / "measured" / f"epoch-{epoch:05d}.safetensors"
+    def measure(self, epoch: int) -> Measured:
+        """Measure one snapshot, and keep what comes out."""
+        snapshot, recipe = snapshot_path(self.folder / "snapshots", epoch), self.recipe
+        backbone = load_snapshot(snapshot, recipe, self.device)
+        if _settled(epoch):
+            recalibrate_batchnorm(backbone, self.train.images, recipe.views, recipe.precision)
+        measured = measure_snapshot(
+            backbone,
+            epoch,
+            self.train,
+            self.test,
+            recipe.views,
+            self.config,
+            recipe.precision,
+            self.targets,
+        )
+        if self.config.targets:
+            classifier = load_classifier(snapshot, recipe, self.device)
+            measured.tensors |= keep_targets(
+                epoch,
+                *teacher_predictions(backbone, classifier, self.whole, self.test, recipe.precision),
+            )
+        path = self._piece(epoch)
+        about = {"wanted": self._wanted(epoch), "rows": json.dumps(measured.rows)}
+        tensors = {name: tensor.contiguous() for name, tensor in measured.tensors.items()}
+        with written(path, _NOTHING_LOST), atomic_file(path) as temporary:
+            safetensors.torch.save_file(tensors, temporary, metadata=about)
+        return measured
 
+    def last_weights(self) -> dict[str, Tensor]:
+        """The weights of the last snapshot, in half precision."""
+        last = snapshot_path(self.folder / "snapshots", self.epochs[-1])
+        state = safetensors.torch.load_file(last)
+        return {k: v.half() if v.dtype == torch.float32 else v for k, v in state.items()}
 
-def _wanted(work: Work, epoch: int) -> str:
-    """What the measures of a snapshot depend on, besides the snapshot."""
-    sets = [work.train.fingerprint, work.test.fingerprint, targets_digest(work.targets)]
-    return json.dumps([work.config.settings(), *sets, _settled(epoch)], sort_keys=True)
+    def _piece(self, epoch: int) -> Path:
+        return self.folder / "measured" / f"epoch-{epoch:05d}.safetensors"
 
-
-def _measured(work: Work, epoch: int) -> Measured:
-    """Measure one snapshot, and keep what comes out in the run's folder."""
-    config, train, test = work.config, work.train, work.test
-    snapshot = snapshot_path(work.run_folder / "snapshots", epoch)
-    recipe, device = work.recipe, pick_device(work.device)
-    backbone = load_snapshot(snapshot, recipe, device)
-    if _settled(epoch):
-        recalibrate_batchnorm(backbone, train.images, recipe.views, recipe.precision)
-    measured = measure_snapshot(
-        backbone, epoch, train, test, recipe.views, config, recipe.precision, work.targets
-    )
-    if config.targets:
-        classifier = load_classifier(snapshot, recipe, device)
-        predictions = teacher_predictions(backbone, classifier, work.whole, test, recipe.precision)
-        measured.tensors |= keep_targets(epoch, *predictions)
-    path = _piece(work, epoch)
-    about = {"wanted": _wanted(work, epoch), "rows": json.dumps(measured.rows)}
-    tensors = {name: tensor.contiguous() for name, tensor in measured.tensors.items()}
-    with written(path, NOTHING_LOST), atomic_file(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata=about)
-    return measured
+    def _wanted(self, epoch: int) -> str:
+        """What the measures of a snapshot depend on, besides the snapshot."""
+        sets = [self.train.fingerprint, self.test.fingerprint, targets_digest(self.targets)]
+        return json.dumps([self.config.settings(), *sets, _settled(epoch)], sort_keys=True)
 
 
 def _settled(epoch: int) -> bool:
@@ -206,74 +252,7 @@ def _settled(epoch: int) -> bool:
     return epoch == 0
 
 
-NOTHING_LOST = "What was trained and measured before is kept."
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What a call is about."""
-
-    run_folder: Path
-    recipe: RunConfig
-    whole: ImageSet
-    train: ImageSet
-    test: ImageSet
-    config: MeasureConfig
-    device: str
-    targets: list[Target]
-    taught_by: dict[str, str] | None
-
-
-def assemble(
-    work: Work, destination: Path, run: dict[str, Any], parts: list[Measured], title: str
-) -> None:
-    """Write the recording of a run to `destination`, whole or not at all.
-
-    Args:
-        work: what it is about.
-        destination: the recording's folder.
-        run: the run's own description, as `read_run` gives it.
-        parts: of every snapshot.
-        title: plain words; the folder's name where there are none.
-
-    Raises:
-        RecordingError: the disk is full or not writable, or `destination` is a folder of
-            something else.
-    """
-    train, config, device = work.train, work.config, pick_device(work.device)
-    losses = run.pop("losses")
-    described = run | {
-        "seed": run["config"]["seed"],
-        "data": about_data(train, work.test)
-        | {"name": run["config"]["data"], "whole_train_fingerprint": work.whole.fingerprint},
-        "measured": about_measuring(config, device)
-        | {"computed": computed(work.recipe.precision, device)},
-    }
-    if work.taught_by:
-        described["measured"]["against"] = work.taught_by
-    subsets = Subsets.choose(train, work.test, config)
-    contents = Contents(
-        title,
-        described,
-        parts,
-        train,
-        work.test,
-        subsets,
-        subsets.sample[subsets.kept_samples(train, config)],
-        losses,
-        _weights(work.run_folder) if config.weights else {},
-    )
-    write_folder(destination, contents, NOTHING_LOST)
-
-
-def _weights(run_folder: Path) -> dict[str, Tensor]:
-    """The weights of the last snapshot, in half precision."""
-    snapshots = run_folder / "snapshots"
-    state = safetensors.torch.load_file(snapshot_path(snapshots, snapshot_epochs(snapshots)[-1]))
-    return {k: v.half() if v.dtype == torch.float32 else v for k, v in state.items()}
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Contents:
     """What the files of a recording say.
 
@@ -283,7 +262,6 @@ class Contents:
         parts: of every epoch.
         train, test: the images that were measured.
         subsets: those of them whose features are kept.
-        samples: training images of the sample level that are kept.
         losses: columns by name.
         weights: a network's, if they are kept.
         groupings: groups of classes by looks, and what was found in them.
@@ -296,11 +274,61 @@ class Contents:
     train: LabelSet
     test: LabelSet
     subsets: Subsets
-    samples: np.ndarray
     losses: Any
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     groupings: Groupings | None = None
     by: Callable[[MeasureRow], str] | None = None
+
+    def write(self, destination: Path, nothing_lost: str = "") -> None:
+        """Write a recording's files to `destination`, whole or not at all.
+
+        Args:
+            destination: the recording's folder.
+            nothing_lost: what an error says of work that is kept.
+
+        Raises:
+            RecordingError: the disk is full or not writable, or `destination` is a folder of
+                something else.
+        """
+        refuse_other_folder(destination)
+        tensors = {name: tensor for part in self.parts for name, tensor in part.tensors.items()}
+        rows = [row for part in self.parts for row in part.rows]
+        rows += subset_rows(tensors, self.train, self.test, self.subsets)
+        described = {
+            "format": FORMAT,
+            "name": destination.name,
+            "title": self.title or destination.name,
+            **self.run,
+            "layers": list(dict.fromkeys(row[1] for row in rows)),
+            "epochs": sorted({row[0] for row in rows}),
+        }
+        with written(destination, nothing_lost), atomic_directory(destination) as folder:
+            pd.DataFrame(self.losses).to_csv(folder / LOSSES, index=False, float_format="%.7g")
+            table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
+            if self.by:
+                table["by"] = [self.by(row) for row in rows]
+            table.to_csv(folder / MEASURES, index=False, float_format="%.7g")
+            if tensors:
+                self._subset().to_csv(folder / SUBSET, index=False)
+                safetensors.torch.save_file(tensors, folder / FEATURES)
+            if self.weights:
+                safetensors.torch.save_file(dict(self.weights), folder / WEIGHTS)
+            if self.groupings:
+                write_groupings(folder / GROUPINGS_FILE, self.groupings)
+            described["sha256"] = {f.name: file_digest(f) for f in sorted(folder.iterdir())}
+            (folder / RUN).write_text(json.dumps(described, indent=1) + "\n")
+
+    def _subset(self) -> pd.DataFrame:
+        """The rows of subset.csv."""
+        chosen = self.subsets
+        frames = [
+            pd.DataFrame({"split": split, "row": rows, "file": images.files[rows],
+                          "fine": images.fine[rows]})
+            for split, images, rows in (("train", self.train, chosen.train),
+                                        ("test", self.test, chosen.test),
+                                        ("sample", self.train, chosen.sample[chosen.kept]))
+        ]  # fmt: skip
+        return pd.concat(frames)
 
 
 def refuse_other_folder(destination: Path) -> None:
@@ -316,59 +344,6 @@ def refuse_other_folder(destination: Path) -> None:
             f"{destination}: is no recording and would be replaced by one; expected a new folder. "
             "Give another place, or remove what is there"
         )
-
-
-def write_folder(destination: Path, contents: Contents, kept: str = "") -> None:
-    """Write a recording's files to `destination`, whole or not at all.
-
-    Args:
-        destination: the recording's folder.
-        contents: of its files.
-        kept: what an error says of work that is not lost.
-
-    Raises:
-        RecordingError: the disk is full or not writable, or `destination` is a folder of
-            something else.
-    """
-    refuse_other_folder(destination)
-    train, test, subsets = contents.train, contents.test, contents.subsets
-    tensors = {name: tensor for part in contents.parts for name, tensor in part.tensors.items()}
-    rows = [row for part in contents.parts for row in part.rows]
-    rows += subset_rows(tensors, train, test, subsets)
-    described = {
-        "format": FORMAT,
-        "name": destination.name,
-        "title": contents.title or destination.name,
-        **contents.run,
-        "layers": list(dict.fromkeys(row[1] for row in rows)),
-        "epochs": sorted({row[0] for row in rows}),
-    }
-    with written(destination, kept), atomic_directory(destination) as folder:
-        pd.DataFrame(contents.losses).to_csv(folder / LOSSES, index=False, float_format="%.7g")
-        table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
-        if contents.by:
-            table["by"] = [contents.by(row) for row in rows]
-        table.to_csv(folder / MEASURES, index=False, float_format="%.7g")
-        if tensors:
-            _subset(contents).to_csv(folder / SUBSET, index=False)
-            safetensors.torch.save_file(tensors, folder / FEATURES)
-        if contents.weights:
-            safetensors.torch.save_file(dict(contents.weights), folder / WEIGHTS)
-        if contents.groupings:
-            write_groupings(folder / GROUPINGS_FILE, contents.groupings)
-        described["sha256"] = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
-        (folder / RUN).write_text(json.dumps(described, indent=1) + "\n")
-
-
-def _subset(contents: Contents) -> pd.DataFrame:
-    train, test, subsets = contents.train, contents.test, contents.subsets
-    frames = [
-        pd.DataFrame({"split": split, "row": rows, "file": images.files[rows],
-                      "fine": images.fine[rows]})
-        for split, images, rows in (("train", train, subsets.train), ("test", test, subsets.test),
-                                    ("sample", train, contents.samples))
-    ]  # fmt: skip
-    return pd.concat(frames)
 
 
 def about_data(train: LabelSet, test: LabelSet) -> dict[str, Any]:

@@ -166,8 +166,8 @@ class LoopConfig:
     """How to run, which does not change what is computed (and so not the digest).
 
     Attributes:
-        device: "cuda", "cpu" or "auto".
-        minutes: stop cleanly at a step after this many minutes; 0 means never. Of several
+        device: where; a word is looked up by `pick_device`, and the default is its "auto".
+        minutes: stop cleanly at a step after this many minutes; None means never. Of several
             processes, about half a second later.
         checkpoint_minutes: time between checkpoints.
         checkpoint_steps: steps between checkpoints, besides; 0 means by time alone.
@@ -178,8 +178,8 @@ class LoopConfig:
         progress: show a progress bar.
     """
 
-    device: str = "auto"
-    minutes: float = 0.0
+    device: torch.device = "auto"  # type: ignore[assignment]  # a word until it is looked up
+    minutes: float | None = None
     checkpoint_minutes: float = 2.0
     checkpoint_steps: int = 0
     check_every: int = 50
@@ -188,9 +188,11 @@ class LoopConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        if isinstance(self.device, str):
+            object.__setattr__(self, "device", pick_device(self.device))
         for name in ("minutes", "checkpoint_minutes", "checkpoint_steps"):
             value = getattr(self, name)
-            if math.isnan(value) or value < 0:
+            if value is not None and (math.isnan(value) or value < 0):
                 raise ValueError(f"{name}: {value!r}; expected 0 or more")
         if self.check_every < 1:
             raise ValueError(f"check_every: {self.check_every!r}; expected at least 1 step")

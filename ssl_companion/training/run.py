@@ -16,7 +16,7 @@ from ssl_companion.io import provenance
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.io.lock import one_at_a_time
 from ssl_companion.training.checkpoint import CheckpointError
-from ssl_companion.training.config import LoopConfig, RunConfig, pick_device
+from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.distributed import process_group, wait_for_all, world
 from ssl_companion.training.runtime import computed
 from ssl_companion.training.snapshots import log_spaced, save_snapshot
@@ -57,7 +57,7 @@ def train(
     folder, loop = Path(folder), loop or LoopConfig()
     kept = frozenset(epochs or log_spaced(config.epochs))
     used = training_images(config, images)
-    with process_group(pick_device(loop.device)) as device, _alone(folder):
+    with process_group(loop.device) as device, _alone(folder):
         _claim(folder, config, used, device)
 
         def on_epoch(trainer: Trainer, epoch: int) -> None:

@@ -33,7 +33,7 @@ from ssl_companion.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from ssl_companion.training.config import LoopConfig, RunConfig, pick_device
+from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.distributed import (
     largest,
     synchronise_batch_norm,
@@ -52,8 +52,6 @@ from ssl_companion.training.runtime import (
     to_compile,
 )
 from ssl_companion.training.step import Descent
-
-__all__ = ["DivergedError", "History", "LoopConfig", "Trainer", "pick_device"]
 
 # RuntimeErrors that say something of the device, and nothing of a checkpoint. The second is not
 # in every torch.
@@ -93,7 +91,7 @@ class Trainer:
     ) -> None:
         self.config, self.loop = config, loop or LoopConfig()
         self.folder, self.on_epoch = folder, on_epoch
-        self.device = pick_device(self.loop.device)
+        self.device = self.loop.device
         if self.device.type == "cuda" and world()[1] > 1:
             self.device = torch.device("cuda", torch.cuda.current_device())
         if config.batch > len(images):
@@ -266,7 +264,7 @@ class Clock:
     def __init__(self, loop: LoopConfig, device: torch.device) -> None:
         self.device = device
         self._voted = self._saved = time.monotonic()
-        self._deadline = self._voted + 60 * loop.minutes if loop.minutes else math.inf
+        self._deadline = self._voted + 60 * loop.minutes if loop.minutes is not None else math.inf
         self._period = 60 * loop.checkpoint_minutes
         self._steps, self._every = 0, 1  # since the last vote, and how many are to be
 

@@ -65,7 +65,7 @@ def wait(device: torch.device) -> None:
 
 def ours(config: RunConfig, images: ImageSet, device: torch.device) -> Round:
     """Rounds of our own step; state carries over from one to the next."""
-    trainer = Trainer(config, images, LoopConfig(device=str(device), progress=False))
+    trainer = Trainer(config, images, LoopConfig(device=device, progress=False))
 
     def run(steps: int) -> float:
         # The first round compiles, and CUDA graphs are recorded in the second and third step.

@@ -82,10 +82,10 @@ def test_a_plan_is_carried_out_as_it_was_timed(
 
     monkeypatch.setattr(quick, "record_run", record_run)
     monkeypatch.setattr(quick, "open_recording", lambda path: path)
-    planned = replace(quick.plan(device="cpu"), device="cuda")
+    planned = replace(quick.plan(device="cpu"), device=torch.device("cuda"))
     images = load("glyphs100", "test")
     quick.train_and_measure(planned, images, images, tmp_path, progress=False)
-    assert loops == [LoopConfig(device="cuda", compile="no", progress=False)]
+    assert loops == [LoopConfig(device=torch.device("cuda"), compile="no", progress=False)]
 
 
 def test_minutes_are_fewer_in_the_book(monkeypatch: pytest.MonkeyPatch) -> None:

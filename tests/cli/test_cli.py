@@ -201,7 +201,7 @@ def test_each_of_several_processes_runs_on_its_own_device(
         assert device == torch.device("cuda:0")  # as all of them are told
         yield torch.device("cuda:1")
 
-    seen: set[str] = set()
+    seen: set[torch.device] = set()
 
     def record_run(*of: Any) -> bool:
         seen.update(loop.device for loop in of if isinstance(loop, LoopConfig))
@@ -213,7 +213,7 @@ def test_each_of_several_processes_runs_on_its_own_device(
     monkeypatch.setattr(command, "hindrance", lambda _: "")
     monkeypatch.setattr(command, "_recorded", lambda run, _: f"{run.name}: recorded")
     assert main(arguments) == 0
-    assert seen == {"cuda:1"}
+    assert seen == {torch.device("cuda:1")}
 
 
 def test_a_sweep_stops_for_the_minutes_and_still_says_that_one_failed(
@@ -245,8 +245,8 @@ def test_compiling_is_chosen_on_the_command_line(choice: str) -> None:
     for words in (["record"], ["train"]):
         parsed = cli.parse(cli.COMMANDS, [*words, "--compile", choice])
         assert isinstance(parsed, Record | Train)
-        assert parsed.loop().compile == choice
-    assert Record().loop().compile == "auto"
+        assert parsed.loop(torch.device("cpu")).compile == choice
+    assert Record().loop(torch.device("cpu")).compile == "auto"
 
 
 def test_what_is_measured_against_comes_first() -> None:

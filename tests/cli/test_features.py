@@ -72,6 +72,26 @@ def test_files_that_do_not_do_are_named(
     assert error.count("\n") == 1
 
 
+def test_the_table_of_what_is_recorded_is_that_of_what_is_measured(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Measured once: the recording's numbers and their intervals; the control is drawn anew."""
+    held = ["--test-features", files["x_test"], "--test-labels", files["y_test"], "--json"]
+    arguments = ["measure-features", files["x"], files["y"], *held]
+    tables = []
+    for out in ([], ["--out", str(tmp_path / "mine")]):
+        assert main([*arguments, *out]) == 0
+        tables.append(json.loads(capsys.readouterr().out))
+    for measured, recorded in zip(*tables, strict=True):
+        for column, expected in measured.items():
+            if isinstance(expected, float) and measured["level"] != "permuted":
+                assert recorded[column] == pytest.approx(expected, rel=1e-6), measured
+            elif not isinstance(expected, float):
+                assert recorded[column] == expected, measured
+    assert main([*arguments, "--which", "all", "--out", str(tmp_path / "other")]) == 2
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.slow  # UMAP compiles for a while
 def test_features_become_a_recording_and_its_explorer_one_file(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

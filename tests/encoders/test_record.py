@@ -25,6 +25,7 @@ from ssl_companion.data import Hierarchy, ImageSet, Level, load
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import hierarchy_from_dict, hierarchy_to_dict
 from ssl_companion.encoders.evaluate import measure_encoder
+from ssl_companion.encoders.inputs import Labelled
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.presets.record import OccupiedError, record_run
 from ssl_companion.presets.runs import Run
@@ -90,7 +91,7 @@ def test_the_rows_are_what_scikit_learn_and_the_measures_say(
 def test_it_is_a_recording_like_any_other(tmp_path: Path) -> None:
     x, y = clusters(1.0, seed=0)
     names = [f"picture {i}.png" for i in range(len(y))]
-    record(tmp_path / "mine", None, x, y, hierarchy=hierarchy(), names=names, title="Mine")
+    record(tmp_path / "mine", None, Labelled(x, y, names), hierarchy=hierarchy(), title="Mine")
     mine = open_recording("mine", tmp_path)
     assert (mine.title, mine.layers, mine.epochs) == ("Mine", ("features",), (0,))
     assert mine.hierarchy.level("kind").class_names == ("tree", "pet")
@@ -259,7 +260,7 @@ PIXELS = np.zeros((len(Y), 3, 8, 8), np.float32)
         ({"images": {0: {}}}, "no layer at epoch 0"),
         ({"images": {0: X, 1: X[1:]}}, "expected 89 integers"),
         ({"images": {0: X}, "test_images": {1: X}, "test_labels": Y}, "expected those of images"),
-        ({"names": ["one"]}, "names: 1 for 90 images"),
+        ({"images": Labelled(X, names=["one"])}, "names: 1 for 90 images"),
         ({"test_labels": Y}, "given without test_images"),
         ({"test_images": X[:50], "test_labels": Y[:50]}, "class 2 is absent"),
         ({"hierarchy": Hierarchy("two", (Level("fine", ("a", "b"), np.arange(2)),))}, "hierarchy"),

@@ -202,13 +202,11 @@ def test_the_kept_sample_images_are_of_as_many_classes_as_can_be() -> None:
     fine = rng.permutation(np.repeat(np.arange(100), 20))
     files = np.arange(2000).astype(str)
     train = test = LabelSet("none", "train", fine, files, "", GLYPHS100)
-    config = MeasureConfig(sample_images=500, keep_samples=100)
-    subsets = Subsets.choose(train, test, config)
-    kept = subsets.kept_samples(train, config)
-    assert len(np.unique(train.fine[subsets.sample[kept]])) == 100
-    some = replace(config, keep_samples=30)
-    assert len(np.unique(train.fine[subsets.sample[subsets.kept_samples(train, some)]])) == 30
-    everything = subsets.kept_samples(train, MeasureConfig())
+    for few in (100, 30):
+        config = MeasureConfig(sample_images=500, keep_samples=few)
+        chosen = Subsets.choose(train, test, config)
+        assert len(np.unique(train.fine[chosen.sample[chosen.kept]])) == few
+    everything = Subsets.choose(train, test, MeasureConfig()).kept
     np.testing.assert_array_equal(everything, np.arange(500))
 
 

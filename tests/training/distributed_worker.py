@@ -172,7 +172,7 @@ def clocks(folder: Path) -> dict[str, Any]:
     many = images(240)  # 120 steps, and no vote that the end of an epoch asks for but the last
     hurried = LoopConfig(device="cpu", progress=False, checkpoint_minutes=0.0007)
     calls = [
-        train(long, many, folder, replace(hurried, minutes=minutes)) for minutes in (1e-4, 0.0)
+        train(long, many, folder, replace(hurried, minutes=minutes)) for minutes in (1e-4, None)
     ]
     return {"calls": calls, "written": written}
 

@@ -16,9 +16,8 @@ from ssl_companion.data.hierarchy import Level
 from ssl_companion.errors import CompanionError
 from ssl_companion.measures import Interval, NearestCentroid
 from ssl_companion.recordings import Recording, group_means
+from ssl_companion.recordings.format import SAMPLE
 
-SAMPLE = "sample"
-EVERY_SAMPLE = "sample-all"
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 

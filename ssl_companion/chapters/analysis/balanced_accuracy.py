@@ -22,10 +22,8 @@ import numpy as np
 from ssl_companion.chapters.analysis.accuracies import RESAMPLES
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.recordings import Recording, RecordingError
-from ssl_companion.recordings.format import GROUPINGS_FILE
+from ssl_companion.recordings.format import GROUPINGS_FILE, EpochLayer
 from ssl_companion.recordings.groupings import Groupings, class_hits, read_groupings
-
-EpochLayer = tuple[int, str | None]
 
 
 def recalls(

@@ -19,10 +19,10 @@ from ssl_companion.chapters.analysis.accuracies import (
     interval,
     start,
 )
-from ssl_companion.chapters.analysis.random_targets import RANDOM_IMAGE
 from ssl_companion.data.threads import tensor_threads
 from ssl_companion.measures import Interval, LinearProbe, NearestCentroid
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import RANDOM_IMAGE
 
 PROBES = ("linear", "knn")
 

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import (
-    EVERY_SAMPLE,
     RESAMPLES,
-    SAMPLE,
     hits,
     images_of,
     interval,
@@ -22,6 +20,7 @@ from ssl_companion.chapters.analysis.accuracies import (
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.measures import Interval, NearestCentroid
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import EVERY_SAMPLE, SAMPLE
 
 
 def ncc_over_epochs(

@@ -15,7 +15,6 @@ from ssl_companion.chapters.analysis.accuracies import (
     table_row,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
-    EpochLayer,
     balanced,
     class_draws,
     drawn_balanced,
@@ -27,12 +26,12 @@ from ssl_companion.chapters.analysis.clustering import ncc_over_epochs
 from ssl_companion.chapters.analysis.random_targets import (
     CONTROLS,
     RANDOM_GROUPINGS,
-    RANDOM_IMAGE,
     advantage,
     null_advantage,
 )
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
 
 def by_layer_and_epoch(

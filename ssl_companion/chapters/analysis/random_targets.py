@@ -25,7 +25,6 @@ from ssl_companion.chapters.analysis.accuracies import (
     table_row,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
-    EpochLayer,
     balanced,
     class_draws,
     drawn_balanced,
@@ -36,9 +35,8 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
 from ssl_companion.data.hierarchy import Level, random_grouping
 from ssl_companion.measures import Interval, bootstrap_accuracy
 from ssl_companion.recordings import Recording, RecordingError
-from ssl_companion.recordings.format import SUBSET
+from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
-RANDOM_IMAGE = "random-image"
 RANDOM_GROUPINGS = 20
 CONTROLS = 40  # that play the level: enough for the middle 95% of them
 _TEACHER = re.compile(r"teacher-(\d+)")
@@ -250,12 +248,10 @@ def teacher_agreement(teacher: Recording) -> pd.DataFrame:
         teacher_epoch, value, low, high, n: agreement of the targets with the true classes on
         the kept test images, as fractions.
     """
-    subset = pd.read_csv(teacher.path / SUBSET)
-    subset = subset[subset["split"] == "test"]
-    rows = []
+    kept, fine, rows = teacher.rows("test"), teacher.fine("test"), []
     for epoch in teacher.target_epochs():
-        found = teacher.targets(epoch)[subset["row"].to_numpy()]
-        estimate = bootstrap_accuracy(found, subset["fine"].to_numpy(np.int64))
+        found = teacher.targets(epoch)[kept]
+        estimate = bootstrap_accuracy(found, fine)
         rows.append(table_row({"teacher_epoch": epoch}, estimate, len(found)))
     return pd.DataFrame(rows, columns=["teacher_epoch", "value", "low", "high", "n"])
 
@@ -374,9 +370,7 @@ def halves_of_kept(
     Raises:
         RecordingError: no targets of that epoch.
     """
-    subset = pd.read_csv(student.path / SUBSET)
-    rows = subset.loc[subset["split"] == "test", "row"].to_numpy(np.int64)
-    given = pd.Series(teacher.targets(epoch)[rows])
+    given = pd.Series(teacher.targets(epoch)[student.rows("test")])
     many = (given.groupby(given).transform("size") > 1).to_numpy()
     turn = given.groupby(given).cumcount().to_numpy() % 2
     y = np.full(len(given), -1, np.int64)

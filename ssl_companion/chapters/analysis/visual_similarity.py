@@ -28,6 +28,7 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
 )
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import EpochLayer
 from ssl_companion.recordings.groupings import (
     PIXELS,
     RANDOM,
@@ -35,7 +36,6 @@ from ssl_companion.recordings.groupings import (
     UNTRAINED,
     WHITENED,
     Groupings,
-    RecordedPlace,
     places_in_order,
     read_groupings,
 )
@@ -51,7 +51,7 @@ WORDS = {
 def balanced_accuracies(
     groupings: Groupings,
     kind: str,
-    places: Sequence[RecordedPlace],
+    places: Sequence[EpochLayer],
     weights: np.ndarray,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +84,7 @@ def balanced_accuracies(
 def ahead(
     groupings: Groupings,
     than: str,
-    places: Sequence[RecordedPlace],
+    places: Sequence[EpochLayer],
     *,
     kind: str = SEMANTIC,
     seed: int = 0,

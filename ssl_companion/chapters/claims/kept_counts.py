@@ -23,6 +23,7 @@ from ssl_companion.chapters.analysis.depth_and_time import places_along
 from ssl_companion.chapters.analysis.random_targets import groupings_judged
 from ssl_companion.data.hierarchy import Hierarchy, Level
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import EpochLayer
 from ssl_companion.recordings.groupings import Groupings, class_hits
 
 
@@ -42,7 +43,7 @@ def counts_for_verdicts(recording: Recording) -> Groupings:
     levels = levels_judged(recording.hierarchy)
     groups = np.stack([level.of_fine for level in levels])
     fine, counts = recording.fine(), recording.class_counts
-    hits = {}
+    hits: dict[EpochLayer, np.ndarray] = {}
     for epoch, layer in _places(recording):
         x, means = recording.features(epoch, layer), recording.class_means(epoch, layer)
         hits[epoch, layer] = class_hits(x, fine, means, counts, groups)

@@ -18,7 +18,6 @@ from ssl_companion.chapters.analysis.accuracies import (
     start,
 )
 from ssl_companion.chapters.analysis.depth_and_time import rank_order
-from ssl_companion.chapters.analysis.random_targets import RANDOM_IMAGE
 from ssl_companion.chapters.claims import decision
 from ssl_companion.chapters.claims.evidence import Evidence, Part
 from ssl_companion.chapters.claims.runs import (
@@ -28,6 +27,7 @@ from ssl_companion.chapters.claims.runs import (
 )
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import RANDOM_IMAGE
 
 LEAST_RUNS = 5
 _VARIANTS = ("recipe", "invariance-only", "regularizer-only")

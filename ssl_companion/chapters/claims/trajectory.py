@@ -35,7 +35,6 @@ from ssl_companion.chapters.analysis.accuracies import (
     start,
 )
 from ssl_companion.chapters.analysis.depth_and_time import mean_order
-from ssl_companion.chapters.analysis.random_targets import RANDOM_IMAGE
 from ssl_companion.chapters.claims import runs as chosen
 from ssl_companion.chapters.claims.evidence import Evidence, Part
 from ssl_companion.chapters.claims.runs import (
@@ -48,6 +47,7 @@ from ssl_companion.chapters.claims.runs import (
 )
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import RANDOM_IMAGE
 
 
 def _evidence(recordings: Runs, parts: list[Part], note: str) -> Evidence:

@@ -15,6 +15,7 @@ from ssl_companion.recordings import MeasureConfig, recordings_root
 from ssl_companion.recordings.format import RUN, RecordingError
 from ssl_companion.recordings.importing import import_run
 from ssl_companion.recordings.targets import load_targets
+from ssl_companion.training.config import pick_device
 
 
 def _config() -> MeasureConfig:
@@ -69,7 +70,7 @@ class ImportRun:
         path = import_run(
             self.folder, destination, train, test, self.measure,
             title=self.title, targets=tuple(targets), judged=levels_judged(test.hierarchy),
-            device=self.device,
+            device=pick_device(self.device),
         )  # fmt: skip
         print(path)
         return 0
