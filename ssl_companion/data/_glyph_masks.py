@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ssl_companion.data.errors import DataError
+from ssl_companion.io.extras import needs
 
 SIDE = 32  # of a mask, in pixels
 BOX = 28  # the longer side of the glyph within it; the rest is an empty border
@@ -70,9 +71,10 @@ def render_masks(characters: tuple[str, ...]) -> Masks:
 
 def _face(name: str) -> tuple[Any, set[int]]:
     """A face ready to draw, and the code points that it has."""
-    import matplotlib
-    from matplotlib.ft2font import FT2Font
-    from PIL import ImageFont
+    with needs("train"):
+        import matplotlib
+        from matplotlib.ft2font import FT2Font
+        from PIL import ImageFont
 
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")
     try:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ssl_companion.data._decoded import (
     FETCH_AGAIN,
@@ -26,11 +25,10 @@ from ssl_companion.data._decoded import (
 )
 from ssl_companion.data.errors import DataError
 from ssl_companion.io.atomic import file_digest
+from ssl_companion.io.extras import needs
 
 PARQUET_COLUMNS = ("img", "fine_label", "coarse_label")
 CHECKSUMS = "SHA256SUMS"
-# what pillow raises for one or the other kind of damage
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _CHUNK = 512  # images a thread decodes at a time: long enough to outweigh the hand-over
 
 
@@ -111,8 +109,9 @@ def _verify_checksum(path: Path) -> None:
 
 
 def _table(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with needs("train"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -147,13 +146,17 @@ def _integers(table: Any, column: str, path: Path) -> np.ndarray:
 
 def _decode(pictures: list[bytes | None], path: Path) -> np.ndarray:
     """Decode PNG files on several threads: uint8 [N, 3, 32, 32]."""
+    with needs("train"):
+        from PIL.Image import DecompressionBombError
     images = np.empty((len(pictures), *SHAPE), dtype=np.uint8)
+    # what pillow raises for one or the other kind of damage
+    unreadable = (OSError, SyntaxError, ValueError, DecompressionBombError)
 
     def decode(start: int) -> None:
         for index in range(start, min(start + _CHUNK, len(pictures))):
             try:
                 images[index] = _pixels(pictures[index] or b"")
-            except _UNREADABLE as error:
+            except unreadable as error:
                 raise DataError(
                     f"image {index} is no PNG file of {SHAPE[1]}x{SHAPE[2]} pixels in colour "
                     f"({error}).",
@@ -169,6 +172,8 @@ def _decode(pictures: list[bytes | None], path: Path) -> np.ndarray:
 
 def _pixels(png: bytes) -> np.ndarray:
     """The pixels of a PNG file, uint8 [3, 32, 32]; its size is looked at before the rest."""
+    from PIL import Image
+
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         if image.mode != "RGB" or image.size != (SHAPE[2], SHAPE[1]):
             raise ValueError(f"it is {image.mode} of {image.size[0]}x{image.size[1]} pixels")
