@@ -19,14 +19,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 WITHOUT_CUDA := $(if $(filter 1,$(CPU))$(wildcard $(VENV)/.cpu),yes)
 ifeq ($(WITHOUT_CUDA),yes)
-# PyTorch from its own index of CPU wheels, and FAISS for the CPU, which is imported alike. The
-# package asks for FAISS with CUDA, so the test tools are installed by name and not as its extra.
-NEEDED := --extra-index-url https://download.pytorch.org/whl/cpu -r $(VENV)/requirements.txt
-TOOLS = $(NEEDED) $$($(BIN)/python -c 'from importlib.metadata import requires; \
-  print(*(r.split(";")[0] for r in requires("ssl-companion") if "dev" in r.partition("extra")[2]))')
+# PyTorch from its own index of CPU wheels, and FAISS for the CPU, which the package asks for itself.
+NEEDED := --extra-index-url https://download.pytorch.org/whl/cpu -e ".[train,plots,book]"
 else
 NEEDED := -r requirements.txt
-TOOLS := -e ".[dev]"
 endif
 # pip says a line for everything that is there already; what it does should remain visible.
 NEWS := | { grep -v "already satisfied" || true; }
@@ -98,7 +94,7 @@ constraints: $(VENV)/.dev ## Write constraints.txt from what is installed now
 	  $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
 
 clean: ## Remove what was built
-	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find ssl_companion book tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-all: clean ## Remove the environment too
@@ -131,7 +127,6 @@ $(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
 ifeq ($(WITHOUT_CUDA),yes)
 	@echo "Installing requirements.txt without CUDA into $(VENV) (the first time: some minutes, about 2 GB)"
 	@touch $(VENV)/.cpu
-	@sed 's/^faiss-gpu/faiss-cpu/' requirements.txt > $(VENV)/requirements.txt
 else
 	@echo "Installing requirements.txt into $(VENV) (the first time: some minutes, and on Linux about 8 GB," \
 	  "most of it PyTorch's CUDA libraries; without those about 2 GB: make book CPU=1)"
@@ -140,7 +135,7 @@ endif
 	@$(PIP) -q --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.book
+$(VENV)/.dev: $(VENV)/.book requirements-dev.txt
 	@echo "Installing the test tools"
-	@$(PIP) $(TOOLS) $(NEWS)
+	@$(PIP) $(NEEDED) -r requirements-dev.txt $(NEWS)
 	@touch $@

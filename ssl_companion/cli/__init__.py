@@ -1,21 +1,21 @@
-"""The command line: one dataclass a command, read by tyro. The only place that prints."""
+"""The command line: one dataclass a command, read by tyro. The only place that prints.
+
+A command's module is imported when that command is asked for, so that none waits for what only
+another one needs.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, make_dataclass
+from typing import Any, Protocol, cast
 
-import tyro
-
-from ssl_companion.cli.data import Data
-from ssl_companion.cli.features import MeasureFeatures
-from ssl_companion.cli.measure import Measure
-from ssl_companion.cli.record import Record, Train
-from ssl_companion.cli.recordings import Recordings
 from ssl_companion.errors import CompanionError
+from ssl_companion.io.extras import MissingExtraError, needs
 
 
 class Command(Protocol):
@@ -25,40 +25,98 @@ class Command(Protocol):
         """Do it and return the exit status."""
 
 
-COMMANDS: dict[str, type[Command]] = {
-    "data": Data,
-    "record": Record,
-    "train": Train,
-    "recordings": Recordings,
-    "measure": Measure,
-    "measure-features": MeasureFeatures,
+@dataclass(frozen=True)
+class Entry:
+    """Where a command is.
+
+    Attributes:
+        place: "module:Class".
+        summary: the first line of the class's docstring, for the list of all commands.
+        extra: the one that its module needs.
+    """
+
+    place: str
+    summary: str
+    extra: str = "train"
+
+    def load(self) -> type[Command]:
+        """The dataclass.
+
+        Raises:
+            MissingExtraError: its module needs an extra that is not installed.
+        """
+        module, _, name = self.place.partition(":")
+        with needs(self.extra):
+            return cast(type[Command], getattr(importlib.import_module(module), name))
+
+
+COMMANDS: dict[str, Entry] = {
+    "data": Entry(
+        "ssl_companion.cli.data:Data",
+        "Find CIFAR-100, check and decode it once; say how to get it where it is absent.",
+    ),
+    "record": Entry(
+        "ssl_companion.cli.record:Record",
+        "Record the runs of presets: train each, measure it, write it down; resumable.",
+    ),
+    "train": Entry(
+        "ssl_companion.cli.record:Train",
+        "Train and record one run of your own, every setting by hand.",
+    ),
+    "recordings": Entry(
+        "ssl_companion.cli.recordings:Recordings",
+        "List the recordings: what they are, how long they took, what they keep.",
+    ),
+    "measure": Entry(
+        "ssl_companion.cli.measure:Measure",
+        "Measure a recording's kept features again: NCC train and test by epoch, layer, level.",
+    ),
+    "measure-features": Entry(
+        "ssl_companion.cli.features:MeasureFeatures",
+        "Measure features that an encoder gave already, against their labels.",
+    ),
 }
 
 DEBUG_VARIABLE = "SSL_COMPANION_DEBUG"
 
 
-def parse(commands: Mapping[str, type[Command]], arguments: list[str] | None = None) -> Command:
+def parse(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> Command:
     """The command that the arguments name, with its own filled in.
 
     Args:
         commands: by name.
         arguments: by default those of this process.
+
+    Raises:
+        MissingExtraError: the command needs an extra that is not installed.
+        SystemExit: help was asked for, or the arguments are none of a command's.
     """
-    command: Command = tyro.extras.subcommand_cli_from_dict(
-        dict(commands), prog="ssl-companion", args=arguments
+    import tyro
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in commands:
+        name, *rest = arguments
+        command = commands[name].load()
+        return tyro.cli(command, prog=f"ssl-companion {name}", args=rest)
+    # The list of all, or what is wrong: for that, a command is its name and its summary.
+    listed: dict[str, Callable[..., Any]] = {
+        name: make_dataclass(name.title().replace("-", ""), [], namespace={"__doc__": one.summary})
+        for name, one in commands.items()
+    }
+    found: Command = tyro.extras.subcommand_cli_from_dict(
+        listed, prog="ssl-companion", args=arguments
     )
-    return command
+    return found
 
 
-def run(commands: Mapping[str, type[Command]], arguments: list[str] | None = None) -> int:
+def run(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> int:
     """Run one command; an error that a user can mend is one line and exit status 2.
 
     With SSL_COMPANION_DEBUG set, the traceback stands above it. Arguments as for `parse`.
     """
-    command = parse(commands, arguments)
     try:
-        return command.run()
-    except (ValueError, RuntimeError, OSError) as error:
+        return parse(commands, arguments).run()
+    except (ValueError, RuntimeError, OSError, MissingExtraError) as error:
         debug = bool(os.environ.get(DEBUG_VARIABLE))
         if debug:
             traceback.print_exception(error)

@@ -31,7 +31,8 @@ class Measure:
 
     Attributes:
         recording: name or path.
-        root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
+        root: folder of recordings; by default SSL_COMPANION_RECORDINGS, else the checkout's,
+            else ./recordings.
         json: print JSON.
     """
 

@@ -42,7 +42,8 @@ class _Where:
     data_root: Path | None = None
     #: where unfinished runs live: checkpoints, snapshots
     runs: Path = Path("runs")
-    #: where recordings go; by default the checkout's book/recordings
+    #: where recordings go; by default SSL_COMPANION_RECORDINGS, else the checkout's
+    #: book/recordings, else ./recordings
     out: Path | None = None
     #: replace another run's recording of the same name, which is refused otherwise
     overwrite: bool = False

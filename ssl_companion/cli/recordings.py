@@ -18,7 +18,8 @@ class Recordings:
     by which `ssl_companion.pretrained` gives it.
 
     Attributes:
-        root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
+        root: folder of recordings; by default SSL_COMPANION_RECORDINGS, else the checkout's,
+            else ./recordings.
         json: print JSON.
     """
 

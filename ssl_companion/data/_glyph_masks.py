@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFont
+
+from ssl_companion.io.extras import needs
 
 SIDE = 32  # of a mask, in pixels
 BOX = 28  # the longer side of the glyph within it; the rest is an empty border
@@ -59,8 +60,10 @@ def render_masks(characters: tuple[str, ...]) -> Masks:
 
 def _face(name: str) -> tuple[Any, set[int]]:
     """A face ready to draw, and the code points that it has."""
-    import matplotlib
-    from matplotlib.ft2font import FT2Font
+    with needs("train"):
+        import matplotlib
+        from matplotlib.ft2font import FT2Font
+        from PIL import ImageFont
 
     path = str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf"))
     basic = ImageFont.Layout.BASIC  # one character has nothing to lay out
@@ -70,6 +73,8 @@ def _face(name: str) -> tuple[Any, set[int]]:
 
 def _mask(font: Any, character: str) -> np.ndarray:
     """The ink of a character, its longer side BOX pixels, in the middle: uint8 [SIDE, SIDE]."""
+    from PIL import Image
+
     bitmap = font.getmask(character, mode="L")
     ink = np.array(bitmap, dtype=np.uint8).reshape(bitmap.size[::-1])
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ssl_companion.data.errors import DataError
 from ssl_companion.data.hierarchy import CIFAR100
 from ssl_companion.data.images import Decoded, in_canonical_order
 from ssl_companion.io.atomic import file_digest
+from ssl_companion.io.extras import needs
 
 SIZES = {"train": 50_000, "test": 10_000}
 ARCHIVE_NAME = "cifar-100-python.tar.gz"
@@ -148,8 +148,10 @@ def _read_parquet(files: tuple[Path, ...]) -> Decoded:
 
 def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Images uint8 [N, 3, 32, 32], fine labels [N] and the names of the files ("" for none)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with needs("train"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+        from PIL.Image import DecompressionBombError
 
     columns = ["img", "fine_label", "coarse_label"]
     try:
@@ -164,7 +166,7 @@ def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         for index, png in enumerate(table["img.bytes"].to_pylist()):
             try:
                 images[index] = _pixels(png or b"")
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
                 raise ValueError(
                     f"image {index} is no colour image of 32x32 pixels: {error}"
                 ) from error
@@ -203,6 +205,8 @@ def _check_labels(fine: np.ndarray, coarse: np.ndarray) -> None:
 
 
 def _pixels(png: bytes) -> np.ndarray:
+    from PIL import Image
+
     image = Image.open(io.BytesIO(png), formats=("PNG",))
     if image.mode != "RGB" or image.size != (32, 32):  # looked at before anything is decoded
         raise ValueError(f"it is {image.mode} of {image.size[0]}x{image.size[1]} pixels")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import ssl_companion
+from ssl_companion.io.extras import checkout
 
 COMMIT_VARIABLE = "SSL_COMPANION_COMMIT"
 
@@ -31,7 +32,10 @@ def git_commit(folder: str | Path | None = None) -> dict[str, Any]:
     Raises:
         ValueError: there is no checkout, and the variable says something else.
     """
-    folder = Path(folder) if folder else Path(ssl_companion.__file__).parent
+    if folder is None:
+        if checkout() is None:  # installed; what has a history there is somebody's own project
+            return _named()
+        folder = Path(ssl_companion.__file__).parent
 
     def git(*arguments: str) -> str | None:
         try:

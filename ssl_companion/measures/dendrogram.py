@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.cluster.hierarchy import cophenet, fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
@@ -27,6 +25,8 @@ def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
     Raises:
         ValueError: bad means, fewer than three, or an unknown method.
     """
+    from scipy.cluster.hierarchy import linkage  # slow to import, as in the functions below
+
     _checks.one_of(method, METHODS, "method")
     means = _checks.features(class_means, "class_means")
     if len(means) < 3:
@@ -50,6 +50,8 @@ def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
     """
     if len(levels) == 0:
         raise ValueError("levels is empty; expected at least one array of groups")
+    from scipy.spatial.distance import squareform
+
     groups: list[np.ndarray] = []
     for i, level in enumerate(levels):
         length = len(groups[0]) if groups else None
@@ -92,6 +94,8 @@ def cophenetic_correlation(
         ValueError: as for `dendrogram` and `label_distances`, mismatched K, or means that are
             all equally far apart.
     """
+    from scipy.cluster.hierarchy import cophenet
+
     tree = dendrogram(class_means, method)
     distances = label_distances(levels)
     heights = cophenet(tree)
@@ -119,7 +123,8 @@ def cut_agreement(class_means: ArrayLike, level: ArrayLike, method: str = "avera
         ValueError: as for `dendrogram`, bad or mismatched labels, or a level that puts all
             classes into one group or each into its own.
     """
-    from sklearn.metrics import adjusted_mutual_info_score  # slow to import, and used here only
+    from scipy.cluster.hierarchy import fcluster
+    from sklearn.metrics import adjusted_mutual_info_score
 
     tree = dendrogram(class_means, method)
     groups = _checks.labels(level, "level", length=len(tree) + 1, of="class_means").cpu().numpy()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ssl_companion.measures import _checks
@@ -57,6 +56,8 @@ def _one_start(
     x: np.ndarray, sizes: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, np.ndarray]:
     """The cost and the groups that one start comes to."""
+    from scipy.optimize import linear_sum_assignment  # slow to import, and used here only
+
     seats = np.repeat(np.arange(len(sizes)), sizes)
     means = x[rng.choice(len(x), len(sizes), replace=False)]
     groups = np.full(len(x), -1)

@@ -17,7 +17,7 @@ import torch
 import tyro
 
 from ssl_companion.data import load
-from ssl_companion.errors import CompanionError
+from ssl_companion.io.extras import needs
 from ssl_companion.presets.record import (
     NoTeacherError,
     is_recorded,
@@ -25,13 +25,10 @@ from ssl_companion.presets.record import (
     require_place,
 )
 from ssl_companion.presets.runs import Run
+from ssl_companion.recordings.writing import require_writable
 from ssl_companion.training.config import LoopConfig, pick_device
 
 _MONTH = 30 * 24 * 60  # minutes; submitit wants a limit
-
-
-class ClusterError(CompanionError, RuntimeError):
-    """Jobs cannot be queued; the message says why, and a way out."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def submit(
         ValueError: an unknown kind of cluster, or minutes in `loop`.
         NoTeacherError: a run is measured against one that is neither recorded nor among `runs`.
         OccupiedError: other runs are recorded under the same names, and no `overwrite`.
-        ClusterError: submitit is not installed.
+        MissingExtraError: submitit is not installed.
     """
     if cluster.kind not in ("slurm", "local"):
         raise ValueError(f"cluster: {cluster.kind!r}; expected 'slurm' or 'local'")
@@ -137,12 +134,9 @@ def submit(
     _require_teachers(runs, destination)
     for run in () if overwrite else runs:
         require_place(run, destination)
-    try:
+    require_writable(destination)
+    with needs("cluster"):
         import submitit
-    except ModuleNotFoundError as error:
-        raise ClusterError(
-            "submitit is not installed; in the checkout: pip install -e '.[cluster]'"
-        ) from error
     executor = submitit.AutoExecutor(
         folder=cluster.folder, cluster=cluster.kind, slurm_max_num_timeout=cluster.requeues
     )

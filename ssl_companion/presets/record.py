@@ -16,7 +16,7 @@ from ssl_companion.recordings import (
 )
 from ssl_companion.recordings.format import RUN
 from ssl_companion.recordings.targets import load_targets
-from ssl_companion.recordings.writing import refuse_other_folder
+from ssl_companion.recordings.writing import refuse_other_folder, require_writable
 from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.distributed import any_process, world
 from ssl_companion.training.run import read_run, train
@@ -162,6 +162,7 @@ def record_run(
         NoTeacherError: the run is measured against a recording that is absent or another; it is
             looked for before anything is trained.
         OccupiedError: another run is recorded there (see `require_place`), and no `overwrite`.
+        RecordingError: nothing can be written there, which is found before training, too.
     """
     destination, loop = Path(destination), loop or LoopConfig()
     budget = budget or Budget()
@@ -169,6 +170,7 @@ def record_run(
         return True
     if not overwrite:
         require_place(run, destination)
+    require_writable(destination)
     require_teacher(run, destination, train_images, test_images)
     device = loop.device
     if any_process(budget.spent, device):

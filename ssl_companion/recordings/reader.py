@@ -14,10 +14,10 @@ import safetensors
 import safetensors.torch
 import torch
 
-import ssl_companion
 from ssl_companion.data import Hierarchy, hierarchy_of
 from ssl_companion.data.hierarchy import hierarchy_from_dict
 from ssl_companion.io.atomic import file_digest
+from ssl_companion.io.extras import checkout
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
@@ -39,12 +39,29 @@ ROOT_VARIABLE = "SSL_COMPANION_RECORDINGS"
 
 
 def recordings_root(root: str | Path | None = None) -> Path:
-    """Where recordings are: `root`, else SSL_COMPANION_RECORDINGS, else the checkout's own."""
+    """Where recordings are, which need not be there yet.
+
+    `root`, else the variable SSL_COMPANION_RECORDINGS, else `book/recordings` of the checkout that
+    the package is imported from, else `recordings` in the working directory.
+    """
     if root is not None:
         return Path(root)
     if named := os.environ.get(ROOT_VARIABLE):
         return Path(named)
-    return Path(ssl_companion.__file__).parents[1] / "book" / "recordings"
+    return book / "book/recordings" if (book := checkout()) else Path.cwd() / "recordings"
+
+
+def where_the_books_are(root: str | Path | None = None) -> str:
+    """For a message about a recording that is absent: that those of the book are elsewhere.
+
+    Empty where somebody named the folder, and in a checkout, which has them.
+    """
+    if root is not None or os.environ.get(ROOT_VARIABLE) or checkout():
+        return ""
+    return (
+        " The book's recordings come with a clone of its repository and not with the installed "
+        f"package: name the clone's book/recordings (--root, or the variable {ROOT_VARIABLE})."
+    )
 
 
 def list_recordings(root: str | Path | None = None) -> list[Recording]:
@@ -57,7 +74,7 @@ def list_recordings(root: str | Path | None = None) -> list[Recording]:
     if not folder.is_dir():
         raise RecordingError(
             f"{folder}: there is no such folder; expected one of recordings (--root, or the "
-            f"variable {ROOT_VARIABLE})"
+            f"variable {ROOT_VARIABLE}).{where_the_books_are(root)}"
         )
     found = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
     return [open_recording(path) for path in found if not path.name.startswith(".")]
@@ -79,7 +96,7 @@ def open_recording(name: str | Path, root: str | Path | None = None) -> Recordin
         known = sorted(p.parent.name for p in folder.glob(f"*/{RUN}"))
         raise RecordingError(
             f"no recording {str(name)!r} in {folder}; known: {', '.join(known) or 'none'}. "
-            "`ssl-companion record` makes one."
+            f"`ssl-companion record` makes one.{where_the_books_are(root)}"
         )
     return Recording(path)
 

@@ -8,6 +8,7 @@ the files of a recording, together or not at all.
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -344,6 +345,23 @@ def refuse_other_folder(destination: Path) -> None:
             f"{destination}: is no recording and would be replaced by one; expected a new folder. "
             "Give another place, or remove what is there"
         )
+
+
+def require_writable(root: Path) -> None:
+    """Make sure that a recording can be written under `root`, before hours go into it.
+
+    Raises:
+        RecordingError: it cannot.
+    """
+    there = next(path for path in (root, *root.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):  # nothing is left, also where nothing is recorded
+            pass
+    except OSError as error:
+        raise RecordingError(
+            f"{root}: no recording can be written there ({error.strerror}); give another folder "
+            "(--out)"
+        ) from error
 
 
 def about_data(train: LabelSet, test: LabelSet) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_companion.io.extras import needs
+
 
 class Backbone(nn.Module):
     """What the training loop and the measures ask of an encoder.
@@ -177,7 +179,8 @@ class ResNet18(Backbone):
 
 def _basic_block(before: int, after: int) -> nn.Module:
     """torchvision's block; one that widens halves the resolution too."""
-    from torchvision.models.resnet import BasicBlock  # here: it takes longer than all the rest
+    with needs("train"):
+        from torchvision.models.resnet import BasicBlock  # here: it takes longer than all the rest
 
     if before == after:
         return BasicBlock(before, after)
@@ -193,7 +196,8 @@ class ViT(Backbone):
 
     def __init__(self, depth: int = 6, width: int = 192, patch: int = 4) -> None:
         super().__init__()
-        import torchvision  # here: as in _basic_block
+        with needs("train"):
+            import torchvision  # here: as in _basic_block
 
         self.net = torchvision.models.VisionTransformer(
             image_size=32, patch_size=patch, num_layers=depth, num_heads=max(1, width // 64),

@@ -16,6 +16,7 @@ import torch
 
 from ssl_companion import cli
 from ssl_companion.__main__ import main
+from ssl_companion.chapters import commands
 from ssl_companion.cli import record as command
 from ssl_companion.cli.record import Record, Train
 from ssl_companion.cli.recordings import Recordings
@@ -27,6 +28,61 @@ from ssl_companion.training import runtime
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.trainer import DivergedError
+
+COMMANDS = {**cli.COMMANDS, **commands.COMMANDS}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_all_says_what_each_command_says_of_itself(name: str) -> None:
+    entry = COMMANDS[name]
+    doc = entry.load().__doc__ or ""
+    assert entry.summary == doc.split("\n\n")[0].strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        ("import sys", ("torch", "numpy", "tyro")),
+        ("from ssl_companion.__main__ import main; main(['--help'])", ("torch", "numpy")),
+        ("import ssl_companion.measures", ("scipy", "pandas", "matplotlib", "sklearn")),
+        (
+            "from ssl_companion.__main__ import main; main(['recordings'])",
+            ("scipy", "matplotlib", "sklearn", "torchvision", "ssl_companion.presets.catalogue"),
+        ),
+    ],
+)
+def test_nothing_waits_for_what_it_does_not_need(arguments: str, absent: tuple[str, ...]) -> None:
+    code = (
+        f"import contextlib, ssl_companion, sys\nwith contextlib.suppress(SystemExit): "
+        f"{arguments}\nprint('imported:', [m for m in {absent} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        (["train", "--data", "glyphs100", "--backbone", "res-1-4"], "matplotlib", "train"),
+        (["explore", "--help"], "matplotlib", "plots"),
+    ],
+)
+def test_a_command_whose_extra_is_absent_says_so_in_one_line(
+    command: list[str], module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_COMPANION_CACHE", str(tmp_path))  # which has no glyphs yet
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from ssl_companion.io import extras; extras.checkout = lambda: None\n"
+        f"from ssl_companion.__main__ import main; sys.exit(main({command!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert f"`pip install 'ssl-companion[{extra}]'` brings it" in line
+    assert module in line
 
 
 def test_list_names_every_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ def test_an_accuracys_interval_is_the_binomials():
 def test_agrees_with_scipy_on_real_values():
     values = np.random.default_rng(0).exponential(size=150)
     theirs = stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=5000, rng=np.random.default_rng(1)
+        (values,), np.mean, method="percentile", n_resamples=5000, random_state=1
     ).confidence_interval
     for found in (
         bootstrap_mean(values, resamples=5000),

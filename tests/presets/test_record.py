@@ -13,7 +13,7 @@ from ssl_companion.data import ImageSet, load
 from ssl_companion.presets import record as recorder
 from ssl_companion.presets.record import Budget, NoTeacherError, record_run
 from ssl_companion.presets.runs import Run
-from ssl_companion.recordings import MeasureConfig, open_recording, writing
+from ssl_companion.recordings import MeasureConfig, RecordingError, open_recording, writing
 from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 
 QUIET = LoopConfig(device="cpu", progress=False)
@@ -156,3 +156,15 @@ def test_a_run_belongs_to_its_teacher(
     (path / "run.json").write_text(json.dumps(described))
     assert recorder.is_recorded(PUPIL, tmp_path / "out")
     assert recorder.is_recorded(against_other, tmp_path / "out")
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_training(
+    glyphs: tuple[ImageSet, ImageSet], tmp_path: Path, trained: list[RunConfig]
+) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file/recordings"
+    with pytest.raises(RecordingError, match=r"no recording can be written there .*--out") as said:
+        record_run(tiny("mine"), *glyphs, tmp_path / "runs", place, QUIET, overwrite=True)
+    assert str(place) in str(said.value)
+    assert "\n" not in str(said.value)
+    assert trained == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from ssl_companion.recordings import (
     list_recordings,
     measuring,
     open_recording,
+    reader,
+    recordings_root,
     writing,
 )
 
@@ -94,6 +97,34 @@ def test_a_folder_that_is_not_there_is_named(
         list_recordings(tmp_path / "typo")
     monkeypatch.setenv("SSL_COMPANION_RECORDINGS", "")  # as good as unset
     assert list_recordings()
+
+
+def test_recordings_lie_where_one_is_told_else_in_the_checkout_else_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SSL_COMPANION_RECORDINGS", raising=False)
+    assert (recordings_root() / "../../_toc.yml").is_file()
+    monkeypatch.setattr(reader, "checkout", lambda: None)
+    assert recordings_root() == tmp_path / "recordings"
+    monkeypatch.setenv("SSL_COMPANION_RECORDINGS", str(tmp_path / "named"))
+    assert recordings_root() == tmp_path / "named"
+    assert recordings_root("given") == Path("given")
+
+
+@pytest.mark.parametrize("look", [list_recordings, lambda: open_recording("clustering-vicreg-s0")])
+def test_without_a_checkout_the_book_s_recordings_are_said_to_be_elsewhere(
+    look: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SSL_COMPANION_RECORDINGS", raising=False)
+    monkeypatch.setattr(reader, "checkout", lambda: None)
+    with pytest.raises(RecordingError, match=r"come with a clone .* not with the installed"):
+        look()
+    monkeypatch.setenv("SSL_COMPANION_RECORDINGS", str(tmp_path / "none"))
+    with pytest.raises(RecordingError) as caught:
+        look()
+    assert "clone" not in str(caught.value), "somebody named the folder"
 
 
 def test_views_belong_to_as_many_images_as_were_kept(

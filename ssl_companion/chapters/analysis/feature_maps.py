@@ -20,6 +20,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from ssl_companion.chapters.analysis.accuracies import hits, measured
 from ssl_companion.data.hierarchy import Hierarchy, Level
+from ssl_companion.io.extras import needs
 from ssl_companion.measures import nearest_neighbours
 from ssl_companion.recordings import (
     Recording,
@@ -65,7 +66,8 @@ def umap_embedding(
     shape = (len(features), neighbours - 1)
     if found is not None and not found[0].shape == found[1].shape == shape:
         raise ValueError(f"found: shapes {[a.shape for a in found]}; expected {shape} twice")
-    import umap  # compiles for seconds; only who draws a map waits for it
+    with needs("plots"):
+        import umap  # compiles for seconds; only who draws a map waits for it
 
     settings: dict[str, Any] = {} if found is None else _known(*found)
     with warnings.catch_warnings():

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from ssl_companion.chapters.commands.baselines import Baselines
-from ssl_companion.chapters.commands.claims import Claims
-from ssl_companion.chapters.commands.explore import Explore
-from ssl_companion.chapters.commands.import_run import ImportRun
-from ssl_companion.cli import Command
+from ssl_companion.cli import Entry
 
-COMMANDS: dict[str, type[Command]] = {
-    "import-run": ImportRun,
-    "explore": Explore,
-    "baselines": Baselines,
-    "claims": Claims,
+COMMANDS: dict[str, Entry] = {
+    "import-run": Entry(
+        "ssl_companion.chapters.commands.import_run:ImportRun",
+        "Measure a run that other code trained, and write it as a recording.",
+    ),
+    "explore": Entry(
+        "ssl_companion.chapters.commands.explore:Explore",
+        "Write the explorer of a recording as one HTML file, to open in any browser or to send.",
+        extra="plots",
+    ),
+    "baselines": Entry(
+        "ssl_companion.chapters.commands.baselines:Baselines",
+        "Measure the pixels themselves, plain and whitened, and keep that beside the recordings.",
+    ),
+    "claims": Entry(
+        "ssl_companion.chapters.commands.claims:Claims",
+        "Judge the paper's nine claims: effect, interval, rule, negative control, verdict.",
+    ),
 }

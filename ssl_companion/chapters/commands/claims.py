@@ -20,7 +20,8 @@ class Claims:
     by runs of several sizes apart; what each of them gives stands below the table.
 
     Attributes:
-        root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
+        root: folder of recordings; by default SSL_COMPANION_RECORDINGS, else the checkout's,
+            else ./recordings.
         json: print JSON, with statements, measurements and notes in full.
     """
 

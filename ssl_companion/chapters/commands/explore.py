@@ -24,7 +24,8 @@ class Explore:
     Attributes:
         recording: name or path.
         out: the file; by default NAME.html in this folder.
-        root: folder of recordings; by default SSL_COMPANION_RECORDINGS or the checkout's.
+        root: folder of recordings; by default SSL_COMPANION_RECORDINGS, else the checkout's,
+            else ./recordings.
         level: that colours the points at first; by default the finest.
         epoch: shown at first; by default the first one kept at the layer.
         layer: shown at first; by default the last one kept.

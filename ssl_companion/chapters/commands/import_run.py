@@ -15,6 +15,7 @@ from ssl_companion.recordings import MeasureConfig, recordings_root
 from ssl_companion.recordings.format import RUN, RecordingError
 from ssl_companion.recordings.importing import import_run
 from ssl_companion.recordings.targets import load_targets
+from ssl_companion.recordings.writing import require_writable
 from ssl_companion.training.config import pick_device
 
 
@@ -43,7 +44,7 @@ class ImportRun:
     data: Literal["cifar100", "glyphs100"] = "cifar100"
     #: a folder with the data set; by default SSL_COMPANION_DATA or the user's cache
     data_root: Path | None = None
-    #: where recordings go; by default the checkout's book/recordings
+    #: where recordings go; by default those of the checkout, else ./recordings
     out: Path | None = None
     #: replace a recording of that name, which is refused otherwise
     overwrite: bool = False
@@ -63,6 +64,7 @@ class ImportRun:
                 f"{destination}: holds a recording already; give another --name, or --overwrite "
                 "to lose the one that is there"
             )
+        require_writable(root)
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
         against = self.measure.against
