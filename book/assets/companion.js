@@ -10,3 +10,6 @@
     if (event.target.closest(".admonition-title")) requestAnimationFrame(measure);
   });
 })();
+// Sphinx's search fetches each page that it found for a sentence around the word; a browser refuses
+// that to a page opened from a file. Its titles are shown alone then.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

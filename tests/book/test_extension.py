@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import companion_access
+import companion_book
 import companion_card
 import companion_stamp
 import jupytext
@@ -155,8 +155,8 @@ print("building:", os.environ["SSL_COMPANION_BOOK"])
 def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_path: Path) -> None:
     book = tmp_path / "book"
     book.mkdir()
-    shutil.copytree(ROOT / "book/_ext", book / "_ext")
-    shutil.copytree(ROOT / "book/assets", book / "assets")
+    for name in ("_ext", "_tools", "_templates", "assets"):
+        shutil.copytree(ROOT / "book" / name, book / name)
     (book / "references.bib").write_text("")
     for name in ("_config.yml", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -205,8 +205,8 @@ def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_pat
     ],
 )  # fmt: skip
 def test_names_agree_with_what_is_shown(before: str, after: str) -> None:
-    assert companion_access.mend(before) == after
-    assert companion_access.mend(after) == after
+    assert companion_book.mend(before) == after
+    assert companion_book.mend(after) == after
 
 
 @pytest.mark.parametrize(

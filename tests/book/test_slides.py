@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import slides
 from bs4 import BeautifulSoup
+from chapter_source import toc
 from deck import Deck, questions_of, read_deck
 from page_text import first_sentence, mathml
 
@@ -161,7 +162,7 @@ def test_the_same_page_gives_the_same_deck(small: Deck) -> None:
 
 CHAPTERS = [
     Path(page).name
-    for page in slides.pages(ROOT)
+    for _, page in toc(ROOT)
     if "} What you will be able to do" in (ROOT / f"{page}.md").read_text("utf8")
 ]
 

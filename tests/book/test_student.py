@@ -14,8 +14,9 @@ import pytest
 import student
 import sync
 from bs4 import BeautifulSoup
+from chapter_source import figures
 from nbclient import NotebookClient
-from plain_markdown import References, plain_markdown
+from plain_notebook import PlainMarkdown, References
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sync.chapters(ROOT)
@@ -106,14 +107,12 @@ def test_it_is_the_same_at_every_run(edition: Path, tmp_path: Path) -> None:
 
 
 def test_directives_become_headings_quotations_and_details() -> None:
-    known = References(
+    book = References(
         titles={"hierarchy": "Hierarchy", "glossary": "Glossary"},
         links={"hierarchy": "hierarchy.ipynb"},
         citations={"a": "A et al., 2020", "b": "B, 1999"},
-        pages={"map": "hierarchy", "other": "glossary"},
-        figures=("one", "two", "three"),
-        equations=("first", "second"),
     )
+    figures, equations = ("one", "two", "three"), ("first", "second")
     text = """\
 :::{admonition} Before you begin
 :class: tip
@@ -122,7 +121,7 @@ def test_directives_become_headings_quotations_and_details() -> None:
 :::
 
 {numref}`two` is beside {numref}`one` {cite}`a,b`, as {cite}`a` say. {numref}`three` too.
-{numref}`map` as well, and {numref}`other` and {numref}`none`.
+{numref}`map` as well.
 
 $$
 x = 1
@@ -147,9 +146,9 @@ x = 1
 Because.
 :::
 """
-    plain = plain_markdown(text, known, drawn=1, exercises=2)
+    plain = PlainMarkdown(book, False, figures, equations, drawn=1, exercises=2)
     assert (
-        plain
+        plain(text)
         == """\
 > **Before you begin**
 >
@@ -157,7 +156,7 @@ Because.
 
 The figure below is beside the figure above (A et al., 2020; B, 1999), as A et al. (2020) say. \
 Figure 3 of this notebook too.
-A figure of [Hierarchy](hierarchy.ipynb) as well, and a figure of Glossary and a figure of the book.
+A figure of another page as well.
 
 $$
 x = 1 \\tag{2}
@@ -165,7 +164,7 @@ $$
 
 ### Exercise 3: A name
 
-Find $x$ in (2) and (an equation of [Hierarchy](hierarchy.ipynb)), with the views.
+Find $x$ in (2) and (an equation of another page), with the views.
 
 <details><summary>Why?</summary>
 
@@ -178,14 +177,24 @@ Because.
 @pytest.mark.parametrize("text", ["```{figure} x.png\n```\n", "See {ref}`there`."])
 def test_what_has_no_plain_form_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match=r"figure|ref"):
-        plain_markdown(text, References())
+        PlainMarkdown(References())(text)
 
 
-def test_names_in_the_bibliography_are_read() -> None:
-    entry = '@article{key,\n  author = {M{\\"u}ller, A. and B, C.},\n  year = {2001}\n}\n'
-    assert plain_notebook.citations(entry) == {"key": "Müller and B, 2001"}
-    with pytest.raises(ValueError, match="without key, author or year"):
-        plain_notebook.citations("@article{key,\n  title = {No one}\n}\n")
+@pytest.mark.parametrize(
+    ("authors", "said"),
+    [
+        (r"M{\"u}ller, A. and B, C.", "Müller and B, 2001"),
+        ("Sanchez Giraldo, L. and B, C. and D, E.", "Sanchez Giraldo et al., 2001"),
+        ("{The Team}", "The Team, 2001"),
+    ],
+)
+def test_names_in_the_bibliography_are_read(authors: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "references.bib"
+    file.write_text(f"@article{{key,\n  author = {{{authors}}},\n  year = {{2001}}\n}}\n", "utf8")
+    assert plain_notebook.citations(file) == {"key": said}
+    file.write_text("@article{key,\n  title = {No one}\n}\n", "utf8")
+    with pytest.raises(ValueError, match=r"references.bib: key: expected a field 'author'"):
+        plain_notebook.citations(file)
 
 
 @pytest.mark.browser
@@ -193,7 +202,7 @@ def test_names_in_the_bibliography_are_read() -> None:
 def test_figures_are_counted_as_in_the_built_page(chapter: Path, site: Path) -> None:
     built = BeautifulSoup((site / f"book/{chapter.stem}.html").read_text("utf8"), "html.parser")
     shown = tuple(str(figure["id"]) for figure in built.select("figure.frames-figure"))
-    named = plain_notebook.figures(chapter.read_text("utf8"))
+    named = figures(chapter.read_text("utf8"))
     assert len(named) == len(shown)
     for name, there in zip(named, shown, strict=True):
         # A heading of the same name keeps it; Sphinx then counts: id1, id2.

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import companion_chapters
 import pytest
-import slides
 import sync
 from bs4 import BeautifulSoup
-from companion_chapters import read_chapter
+from chapter_source import Chapter, read_chapter, toc
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "book/teaching.md").read_text("utf8")
 OBJECTIVES = "{admonition} What you will be able to do"
 CHAPTERS = [
     Path(page).name
-    for page in slides.pages(ROOT)
+    for _, page in toc(ROOT)
     if OBJECTIVES in (ROOT / f"{page}.md").read_text("utf8")
 ]
 PAGE = """\
@@ -62,7 +60,7 @@ check(x)
 """
 
 
-def read(tmp_path: Path, text: str) -> companion_chapters.Chapter:
+def read(tmp_path: Path, text: str) -> Chapter:
     page = tmp_path / "clouds.md"
     page.write_text(text)
     return read_chapter(page)
