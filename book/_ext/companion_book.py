@@ -26,19 +26,6 @@ from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 os.environ[BOOK_VARIABLE] = "html"
 
 _FIGURE = re.compile(r'<figure class="frames" id="figure-(?P<name>[a-z0-9-]+)">')
-# Buttons and folded code carry names that are not what they show: who says "click Show the code"
-# to a voice control would not be understood (WCAG 2.5.3, label in name).
-_MENDS = (
-    # What is folded says itself whether it shows or hides the code.
-    (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
-    # The search button's text, its shortcut included, is its name.
-    (re.compile(r'(<button class="btn search-button-field[^>]*?) aria-label="Search"'), r"\1"),
-    # The icons become drawings whose titles would be read as the button's text.
-    (re.compile(r'(<i class="theme-switch [^>]*?)\s+title="[^"]*"'), r"\1"),
-    # The roles of a bibliography contradict what it contains.
-    (re.compile(r'<div role="list" class="citation-list">'), "<div>"),
-    (re.compile(r' role="doc-biblioentry"'), ""),
-)
 
 
 class NumberFigures(SphinxTransform):
@@ -97,23 +84,6 @@ def _own_kernel_settings(folder: Path) -> None:
     os.environ["IPYTHONDIR"] = str(folder)
 
 
-def mend(page: str) -> str:
-    """The page's HTML with names and roles that agree with what is shown."""
-    for pattern, replacement in _MENDS:
-        page = pattern.sub(replacement, page)
-    return page
-
-
-def mend_pages(app: Sphinx, exception: Exception | None) -> None:
-    """Mend every page that was written; what is mended already stays as it is."""
-    if exception is not None or app.builder.format != "html":
-        return
-    for path in Path(app.outdir).rglob("*.html"):
-        before = path.read_text(encoding="utf8")
-        if (after := mend(before)) != before:
-            path.write_text(after, encoding="utf8")
-
-
 def stop_thebe(app: Sphinx, config: Any) -> None:
     """Leave out sphinx-thebe's scripts: emitted twice they throw, and they name another host."""
     for listeners in app.events.listeners.values():
@@ -129,7 +99,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("companion_inputs", "", "env")  # another digest: all is read again
     app.connect("config-inited", configure, priority=100)
     app.connect("config-inited", stop_thebe)
-    app.connect("build-finished", mend_pages)
     app.connect("build-finished", put_plain_notebooks)
     app.connect("build-finished", companion_card.draw_card)
     app.add_transform(NumberFigures)

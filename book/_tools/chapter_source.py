@@ -23,6 +23,19 @@ _NAME = {"picture": 1, "frames": 2, "explorer": 1}
 _OBJECTIVES = "What you will be able to do"
 
 
+def built_pages(site: Path, root: Path) -> list[tuple[str, Path]]:
+    """The files of a built book in the order of `_toc.yml`, each with its part.
+
+    Raises:
+        FileNotFoundError: a page is not built.
+    """
+    pages = [(part, site / f"{page}.html") for part, page in toc(root)]
+    for _, page in pages:
+        if not page.exists():
+            raise FileNotFoundError(f"{page}: this page is not built; run `make book` first")
+    return pages
+
+
 def toc(root: Path) -> list[tuple[str, str]]:
     """The pages in the order of `_toc.yml`, each with its part, which is "" for the first."""
     given = yaml.safe_load((root / "_toc.yml").read_text("utf8"))

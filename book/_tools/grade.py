@@ -161,12 +161,16 @@ def grade_notebook(path: Path, folder: Path, book: Book, timeout: float = 300) -
     if chapter is None:
         return [Row(file, note="is of no chapter with exercises")]
     cells = {e.name: _cell(notebook, e) for e in book[chapter]}
-    questions = {e.name: _question(e) for e in book[chapter]}
+    questions = {
+        e.name: nbformat.v4.new_code_cell(_ASK.format(module=e.module, call=e.call))
+        for e in book[chapter]
+    }
+    own = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for name, cell in cells.items():
         if cell is not None:
             place = next(i for i, one in enumerate(notebook.cells) if one is cell)
             notebook.cells.insert(place + 1, questions[name])
-    note = _execute(notebook, timeout)
+    note = _execute(notebook, timeout) or _first_error(own)
     return [
         Row(file, chapter, e.name, *_answer(e, cells[e.name], questions[e.name]), note)
         for e in book[chapter]
@@ -190,13 +194,8 @@ def _cell(notebook: NotebookNode, exercise: Exercise) -> NotebookNode | None:
     return next(reversed(by_tag or [c for c in cells if exercise.function in c.source]), None)
 
 
-def _question(exercise: Exercise) -> NotebookNode:
-    code = _ASK.format(module=exercise.module, call=exercise.call)
-    return nbformat.v4.new_code_cell(code, metadata={"asks": exercise.name})
-
-
 def _execute(notebook: NotebookNode, timeout: float) -> str:
-    """Run all cells, on through errors; words for the first cell that failed."""
+    """Run all cells, on through errors; words for a run that did not get to the end."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     environment.pop("SSL_COMPANION_BOOK", None)
@@ -212,7 +211,11 @@ def _execute(notebook: NotebookNode, timeout: float) -> str:
         return f"stopped: a cell took more than {timeout:g} s"
     except DeadKernelError:
         return "stopped: its process died"
-    own = [c for c in notebook.cells if c.cell_type == "code" and "asks" not in c.metadata]
+    return ""
+
+
+def _first_error(own: Sequence[NotebookNode]) -> str:
+    """Words for the first of the notebook's own code cells that failed."""
     for number, cell in enumerate(own, 1):
         for output in cell.outputs:
             if output.output_type == "error":
@@ -264,10 +267,7 @@ def main(
     timeout: float = 300,
     jobs: int = 1,
 ) -> None:
-    """Ask the book's checkers about the notebooks that a class handed in.
-
-    This executes what students wrote, with the rights of whoever runs it: do so in a container or
-    on an account that has nothing to lose. It finds slips and cut corners, not deceit.
+    """Grade a folder.
 
     Args:
         folder: with the notebooks, under any names.
@@ -286,4 +286,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, description=__doc__)

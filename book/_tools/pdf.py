@@ -15,12 +15,11 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tyro
-from chapter_source import toc
+from chapter_source import built_pages
 from pypdf import PageObject, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, Fit, NameObject
 
@@ -53,8 +52,7 @@ def browser() -> str:
     raise FileNotFoundError(f"none of {', '.join(BROWSERS)} is here: apt-get install chromium")
 
 
-@dataclass(frozen=True)
-class Printed:
+class Printed(NamedTuple):
     """A page on paper: its part of the book, its address while it was printed, its title."""
 
     part: str
@@ -69,16 +67,13 @@ def build(site: Path, out: Path, root: Path = ROOT) -> int:
     Raises:
         FileNotFoundError: a page is not built, or there is no Chromium.
     """
-    for _, page in toc(root):
-        if not (site / f"{page}.html").exists():
-            raise FileNotFoundError(f"{site / page}.html: not built; run `make book` first")
-    writer = merge(_print(site, toc(root)))
+    writer = merge(_print(built_pages(site, root)))
     with atomic_file(out) as file:
         writer.write(file)
     return len(writer.pages)
 
 
-def _print(site: Path, pages: Sequence[tuple[str, str]]) -> list[Printed]:
+def _print(pages: Sequence[tuple[str, Path]]) -> list[Printed]:
     from playwright.sync_api import sync_playwright  # a test tool; only this needs it here
 
     found = []
@@ -86,8 +81,7 @@ def _print(site: Path, pages: Sequence[tuple[str, str]]) -> list[Printed]:
         chromium = play.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
         tab = chromium.new_page(color_scheme="light")
         for part, page in pages:
-            address = (site / f"{page}.html").resolve().as_uri()
-            tab.goto(address, wait_until="networkidle")
+            tab.goto(page.resolve().as_uri(), wait_until="networkidle")
             tab.wait_for_function("!window.MathJax || MathJax.startup.promise.then(() => true)")
             title = tab.locator("h1").first.evaluate("h => h.firstChild.textContent.trim()")
             pdf = tab.pdf(
@@ -95,7 +89,7 @@ def _print(site: Path, pages: Sequence[tuple[str, str]]) -> list[Printed]:
                 header_template="<span></span>", footer_template=_FOOTER.format(page=title),
                 margin={"top": "16mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
             )  # fmt: skip
-            found.append(Printed(part, address, title, pdf))
+            found.append(Printed(part, tab.url, title, pdf))
         chromium.close()
     return found
 

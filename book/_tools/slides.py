@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import tyro
-from chapter_source import toc
+from chapter_source import built_pages
 from deck import Deck, questions_of, read_deck
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -43,14 +43,11 @@ def build(site: Path, out: Path, root: Path = ROOT) -> list[Deck]:
     """
     guide = site / f"{GUIDE}.html"
     questions = guide.read_text("utf8") if guide.exists() else ""
-    decks = []
-    for _, page in toc(root):
-        built = site / f"{page}.html"
-        if not built.exists():
-            raise FileNotFoundError(f"{built}: this page is not built; run `make book` first")
-        asked = questions_of(questions, built.stem)
-        if deck := read_deck(built.read_text("utf8"), built.stem, asked):
-            decks.append(deck)
+    found = (
+        read_deck(page.read_text("utf8"), page.stem, questions_of(questions, page.stem))
+        for _, page in built_pages(site, root)
+    )
+    decks = [deck for deck in found if deck]
     version = ssl_companion.__version__
     written = {f"{deck.name}.html": deck_page(deck) for deck in decks}
     index = _THEME.get_template("index.html").render(decks=decks, version=version)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import companion_book
 import companion_card
 import companion_stamp
 import jupytext
@@ -191,22 +190,6 @@ def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_pat
     log, page = build()
     assert "constant is 2" in page
     assert len(list((tmp_path / "_build/.jupyter_cache").iterdir())) == 1
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ('<summary aria-label="Toggle hidden content">', "<summary>"),
-        ('<button class="btn search-button-field x" aria-label="Search" data-a="b">',
-         '<button class="btn search-button-field x" data-a="b">'),
-        ('<i class="theme-switch fa-sun" data-mode="light" title="Light"></i>',
-         '<i class="theme-switch fa-sun" data-mode="light"></i>'),
-        ('<a title="Light" aria-label="Search">', '<a title="Light" aria-label="Search">'),
-    ],
-)  # fmt: skip
-def test_names_agree_with_what_is_shown(before: str, after: str) -> None:
-    assert companion_book.mend(before) == after
-    assert companion_book.mend(after) == after
 
 
 @pytest.mark.parametrize(

@@ -152,12 +152,6 @@ def test_a_book_that_is_not_built_is_named(tmp_path: Path) -> None:
         slides.build(tmp_path / "nothing", tmp_path / "out")
 
 
-def test_the_same_page_gives_the_same_deck(small: Deck) -> None:
-    again = read_deck(PAGE, "clouds", ["Which <em>cloud</em>?"])
-    assert again is not None
-    assert slides.deck_page(again) == slides.deck_page(small)
-
-
 # In the browser, from the built book.
 
 CHAPTERS = [

@@ -1,13 +1,13 @@
-"""The student edition: every exercise, no solution, and Markdown that a notebook draws."""
+"""The notebooks made of the chapters, with solutions and for students, in plain Markdown."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import zipfile
 from pathlib import Path
 
+import jupytext
 import nbformat
 import plain_notebook
 import pytest
@@ -15,14 +15,21 @@ import student
 import sync
 from bs4 import BeautifulSoup
 from chapter_source import figures
+from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 from plain_notebook import PlainMarkdown, References
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sync.chapters(ROOT)
-WITH_EXERCISES = [p for p in CHAPTERS if "{exercise}" in p.read_text("utf8")]
+SITE = sync.site_url(sync.repository_url(ROOT))
 SOLUTION = re.compile(r"^(`{3,})\{solution\} \S+\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
+FOLDED = re.compile(
+    r"^<details><summary>Solution</summary>\n\n(.*?)\n\n</details>$", re.DOTALL | re.MULTILINE
+)
+PYTHON = re.compile(r"^```python\n.*?^```$", re.DOTALL | re.MULTILINE)
 STUB = re.compile(r"^```\{code-cell\}[^\n]*\n:tags: \[exercise, [^\n]*\n(.*?)^```", re.S | re.M)
+DRAW = MarkdownIt("commonmark", {"html": True}).enable("table")
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +39,52 @@ def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ids(chapter: Path) -> str:
-    return chapter.stem
+@pytest.fixture(params=["with solutions", "for students"])
+def notebook(chapter: Path, edition: Path, request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+    """A chapter's notebook: the one beside its source, and the one of the student edition."""
+    beside = chapter.with_suffix(".ipynb")
+    path = beside if request.param == "with solutions" else edition / beside.name
+    return nbformat.read(path, as_version=4)
 
 
-@pytest.mark.parametrize("chapter", WITH_EXERCISES, ids=ids)
-def test_no_line_of_a_solution_is_left(chapter: Path, edition: Path) -> None:
+def prose(notebook: nbformat.NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+@each_chapter
+def test_a_notebook_is_valid_and_its_markdown_is_plain(notebook: nbformat.NotebookNode) -> None:
+    nbformat.validate(notebook)
+    text = re.sub(r"^```.*?^```$", "", prose(notebook), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", "", text, flags=re.DOTALL)
+    assert not re.search(r"\{[a-z:-]+\}|^:::|^```|^:[a-z]+:", text, re.MULTILINE)
+
+
+@each_chapter
+def test_code_is_the_chapters(chapter: Path, notebook: nbformat.NotebookNode) -> None:
+    source = jupytext.reads(chapter.read_text("utf8"), fmt="md:myst")
+    code = [
+        [(c.source, c.metadata.get("tags", [])) for c in n.cells if c.cell_type == "code"]
+        for n in (source, notebook)
+    ]
+    assert code[0] == code[1]
+
+
+@each_chapter
+def test_every_exercise_is_stated_before_its_stub(
+    chapter: Path, notebook: nbformat.NotebookNode
+) -> None:
+    tagged = [c for c in notebook.cells if "exercise" in c.metadata.get("tags", [])]
+    assert len(tagged) == len(STUB.findall(chapter.read_text("utf8")))
+    for number, cell in enumerate(tagged, 1):
+        before = notebook.cells[notebook.cells.index(cell) - 1]
+        assert before.cell_type == "markdown"
+        assert re.search(rf"^### Exercise {number}\b", before.source, re.MULTILINE)
+
+
+@each_chapter
+def test_no_line_of_a_solution_is_left_for_students(chapter: Path, edition: Path) -> None:
     text = chapter.read_text("utf8")
-    rest = SOLUTION.sub("", text)
-    elsewhere = {line.strip() for line in rest.splitlines()}
+    elsewhere = {line.strip() for line in SOLUTION.sub("", text).splitlines()}
     telling = {
         line.strip()
         for match in SOLUTION.finditer(text)
@@ -54,53 +98,45 @@ def test_no_line_of_a_solution_is_left(chapter: Path, edition: Path) -> None:
     assert not any(mark in line for line in there for mark in ("# solution", "{solution}"))
 
 
-@pytest.mark.parametrize("chapter", WITH_EXERCISES, ids=ids)
-def test_every_exercise_is_stated_and_its_stub_is_untouched(chapter: Path, edition: Path) -> None:
-    notebook = nbformat.read(edition / f"{chapter.stem}.ipynb", as_version=4)
-    tagged = [c for c in notebook.cells if "exercise" in c.metadata.get("tags", [])]
-    stubs = [stub.strip() for stub in STUB.findall(chapter.read_text("utf8"))]
-    assert [cell.source.strip() for cell in tagged] == stubs
-    for number, cell in enumerate(tagged, 1):
-        before = notebook.cells[notebook.cells.index(cell) - 1]
-        assert before.cell_type == "markdown"
-        assert re.search(rf"^### Exercise {number}\b", before.source, re.MULTILINE)
+@each_chapter
+def test_every_other_solution_is_folded_with_its_code_as_it_is(chapter: Path) -> None:
+    folded = FOLDED.findall(prose(nbformat.read(chapter.with_suffix(".ipynb"), as_version=4)))
+    solutions = [match[2] for match in SOLUTION.finditer(chapter.read_text("utf8"))]
+    assert len(folded) == len(solutions)
+    for shown, source in zip(folded, solutions, strict=True):
+        assert PYTHON.findall(shown) == PYTHON.findall(source)
+        drawn = DRAW.render(f"<details><summary>Solution</summary>\n\n{shown}\n\n</details>")
+        assert drawn.count("<details>") == drawn.count("</details>") == 1
+        assert drawn.count("<pre><code") == len(PYTHON.findall(source))
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
-def test_a_notebook_is_valid_and_all_of_its_markdown_is_plain(chapter: Path, edition: Path) -> None:
-    notebook = nbformat.read(edition / f"{chapter.stem}.ipynb", as_version=4)
-    nbformat.validate(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            formulas = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", "", cell.source, flags=re.DOTALL)
-            assert not re.search(r"\{[a-z:-]+\}|^:::|^```\{|^:[a-z]+:", formulas, re.MULTILINE)
-            assert len(re.findall(r"^```", cell.source, re.MULTILINE)) % 2 == 0
+@each_chapter
+def test_links_lead_to_pages_of_the_book(
+    chapter: Path, edition: Path, notebook: nbformat.NotebookNode
+) -> None:
+    linked = re.findall(r"\]\(([^)\s]+)\)", prose(notebook))
+    for address in linked:
+        if address.startswith(SITE):
+            assert (ROOT / address.removeprefix(f"{SITE}/")).with_suffix(".md").is_file()
+        elif student.MARK in notebook.metadata and not address.startswith("http"):
+            assert (edition / address).is_file()
+        else:
+            assert address.startswith("http"), "Colab follows no other"
+    assert linked or "{doc}" not in chapter.read_text("utf8")
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
-def test_code_is_that_of_the_paired_notebook(chapter: Path, edition: Path) -> None:
-    own = nbformat.read(edition / f"{chapter.stem}.ipynb", as_version=4)
-    paired = nbformat.read(chapter.with_suffix(".ipynb"), as_version=4)
-    code = [[c.source for c in n.cells if c.cell_type == "code"] for n in (own, paired)]
-    assert code[0] == code[1]
+@each_chapter
+def test_no_editor_takes_it_for_the_pair_of_its_source(
+    chapter: Path, notebook: nbformat.NotebookNode
+) -> None:
+    assert "jupytext" not in notebook.metadata
+    assert "formats:" not in chapter.read_text("utf8").split("\n---\n")[0]
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
-def test_links_between_notebooks_lead_somewhere(chapter: Path, edition: Path) -> None:
-    for target in re.findall(
-        r"\]\(([\w-]+\.ipynb)\)", (edition / f"{chapter.stem}.ipynb").read_text()
-    ):
-        assert (edition / target).is_file()
-
-
-def test_it_is_the_same_at_every_run(edition: Path, tmp_path: Path) -> None:
+def test_the_edition_is_the_same_at_every_run(edition: Path, tmp_path: Path) -> None:
     student.build(tmp_path, ROOT)
-    for path in sorted(edition.iterdir()):
-        again = tmp_path / path.name
-        assert (
-            hashlib.sha256(again.read_bytes()).digest()
-            == hashlib.sha256(path.read_bytes()).digest()
-        )
+    for path in edition.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
     with zipfile.ZipFile(tmp_path / student.ARCHIVE) as archive:
         names = {Path(name).name for name in archive.namelist()}
     assert names == {f"{chapter.stem}.ipynb" for chapter in CHAPTERS}
@@ -198,7 +234,7 @@ def test_names_in_the_bibliography_are_read(authors: str, said: str, tmp_path: P
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=ids)
+@each_chapter
 def test_figures_are_counted_as_in_the_built_page(chapter: Path, site: Path) -> None:
     built = BeautifulSoup((site / f"book/{chapter.stem}.html").read_text("utf8"), "html.parser")
     shown = tuple(str(figure["id"]) for figure in built.select("figure.frames-figure"))
@@ -212,18 +248,12 @@ def test_figures_are_counted_as_in_the_built_page(chapter: Path, site: Path) -> 
 @pytest.mark.slow
 def test_a_notebook_runs_to_its_end_with_its_stubs_untouched(edition: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(edition / "time-and-depth.ipynb", as_version=4)
-    NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute(env=_environment())
+    kept = {k: v for k, v in os.environ.items() if k != "SSL_COMPANION_BOOK"}
+    paths = os.pathsep.join([str(ROOT), kept.get("PYTHONPATH", "")])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources)
+    client.execute(env=kept | {"PYTHONPATH": paths})
     tagged = [c for c in notebook.cells if "exercise" in c.metadata.get("tags", [])]
     said = [str(cell.outputs) for cell in tagged]
     assert len(said) == len(STUB.findall((ROOT / "book/time-and-depth.md").read_text("utf8")))
     assert all("Not yet" in one for one in said)
-
-
-def _environment() -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k != "SSL_COMPANION_BOOK"}
-    return kept | {"PYTHONPATH": os.pathsep.join([str(ROOT), kept.get("PYTHONPATH", "")])}
