@@ -2,12 +2,11 @@
 
 `sphinxext-opengraph` writes the pages' titles and descriptions; here is their image, and the
 address that it needs: previews do not follow relative ones. The book's first address,
-`index.html`, is written here as well: it leads on to the first page.
+`index.html`, is made of `_templates/front-door.html` and leads on to the first page.
 """
 
 from __future__ import annotations
 
-import html
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from sphinx.application import Sphinx
 from ssl_companion.recordings import Recording, open_recording
 
 NAME = "_static/social-card.png"
-SITE, ABOUT = "SSL Companion", "An executable book about what self-supervised learning learns."
 RECORDING = "clustering-vicreg-s0"
 _INK, _PAPER, _COLOURS = "#14202e", "#ffffff", ("#0173b2", "#de8f05", "#029e73")
 _SIDE = {"sample": "its own image", "fine": "its class", "coarse": "its superclass"}
@@ -64,56 +62,21 @@ def card(recording: Recording) -> Figure:
     return figure
 
 
+def set_up(app: Sphinx, repository: str) -> None:
+    """Tell sphinxext-opengraph and the first page where the book and its picture are."""
+    config: Any = app.config
+    config.ogp_site_url = config.html_context["site_address"] = site_address(repository)
+    # Somebody's own book may have other recordings.
+    config.ogp_image = config.html_context["card"] = NAME if _folder(app).is_dir() else ""
+
+
 def draw_card(app: Sphinx, exception: Exception | None) -> None:
     """Put the picture into the site."""
-    if exception is None and app.builder.format == "html" and _recorded(app):
+    if exception is None and app.builder.format == "html" and app.config.ogp_image:
         target = Path(app.outdir) / NAME
         target.parent.mkdir(parents=True, exist_ok=True)
         card(open_recording(_folder(app))).savefig(target, facecolor=_PAPER)
 
 
-def front_door(first: str, icon: str, address: str, picture: str) -> str:
-    """The page that leads to `first` and previews as the book; addresses relative to the site."""
-    said = {"title": SITE, "type": "website", "url": address, "description": ABOUT}
-    if picture:
-        said["image"] = address + picture
-    tags = (f'<meta property="og:{k}" content="{html.escape(v)}">' for k, v in said.items() if v)
-    return "\n".join(
-        (
-            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{SITE}</title>',
-            f'<meta http-equiv="refresh" content="0; url={first}">',
-            *([f'<link rel="icon" href="{icon}">'] if icon else []),
-            *tags,
-            f'</head><body><p><a href="{first}">{SITE}</a></p></body></html>\n',
-        )
-    )
-
-
-def write_front_door(app: Sphinx, exception: Exception | None) -> None:
-    """Write `index.html`, before Jupyter Book would write one that names nothing."""
-    if exception is None and app.builder.format == "html" and app.config.root_doc != "index":
-        config: Any = app.config
-        icon = f"_static/{Path(config.html_favicon).name}" if config.html_favicon else ""
-        first = f"{config.root_doc}.html"
-        page = front_door(first, icon, config.ogp_site_url, config.ogp_image)
-        (Path(app.outdir) / "index.html").write_text(page, encoding="utf8")
-
-
 def _folder(app: Sphinx) -> Path:
     return Path(app.srcdir) / "book/recordings" / RECORDING
-
-
-def _recorded(app: Sphinx) -> bool:
-    """Whether the recording is there: somebody's own book may have others."""
-    return _folder(app).is_dir()
-
-
-def set_up(app: Sphinx, repository: str) -> None:
-    """Tell sphinxext-opengraph where the book and its picture are."""
-    config: Any = app.config
-    config.ogp_site_url = site_address(repository)
-    config.ogp_site_name = SITE
-    config.ogp_image = NAME if _recorded(app) else ""
-    config.ogp_image_alt = "NCC accuracy at three levels through training, relative to its start"
-    config.ogp_social_cards = {"enable": False}
-    config.ogp_enable_meta_description = True

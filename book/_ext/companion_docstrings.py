@@ -11,32 +11,27 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-_CODE = re.compile(r"(?::\w+:)?(`{1,2})([^`]+)\1")  # with the role that may stand before it
-_ITEM = re.compile(r"\s*[\w*, ]+: ")  # names of arguments or attributes; napoleon sees to stars
-_SPECIAL = re.compile(r"[\\|*]|(?<=\w)_(?!\w)")
+_MARKUP = re.compile(
+    r"^\s*(?:>>>|\.\.\.).*$"  # an example stays as it is
+    r"|^\s*(?P<names>[\w*, ]+): "  # of arguments or attributes; napoleon sees to their stars
+    r"|(?::\w+:)?(?P<ticks>`{1,2})(?P<code>[^`]+)(?P=ticks)(?P<joined>(?=\w))?"
+    r"|(?P<special>[\\|*]|(?<=\w)_(?!\w))",
+    re.MULTILINE,
+)
 
 
 def restructure(lines: list[str]) -> list[str]:
     """Docstring lines with code marked as such and all other special characters escaped."""
-    text = "\n".join(lines)
-    marked, end = [], 0
-    for code in _CODE.finditer(text):
-        joined = "\\ " if re.match(r"\w", text[code.end() :]) else ""  # a word goes on behind it
-        marked += [_escaped(text[end : code.start()]), f"``{code[2]}``{joined}"]
-        end = code.end()
-    return "".join([*marked, _escaped(text[end:])]).split("\n")
+    return _MARKUP.sub(_marked, "\n".join(lines)).split("\n")
 
 
-def _escaped(text: str) -> str:
-    return "\n".join(map(_escaped_line, text.split("\n")))
-
-
-def _escaped_line(line: str) -> str:
-    if line.lstrip().startswith((">>>", "...")):
-        return line
-    item = _ITEM.match(line)
-    names, rest = (line[: item.end()], line[item.end() :]) if item else ("", line)
-    return re.sub(r"_(?=[,:])", r"\\_", names) + _SPECIAL.sub(lambda m: "\\" + m.group(), rest)
+def _marked(match: re.Match[str]) -> str:
+    if match["code"]:
+        joined = "\\ " if match["joined"] is not None else ""  # a word goes on behind it
+        return f"``{match['code']}``{joined}"
+    if match["names"]:
+        return re.sub(r"_(?=[,:])", r"\\_", match[0])
+    return f"\\{match[0]}" if match["special"] else match[0]
 
 
 def _process(

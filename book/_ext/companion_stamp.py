@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -19,22 +20,15 @@ UNSET_OWNER = "OWNER"  # stands in _config.yml until somebody publishes the book
 
 def footer(root: Path) -> str:
     """Version, commit and its date, as a line of HTML."""
-    commit = _git(root, "log", "-1", "--format=%h %cs").split()
-    day = commit[1] if commit else _today()
+    commit, _, day = _git(root, "log", "-1", "--format=%h %cs").partition(" ")
+    built = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+    day = day or time.strftime("%Y-%m-%d", time.gmtime(built))
     written = datetime.date.fromisoformat(day)
-    source = f" (commit {commit[0]})" if commit else ""
+    source = f" (commit {commit})" if commit else ""
     return (
         f'<p class="companion-version">Version {ssl_companion.__version__}{source}, '
         f'<time datetime="{day}">{written.day} {written:%B %Y}</time></p>'
     )
-
-
-def _today() -> str:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.datetime.now(datetime.timezone.utc)
-    if epoch:
-        now = datetime.datetime.fromtimestamp(int(epoch), datetime.timezone.utc)
-    return now.date().isoformat()
 
 
 def published_address(configured: str, root: Path) -> str:
@@ -62,7 +56,8 @@ def inputs_digest(root: Path) -> str:
     for path in _inputs(root):
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
-    for name in sorted(requirement_names(root / "requirements.txt")):
+    required = (root / "requirements.txt").read_text("utf8")
+    for name in sorted(set(re.findall(r"(?m)^[A-Za-z0-9][\w.-]*", required))):
         digest.update(f"{name}=={_version(name)}".encode())
     return digest.hexdigest()[:16]
 
@@ -74,12 +69,6 @@ def _inputs(root: Path) -> Iterator[Path]:
     yield from sorted(p for p in (root / "book/recordings").rglob("*") if p.is_file())
 
 
-def requirement_names(path: Path) -> set[str]:
-    """Names of the distributions that a requirements file lists."""
-    lines = (re.match(r"[A-Za-z0-9][\w.-]*", line) for line in path.read_text().splitlines())
-    return {match.group(0) for match in lines if match}
-
-
 def _version(name: str) -> str:
     try:
         return metadata.version(name)
@@ -88,10 +77,8 @@ def _version(name: str) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
-        )
-    except OSError:  # no git: an unpacked archive
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # an unpacked archive, perhaps without git
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

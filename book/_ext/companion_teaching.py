@@ -8,12 +8,11 @@ writes the slides and the student edition into the site, where the guide links t
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from companion_chapters import Chapter, read_chapter
 from docutils import nodes
-from docutils.statemachine import StringList
 from myst_nb.ext.execution_tables import METADATA_KEY
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
@@ -22,6 +21,10 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
+
+import slides
+import student
+from chapter_source import Chapter, read_chapter
 
 LOGGER = logging.getLogger(__name__)
 
@@ -55,93 +58,75 @@ class FillSeconds(SphinxPostTransform):
             place.replace_self(nodes.Text(said))
 
 
-class _FromChapters(SphinxDirective):
-    """Markdown written from chapters' sources and read as if it stood in the page."""
+class FromChapters(SphinxDirective):
+    """Markdown written from the chapters that it names, read as if it stood in the page."""
 
-    has_content = False
-    final_argument_whitespace = True
-
-    def chapters(self, names: list[str]) -> list[Chapter]:
-        found = []
-        for name in names:
-            page = Path(self.env.srcdir) / "book" / f"{name}.md"
-            if not page.is_file():
-                raise self.error(f"{name}: no chapter of this name in book/")
-            self.env.note_dependency(str(page))
-            try:
-                found.append(read_chapter(page))
-            except ValueError as error:
-                raise self.error(str(error)) from error
-        return found
-
-    def parsed(self, text: str) -> list[nodes.Node]:
-        holder = nodes.Element()
-        lines = StringList(text.splitlines(), source=self.env.docname)
-        self.state.nested_parse(lines, self.content_offset, holder)
-        return list(holder.children)
-
-
-class TeachTable(_FromChapters):
-    """All chapters with their minutes, seconds and exercises; names are its arguments."""
-
-    required_arguments, optional_arguments = 1, 0
+    required_arguments, final_argument_whitespace = 1, True
 
     def run(self) -> list[nodes.Node]:
-        chapters = self.chapters(self.arguments[0].split())
-        rows = [
-            f"| {{doc}}`{c.name}` | {c.minutes_to_read} | {c.minutes_with_exercises} "
-            f"| {len(c.exercises)} | {{run-seconds}}`{c.name}` |"
-            for c in chapters
-        ]
-        head = "| Chapter | Minutes to read | with the exercises | Exercises | Runs for |"
-        total = (
-            f"| **Together** | **{sum(c.minutes_to_read for c in chapters)}** "
-            f"| **{sum(c.minutes_with_exercises for c in chapters)}** "
-            f"| **{sum(len(c.exercises) for c in chapters)}** "
-            f"| {{run-seconds}}`{', '.join(c.name for c in chapters)}` |"
-        )
-        return self.parsed("\n".join([head, "|---|--:|--:|--:|--:|", *rows, total]))
+        """Read the chapters, write the Markdown of this directive's name, have it read."""
+        chapters = [self._chapter(name) for name in self.arguments[0].split()]
+        return self.parse_text_to_nodes(WRITES[self.name](chapters))
+
+    def _chapter(self, name: str) -> Chapter:
+        page = Path(self.env.srcdir) / "book" / f"{name}.md"
+        self.env.note_dependency(str(page))
+        try:
+            return read_chapter(page)
+        except FileNotFoundError:
+            raise self.error(f"{name}: no chapter of this name in book/") from None
+        except ValueError as error:
+            raise self.error(str(error)) from error
 
 
-class TeachChapter(_FromChapters):
-    """One chapter: what it teaches, its times, its hand-outs, its exercises in order."""
-
-    required_arguments, optional_arguments = 1, 0
-
-    def run(self) -> list[nodes.Node]:
-        (chapter,) = self.chapters([self.arguments[0]])
-        exercises = [
-            f"{i}. [{e.title}](#{e.label}) ({e.lines} line{'s' if e.lines != 1 else ''})"
-            for i, e in enumerate(chapter.exercises, 1)
-        ]
-        times = (
-            f"**Time:** {chapter.minutes_to_read} minutes to read, "
-            f"{chapter.minutes_with_exercises} with the exercises; the page runs for "
-            f"{{run-seconds}}`{chapter.name}`."
-        )
-        name = chapter.name
-        links = (
-            f'<p>Hand-outs: <a href="../slides/{name}.html">slides</a>, '
-            f'<a href="../student/{name}.ipynb" download>student notebook</a>.</p>'
-        )
-        parts = ["It teaches to:", chapter.objectives, times, "Exercises:", "\n".join(exercises)]
-        return [*self.parsed("\n\n".join(parts)), nodes.raw("", links, format="html")]
+def teach_table(chapters: Sequence[Chapter]) -> str:
+    """All chapters with their minutes, seconds and exercises."""
+    counts = [(c.minutes_to_read, c.minutes_with_exercises, len(c.exercises)) for c in chapters]
+    rows = [
+        f"| {{doc}}`{c.name}` | {read} | {whole} | {count} | {{run-seconds}}`{c.name}` |"
+        for c, (read, whole, count) in zip(chapters, counts, strict=True)
+    ]
+    sums = " | ".join(f"**{sum(column)}**" for column in zip(*counts, strict=True))
+    head = "| Chapter | Minutes to read | with the exercises | Exercises | Runs for |"
+    names = ", ".join(c.name for c in chapters)
+    total = f"| **Together** | {sums} | {{run-seconds}}`{names}` |"
+    return "\n".join([head, "|---|--:|--:|--:|--:|", *rows, total])
 
 
-class TeachWeek(_FromChapters):
+def teach_chapter(chapters: Sequence[Chapter]) -> str:
+    """One chapter: what it teaches, its times, its exercises in order, its hand-outs."""
+    (chapter,) = chapters
+    exercises = "\n".join(
+        f"1. [{e.title}](#{e.label}) ({e.lines} line{'s' if e.lines != 1 else ''})"
+        for e in chapter.exercises
+    )
+    name = chapter.name
+    return f"""\
+It teaches to:
+
+{chapter.objectives}
+
+**Time:** {chapter.minutes_to_read} minutes to read, {chapter.minutes_with_exercises} with the \
+exercises; the page runs for {{run-seconds}}`{name}`.
+
+Exercises:
+
+{exercises}
+
+<p>Hand-outs: <a href="../slides/{name}.html">slides</a>, \
+<a href="../student/{name}.ipynb" download>student notebook</a>.</p>"""
+
+
+def teach_week(chapters: Sequence[Chapter]) -> str:
     """The reading of a week: chapters with their minutes, and the sum."""
+    listed = ", ".join(f"{{doc}}`{c.name}` ({c.minutes_to_read} minutes)" for c in chapters)
+    read = sum(c.minutes_to_read for c in chapters)
+    whole = sum(c.minutes_with_exercises for c in chapters)
+    count = sum(len(c.exercises) for c in chapters)
+    return f"**Reading:** {listed}: {read} minutes together, {whole} with all {count} exercises."
 
-    required_arguments, optional_arguments = 1, 0
 
-    def run(self) -> list[nodes.Node]:
-        chapters = self.chapters(self.arguments[0].split())
-        listed = ", ".join(f"{{doc}}`{c.name}` ({c.minutes_to_read} minutes)" for c in chapters)
-        read = sum(c.minutes_to_read for c in chapters)
-        whole = sum(c.minutes_with_exercises for c in chapters)
-        count = sum(len(c.exercises) for c in chapters)
-        return self.parsed(
-            f"**Reading:** {listed}: {read} minutes together, {whole} with all {count} exercises."
-        )
+WRITES = {"teach-table": teach_table, "teach-chapter": teach_chapter, "teach-week": teach_week}
 
 
 def hand_out(app: Sphinx, exception: Exception | None) -> None:
@@ -150,9 +135,6 @@ def hand_out(app: Sphinx, exception: Exception | None) -> None:
         return
     if "book/teaching" not in app.env.found_docs:
         return
-    import slides
-    import student
-
     out, root = Path(app.outdir), Path(app.srcdir)
     try:
         slides.build(out, out / "slides", root)
@@ -165,9 +147,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_node(Seconds)
     app.add_role("run-seconds", RunSeconds())
-    app.add_directive("teach-table", TeachTable)
-    app.add_directive("teach-chapter", TeachChapter)
-    app.add_directive("teach-week", TeachWeek)
+    for name in WRITES:
+        app.add_directive(name, FromChapters)
     app.add_post_transform(FillSeconds)
     app.connect("build-finished", hand_out)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,24 +10,56 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bs4 import BeautifulSoup
 from bs4.element import Tag
-from deck_section import SectionSlides, Slide, bullets
-from page_text import clean, first_sentence, inside, plain
+from page_text import clean, first_sentence, inside, mathml, plain
 
 _SKIPPED = ("limits", "where this comes from", "where it came from", "what you need")
 _SUMMARY = ("takeaways", "what to take along")
-_LONGEST_LEAD = 60  # words
+_LONGEST_LIST, _LONGEST_TABLE, _FEWEST_WORDS = 6, 8, 6  # items, rows, of a card
+
+
+@dataclass
+class Slide:
+    """One slide; all texts are HTML.
+
+    Attributes:
+        kind: what it is, such as `figure` or `verdict`; the style sheet knows it.
+        heading: its headline.
+        body: what stands under the headline.
+        eyebrow: the small line above it.
+        notes: the chapter's own words around it, for the person who speaks.
+    """
+
+    kind: str
+    heading: str
+    body: str
+    eyebrow: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> str:
+        """How many words there are, `few`, `some` or `many`: few of them are drawn larger."""
+        words = len(BeautifulSoup(self.body, "html.parser").get_text().split())
+        return "few" if words <= 32 else "some" if words <= 60 else "many"
 
 
 @dataclass(frozen=True)
 class Deck:
-    """The slides of one chapter; `name` is the page's, `title` its heading as text."""
+    """The slides of one chapter.
+
+    Attributes:
+        name: the page's.
+        title: its heading as text.
+        claim: what it is about, in a sentence of HTML.
+        slides: in their order.
+    """
 
     name: str
     title: str
+    claim: str
     slides: tuple[Slide, ...]
 
 
@@ -42,89 +74,74 @@ def read_deck(page: str, name: str, questions: Sequence[str] = ()) -> Deck | Non
     Raises:
         ValueError: for a page without an article or heading.
     """
-    article = BeautifulSoup(page, "html.parser").select_one("article.bd-article")
-    top = article.find("section") if article else None
-    heading = top.find("h1") if isinstance(top, Tag) else None
-    if not isinstance(top, Tag) or not isinstance(heading, Tag):
+    top = BeautifulSoup(page, "html.parser").select_one("article.bd-article section:has(> h1)")
+    if top is None:
         raise ValueError(f"{name}: no article with a heading in this page; is it a built chapter?")
     objectives = top.select_one(":scope > .tip.admonition")
     if objectives is None:
         return None
-    slides = [_title(top, heading), _objectives(objectives)]
+    heading, opening = _found(top, "> h1"), _found(top, "> p")
+    claim = _claim(opening)
+    title = f'<p class="claim">{claim}</p>{_source(opening)}'
+    slides = [Slide("title", inside(heading), title), _objectives(objectives)]
+    exercises: list[Slide] = []
     for section in top.find_all("section"):
-        if re.fullmatch(r"h[23]", _heading(section).name if _heading(section) else ""):
-            slides += _section(section)
+        if head := section.find(["h2", "h3"], recursive=False):
+            found = _section(section, head)
+            (exercises if found and found[0].kind == "exercise" else slides).extend(found)
     asked = [Slide("discussion", "To discuss", bullets(questions))] if questions else []
-    first = next((i for i, s in enumerate(slides) if s.kind == "exercise"), len(slides))
-    slides[first:first] = asked
-    return Deck(name, plain(heading), tuple(slides))
+    return Deck(name, plain(heading), claim, (*slides, *asked, *exercises))
 
 
 def questions_of(guide: str, name: str) -> list[str]:
     """The questions to discuss that the built instructor's guide has for a chapter."""
-    section = BeautifulSoup(guide, "html.parser").select_one(f".discuss-{name}")
-    return [inside(item) for item in section.select("li")] if section else []
+    listed = BeautifulSoup(guide, "html.parser").select(f".discuss-{name} li")
+    return [inside(item) for item in listed]
 
 
-def _heading(section: Tag) -> Tag:
-    found = section.find(["h1", "h2", "h3", "h4"], recursive=False)
-    return found if isinstance(found, Tag) else Tag(name="none")
+def _found(tag: Tag, selector: str) -> Tag:
+    found = tag.select_one(f":scope {selector}")
+    assert found is not None, f"{selector} in {tag.name} {tag.get('id')}"
+    return found
 
 
-def _title(top: Tag, heading: Tag) -> Slide:
-    opening = top.find("p", recursive=False)
-    assert isinstance(opening, Tag)
+def _claim(opening: Tag) -> str:
     first = opening.contents[0]
     bold = isinstance(first, Tag) and first.name == "strong"
-    claim = inside(first) + "." if bold and isinstance(first, Tag) else first_sentence(opening)
+    return f"{inside(first)}." if bold else first_sentence(opening)  # type: ignore[arg-type]
+
+
+def _source(opening: Tag) -> str:
+    """The whole reference of what the opening cites."""
     cited = opening.select_one(".bibtex-citation a")
-    source = ""
-    if cited is not None:
-        whole = re.sub(r"\s*URL: \S+$", "", str(cited.get("title", "")))
-        source = f'<p class="source">{html.escape(whole)}</p>'
-    return Slide("title", inside(heading), f'<p class="claim">{claim}</p>{source}')
+    whole = re.sub(r"\s*URL: \S+$", "", str(cited.get("title", ""))) if cited else ""
+    return f'<p class="source">{html.escape(whole)}</p>' if cited else ""
 
 
 def _objectives(box: Tag) -> Slide:
-    title, listed = box.select_one(".admonition-title"), box.find("ul")
-    assert isinstance(title, Tag)
-    assert isinstance(listed, Tag)
-    times = "".join(
-        f'<p class="small">{inside(p)}</p>' for p in box.find_all("p", recursive=False)[1:]
-    )
-    return Slide("objectives", inside(title), str(clean(listed)) + times)
+    times = (f'<p class="small">{inside(p)}</p>' for p in box.select(":scope > p")[1:])
+    title, listed = _found(box, ".admonition-title"), _found(box, "ul")
+    return Slide("objectives", inside(title), str(clean(listed)) + "".join(times))
 
 
-def _section(section: Tag) -> list[Slide]:
-    heading = _heading(section)
+def _section(section: Tag, heading: Tag) -> list[Slide]:
     words = plain(heading).lower()
-    blocks = [
-        b
-        for b in section.find_all(True, recursive=False)
-        if b.name != "section" and b is not heading
-    ]
+    blocks = [b for b in section.select(":scope > :not(section)") if b is not heading]
     if words.startswith(_SKIPPED):
         return []
     if words.startswith("exercise"):
-        return _exercises(section)
+        return [_exercise(box) for box in section.select(".exercise.admonition")]
     if words.startswith(_SUMMARY):
         listed = section.find(["ul", "ol"])
         notes = [inside(block) for block in blocks if block.name == "p"]
         body = str(clean(listed)) if isinstance(listed, Tag) else ""
         return [Slide("takeaways", inside(heading), body, notes=notes)] if body else []
-    if "prediction" in words:
-        asked = _prediction(heading, blocks)
-        walk = SectionSlides(
-            heading, "", _above(section)
-        )  # its figures are under the section's name
-        return asked + [slide for slide in walk.slides(blocks) if slide.kind == "figure"]
-    return SectionSlides(heading, _above(section)).slides(blocks)
-
-
-def _above(section: Tag) -> str:
-    """The heading of the section around this one, unless that is the chapter's own."""
-    heading = _heading(parent) if (parent := section.find_parent("section")) else None
-    return inside(heading) if heading is not None and heading.name != "h1" else ""
+    outer = section.parent.find(["h2", "h3"], recursive=False) if section.parent else None
+    above = inside(outer) if isinstance(outer, Tag) else ""
+    if "prediction" in words:  # its figures are under the name of the section around it
+        walked = _Section(above or inside(heading)).slides(blocks)
+        return _prediction(heading, blocks) + [s for s in walked if s.kind == "figure"]
+    return _Section(inside(heading), above).slides(blocks)
 
 
 def _prediction(heading: Tag, blocks: Sequence[Tag]) -> list[Slide]:
@@ -136,45 +153,161 @@ def _prediction(heading: Tag, blocks: Sequence[Tag]) -> list[Slide]:
     bold = [s for p in asking for s in p.find_all("strong") if plain(s).endswith(("?", "."))]
     opening = paragraphs[: paragraphs.index(asking[0])]
     lead = _before(asking[0]) or (inside(opening[-1]) if opening else "")
-    if len(lead.split()) > _LONGEST_LEAD:
-        lead = first_sentence(asking[0])
     lines = f'<p class="lead">{lead}</p>' if lead else ""
-    lines += "".join(f'<p class="ask">{_capital(inside(s))}</p>' for s in bold)
+    asks = [inside(s) for s in bold]
+    lines += "".join(f'<p class="ask">{ask[:1].upper()}{ask[1:]}</p>' for ask in asks)
     return [Slide("prediction", inside(heading), lines, notes=[inside(p) for p in paragraphs])]
 
 
 def _before(paragraph: Tag) -> str:
     """What a paragraph says before its first bold words."""
-    own = clean(paragraph)
-    first = own.find("strong")
-    assert isinstance(first, Tag)
-    for later in [first, *first.next_siblings]:
-        later.extract()
-    return own.decode_contents().strip()
+    return inside(paragraph).partition("<strong>")[0].strip()
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _exercise(box: Tag) -> Slide:
+    number, body = box.select_one(".caption-number"), _found(box, "#exercise-content, section")
+    named = re.search(r"\((.*)\)", plain(_found(box, ".admonition-title")))
+    lead = body.find("strong")
+    heading = html.escape(named[1]) if named else "Exercise"
+    if not named and isinstance(lead, Tag):
+        heading = inside(lead).rstrip(".")
+        lead.decompose()
+    where = plain(number) if number else "Exercise"
+    return Slide("exercise", heading, f"<div>{inside(body)}</div>", where)
 
 
-def _exercises(section: Tag) -> list[Slide]:
-    slides = []
-    for box in section.select(".exercise.admonition"):
-        number, body = (
-            box.select_one(".caption-number"),
-            box.select_one("#exercise-content, section"),
-        )
-        assert body is not None
-        named = re.search(r"\((.*)\)", plain(box.select_one(".admonition-title") or box))
-        lead = body.find("strong")
-        if named:
-            heading = html.escape(named[1])
-        elif isinstance(lead, Tag):
-            heading = inside(lead).rstrip(".")
-            lead.decompose()
-        else:
-            heading = "Exercise"
-        text = f"<div>{inside(body)}</div>"
-        where = plain(number) if number else "Exercise"
-        slides.append(Slide("exercise", heading, text, where))
-    return slides
+class _Section:
+    """One section from its first block to its last; formulas and lists gather until a figure."""
+
+    def __init__(self, heading: str, above: str = "") -> None:
+        self.heading, self.above = heading, above
+        self.verdict = "verdict" in heading.lower()
+        self.found: list[Slide] = []
+        self.waiting: list[str] = []
+        self.cards: list[str] = []
+        self.said: list[Tag] = []
+        self.introduced = 0  # how many of the words stand before what waits
+
+    def slides(self, blocks: Sequence[Tag]) -> list[Slide]:
+        for block in blocks:
+            if block.name == "p":
+                self._paragraph(block)
+            elif block.name == "ul" and self.cards:
+                self.cards[-1] += bullets(_items(block))
+            elif block.name == "ul" and len(block.find_all("li")) <= _LONGEST_LIST:
+                self._wait(bullets(_items(block)))
+            elif block.name == "div" and "math" in (block.get("class") or ""):
+                self._wait(_formula(block))
+            else:
+                self._outputs(block)
+        self._gathered()
+        if self.cards:
+            body = f"<dl>{''.join(self.cards)}</dl>"
+            self._add("cards", "Read it with care", body, self.heading)
+        if self.found:
+            self.found[-1].notes += [inside(p) for p in self.said]
+        return self.found
+
+    def _paragraph(self, paragraph: Tag) -> None:
+        """Words for the notes; under a verdict, what begins in bold is a card as well."""
+        self.said.append(paragraph)
+        first = paragraph.contents[0] if paragraph.contents else None
+        if self.verdict and isinstance(first, Tag) and first.name == "strong":
+            rest = clean(paragraph)
+            rest.contents[0].extract()
+            said = first_sentence(rest, _FEWEST_WORDS)
+            self.cards.append(f"<dt>{inside(first)}</dt><dd>{said}</dd>")
+
+    def _outputs(self, block: Tag) -> None:
+        for part in block.select("figure.frames-figure, table.companion-table"):
+            facts = _facts(part) if part.name == "table" else {}
+            if part.select_one(".explorer"):
+                continue  # has the height of a page, and is there to be moved by its reader
+            if part.name == "figure" or "verdict" in facts or "has to be" in facts:
+                self._gathered()
+            if part.name == "figure":
+                self._figure(part)
+            elif "verdict" in facts:
+                self._add("verdict", self.heading, _verdict(facts))
+            elif "has to be" in facts:
+                self._add("rule", self.heading, _rule(facts))
+            elif self.verdict and not self.found and len(part.find_all("tr")) <= _LONGEST_TABLE:
+                self._add("table", self.heading, str(clean(part)))
+
+    def _figure(self, figure: Tag) -> None:
+        caption, picture = _found(figure, "figcaption .caption-text"), _found(figure, ".frames")
+        number = figure.select_one(".caption-number")
+        for image in picture.select("img"):
+            ratio = float(str(image["width"])) / float(str(image["height"]))
+            image["style"] = f"--ratio:{ratio:.4f}"  # so that it can fill the room there is
+        for style in picture.select("style"):
+            style.decompose()
+        small = f"<b>{plain(number)}</b> " if number else ""
+        questions = [s for p in self.said for s in p.find_all("strong") if plain(s).endswith("?")]
+        headline = inside(questions[-1]) if questions else self.heading
+        eyebrow = self.heading if questions else self.above
+        words = small + first_sentence(caption)
+        body = f'{picture}<p class="caption" data-figure="{figure["id"]}">{words}</p>'
+        self._add("figure", headline, body, eyebrow)
+        self.found[-1].notes.append(inside(caption))
+
+    def _wait(self, part: str) -> None:
+        self.waiting.append(part)
+        self.introduced = len(self.said)
+
+    def _gathered(self) -> None:
+        """What waits becomes a slide; words behind it belong to what comes next."""
+        if self.waiting:
+            body, self.waiting = "".join(self.waiting), []
+            later, self.said = self.said[self.introduced :], self.said[: self.introduced]
+            self._add("formula" if "<math" in body else "points", self.heading, body)
+            self.said = later
+
+    def _add(self, kind: str, heading: str, body: str, eyebrow: str = "") -> None:
+        notes, self.said = [inside(p) for p in self.said], []
+        self.found.append(Slide(kind, heading, body, eyebrow or self.above, notes))
+
+
+def _facts(table: Tag) -> dict[str, str]:
+    """Rows of one name and one value; nothing for a table of another form."""
+    rows = [(row.find_all("th"), row.find_all("td")) for row in table.select("tbody > tr")]
+    if any(len(names) != 1 or len(values) != 1 for names, values in rows):
+        return {}
+    return {plain(name): inside(value) for (name,), (value,) in rows}
+
+
+def _rule(facts: dict[str, str]) -> str:
+    shown = [key for key in ("measured", "control", "because") if key in facts]
+    return f'<p class="big">{facts["has to be"]}</p>{_listed(facts, shown)}'
+
+
+def _verdict(facts: dict[str, str]) -> str:
+    word = facts["verdict"]
+    mark = "yes" if word.startswith("reproduced") else "partly" if "partly" in word else "no"
+    said = facts.get("claim") or facts.get("statement", "")
+    hidden = ("claim", "statement", "verdict", "recordings", "note")
+    rest = _listed(facts, [key for key in facts if key not in hidden])
+    note = f'<p class="small">{facts["note"]}</p>' if "note" in facts else ""
+    return f'<p>{said}</p><p class="verdict-word {mark}">{word}</p>{rest}{note}'
+
+
+def _listed(facts: dict[str, str], keys: Sequence[str]) -> str:
+    return f"<dl>{''.join(f'<dt>{key}</dt><dd>{facts[key]}</dd>' for key in keys)}</dl>"
+
+
+def _items(listed: Tag) -> list[str]:
+    return [first_sentence(item) for item in listed.find_all("li", recursive=False)]
+
+
+def _formula(block: Tag) -> str:
+    """A displayed formula with its number; parts that stand side by side, one under the other."""
+    number = plain(eqno) if (eqno := block.select_one(".eqno")) else ""
+    tex = block.get_text().split("\\[", 1)[-1].rsplit("\\]", 1)[0]
+    parts = [tex] if "\\begin" in tex else re.split(r",?\s*\\qquad", tex)
+    drawn = "".join(mathml(part, True) for part in parts)
+    return f'<div class="formula"><div>{drawn}</div><span>{number.rstrip("#")}</span></div>'
+
+
+def bullets(items: Sequence[str]) -> str:
+    """A list of the items, which are HTML."""
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"

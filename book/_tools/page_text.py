@@ -16,11 +16,25 @@ _KEPT = {
     "p", "ul", "ol", "li", "strong", "em", "code", "br", "sub", "sup",
     "table", "thead", "tbody", "tr", "th", "td",
 }  # fmt: skip
-# A full stop, question or exclamation mark that ends a sentence, with what closes behind it.
-_PRIME = "<mi>\u02b9</mi>"
 # Words that a citation completes: "the abstract of ...", "as ... claim".
 _GOVERNING = re.compile(r"\b(of|what|as|by|from|in|to|see)\s*$")
+# A full stop, question or exclamation mark that ends a sentence, with what closes behind it.
 _END = re.compile(r"(?<!\bal)(?<!e\.g)(?<!i\.e)(?<!\bvs)(?<!\bFig)[.?!][)”’\"']*(?=\s|$)")
+# What the converter does not know, or makes of TeX that MathML draws on its own.
+_TEX = (
+    (r"^\s*\\[(\[]|\\[)\]]\s*$|\\(begin|end)\{(equation|split)\}|\\label\{[^}]*\}", ""),
+    (r"\\[bB]ig[lr]?(?![a-zA-Z])", ""),
+    (r"\\[td]frac", r"\\frac"),
+    (r"\\arg(?![a-zA-Z])", r"\\operatorname{arg}"),
+    (r"\\operatorname\*?\{([^}]*?)(?:\\,)?([^},]*)\}", r"\\operatorname{\1\2}"),
+)
+_PRIME, _PRIMED = "<mi>\u02b9</mi>", r"(<mi>\w</mi>)<mi>&#x02032;</mi>"
+_MATHML = (
+    (r"<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>'),
+    # A prime that is raised already: fonts without mathematics would raise it twice.
+    (rf"<msup>{_PRIMED}</msup>", rf"\1{_PRIME}"),
+    (rf"<msubsup>(<mi>\w</mi>){_PRIMED}</msubsup>", rf"<msub><mrow>\1{_PRIME}</mrow>\2</msub>"),
+)
 
 
 def mathml(tex: str, display: bool = False) -> str:
@@ -29,27 +43,16 @@ def mathml(tex: str, display: bool = False) -> str:
     Raises:
         ValueError: for TeX that cannot be converted; the message quotes it.
     """
-    bare = re.sub(r"^\s*\\[(\[]|\\[)\]]\s*$", "", tex).strip()
-    bare = bare.rstrip(".,") if display else bare  # the sentence it stood in is not there
-    bare = re.sub(r"\\(begin|end)\{(equation|split)\}|\\label\{[^}]*\}", "", bare)
-    # Stretchy rules of TeX that MathML draws on its own.
-    bare = re.sub(r"\\(?:bigl|bigr|Bigl|Bigr|big|Big)(?![a-zA-Z])", "", bare)
-    bare = re.sub(r"\\operatorname\*?\{([^}]*)\}", _operator, bare)
-    bare = bare.replace(r"\tfrac", r"\frac").replace(r"\dfrac", r"\frac").strip()
+    for pattern, replacement in _TEX:
+        tex = re.sub(pattern, replacement, tex).strip()
+    tex = tex.rstrip("., ") if display else tex  # the sentence it stood in is not there
     try:
-        drawn = str(convert(bare, display="block" if display else "inline"))
+        drawn = str(convert(tex, display="block" if display else "inline"))
     except Exception as error:  # the converter raises whatever its parser met
-        raise ValueError(f"the formula {bare!r} cannot be converted to MathML: {error}") from error
-    drawn = drawn.replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>')
-    # A prime that is raised already: fonts without mathematics would raise it twice.
-    drawn = re.sub(r"<msup>(<mi>\w</mi>)<mi>&#x02032;</mi></msup>", rf"\1{_PRIME}", drawn)
-    subbed = r"<msubsup>(<mi>\w</mi>)(<mi>\w</mi>)<mi>&#x02032;</mi></msubsup>"
-    return re.sub(subbed, rf"<msub><mrow>\1{_PRIME}</mrow>\2</msub>", drawn)
-
-
-def _operator(match: re.Match[str]) -> str:
-    """An upright name; a space inside it, or the star for limits, confuses the converter."""
-    return rf"\operatorname{{{match[1].replace(chr(92) + ',', '')}}}"
+        raise ValueError(f"the formula {tex!r} cannot be converted to MathML: {error}") from error
+    for pattern, replacement in _MATHML:
+        drawn = re.sub(pattern, replacement, drawn)
+    return drawn
 
 
 def clean(tag: Tag) -> Tag:
@@ -60,12 +63,9 @@ def clean(tag: Tag) -> Tag:
     for gone in own.select(".headerlink, script, style, .eqno, .caption-number"):
         gone.decompose()
     for formula in own.select(".math"):
-        block = formula.name == "div"
-        drawn = BeautifulSoup(mathml(formula.get_text(), block), "html.parser")
-        formula.replace_with(drawn)
-    for inner in own.find_all(True):
-        if inner.name == "math" or inner.find_parent("math"):
-            continue
+        drawn = mathml(formula.get_text(), display=formula.name == "div")
+        formula.replace_with(BeautifulSoup(drawn, "html.parser"))
+    for inner in own.find_all(lambda t: t.name != "math" and not t.find_parent("math")):
         if inner.name in _KEPT:
             inner.attrs = {}
         else:
@@ -78,11 +78,11 @@ def _cite(citation: Tag) -> None:
     before = citation.previous_sibling
     text = str(before) if isinstance(before, NavigableString) else ""
     if _GOVERNING.search(text):
-        names = [a.get_text().rsplit(",", 1)[0] for a in citation.select("a")]
-        citation.replace_with(NavigableString(" and ".join(names)))
+        names = [link.get_text().rsplit(",", 1)[0] for link in citation.select("a")]
+        citation.replace_with(" and ".join(names))
         return
-    if isinstance(before, NavigableString):  # the space before a citation goes with it
-        before.replace_with(NavigableString(text.rstrip(" \n")))
+    if text:  # the space before a citation goes with it
+        citation.previous_sibling.replace_with(text.rstrip(" \n"))  # type: ignore[union-attr]
     citation.decompose()
 
 
@@ -92,11 +92,11 @@ def inside(tag: Tag) -> str:
 
 
 def plain(tag: Tag) -> str:
-    """The cleaned contents of `tag` as text in one line; formulas as their TeX."""
+    """The contents of `tag` as text in one line; formulas as their TeX."""
     own = copy.copy(tag)
     for gone in own.select(".headerlink, .bibtex-citation, script, style, .caption-number"):
         gone.decompose()
-    return re.sub(r"\s+", " ", own.get_text()).strip()
+    return " ".join(own.get_text().split())
 
 
 def first_sentence(tag: Tag, least: int = 1) -> str:
@@ -107,21 +107,14 @@ def first_sentence(tag: Tag, least: int = 1) -> str:
         least: words; the next sentence is added as long as there are fewer.
     """
     own = clean(tag)
-    first = own.find("p")
-    kept: list[str] = []
-    for child in (first if isinstance(first, Tag) else own).children:
+    said = ""
+    for child in (own.find("p") or own).children:
         if isinstance(child, NavigableString):
             for end in _END.finditer(str(child)):
-                sentence = "".join([*kept, str(child)[: end.end()]]).strip()
+                sentence = f"{said}{str(child)[: end.end()]}".strip()
                 if len(sentence.split()) >= least:
                     return sentence
-        kept.append(str(child))
+        said += str(child)
         if isinstance(child, Tag) and child.name != "math" and _END.search(child.get_text()[-2:]):
             break
-    return "".join(kept).strip()
-
-
-def first_sentence_of(text: str) -> str:
-    """The first sentence of plain text."""
-    end = _END.search(text)
-    return text[: end.end()] if end else text
+    return said.strip()

@@ -9,18 +9,17 @@ of the book where it is missing. `grade.py` reads what is handed in.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import sys
 import zipfile
 from pathlib import Path
 
 import nbformat
 import sync
-from plain_notebook import plain_notebook, references
+import tyro
+from plain_notebook import References, plain_notebook, references
 
 import ssl_companion
+from ssl_companion.io.atomic import atomic_file
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = "student-edition.zip"
@@ -35,25 +34,26 @@ def build(out: Path, root: Path = ROOT) -> list[Path]:
     Args:
         out: the folder; what else is there stays.
         root: of the repository.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for page in sync.chapters(root):
-        target = out / f"{page.stem}.ipynb"
-        _replace(target, student_notebook(page, root).encode("utf8"))
-        written.append(target)
-    _replace_zip(out / ARCHIVE, written)
-    return written
-
-
-def student_notebook(page: Path, root: Path = ROOT) -> str:
-    """The student edition of one chapter as the text of a notebook.
 
     Raises:
         ValueError: for Markdown of a kind that cannot be made plain; the message names the page.
     """
-    links = {chapter.stem: f"{chapter.stem}.ipynb" for chapter in sync.chapters(root)}
-    notebook = plain_notebook(page, page.read_text("utf8"), references(root, links))
+    pages = sync.chapters(root)
+    book = references(root, {page.stem: f"{page.stem}.ipynb" for page in pages})
+    notebooks = {f"{page.stem}.ipynb": student_notebook(page, book) for page in pages}
+    for name, text in notebooks.items():
+        with atomic_file(out / name) as file:
+            file.write_text(text, encoding="utf8")
+    with atomic_file(out / ARCHIVE) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, text in notebooks.items():  # without their times: the same bytes at every run
+            entry = zipfile.ZipInfo(f"student-edition/{name}")
+            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
+    return [out / name for name in notebooks]
+
+
+def student_notebook(page: Path, book: References) -> str:
+    """The student edition of one chapter as the text of a notebook."""
+    notebook = plain_notebook(page, page.read_text("utf8"), book)
     version = ssl_companion.__version__
     if any("exercise" in cell.metadata.get("tags", []) for cell in notebook.cells):
         last = nbformat.v4.new_markdown_cell(_LINE.format(version=version))
@@ -64,36 +64,14 @@ def student_notebook(page: Path, root: Path = ROOT) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+def main(out: Path = ROOT / "_build/student") -> None:
+    """Write the student edition: the notebooks without solutions, and a zip of them.
 
-
-def _replace_zip(path: Path, members: list[Path]) -> None:
-    """All notebooks in one file, the same bytes at every run."""
-    temporary = path.with_suffix(".tmp")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member in members:
-            entry = zipfile.ZipInfo(
-                f"student-edition/{member.name}", date_time=(1980, 1, 1, 0, 0, 0)
-            )
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, member.read_bytes())
-    os.replace(temporary, path)
-
-
-def main() -> int:
-    """Write the student edition and say where it is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "_build/student", help="for the notebooks"
-    )
-    options = parser.parse_args()
-    written = build(options.out)
-    print(f"{len(written)} notebooks and {ARCHIVE}: {options.out.resolve().as_uri()}")
-    return 0
+    Args:
+        out: folder for the notebooks.
+    """
+    print(f"{len(build(out))} notebooks and {ARCHIVE}: {out.resolve().as_uri()}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tyro.cli(main)

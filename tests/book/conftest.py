@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import built_site
+import pdf
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,11 +24,19 @@ def site() -> Path:
     return SITE
 
 
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @pytest.fixture(scope="session")
 def served(site: Path) -> Iterator[str]:
     """Address of the built book on localhost."""
-    with built_site.served(site) as address:
-        yield address
+    handler = functools.partial(_Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +45,8 @@ def browser_type_launch_args() -> dict[str, Any]:
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     quiet.append("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     try:
-        return {"executable_path": built_site.browser(), "args": quiet}
-    except built_site.NoBrowser as error:
+        return {"executable_path": pdf.browser(), "args": quiet}
+    except FileNotFoundError as error:
         pytest.skip(str(error))
 
 

@@ -64,6 +64,15 @@ def test_a_page_breaks_no_serious_rule(
         assert not [v for v in found if v["impact"] in BINDING], f"{theme}:\n{_words(found)}"
 
 
+@pytest.mark.parametrize("name", ["book/clusters-emerge", "book/references"])
+def test_names_and_roles_agree_with_what_is_shown(name: str, visit: Visit) -> None:
+    """What axe-core does not judge by default, and what the theme's pages get wrong."""
+    page = visit(name)
+    assert page.locator("summary, .citation-list").count() > 0
+    wrong = "summary[aria-label], .search-button-field[aria-label], .theme-switch title"
+    assert page.locator(f"{wrong}, [role=list].citation-list, [role=doc-biblioentry]").count() == 0
+
+
 def test_a_bad_page_is_found_out(axe: Path, visit: Visit) -> None:
     """The check itself: a field without a label and grey words on grey."""
     page = visit(PAGES[0])

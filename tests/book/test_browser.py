@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from chapter_source import toc
 
 from .conftest import unfold
 
 ROOT = Path(__file__).resolve().parents[2]
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
+PAGES = [page for _, page in toc(ROOT)]
 MOVING = [page for page in PAGES if "frames(" in (ROOT / f"{page}.md").read_text()]
 SCREENSHOTS = ROOT / "_build/screenshots"
 Visit = Callable[..., Any]

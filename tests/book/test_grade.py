@@ -7,16 +7,16 @@ import re
 from pathlib import Path
 
 import grade
-import handed_in
 import nbformat
 import pytest
 import student
 import sync
-from handed_in import Answer, Report
+from grade import MISSING, NO_ANSWER, NOT_YET, RIGHT, Row
+from plain_notebook import references
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "book/self-supervision.md"
-BOOK = handed_in.book_exercises(ROOT)
+BOOK = grade.book_exercises(ROOT)
 NEEDED = {"setup", "parameters", "exercise"}  # the figures between them only take time
 FIRST, SECOND, THIRD = (exercise.name for exercise in BOOK["self-supervision"][:3])
 
@@ -30,7 +30,7 @@ def solutions() -> dict[str, str]:
 
 def handed(edit: object = None) -> nbformat.NotebookNode:
     """The student notebook without what only draws; `edit` is applied to every exercise's cell."""
-    notebook = nbformat.reads(student.student_notebook(CHAPTER, ROOT), as_version=4)
+    notebook = nbformat.reads(student.student_notebook(CHAPTER, references(ROOT, {})), as_version=4)
     notebook.cells = [
         cell
         for cell in notebook.cells
@@ -43,10 +43,11 @@ def handed(edit: object = None) -> nbformat.NotebookNode:
     return notebook
 
 
-def graded(folder: Path, notebook: nbformat.NotebookNode) -> Report:
-    path = folder / "one.ipynb"
-    nbformat.write(notebook, path)
-    return handed_in.grade_notebook(path, BOOK, timeout=120)
+def graded(folder: Path, notebook: nbformat.NotebookNode, timeout: float = 120) -> dict[str, Row]:
+    """The rows of a notebook that was handed in, by their exercises."""
+    nbformat.write(notebook, folder / "one.ipynb")
+    rows = grade.grade_notebook(folder / "one.ipynb", folder, BOOK, timeout)
+    return {row.exercise: row for row in rows}
 
 
 def test_every_exercise_of_the_book_can_be_asked() -> None:
@@ -59,13 +60,19 @@ def test_every_exercise_of_the_book_can_be_asked() -> None:
 
 @pytest.mark.slow
 def test_solutions_are_right_and_stubs_are_not_yet(tmp_path: Path) -> None:
+    """One after another and two at once, beside a file that is no notebook."""
     solved = solutions()
-    answered = graded(tmp_path, handed(lambda name, _: solved[name]))
-    assert (answered.note, answered.right) == ("", len(BOOK["self-supervision"]))
-    untouched = graded(tmp_path, handed())
-    assert untouched.note == ""
-    assert {a.result for a in untouched.answers} == {handed_in.NOT_YET}
-    assert all(len(a.message) > 20 for a in untouched.answers)
+    nbformat.write(handed(lambda name, _: solved[name]), tmp_path / "solved.ipynb")
+    nbformat.write(handed(), tmp_path / "untouched.ipynb")
+    (tmp_path / "broken.ipynb").write_text('{"cells": [')
+    rows = grade.grade(tmp_path, timeout=120, jobs=2)
+    assert rows == grade.grade(tmp_path, timeout=120)
+    count = len(BOOK["self-supervision"])
+    files = ["broken.ipynb"] + ["solved.ipynb"] * count + ["untouched.ipynb"] * count
+    assert [row.file for row in rows] == files
+    assert [row.result for row in rows] == ["", *[RIGHT] * count, *[NOT_YET] * count]
+    assert not any(row.note for row in rows[1:])
+    assert all(len(row.message) > 20 for row in rows[-count:])
 
 
 @pytest.mark.slow
@@ -79,14 +86,13 @@ def test_what_a_cell_says_of_itself_does_not_count(tmp_path: Path) -> None:
 
     notebook = handed(edit)
     notebook.cells.append(nbformat.v4.new_code_cell("raise KeyError('late')"))
-    report = graded(tmp_path, notebook)
-    results = {a.exercise: a for a in report.answers}
-    assert results[FIRST].result == handed_in.NOT_YET
-    assert results[FIRST].message.startswith("the checker's call was changed")
-    assert results[THIRD].result == handed_in.NO_ANSWER
-    assert "NameError" in results[THIRD].message
-    assert re.match(r"code cell \d+ fails: ZeroDivisionError", report.note)
-    assert report.right == 0
+    rows = graded(tmp_path, notebook)
+    assert rows[FIRST].result == NOT_YET
+    assert rows[FIRST].message.startswith("the checker's call was changed")
+    assert rows[THIRD].result == NO_ANSWER
+    assert "NameError" in rows[THIRD].message
+    assert re.match(r"code cell \d+ fails: ZeroDivisionError", rows[FIRST].note)
+    assert not any(row.result == RIGHT for row in rows.values())
 
 
 @pytest.mark.slow
@@ -97,78 +103,53 @@ def test_a_notebook_that_lost_its_marks_is_recognised_by_its_checkers(tmp_path: 
     for cell in notebook.cells:
         cell.metadata.pop("tags")
     notebook.cells = [c for c in notebook.cells if "check_variance" not in c.source]
-    report = graded(tmp_path, notebook)
-    assert report.chapter == "self-supervision"
-    results = {a.exercise: a.result for a in report.answers}
-    assert results.pop("variance") == handed_in.MISSING
-    assert set(results.values()) == {handed_in.RIGHT}
+    results = {name: row.result for name, row in graded(tmp_path, notebook).items()}
+    assert results.pop("variance") == MISSING
+    assert set(results.values()) == {RIGHT}
 
 
 @pytest.mark.slow
 def test_a_notebook_that_does_not_end_is_stopped(tmp_path: Path) -> None:
     notebook = handed()
     notebook.cells = [nbformat.v4.new_code_cell("while True: pass"), notebook.cells[-1]]
-    path = tmp_path / "endless.ipynb"
-    nbformat.write(notebook, path)
-    report = handed_in.grade_notebook(path, BOOK, timeout=5)
-    assert report.note == "stopped: a cell took more than 5 s"
-    assert {a.result for a in report.answers} == {handed_in.MISSING, handed_in.NO_ANSWER}
-
-
-def test_files_that_are_no_notebooks_of_the_book_are_rows_like_any_other(tmp_path: Path) -> None:
-    (tmp_path / "broken.ipynb").write_text('{"cells": [')
-    other = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(1)")])
-    nbformat.write(other, tmp_path / "other.ipynb")
-    (tmp_path / "notes.txt").write_text("none of this")
-    reports = grade.grade(tmp_path)
-    assert [r.file for r in reports] == ["broken.ipynb", "other.ipynb"]
-    assert reports[0].note.startswith("cannot be read")
-    assert reports[1].note == "is of no chapter with exercises"
-    assert "cannot be read" in grade.table(reports)
+    rows = graded(tmp_path, notebook, timeout=5).values()
+    assert {row.note for row in rows} == {"stopped: a cell took more than 5 s"}
+    assert {row.result for row in rows} == {MISSING, NO_ANSWER}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_folder_for_each_student_tells_their_files_apart(jobs: int, tmp_path: Path) -> None:
-    for student_name in ("Bob", "Alice"):
-        (tmp_path / student_name).mkdir()
-        (tmp_path / student_name / "clusters-emerge.ipynb").write_text('{"cells": [')
-    reports = grade.grade(tmp_path, jobs=jobs)
-    files = ["Alice/clusters-emerge.ipynb", "Bob/clusters-emerge.ipynb"]
-    assert [r.file for r in reports] == files
-    assert [line.split()[0] for line in grade.table(reports).splitlines()[1:]] == files
-    grade.write_csv(reports, tmp_path / "grades.csv")
-    with (tmp_path / "grades.csv").open(encoding="utf8") as file:
-        assert [row["file"] for row in csv.DictReader(file)] == files
-
-
-@pytest.mark.slow
-def test_two_at_once_say_what_one_after_another_says(tmp_path: Path) -> None:
-    solved = solutions()
-    nbformat.write(handed(lambda name, _: solved[name]), tmp_path / "solved.ipynb")
-    nbformat.write(handed(), tmp_path / "untouched.ipynb")
-    (tmp_path / "broken.ipynb").write_text('{"cells": [')
-    reports = grade.grade(tmp_path, timeout=120, jobs=2)
-    assert reports == grade.grade(tmp_path, timeout=120)
-    assert [r.file for r in reports] == ["broken.ipynb", "solved.ipynb", "untouched.ipynb"]
-    assert [r.right for r in reports] == [0, len(BOOK["self-supervision"]), 0]
-
-
-def test_the_table_and_the_file_say_the_same(tmp_path: Path) -> None:
-    answers = (
-        Answer("a", "right", "so"),
-        Answer("b", "not yet", "the checker's call was changed; x"),
-    )
-    reports = [Report("one.ipynb", "hierarchy", answers, ""), Report("two.ipynb", note="is broken")]
-    shown = grade.table(reports).splitlines()
-    assert re.search(r"one\.ipynb +hierarchy +1/2 +b \(not yet\) +checker changed: b", shown[1])
-    assert shown[2].endswith("is broken")
-    grade.write_csv(reports, tmp_path / "grades.csv")
+def test_files_that_are_no_notebooks_of_the_book_are_rows_like_any_other(
+    jobs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("Bob", "Alice"):  # their files are told apart by their folders
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clusters-emerge.ipynb").write_text('{"cells": [')
+    other = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(1)")])
+    nbformat.write(other, tmp_path / "other.ipynb")
+    (tmp_path / "notes.txt").write_text("none of this")
+    grade.main(tmp_path, csv=tmp_path / "grades.csv", jobs=jobs)
+    files = ["Alice/clusters-emerge.ipynb", "Bob/clusters-emerge.ipynb", "other.ipynb"]
+    shown = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in shown] == files
+    assert all("cannot be read" in line for line in shown[:2])
+    assert shown[2].endswith("is of no chapter with exercises")
     with (tmp_path / "grades.csv").open(encoding="utf8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["result"] for row in rows] == ["right", "not yet", ""]
-    assert tuple(rows[0]) == grade.COLUMNS
+    assert tuple(rows[0]) == Row._fields
+    assert [row["file"] for row in rows] == files
+
+
+def test_the_table_has_a_line_for_each_notebook() -> None:
+    rows = [
+        Row("one.ipynb", "hierarchy", "a", RIGHT, "so"),
+        Row("one.ipynb", "hierarchy", "b", NOT_YET, "the checker's call was changed; x"),
+        Row("two.ipynb", note="is broken"),
+    ]
+    shown = grade.table(rows).splitlines()
+    assert re.search(r"one\.ipynb +hierarchy +1/2 +b \(not yet\) +checker changed: b", shown[1])
+    assert shown[2].endswith("is broken")
 
 
 def test_a_folder_without_notebooks_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path))):
-        grade.grade(tmp_path)
+    with pytest.raises(SystemExit, match=re.escape(str(tmp_path))):
+        grade.main(tmp_path)

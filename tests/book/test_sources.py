@@ -10,16 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sync
-import yaml
+from chapter_source import toc
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sync.chapters(ROOT)
-
-
-def toc_files() -> list[str]:
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
-    return [toc["root"], *chapters]
 
 
 def test_nothing_generated_has_drifted() -> None:
@@ -28,7 +22,7 @@ def test_nothing_generated_has_drifted() -> None:
 
 
 def test_every_page_is_in_the_table_of_contents_and_there() -> None:
-    listed = toc_files()
+    listed = [page for _, page in toc(ROOT)]
     assert len(listed) == len(set(listed))
     assert {f"{name}.md" for name in listed} == {
         str(page.relative_to(ROOT)) for page in (ROOT / "book").glob("*.md")
@@ -80,23 +74,6 @@ def test_an_address_that_colab_cannot_open_is_refused() -> None:
         sync.set_repository("git@example.org:book.git", ROOT)
 
 
-def test_every_citation_is_in_the_bibliography() -> None:
-    keys = set(re.findall(r"@\w+\{([^,]+),", (ROOT / "book/references.bib").read_text()))
-    cited = {
-        key.strip()
-        for page in (ROOT / "book").glob("*.md")
-        for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", page.read_text())
-        for key in group.split(",")
-    }
-    assert cited <= keys
-
-
-def test_readme_shows_both_commands_early() -> None:
-    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:30])
-    assert "make book" in first
-    assert "make test" in first
-
-
 def test_the_readmes_lines_measure_an_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,12 +85,3 @@ def test_the_readmes_lines_measure_an_encoder(
     exec(code, {"model": lambda x: x.flatten(1)})
     assert "permuted" in capsys.readouterr().out
     assert len([line for line in code.splitlines() if line]) <= 8
-
-
-def test_every_term_is_in_the_glossary() -> None:
-    glossary = (ROOT / "book/glossary.md").read_text()
-    known = {line.strip().lower() for line in glossary.splitlines() if re.match(r"[A-Za-z]", line)}
-    for page in (ROOT / "book").glob("*.md"):
-        for text in re.findall(r"\{term\}`([^`]+)`", page.read_text()):
-            name = re.sub(r".*<(.*)>", r"\1", " ".join(text.split()))
-            assert name.lower() in known, f"{page.name} uses the term {name!r}"

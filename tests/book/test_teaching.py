@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import companion_chapters
 import pytest
-import slides
-import sync
 from bs4 import BeautifulSoup
-from companion_chapters import read_chapter
+from chapter_source import Chapter, read_chapter, toc
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "book/teaching.md").read_text("utf8")
 OBJECTIVES = "{admonition} What you will be able to do"
 CHAPTERS = [
     Path(page).name
-    for page in slides.pages(ROOT)
+    for _, page in toc(ROOT)
     if OBJECTIVES in (ROOT / f"{page}.md").read_text("utf8")
 ]
 PAGE = """\
@@ -62,7 +59,7 @@ check(x)
 """
 
 
-def read(tmp_path: Path, text: str) -> companion_chapters.Chapter:
+def read(tmp_path: Path, text: str) -> Chapter:
     page = tmp_path / "clouds.md"
     page.write_text(text)
     return read_chapter(page)
@@ -134,12 +131,6 @@ def test_the_rubric_adds_up_and_the_lab_lasts_two_hours() -> None:
     assert len(read_chapter(ROOT / "book/clusters-emerge.md").exercises) >= 4
 
 
-def test_no_time_or_count_of_a_chapter_is_written_down() -> None:
-    prose = re.sub(r"(?s)## A lab of two hours.*?\n## ", "", GUIDE)
-    assert not re.search(r"\d+ (?:seconds|exercises)", prose)
-    assert re.findall(r"\d+ minutes", prose) == ["90 minutes", "45 minutes"]  # of class
-
-
 @pytest.fixture(scope="module")
 def built(site: Path) -> BeautifulSoup:
     return BeautifulSoup((site / "book/teaching.html").read_text("utf8"), "html.parser")
@@ -178,16 +169,6 @@ def test_seconds_are_those_of_the_status_page(built: BeautifulSoup, site: Path) 
         times[cells[0].removeprefix("book/")] = float(cells[3])
     for row, name in zip(built.select("table tbody tr")[4:], CHAPTERS, strict=False):
         assert row.select("td")[-1].get_text().strip() == f"{times[name]:.0f} s"
-
-
-def test_the_readme_leads_to_it() -> None:
-    readme = (ROOT / "README.md").read_text("utf8")
-    part = readme.split("- **Teach**")[1].split("\n## ")[0]
-    assert "book/teaching.md" in part
-    assert "make slides" in part
-    assert "make student" in part
-    assert "grade.py" in part
-    assert len(sync.chapters(ROOT)) > len(CHAPTERS)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
