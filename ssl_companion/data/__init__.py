@@ -1,4 +1,7 @@
-"""Images and their labels: CIFAR-100, and a stand-in drawn from fonts."""
+"""Images and their labels: CIFAR-100, and a stand-in drawn from fonts.
+
+Random views of images are in `ssl_companion.data.augmentation`, which needs torch.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from ssl_companion.data.hierarchy import (
     hierarchy_of,
     random_grouping,
 )
-from ssl_companion.data.images import ImageSet, balanced_indices
+from ssl_companion.data.images import ImageSet, balanced_indices, fingerprint
 from ssl_companion.data.loading import Description, describe_sources, load
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "Level",
     "balanced_indices",
     "describe_sources",
+    "fingerprint",
     "hierarchy_of",
     "load",
     "random_grouping",
