@@ -54,7 +54,7 @@ class Batches:
         return self._order[1][position * self.config.batch : (position + 1) * self.config.batch]
 
     def parameters(self, step: int) -> Tensor:
-        """Of both views of this process's share of the batch, packed: [2N/W, views.COLUMNS].
+        """Of both views of this process's share of the batch, packed: [2N/W, 11].
 
         Drawn for the global batch on the CPU: the same views on any device and any number of
         processes. A few kilobytes travel.
