@@ -63,11 +63,6 @@ class Block:
     options: dict[str, str] = field(default_factory=dict)
     body: str = ""
 
-    @property
-    def tags(self) -> list[str]:
-        """The tags of a code cell."""
-        return re.findall(r"[\w-]+", self.options.get("tags", ""))
-
 
 def blocks(text: str) -> Iterator[Block]:
     """The parts of MyST Markdown in their order; front matter is none of them."""
@@ -163,20 +158,20 @@ def read_chapter(page: Path) -> Chapter:
     return Chapter(page.stem, title_of(text), objectives.strip(), read, whole, exercises)
 
 
-def _exercises(name: str, found: list[Block]) -> tuple[Exercise, ...]:
+def _exercises(page: str, found: list[Block]) -> tuple[Exercise, ...]:
     stated = [block for block in found if block.name == "exercise"]
-    stubs = {b.tags[1]: b.body for b in found if b.name == "code-cell" and "exercise" in b.tags}
     answers = [part for b in found if b.name == "solution" for part in blocks(b.body)]
-    first = re.compile(r"# solution: ([\w-]+)\n")
-    solutions = {f"exercise-{m[1]}": b.body for b in answers if (m := first.match(b.body))}
+    stub, first = re.compile(r"\[exercise, exercise-([\w-]+)"), re.compile(r"# solution: ([\w-]+)")
+    stubs = {m[1]: b.body for b in found if (m := stub.match(b.options.get("tags", "")))}
+    solutions = {m[1]: b.body for b in answers if (m := first.match(b.body))}
     if len(stated) != len(stubs) or set(stubs) != set(solutions):
         raise ValueError(
-            f"{name}: {len(stated)} exercises, stubs {sorted(stubs)}, solutions {sorted(solutions)}"
+            f"{page}: {len(stated)} exercises, stubs {sorted(stubs)}, solutions {sorted(solutions)}"
         )
-    titles = [exercise.title or _bold(exercise.body) for exercise in stated]
-    added = [_added(stubs[stub], solutions[stub]) for stub in stubs]  # a stub follows its exercise
-    labels = [exercise.options["label"] for exercise in stated]
-    return tuple(map(Exercise, labels, titles, added))
+    return tuple(  # a stub follows its exercise
+        Exercise(e.options["label"], e.title or _bold(e.body), _added(stubs[name], solutions[name]))
+        for e, name in zip(stated, stubs, strict=True)
+    )
 
 
 def _bold(body: str) -> str:
