@@ -19,6 +19,7 @@ from ssl_companion.encoders.inputs import (
     images_and_labels,
 )
 from ssl_companion.encoders.runner import Encoder, Runner
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import Interval, NearestCentroid
 
 MEASURES = ("ncc", "cdnv", "nc1", "effective_rank", "linear", "knn")
@@ -182,9 +183,8 @@ def _rows(
 
 
 def _defined(compute: Callable[[], Interval | float]) -> Interval | float:
-    """The measure, or NaN: features and labels are known to be good, so a refusal means that
-    these features have no such measure (means that coincide, rows of zeros)."""
+    """The measure, or NaN where features have none: means that coincide, rows of zeros."""
     try:
         return compute()
-    except ValueError:
+    except UndefinedMeasure:
         return float("nan")

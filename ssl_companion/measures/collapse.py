@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures.class_statistics import ClassStatistics
@@ -28,8 +29,8 @@ def cdnv(X: ArrayLike, y: ArrayLike) -> float:
         y: labels [N], 0 to K-1, each of them present, K >= 2.
 
     Raises:
-        ValueError: bad features or labels, an absent or a single class, or two classes whose
-            means coincide.
+        ValueError: bad features or labels, an absent or a single class.
+        UndefinedMeasure: two classes whose means coincide.
     """
     return cdnv_of(ClassStatistics("trace").update(X, y))
 
@@ -38,7 +39,8 @@ def cdnv_of(statistics: ClassStatistics) -> float:
     """`cdnv` of accumulated statistics (scatter "trace" or "full").
 
     Raises:
-        ValueError: an absent or a single class, or two classes whose means coincide.
+        ValueError: an absent or a single class.
+        UndefinedMeasure: two classes whose means coincide.
     """
     statistics.require_all_classes()
     variances = statistics.variances
@@ -55,9 +57,9 @@ def cdnv_of(statistics: ClassStatistics) -> float:
         later = torch.ones_like(same).triu(1)  # each pair once
         if bool((same & later).any()):
             i, j = (same & later).nonzero()[0].tolist()
-            raise ValueError(
-                f"X gives classes {start + i} and {start + j} of y the same mean; expected distinct"
-                " class means (CDNV divides by their distance; collapsed features have none)"
+            raise UndefinedMeasure(
+                f"X: classes {start + i} and {start + j} of y have the same mean; expected distinct"
+                " class means, as CDNV divides by their distance"
             )
         ratio = (variances[start:stop, None] + variances[start:]) / (2 * squares)
         total += float(torch.where(later, ratio, 0.0).sum())
@@ -117,8 +119,8 @@ def neural_collapse(
         bias: [K] of that classifier; None means zeros.
 
     Raises:
-        ValueError: bad features, labels or classifier, an absent or a single class, or class
-            means that all coincide or include the global mean itself.
+        ValueError: bad features, labels or classifier, an absent or a single class.
+        UndefinedMeasure: class means that all coincide or include the global mean itself.
     """
     statistics = ClassStatistics("full").update(X, y)
     found = neural_collapse_of(statistics, classifier_weight)
@@ -139,6 +141,7 @@ def neural_collapse_of(
 
     Raises:
         ValueError: as for `neural_collapse`, or statistics without a full scatter.
+        UndefinedMeasure: as for `neural_collapse`.
     """
     if statistics.scatter != "full":
         raise ValueError(f'statistics has scatter {statistics.scatter!r}; expected "full"')
@@ -149,9 +152,9 @@ def neural_collapse_of(
     norms = torch.linalg.vector_norm(centred, dim=1)
     if bool((norms <= rounding).any()):
         where = int((norms <= rounding).nonzero()[0, 0])
-        raise ValueError(
-            f"X gives class {where} of y the global mean as its mean; expected class means away"
-            " from it (neural collapse compares their directions)"
+        raise UndefinedMeasure(
+            f"X: class {where} of y has the global mean as its mean; expected class means away"
+            " from it, as neural collapse compares their directions"
         )
     nc3 = None if classifier_weight is None else _nc3(classifier_weight, centred)
     equinorm = norms.std(correction=0) / norms.mean()

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.cluster.hierarchy import cophenet, fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 
@@ -89,8 +90,8 @@ def cophenetic_correlation(
         method: as for `dendrogram`.
 
     Raises:
-        ValueError: as for `dendrogram` and `label_distances`, mismatched K, or means that are
-            all equally far apart.
+        ValueError: as for `dendrogram` and `label_distances`, or mismatched K.
+        UndefinedMeasure: means that are all equally far apart.
     """
     tree = dendrogram(class_means, method)
     distances = label_distances(levels)
@@ -100,7 +101,7 @@ def cophenetic_correlation(
             f"levels has {len(levels[0])} classes; expected {len(tree) + 1}, as class_means"
         )
     if np.ptp(heights) <= 1e-12 * heights.max():
-        raise ValueError("class_means has all classes joined at one height; expected a tree")
+        raise UndefinedMeasure("class_means: all classes join at one height; expected a tree")
     return float(np.corrcoef(heights / heights.max(), distances)[0, 1])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks, _search
 from ssl_companion.measures._checks import ArrayLike
 
@@ -78,8 +79,8 @@ def renyi_entropy(
         kernel: "gaussian", or "linear": the cosine of two rows.
 
     Raises:
-        ValueError: bad features, alpha or bandwidth not above 0, an unknown kernel, or a row
-            of zeros (linear).
+        ValueError: bad features, alpha or bandwidth not above 0, or an unknown kernel.
+        UndefinedMeasure: a row of zeros (linear).
     """
     alpha = _checks.positive(alpha, "alpha")
     return _entropy_of(_kernel(X, kernel, bandwidth), alpha)
@@ -140,8 +141,8 @@ def kde_information_bounds(
         relative: see `noise`; relative noise makes the bounds free of scale.
 
     Raises:
-        ValueError: bad features, fewer than two samples, noise not above zero, or relative
-            noise for features without variance.
+        ValueError: bad features, fewer than two samples, or noise not above zero.
+        UndefinedMeasure: relative noise for features without variance.
     """
     noise = _checks.positive(noise, "noise")
     x = centred(_checks.features(X, "X"))
@@ -151,7 +152,9 @@ def kde_information_bounds(
     if relative:
         variance = noise * float(x.square().sum()) / n
         if variance == 0.0:
-            raise ValueError("X has the same row throughout; expected variance to relate noise to")
+            raise UndefinedMeasure(
+                "X: the same row throughout; expected variance to relate noise to"
+            )
     else:
         variance = noise
     lower = upper = 0.0

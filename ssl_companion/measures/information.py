@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks, _search
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures.class_statistics import ClassStatistics
@@ -85,7 +86,8 @@ def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups")
         A fraction in [0, 1]: 0 if every group is one point, 1 if all have the same mean.
 
     Raises:
-        ValueError: bad features or labels, a single group, or features without any variance.
+        ValueError: bad features or labels, or a single group.
+        UndefinedMeasure: features without any variance.
     """
     x = _checks.features(X, "X")
     g = _grouping(groups, len(x), x.device, name)
@@ -94,7 +96,7 @@ def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups")
     away = statistics.means - statistics.global_mean
     between = float((statistics.counts[:, None] * away.square()).sum())
     if within + between == 0.0:
-        raise ValueError("X has the same row throughout; expected features with some variance")
+        raise UndefinedMeasure("X: the same row throughout; expected features with some variance")
     return within / (within + between)
 
 
@@ -114,7 +116,8 @@ def directions(X: ArrayLike) -> Tensor:
     epochs and layers.
 
     Raises:
-        ValueError: bad features, or a row that equals the mean.
+        ValueError: bad features.
+        UndefinedMeasure: a row that equals the mean.
     """
     return _search.unit(centred(_checks.features(X, "X")), "X minus its mean")
 
@@ -192,8 +195,8 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
             covariance, the squares of the former after centring (Roy, Vetterli 2007).
 
     Raises:
-        ValueError: bad features, `of` unknown, or features that are all zeros ("features")
-            or all the same ("variance").
+        ValueError: bad features, or `of` unknown.
+        UndefinedMeasure: features that are all zeros ("features") or all the same ("variance").
     """
     _checks.one_of(of, ("features", "variance"), "of")
     x = _checks.features(X, "X")
@@ -203,8 +206,12 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
         spectrum = _singular_values(x.double())
     total = spectrum.sum()
     if float(total) == 0.0:
-        what = "rows that differ" if of == "variance" else "rows other than zero"
-        raise ValueError(f"X has no {of} to spread over ranks; expected {what}")
+        what = (
+            "the same row throughout; expected rows that differ"
+            if of == "variance"
+            else "all zeros; expected rows other than zero"
+        )
+        raise UndefinedMeasure(f"X: {what}")
     p = spectrum / total
     p = p + 1e-7 if of == "features" else p
     return float(torch.special.entr(p).sum().exp())

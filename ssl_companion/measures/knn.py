@@ -49,8 +49,9 @@ class WeightedKNN:
         """Keep the training features X [N, D] and their labels y [N], 0 to K-1.
 
         Raises:
-            ValueError: bad features or labels, an absent or a single class, a row of zeros,
-                or fewer samples than k.
+            ValueError: bad features or labels, an absent or a single class, or fewer samples
+                than k.
+            UndefinedMeasure: a row of zeros.
         """
         x = _checks.features(X, "X", device=self.device)
         y_ = _checks.labels(y, "y", length=len(x), device=x.device)
@@ -68,7 +69,8 @@ class WeightedKNN:
         """Share of the neighbours' weight that falls on each class, float32 [N, K], rows sum to 1.
 
         Raises:
-            ValueError: not fitted, bad features, wrong D, or a row of zeros.
+            ValueError: not fitted, bad features, or wrong D.
+            UndefinedMeasure: a row of zeros.
         """
         return _checks.in_kind(self._votes(X), X)
 

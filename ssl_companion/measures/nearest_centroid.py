@@ -159,8 +159,8 @@ class NearestCentroid:
         """Label of the nearest centroid, int64 [N]; the lowest row of `centroids_` wins a tie.
 
         Raises:
-            ValueError: not fitted, an absent or a single class, bad features, wrong D, or
-                (cosine) a row of zeros.
+            ValueError: not fitted, an absent or a single class, bad features, or wrong D.
+            UndefinedMeasure: a row of zeros (cosine).
         """
         search = self._fitted()
         assert self._means is not None

@@ -23,6 +23,7 @@ from ssl_companion.data import ImageSet
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import RANDOM, Hierarchy, Level
 from ssl_companion.data.images import LabelSet
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.format import compact, held, key, quantise
@@ -86,9 +87,8 @@ def class_rows(
 
 def only_if_defined() -> contextlib.AbstractContextManager[None]:
     """Leave a row out where features have no such measure: a network that has collapsed gives
-    means that coincide and rows of zeros. Features and labels are known to be good here, as NCC
-    accuracy, which is always defined, has been computed of them."""
-    return contextlib.suppress(ValueError)
+    means that coincide and rows of zeros."""
+    return contextlib.suppress(UndefinedMeasure)
 
 
 def probe_rows(
@@ -103,7 +103,7 @@ def probe_rows(
         rows.append((epoch, layer, level, "train", "linear", probe.score(x_train, y), n))
         rows.append((epoch, layer, level, "test", "linear", probe.score(x_test, z), m))
     with only_if_defined():
-        knn = measures.WeightedKNN(k=min(200, n // 10)).fit(x_train, train.fine)
+        knn = measures.WeightedKNN(k=max(1, min(200, n // 10))).fit(x_train, train.fine)
         rows.append((epoch, layer, "fine", "test", "knn", knn.score(x_test, test.fine), m))
     return rows
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ssl_companion import measures as m
+from ssl_companion.errors import UndefinedMeasure
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 5))
@@ -226,8 +227,12 @@ COLLAPSED = np.full((60, 5), 0.3)
         lambda x: m.effective_rank(0 * x),
         lambda x: m.cdnv(x, Y),
         lambda x: m.neural_collapse(x, Y),
+        lambda x: m.WeightedKNN(1).fit(0 * x, Y),
+        lambda x: m.NearestCentroid("cosine").fit(X, Y).predict(0 * x),
+        lambda x: m.renyi_entropy(0 * x, kernel="linear"),
+        lambda x: m.cophenetic_correlation(x[:4], [[0, 0, 1, 1]]),
     ],
 )
-def test_collapsed_features_are_refused(call):
-    with pytest.raises(ValueError, match=r"^X .*expected"):
+def test_collapsed_features_have_no_such_measure(call):
+    with pytest.raises(UndefinedMeasure, match=r"^(X|class_means)[^;]*: [^;]+; expected"):
         call(COLLAPSED)
