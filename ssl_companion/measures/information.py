@@ -8,7 +8,6 @@ nats.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,7 +26,6 @@ from ssl_companion.measures.entropies import (
 
 __all__ = [
     "InformationBounds",
-    "VarianceShares",
     "coding_rate",
     "coding_rate_given",
     "directions",
@@ -36,50 +34,12 @@ __all__ = [
     "renyi_entropy",
     "renyi_information",
     "variance_share_within",
-    "variance_shares",
 ]
 
 DEFAULT_DISTORTION = math.sqrt(0.5)  # eps^2 = 0.5, for rows of length one
 
 
-@dataclass(frozen=True)
-class VarianceShares:
-    """Shares of the features' total variance, each in [0, 1].
-
-    Attributes:
-        within_samples: among the views of one sample.
-        within_classes: among the views of all samples of one class.
-    """
-
-    within_samples: float
-    within_classes: float
-
-
-def variance_shares(X: ArrayLike, samples: ArrayLike, classes: ArrayLike) -> VarianceShares:
-    """Shares of the total variance that lie within samples and within classes.
-
-    Args:
-        X: features of views [N, D].
-        samples: which sample each row is a view of, [N]; any integers of 0 or more.
-        classes: the class of each row, [N]; one class a sample.
-
-    Raises:
-        ValueError: bad features or labels, a single sample or class, a sample with two
-            classes, or features without any variance.
-    """
-    ids = _checks.labels(samples, "samples").cpu()
-    kinds = _checks.labels(classes, "classes", length=len(ids), of="samples").cpu()
-    pairs = torch.unique(torch.stack([ids, kinds]), dim=1)
-    _, times = torch.unique(pairs[0], return_counts=True)
-    if bool((times > 1).any()):
-        twice = int(torch.unique(pairs[0])[times > 1][0])
-        raise ValueError(f"samples has {twice} under two classes; expected one class a sample")
-    return VarianceShares(
-        variance_share_within(X, samples, "samples"), variance_share_within(X, classes, "classes")
-    )
-
-
-def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups") -> float:
+def variance_share_within(X: ArrayLike, groups: ArrayLike) -> float:
     """Share of the total variance of X [N, D] that lies within groups [N]: tr(S_W) / tr(S_T).
 
     Returns:
@@ -90,7 +50,7 @@ def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups")
         UndefinedMeasure: features without any variance.
     """
     x = _checks.features(X, "X")
-    g = _grouping(groups, len(x), x.device, name)
+    g = _grouping(groups, len(x), x.device)
     statistics = ClassStatistics("trace").update(x, g)
     within = float(statistics.sum_of_squares.sum())
     away = statistics.means - statistics.global_mean
@@ -100,12 +60,12 @@ def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups")
     return within / (within + between)
 
 
-def _grouping(groups: ArrayLike, n: int, device: torch.device, name: str) -> Tensor:
+def _grouping(groups: ArrayLike, n: int, device: torch.device) -> Tensor:
     """Groups renumbered from 0 without gaps, [N]."""
-    g = _checks.labels(groups, name, length=n, device=device)
+    g = _checks.labels(groups, "groups", length=n, device=device)
     g = torch.unique(g, return_inverse=True)[1]
     if int(g.max()) == 0:
-        raise ValueError(f"{name} holds a single group; expected two or more")
+        raise ValueError(f"groups: {int(groups[0])} throughout; expected two groups or more")
     return g
 
 
@@ -157,7 +117,7 @@ def coding_rate_given(
         ValueError: bad features or groups, a single group, or epsilon not above zero.
     """
     x = _checks.features(X, "X")
-    g = _grouping(groups, len(x), x.device, "groups")
+    g = _grouping(groups, len(x), x.device)
     epsilon = _checks.positive(epsilon, "epsilon")
     rows = x.double()[g.argsort(stable=True)]
     counts = torch.bincount(g)

@@ -191,11 +191,10 @@ def test_not_fitted(model):
         (lambda: m.neural_collapse(X, Y, np.zeros((3, 5))), "classifier_weight is all zeros"),
         (lambda: m.neural_collapse(X, Y, np.ones((3, 5)), np.ones(4)), "bias has 4 dim"),
         (lambda: m.neural_collapse(X, Y, None, np.ones(3)), "bias is given without"),
-        (lambda: m.LinearProbe(method="newton"), "method is 'newton'"),
         (lambda: m.LinearProbe(l2=-1), "l2 is -1; expected a finite number of 0 or more"),
-        (lambda: m.LinearProbe(epochs=0), "epochs is 0; expected an integer of 1 or more"),
-        (lambda: m.LinearProbe(learning_rate="fast"), "learning_rate is 'fast'"),
-        (lambda: m.LinearProbe(batch_size=2.5), "batch_size is 2.5"),
+        (lambda: m.LinearProbe(max_iter=0), "max_iter is 0; expected an integer of 1 or more"),
+        (lambda: m.LinearProbe(tolerance="low"), "tolerance is 'low'"),
+        (lambda: m.LinearProbe(max_iter=2.5), "max_iter is 2.5"),
         (lambda: m.WeightedKNN(k=0), "k is 0"),
         (lambda: m.WeightedKNN(temperature=0), "temperature is 0; expected a finite number above"),
         (lambda: m.WeightedKNN(k=61).fit(X, Y), "k is 61; expected at most 60"),
@@ -206,7 +205,6 @@ def test_not_fitted(model):
         (lambda: m.renyi_entropy(X, kernel="cubic"), "kernel is 'cubic'"),
         (lambda: m.kde_information_bounds(X, noise=0.0), "noise is 0.0"),
         (lambda: m.kde_information_bounds(X[:1]), "X has 1 sample"),
-        (lambda: m.variance_shares(X, Y, np.arange(60) % 2), "samples has 0 under two classes"),
     ],
 )
 def test_other_arguments(call, message):
