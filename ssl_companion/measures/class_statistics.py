@@ -162,7 +162,7 @@ class ClassStatistics:
             ValueError: nothing accumulated, an absent class, or a single class.
         """
         if not self.started:
-            raise ValueError(f"{name} is empty: call update with features and labels first")
+            raise ValueError(f"{name}: empty; expected features and labels; call update first")
         _checks.refuse_absent(self.counts, name)
 
     @property
@@ -179,5 +179,5 @@ class ClassStatistics:
         This is the biased (1/n) variance, the Var_k of the CDNV (arXiv:2112.15121).
         """
         if self.scatter == "none":
-            raise ValueError('scatter is "none"; expected "trace" or "full" to have variances')
+            raise ValueError("scatter: 'none'; expected 'trace' or 'full' to have variances")
         return self.sum_of_squares / self.counts

@@ -126,7 +126,7 @@ def neural_collapse(
     found = neural_collapse_of(statistics, classifier_weight)
     if classifier_weight is None:
         if bias is not None:
-            raise ValueError("bias is given without classifier_weight; expected both or neither")
+            raise ValueError("bias: given without classifier_weight; expected both or neither")
         return found
     agreement = nc4(X, statistics.means, classifier_weight, bias)
     return NeuralCollapse(
@@ -144,7 +144,7 @@ def neural_collapse_of(
         UndefinedMeasure: as for `neural_collapse`.
     """
     if statistics.scatter != "full":
-        raise ValueError(f'statistics has scatter {statistics.scatter!r}; expected "full"')
+        raise ValueError(f"statistics: scatter {statistics.scatter!r}; expected 'full'")
     statistics.require_all_classes()
     means = statistics.means
     centred = means - statistics.global_mean
@@ -190,7 +190,7 @@ def _classifier(weight: ArrayLike, shape: tuple[int, ...], device: torch.device)
     w = _checks.features(weight, "classifier_weight", dims=shape[1], device=device).double()
     if len(w) != shape[0]:
         raise ValueError(
-            f"classifier_weight has {len(w)} rows; expected {shape[0]}, one for each class of y"
+            f"classifier_weight: {len(w)} rows; expected {shape[0]}, one for each class of y"
         )
     return w
 
@@ -199,7 +199,7 @@ def _nc3(weight: ArrayLike, centred: Tensor) -> float:
     w = _classifier(weight, tuple(centred.shape), centred.device)
     norm = torch.linalg.matrix_norm(w)
     if float(norm) == 0.0:
-        raise ValueError("classifier_weight is all zeros; expected a classifier with a direction")
+        raise ValueError("classifier_weight: all zeros; expected a classifier with a direction")
     return float((w / norm - centred / torch.linalg.matrix_norm(centred)).square().sum())
 
 

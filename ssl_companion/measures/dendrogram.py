@@ -31,7 +31,7 @@ def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
     _checks.one_of(method, METHODS, "method")
     means = _checks.features(class_means, "class_means")
     if len(means) < 3:
-        raise ValueError(f"class_means has {len(means)} rows; expected three or more")
+        raise ValueError(f"class_means: {len(means)} rows; expected three or more")
     return np.asarray(linkage((means - means[0]).double().cpu().numpy(), method=method))
 
 
@@ -50,7 +50,7 @@ def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
             that holds every pair at the same distance.
     """
     if len(levels) == 0:
-        raise ValueError("levels is empty; expected at least one array of groups")
+        raise ValueError("levels: empty; expected one array of groups or more")
     groups: list[np.ndarray] = []
     for i, level in enumerate(levels):
         length = len(groups[0]) if groups else None
@@ -61,7 +61,7 @@ def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
     apart = sum((g[:, None] != g).astype(float) for g in groups)
     distances = squareform(apart, checks=False)
     if len(distances) == 0 or np.ptp(distances) == 0:
-        raise ValueError("levels holds all pairs of classes equally far apart; expected a tree")
+        raise ValueError("levels: all pairs of classes equally far apart; expected a tree")
     return distances
 
 
@@ -71,8 +71,8 @@ def _refuse_unnested(finer: np.ndarray, coarser: np.ndarray, i: int) -> None:
     if (times > 1).any():
         split = int(inside[times > 1][0])
         raise ValueError(
-            f"levels[{i}] splits group {split} of levels[{i - 1}]; expected nested levels, finest"
-            " first (for a control, permute the classes of the whole tree)"
+            f"levels[{i}]: splits group {split} of levels[{i - 1}]; expected nested levels, finest"
+            " first; for a control, permute the classes of the whole tree"
         )
 
 
@@ -98,7 +98,7 @@ def cophenetic_correlation(
     heights = cophenet(tree)
     if len(heights) != len(distances):
         raise ValueError(
-            f"levels has {len(levels[0])} classes; expected {len(tree) + 1}, as class_means"
+            f"levels: {len(levels[0])} classes; expected {len(tree) + 1}, as in class_means"
         )
     if np.ptp(heights) <= 1e-12 * heights.max():
         raise UndefinedMeasure("class_means: all classes join at one height; expected a tree")
@@ -126,5 +126,7 @@ def cut_agreement(class_means: ArrayLike, level: ArrayLike, method: str = "avera
     groups = _checks.labels(level, "level", length=len(tree) + 1, of="class_means").cpu().numpy()
     k = len(np.unique(groups))
     if not 2 <= k <= len(tree):
-        raise ValueError(f"level has {k} groups of {len(groups)} classes; expected 2 to K-1")
+        raise ValueError(
+            f"level: {k} groups of {len(groups)} classes; expected 2 to {len(tree)} groups"
+        )
     return float(adjusted_mutual_info_score(groups, fcluster(tree, k, criterion="maxclust")))

@@ -148,7 +148,7 @@ def kde_information_bounds(
     x = centred(_checks.features(X, "X"))
     n = len(x)
     if n < 2:
-        raise ValueError(f"X has {n} sample; expected two or more")
+        raise ValueError(f"X: {n} sample; expected two or more")
     if relative:
         variance = noise * float(x.square().sum()) / n
         if variance == 0.0:

@@ -57,7 +57,7 @@ class WeightedKNN:
         y_ = _checks.labels(y, "y", length=len(x), device=x.device)
         _checks.refuse_absent(torch.bincount(y_), "y")
         if len(x) < self.k:
-            raise ValueError(f"k is {self.k}; expected at most {len(x)}, the samples in X")
+            raise ValueError(f"k: {self.k}; expected {len(x)} or fewer, the samples in X")
         self._base = torch.cat([
             _search.unit(rows, "X", i * _ROWS).float() for i, rows in enumerate(x.split(_ROWS))
         ])  # fmt: skip
@@ -76,7 +76,7 @@ class WeightedKNN:
 
     def _votes(self, X: ArrayLike) -> Tensor:
         if self._base is None:
-            raise ValueError("WeightedKNN has no samples; expected a call of fit first")
+            raise ValueError("WeightedKNN: not fitted; expected training features; call fit first")
         x = _checks.features(X, "X", dims=self._base.shape[1], device=self._base.device)
         shares = torch.zeros(len(x), self.n_classes_, device=x.device)
         blocks = zip(x.split(_ROWS), shares.split(_ROWS), strict=True)
@@ -130,7 +130,7 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     x = _checks.features(X, "X").cpu().double()
     n = len(x)
     if not 1 <= k < n:
-        raise ValueError(f"k is {k}; expected 1 to {n - 1}, one less than the samples in X")
+        raise ValueError(f"k: {k}; expected 1 to {n - 1}, one less than the samples in X")
     centred = (x - x.mean(0)).float()
     found = nearest(centred, centred, min(n, k + 1 + _SPARE))[1].sort(dim=1).values
     squares = torch.stack([(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)])

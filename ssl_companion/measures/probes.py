@@ -108,7 +108,7 @@ class LinearProbe:
 
     def _logits(self, X: ArrayLike) -> Tensor:
         if self._weight is None:
-            raise ValueError("LinearProbe has no weights; expected a call of fit first")
+            raise ValueError("LinearProbe: not fitted; expected training features; call fit first")
         w = self._weight
         x = _checks.features(X, "X", dims=w.shape[1], device=w.device)
         return torch.addmm(self._bias, self._standardised(x).to(w.dtype), w.T)

@@ -226,12 +226,12 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _values(values: ArrayLike) -> np.ndarray:
     x = _checks.as_tensor(values, "values")
     if x.ndim != 1:
-        raise ValueError(f"values has shape {tuple(x.shape)}; expected one dimension, [N]")
+        raise ValueError(f"values: shape {tuple(x.shape)}; expected one dimension, [N]")
     return _checks.features(x.double()[None], "values").double()[0].cpu().numpy()
 
 
 def _generator(seed: int, confidence: float, resamples: int) -> np.random.Generator:
     _checks.at_least(resamples, 1, "resamples")
     if not 0 < _checks.positive(confidence, "confidence") < 1:
-        raise ValueError(f"confidence is {confidence!r}; expected a fraction between 0 and 1")
+        raise ValueError(f"confidence: {confidence!r}; expected a fraction between 0 and 1")
     return np.random.default_rng(_checks.at_least(seed, 0, "seed"))

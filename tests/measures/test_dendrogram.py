@@ -88,18 +88,18 @@ def test_rotation_shift_scale_and_names_change_nothing(seed, log_scale, shift, m
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: dendrogram(m[:2]), "class_means has 2 rows"),
-        (lambda m: dendrogram(m, "nearest"), "method is 'nearest'"),
-        (lambda m: label_distances([]), "levels is empty"),
-        (lambda m: label_distances([COARSE, UPPER[:5]]), r"levels\[1\] has 5 labels; expected 24"),
-        (lambda m: label_distances([UPPER, COARSE]), r"levels\[1\] splits group 0 of levels\[0\]"),
+        (lambda m: dendrogram(m[:2]), "class_means: 2 rows"),
+        (lambda m: dendrogram(m, "nearest"), "method: 'nearest'"),
+        (lambda m: label_distances([]), "levels: empty"),
+        (lambda m: label_distances([COARSE, UPPER[:5]]), r"levels\[1\]: 5 labels; expected 24"),
+        (lambda m: label_distances([UPPER, COARSE]), r"levels\[1\]: splits group 0 of levels\[0\]"),
         (lambda m: label_distances([np.arange(24)]), "equally far apart"),
-        (lambda m: cophenetic_correlation(m[:20], TREE), "levels has 24 classes; expected 20"),
+        (lambda m: cophenetic_correlation(m[:20], TREE), "levels: 24 classes; expected 20"),
         (lambda m: cophenetic_correlation(0 * m, TREE), "class_means: all classes join"),
         (lambda m: cophenetic_correlation(np.eye(24), TREE), "class_means: all classes join"),
-        (lambda m: cut_agreement(m, COARSE[:20]), "level has 20 labels; expected 24"),
-        (lambda m: cut_agreement(m, np.arange(24)), "level has 24 groups of 24 classes"),
-        (lambda m: cut_agreement(m, 0 * COARSE), "level has 1 groups of 24 classes"),
+        (lambda m: cut_agreement(m, COARSE[:20]), "level: 20 labels; expected 24"),
+        (lambda m: cut_agreement(m, np.arange(24)), "level: 24 groups of 24 classes"),
+        (lambda m: cut_agreement(m, 0 * COARSE), "level: 1 groups of 24 classes"),
     ],
 )
 def test_bad_input(call, message):

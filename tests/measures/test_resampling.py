@@ -121,15 +121,15 @@ def test_spearman_is_scipys_row_by_row_ties_included(seed: int, n: int, kinds: i
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bootstrap_mean([]), "values is empty"),
+        (lambda: bootstrap_mean([]), "values: empty"),
         (lambda: bootstrap_mean([1.0, np.nan]), r"values\[0, 1\]: nan"),
-        (lambda: bootstrap_mean([[1.0]]), r"values has shape \(1, 1\)"),
-        (lambda: bootstrap_mean([1.0, 2.0], [0]), "images has 1 labels; expected 2"),
-        (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence is 1.0"),
-        (lambda: bootstrap_mean([1.0], resamples=0), "resamples is 0"),
-        (lambda: bootstrap_mean([1.0], seed=-1), "seed is -1"),
-        (lambda: bootstrap_accuracy([1, 2], [1]), "predicted has 2 labels; expected 1"),
-        (lambda: bootstrap(lambda rows: rows.mean(-1), 0), "n is 0"),
+        (lambda: bootstrap_mean([[1.0]]), r"values: shape \(1, 1\)"),
+        (lambda: bootstrap_mean([1.0, 2.0], [0]), "images: 1 labels; expected 2"),
+        (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence: 1.0"),
+        (lambda: bootstrap_mean([1.0], resamples=0), "resamples: 0"),
+        (lambda: bootstrap_mean([1.0], seed=-1), "seed: -1"),
+        (lambda: bootstrap_accuracy([1, 2], [1]), "predicted: 2 labels; expected 1"),
+        (lambda: bootstrap(lambda rows: rows.mean(-1), 0), "n: 0"),
         (lambda: bootstrap(np.mean, 5), r"statistic: gives the shape \(\)"),
     ],
 )
