@@ -1,7 +1,8 @@
 """Measures of representations: pure functions of features and labels (arrays only).
 
 Features are numpy arrays or torch tensors (CPU or CUDA) of shape [N samples, D dimensions];
-labels are integers [N]. Bad input is a ValueError that names the argument.
+labels are integers [N]. Bad input is a `ValueError` that names the argument; features that have
+no such measure (class means that coincide, rows of zeros) are an `errors.UndefinedMeasure`.
 """
 
 from ssl_companion.measures.class_statistics import ClassStatistics

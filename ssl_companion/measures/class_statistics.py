@@ -32,6 +32,12 @@ class ClassStatistics:
         sum_of_squares: of the distances to the class mean, float64 [K].
         scatter_matrix: sum of the outer products of those differences, float64 [D, D]; empty
             unless `scatter` is "full".
+
+    Example:
+        >>> statistics = ClassStatistics().update([[0.0], [2.0]], [0, 0])
+        >>> statistics = statistics.update([[9.0], [11.0]], [1, 1])
+        >>> statistics.means.tolist(), statistics.variances.tolist()
+        ([[1.0], [10.0]], [1.0, 1.0])
     """
 
     def __init__(

@@ -31,6 +31,10 @@ def cdnv(X: ArrayLike, y: ArrayLike) -> float:
     Raises:
         ValueError: bad features or labels, an absent or a single class.
         UndefinedMeasure: two classes whose means coincide.
+
+    Example:
+        >>> round(cdnv([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1]), 4)  # (1 + 1) / (2 * 9**2)
+        0.0123
     """
     return cdnv_of(ClassStatistics("trace").update(X, y))
 
@@ -41,6 +45,11 @@ def cdnv_of(statistics: ClassStatistics) -> float:
     Raises:
         ValueError: an absent or a single class.
         UndefinedMeasure: two classes whose means coincide.
+
+    Example:
+        >>> statistics = ClassStatistics().update([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1])
+        >>> round(cdnv_of(statistics), 4)
+        0.0123
     """
     statistics.require_all_classes()
     variances = statistics.variances
@@ -97,6 +106,10 @@ class NeuralCollapse:
             in [0, 4]. None without a classifier.
         nc4: share of the samples on which the linear classifier and the nearest class mean
             agree, in [0, 1]. None without a classifier or without samples.
+
+    Example:
+        >>> NeuralCollapse(nc1=0.1, nc2_equinorm=0.0, nc2_equiangular=0.0).nc1
+        0.1
     """
 
     nc1: float
@@ -121,6 +134,12 @@ def neural_collapse(
     Raises:
         ValueError: bad features, labels or classifier, an absent or a single class.
         UndefinedMeasure: class means that all coincide or include the global mean itself.
+
+    Example:
+        >>> X = [[1.0, 0.0], [1.0, 0.2], [0.0, 1.0], [0.2, 1.0]]
+        >>> found = neural_collapse(X, [0, 0, 1, 1])
+        >>> round(found.nc1, 4), round(found.nc2_equiangular, 4)
+        (0.0062, 0.0)
     """
     statistics = ClassStatistics("full").update(X, y)
     found = neural_collapse_of(statistics, classifier_weight)
@@ -142,6 +161,12 @@ def neural_collapse_of(
     Raises:
         ValueError: as for `neural_collapse`, or statistics without a full scatter.
         UndefinedMeasure: as for `neural_collapse`.
+
+    Example:
+        >>> X = [[1.0, 0.0], [1.0, 0.2], [0.0, 1.0], [0.2, 1.0]]
+        >>> statistics = ClassStatistics("full").update(X, [0, 0, 1, 1])
+        >>> round(neural_collapse_of(statistics).nc1, 4)
+        0.0062
     """
     if statistics.scatter != "full":
         raise ValueError(f"statistics: scatter {statistics.scatter!r}; expected 'full'")
@@ -213,6 +238,11 @@ def nc4(
 
     Raises:
         ValueError: bad features, or shapes that do not match.
+
+    Example:
+        >>> means = [[0.0, 0.0], [4.0, 0.0]]
+        >>> nc4([[1.0, 0.0], [3.0, 0.0]], means, [[-1.0, 0.0], [1.0, 0.0]], [2.0, -2.0])
+        1.0
     """
     rule = NearestCentroid.from_centroids(class_means)
     x = _checks.features(X, "X", dims=rule.centroids_.shape[1])

@@ -27,6 +27,10 @@ def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
 
     Raises:
         ValueError: bad means, fewer than three, or an unknown method.
+
+    Example:
+        >>> dendrogram([[0.0], [1.0], [5.0]]).tolist()
+        [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 4.5, 3.0]]
     """
     _checks.one_of(method, METHODS, "method")
     means = _checks.features(class_means, "class_means")
@@ -48,6 +52,10 @@ def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
     Raises:
         ValueError: no level, bad or mismatched labels, levels that are not nested, or a tree
             that holds every pair at the same distance.
+
+    Example:
+        >>> label_distances([[0, 0, 1, 2], [0, 0, 0, 1]]).tolist()
+        [0.0, 1.0, 2.0, 1.0, 2.0, 2.0]
     """
     if len(levels) == 0:
         raise ValueError("levels: empty; expected one array of groups or more")
@@ -92,6 +100,10 @@ def cophenetic_correlation(
     Raises:
         ValueError: as for `dendrogram` and `label_distances`, or mismatched K.
         UndefinedMeasure: means that are all equally far apart.
+
+    Example:
+        >>> round(cophenetic_correlation([[0.0], [1.0], [5.0], [6.0]], [[0, 0, 1, 1]]), 4)
+        1.0
     """
     tree = dendrogram(class_means, method)
     distances = label_distances(levels)
@@ -119,6 +131,10 @@ def cut_agreement(class_means: ArrayLike, level: ArrayLike, method: str = "avera
     Raises:
         ValueError: as for `dendrogram`, bad or mismatched labels, or a level that puts all
             classes into one group or each into its own.
+
+    Example:
+        >>> round(cut_agreement([[0.0], [1.0], [5.0], [6.0]], [0, 0, 1, 1]), 4)
+        1.0
     """
     from sklearn.metrics import adjusted_mutual_info_score  # slow to import, and used here only
 

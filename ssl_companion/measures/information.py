@@ -48,6 +48,11 @@ def variance_share_within(X: ArrayLike, groups: ArrayLike) -> float:
     Raises:
         ValueError: bad features or labels, or a single group.
         UndefinedMeasure: features without any variance.
+
+    Example:
+        >>> X = [[0.0], [2.0], [9.0], [11.0]]
+        >>> round(variance_share_within(X, [0, 0, 1, 1]), 4)  # 1 / (1 + 4.5**2)
+        0.0471
     """
     x = _checks.features(X, "X")
     g = _grouping(groups, len(x), x.device)
@@ -78,6 +83,10 @@ def directions(X: ArrayLike) -> Tensor:
     Raises:
         ValueError: bad features.
         UndefinedMeasure: a row that equals the mean.
+
+    Example:
+        >>> directions([[0.0, 0.0], [6.0, 8.0]]).numpy().round(4).tolist()
+        [[-0.6, -0.8], [0.6, 0.8]]
     """
     return _search.unit(centred(_checks.features(X, "X")), "X minus its mean")
 
@@ -95,6 +104,10 @@ def coding_rate(X: ArrayLike, epsilon: float = DEFAULT_DISTORTION) -> float:
 
     Raises:
         ValueError: bad features, or epsilon not above zero.
+
+    Example:
+        >>> round(coding_rate([[1.0, 0.0], [0.0, 1.0]]), 4)  # log(1 + 2 / (2 * 0.5))
+        1.0986
     """
     x = _checks.features(X, "X")
     epsilon = _checks.positive(epsilon, "epsilon")
@@ -115,6 +128,10 @@ def coding_rate_given(
 
     Raises:
         ValueError: bad features or groups, a single group, or epsilon not above zero.
+
+    Example:
+        >>> round(coding_rate_given([[1.0, 0.0], [0.0, 1.0]], [0, 1]), 4)
+        0.8047
     """
     x = _checks.features(X, "X")
     g = _grouping(groups, len(x), x.device)
@@ -157,6 +174,10 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
     Raises:
         ValueError: bad features, or `of` unknown.
         UndefinedMeasure: features that are all zeros ("features") or all the same ("variance").
+
+    Example:
+        >>> round(effective_rank([[1.0, 0.0], [0.0, 1.0]]), 2)
+        2.0
     """
     _checks.one_of(of, ("features", "variance"), "of")
     x = _checks.features(X, "X")

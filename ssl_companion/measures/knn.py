@@ -30,6 +30,11 @@ class WeightedKNN:
 
     Attributes:
         n_classes_: K, the largest training label plus one.
+
+    Example:
+        >>> model = WeightedKNN(k=1).fit([[1.0, 0.0], [0.0, 1.0]], [0, 1])
+        >>> model.predict(np.array([[3.0, 1.0]])).tolist()
+        [0]
     """
 
     n_classes_: int
@@ -126,6 +131,11 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         ValueError: bad features, or k outside its range.
+
+    Example:
+        >>> rows, distances = nearest_neighbours([[0.0], [1.0], [5.0]], k=1)
+        >>> rows.tolist(), distances.tolist()
+        ([[1], [0], [1]], [[1.0], [1.0], [4.0]])
     """
     x = _checks.features(X, "X").cpu().double()
     n = len(x)

@@ -36,6 +36,11 @@ class NearestCentroid:
         centroids_: class means, float64 [K, D].
         classes_: label of each centroid, int64 [K].
         counts_: samples behind each centroid, int64 [K] (absent after `from_centroids`).
+
+    Example:
+        >>> model = NearestCentroid().fit([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1])
+        >>> model.predict([[4.0], [6.0]]).tolist()
+        [0, 1]
     """
 
     def __init__(

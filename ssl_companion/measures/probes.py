@@ -32,6 +32,11 @@ class LinearProbe:
             float64 numpy arrays.
         n_iter_: iterations taken.
         loss_: the penalised loss at the end, in nats.
+
+    Example:
+        >>> probe = LinearProbe(l2=1e-3).fit([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1])
+        >>> probe.predict([[4.0], [7.0]]).tolist()
+        [0, 1]
     """
 
     weight_: np.ndarray

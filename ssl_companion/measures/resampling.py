@@ -25,6 +25,10 @@ class Interval:
         value: the estimate on the images as they are.
         low, high: the interval's ends.
         confidence: its coverage, in (0, 1).
+
+    Example:
+        >>> Interval(0.5, 0.4, 0.6).confidence
+        0.95
     """
 
     value: float
@@ -57,6 +61,11 @@ def bootstrap_mean(
     Raises:
         ValueError: values empty, not finite or not one-dimensional; images of another length;
             confidence outside (0, 1); resamples below 1.
+
+    Example:
+        >>> found = bootstrap_mean([1.0, 0.0, 1.0, 1.0], resamples=200)
+        >>> found.value, found.low, found.high
+        (0.75, 0.25, 1.0)
     """
     numbers = _values(values)
     rng = _generator(seed, confidence, resamples)
@@ -90,6 +99,10 @@ def bootstrap_accuracy(
 
     Raises:
         ValueError: bad labels, mismatched lengths, and as for `bootstrap_mean`.
+
+    Example:
+        >>> bootstrap_accuracy([0, 1, 1, 0], [0, 1, 1, 1], resamples=200).value
+        0.75
     """
     expected = _checks.labels(labels, "labels").cpu().numpy()
     found = _checks.labels(predicted, "predicted", length=len(expected), of="labels").cpu().numpy()
@@ -120,6 +133,11 @@ def bootstrap(
     Raises:
         ValueError: n or resamples below 1, confidence outside (0, 1), or a statistic of another
             shape.
+
+    Example:
+        >>> x = np.array([1.0, 2.0, 3.0, 10.0])
+        >>> bootstrap(lambda rows: np.median(x[rows], axis=-1), 4).value
+        2.5
     """
     n = _checks.at_least(n, 1, "n")
     drawn = np.asarray(
