@@ -1,7 +1,8 @@
 """Measures of representations: pure functions of features and labels (arrays only).
 
 Features are numpy arrays or torch tensors (CPU or CUDA) of shape [N samples, D dimensions];
-labels are integers [N]. Bad input is a ValueError that names the argument.
+labels are integers [N]. Bad input is a `ValueError` that names the argument; features that have
+no such measure (class means that coincide, rows of zeros) are an `errors.UndefinedMeasure`.
 """
 
 from ssl_companion.measures.class_statistics import ClassStatistics
@@ -26,23 +27,16 @@ from ssl_companion.measures.entropies import (
     renyi_information,
 )
 from ssl_companion.measures.information import (
-    VarianceShares,
     coding_rate,
     coding_rate_given,
     directions,
     effective_rank,
     variance_share_within,
-    variance_shares,
 )
 from ssl_companion.measures.kmeans import balanced_kmeans
 from ssl_companion.measures.knn import WeightedKNN, nearest_neighbours
 from ssl_companion.measures.nearest_centroid import NearestCentroid
-from ssl_companion.measures.probes import (
-    LinearProbe,
-    ProbeAccuracy,
-    ProbeConfig,
-    linear_probe,
-)
+from ssl_companion.measures.probes import LinearProbe
 from ssl_companion.measures.resampling import (
     Interval,
     bootstrap,
@@ -57,9 +51,6 @@ __all__ = [
     "LinearProbe",
     "NearestCentroid",
     "NeuralCollapse",
-    "ProbeAccuracy",
-    "ProbeConfig",
-    "VarianceShares",
     "WeightedKNN",
     "balanced_kmeans",
     "bootstrap",
@@ -76,7 +67,6 @@ __all__ = [
     "effective_rank",
     "kde_information_bounds",
     "label_distances",
-    "linear_probe",
     "nc4",
     "nearest_neighbours",
     "neural_collapse",
@@ -84,5 +74,4 @@ __all__ = [
     "renyi_entropy",
     "renyi_information",
     "variance_share_within",
-    "variance_shares",
 ]

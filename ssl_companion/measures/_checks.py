@@ -1,4 +1,4 @@
-"""Validation shared by the measures: a refusal names the argument, its value, what is expected."""
+"""Validation shared by the measures: "<argument>: <value>; expected <what>"."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def as_tensor(value: ArrayLike, name: str) -> Tensor:
     """`value` as a detached tensor, sharing memory where that is possible."""
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
-            raise ValueError(f"{name} is a {value.layout} tensor; expected a dense one")
+            raise ValueError(
+                f"{name}: a {value.layout} tensor; expected a dense one; call to_dense()"
+            )
         return value.detach()
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged nesting of lists
-        raise ValueError(f"{name} is not rectangular ({error}); expected an array") from None
+        raise ValueError(f"{name}: not rectangular ({error}); expected an array") from None
     if array.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} has dtype {array.dtype}; expected real numbers, as array or tensor"
-        )
+        raise ValueError(f"{name}: dtype {array.dtype}; expected real numbers, as array or tensor")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if not array.dtype.isnative:
@@ -78,14 +78,14 @@ def features(
     x = as_tensor(value, name)
     if x.ndim != 2:
         raise ValueError(
-            f"{name} has shape {tuple(x.shape)}; expected two dimensions, [N samples, D dimensions]"
+            f"{name}: shape {tuple(x.shape)}; expected two dimensions, [N samples, D dimensions]"
         )
     if x.numel() == 0:
-        raise ValueError(f"{name} is empty, shape {tuple(x.shape)}; expected at least one sample")
+        raise ValueError(f"{name}: empty, shape {tuple(x.shape)}; expected one sample or more")
     if dims is not None and x.shape[1] != dims:
-        raise ValueError(f"{name} has {x.shape[1]} dimensions; expected {dims}")
+        raise ValueError(f"{name}: {x.shape[1]} dimensions; expected {dims}")
     if x.dtype in (torch.bool,) or x.is_complex():
-        raise ValueError(f"{name} has dtype {x.dtype}; expected real numbers")
+        raise ValueError(f"{name}: dtype {x.dtype}; expected real numbers")
     if not x.is_floating_point():
         x = x.double()
     elif x.dtype not in (torch.float32, torch.float64):
@@ -114,19 +114,19 @@ def labels(
     """
     y = as_tensor(value, name)
     if y.ndim != 1:
-        raise ValueError(f"{name} has shape {tuple(y.shape)}; expected one dimension, [N samples]")
+        raise ValueError(f"{name}: shape {tuple(y.shape)}; expected one dimension, [N samples]")
     if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
         raise ValueError(
-            f"{name} has dtype {y.dtype}; expected integer labels (convert class indices to int64)"
+            f"{name}: dtype {y.dtype}; expected integer labels; convert class indices to int64"
         )
     if length is not None and len(y) != length:
-        raise ValueError(f"{name} has {len(y)} labels; expected {length}, one for each row of {of}")
+        raise ValueError(f"{name}: {len(y)} labels; expected {length}, one for each row of {of}")
     if len(y) == 0:
-        raise ValueError(f"{name} is empty; expected at least one label")
+        raise ValueError(f"{name}: empty; expected one label or more")
     y = y.long() if device is None else y.to(device=device, dtype=torch.int64)
     if (low := int(y.min())) < 0:
         where = int((y == low).nonzero()[0, 0])
-        raise ValueError(f"{name}[{where}] is {low}; expected labels of 0 or more")
+        raise ValueError(f"{name}[{where}]: {low}; expected a label of 0 or more")
     return y
 
 
@@ -141,11 +141,11 @@ def refuse_absent(counts: Tensor, name: str = "y", classes: Tensor | None = None
     if absent:
         shown = ", ".join(map(str, absent[:10])) + (", ..." if len(absent) > 10 else "")
         raise ValueError(
-            f"{name} has no sample of class {shown} ({len(absent)} of {len(counts)} absent);"
-            " expected every class from 0 to the largest label to occur (relabel without gaps)"
+            f"{name}: no sample of class {shown} ({len(absent)} of {len(counts)} absent); expected"
+            " every class from 0 to the largest label to occur; relabel without gaps"
         )
     if len(counts) < 2:
-        raise ValueError(f"{name} holds the single class {named.tolist()}; expected two or more")
+        raise ValueError(f"{name}: the single class {named.tolist()}; expected two classes or more")
 
 
 def positive(value: float, name: str) -> float:
@@ -156,7 +156,7 @@ def positive(value: float, name: str) -> float:
     """
     number = _number(value, name)
     if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"{name} is {value!r}; expected a finite number above 0")
+        raise ValueError(f"{name}: {value!r}; expected a finite number above 0")
     return number
 
 
@@ -168,7 +168,7 @@ def not_negative(value: float, name: str) -> float:
     """
     number = _number(value, name)
     if not (np.isfinite(number) and number >= 0):
-        raise ValueError(f"{name} is {value!r}; expected a finite number of 0 or more")
+        raise ValueError(f"{name}: {value!r}; expected a finite number of 0 or more")
     return number
 
 
@@ -176,7 +176,7 @@ def _number(value: float, name: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} is {value!r}; expected a number") from None
+        raise ValueError(f"{name}: {value!r}; expected a number") from None
 
 
 def at_least(value: int, least: int, name: str) -> int:
@@ -186,7 +186,7 @@ def at_least(value: int, least: int, name: str) -> int:
         ValueError: not an integer, or below `least`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} is {value!r}; expected an integer of {least} or more")
+        raise ValueError(f"{name}: {value!r}; expected an integer of {least} or more")
     return int(value)
 
 
@@ -197,7 +197,7 @@ def one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
         ValueError: otherwise, listing what is allowed.
     """
     if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
+        raise ValueError(f"{name}: {value!r}; expected one of {', '.join(map(repr, allowed))}")
     return value
 
 
@@ -208,7 +208,7 @@ def labels_below(y: Tensor, k: int, name: str = "y") -> None:
         ValueError: naming the largest.
     """
     if (largest := int(y.max())) >= k:
-        raise ValueError(f"{name} holds the label {largest}; expected labels below {k}")
+        raise ValueError(f"{name}: a label {largest}; expected labels below {k}")
 
 
 def in_kind(result: Tensor, X: ArrayLike) -> np.ndarray | Tensor:
@@ -224,5 +224,5 @@ def accuracy(predicted: np.ndarray | Tensor, y: Tensor) -> float:
     """
     found = torch.as_tensor(predicted).cpu()
     if len(y) != len(found):
-        raise ValueError(f"y has {len(y)} labels; expected {len(found)}, one for each row of X")
+        raise ValueError(f"y: {len(y)} labels; expected {len(found)}, one for each row of X")
     return float((found == y.cpu()).double().mean())

@@ -32,6 +32,12 @@ class ClassStatistics:
         sum_of_squares: of the distances to the class mean, float64 [K].
         scatter_matrix: sum of the outer products of those differences, float64 [D, D]; empty
             unless `scatter` is "full".
+
+    Example:
+        >>> statistics = ClassStatistics().update([[0.0], [2.0]], [0, 0])
+        >>> statistics = statistics.update([[9.0], [11.0]], [1, 1])
+        >>> statistics.means.tolist(), statistics.variances.tolist()
+        ([[1.0], [10.0]], [1.0, 1.0])
     """
 
     def __init__(
@@ -162,7 +168,7 @@ class ClassStatistics:
             ValueError: nothing accumulated, an absent class, or a single class.
         """
         if not self.started:
-            raise ValueError(f"{name} is empty: call update with features and labels first")
+            raise ValueError(f"{name}: empty; expected features and labels; call update first")
         _checks.refuse_absent(self.counts, name)
 
     @property
@@ -179,5 +185,5 @@ class ClassStatistics:
         This is the biased (1/n) variance, the Var_k of the CDNV (arXiv:2112.15121).
         """
         if self.scatter == "none":
-            raise ValueError('scatter is "none"; expected "trace" or "full" to have variances')
+            raise ValueError("scatter: 'none'; expected 'trace' or 'full' to have variances")
         return self.sum_of_squares / self.counts

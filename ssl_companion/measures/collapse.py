@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures.class_statistics import ClassStatistics
@@ -28,8 +29,12 @@ def cdnv(X: ArrayLike, y: ArrayLike) -> float:
         y: labels [N], 0 to K-1, each of them present, K >= 2.
 
     Raises:
-        ValueError: bad features or labels, an absent or a single class, or two classes whose
-            means coincide.
+        ValueError: bad features or labels, an absent or a single class.
+        UndefinedMeasure: two classes whose means coincide.
+
+    Example:
+        >>> round(cdnv([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1]), 4)  # (1 + 1) / (2 * 9**2)
+        0.0123
     """
     return cdnv_of(ClassStatistics("trace").update(X, y))
 
@@ -38,7 +43,13 @@ def cdnv_of(statistics: ClassStatistics) -> float:
     """`cdnv` of accumulated statistics (scatter "trace" or "full").
 
     Raises:
-        ValueError: an absent or a single class, or two classes whose means coincide.
+        ValueError: an absent or a single class.
+        UndefinedMeasure: two classes whose means coincide.
+
+    Example:
+        >>> statistics = ClassStatistics().update([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1])
+        >>> round(cdnv_of(statistics), 4)
+        0.0123
     """
     statistics.require_all_classes()
     variances = statistics.variances
@@ -55,9 +66,9 @@ def cdnv_of(statistics: ClassStatistics) -> float:
         later = torch.ones_like(same).triu(1)  # each pair once
         if bool((same & later).any()):
             i, j = (same & later).nonzero()[0].tolist()
-            raise ValueError(
-                f"X gives classes {start + i} and {start + j} of y the same mean; expected distinct"
-                " class means (CDNV divides by their distance; collapsed features have none)"
+            raise UndefinedMeasure(
+                f"X: classes {start + i} and {start + j} of y have the same mean; expected distinct"
+                " class means, as CDNV divides by their distance"
             )
         ratio = (variances[start:stop, None] + variances[start:]) / (2 * squares)
         total += float(torch.where(later, ratio, 0.0).sum())
@@ -95,6 +106,10 @@ class NeuralCollapse:
             in [0, 4]. None without a classifier.
         nc4: share of the samples on which the linear classifier and the nearest class mean
             agree, in [0, 1]. None without a classifier or without samples.
+
+    Example:
+        >>> NeuralCollapse(nc1=0.1, nc2_equinorm=0.0, nc2_equiangular=0.0).nc1
+        0.1
     """
 
     nc1: float
@@ -117,14 +132,20 @@ def neural_collapse(
         bias: [K] of that classifier; None means zeros.
 
     Raises:
-        ValueError: bad features, labels or classifier, an absent or a single class, or class
-            means that all coincide or include the global mean itself.
+        ValueError: bad features, labels or classifier, an absent or a single class.
+        UndefinedMeasure: class means that all coincide or include the global mean itself.
+
+    Example:
+        >>> X = [[1.0, 0.0], [1.0, 0.2], [0.0, 1.0], [0.2, 1.0]]
+        >>> found = neural_collapse(X, [0, 0, 1, 1])
+        >>> round(found.nc1, 4), round(found.nc2_equiangular, 4)
+        (0.0062, 0.0)
     """
     statistics = ClassStatistics("full").update(X, y)
     found = neural_collapse_of(statistics, classifier_weight)
     if classifier_weight is None:
         if bias is not None:
-            raise ValueError("bias is given without classifier_weight; expected both or neither")
+            raise ValueError("bias: given without classifier_weight; expected both or neither")
         return found
     agreement = nc4(X, statistics.means, classifier_weight, bias)
     return NeuralCollapse(
@@ -139,9 +160,16 @@ def neural_collapse_of(
 
     Raises:
         ValueError: as for `neural_collapse`, or statistics without a full scatter.
+        UndefinedMeasure: as for `neural_collapse`.
+
+    Example:
+        >>> X = [[1.0, 0.0], [1.0, 0.2], [0.0, 1.0], [0.2, 1.0]]
+        >>> statistics = ClassStatistics("full").update(X, [0, 0, 1, 1])
+        >>> round(neural_collapse_of(statistics).nc1, 4)
+        0.0062
     """
     if statistics.scatter != "full":
-        raise ValueError(f'statistics has scatter {statistics.scatter!r}; expected "full"')
+        raise ValueError(f"statistics: scatter {statistics.scatter!r}; expected 'full'")
     statistics.require_all_classes()
     means = statistics.means
     centred = means - statistics.global_mean
@@ -149,9 +177,9 @@ def neural_collapse_of(
     norms = torch.linalg.vector_norm(centred, dim=1)
     if bool((norms <= rounding).any()):
         where = int((norms <= rounding).nonzero()[0, 0])
-        raise ValueError(
-            f"X gives class {where} of y the global mean as its mean; expected class means away"
-            " from it (neural collapse compares their directions)"
+        raise UndefinedMeasure(
+            f"X: class {where} of y has the global mean as its mean; expected class means away"
+            " from it, as neural collapse compares their directions"
         )
     nc3 = None if classifier_weight is None else _nc3(classifier_weight, centred)
     equinorm = norms.std(correction=0) / norms.mean()
@@ -187,7 +215,7 @@ def _classifier(weight: ArrayLike, shape: tuple[int, ...], device: torch.device)
     w = _checks.features(weight, "classifier_weight", dims=shape[1], device=device).double()
     if len(w) != shape[0]:
         raise ValueError(
-            f"classifier_weight has {len(w)} rows; expected {shape[0]}, one for each class of y"
+            f"classifier_weight: {len(w)} rows; expected {shape[0]}, one for each class of y"
         )
     return w
 
@@ -196,7 +224,7 @@ def _nc3(weight: ArrayLike, centred: Tensor) -> float:
     w = _classifier(weight, tuple(centred.shape), centred.device)
     norm = torch.linalg.matrix_norm(w)
     if float(norm) == 0.0:
-        raise ValueError("classifier_weight is all zeros; expected a classifier with a direction")
+        raise ValueError("classifier_weight: all zeros; expected a classifier with a direction")
     return float((w / norm - centred / torch.linalg.matrix_norm(centred)).square().sum())
 
 
@@ -210,6 +238,11 @@ def nc4(
 
     Raises:
         ValueError: bad features, or shapes that do not match.
+
+    Example:
+        >>> means = [[0.0, 0.0], [4.0, 0.0]]
+        >>> nc4([[1.0, 0.0], [3.0, 0.0]], means, [[-1.0, 0.0], [1.0, 0.0]], [2.0, -2.0])
+        1.0
     """
     rule = NearestCentroid.from_centroids(class_means)
     x = _checks.features(X, "X", dims=rule.centroids_.shape[1])

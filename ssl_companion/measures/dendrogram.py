@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 
@@ -24,13 +25,17 @@ def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
 
     Raises:
         ValueError: bad means, fewer than three, or an unknown method.
+
+    Example:
+        >>> dendrogram([[0.0], [1.0], [5.0]]).tolist()
+        [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 4.5, 3.0]]
     """
     from scipy.cluster.hierarchy import linkage  # slow to import, as in the functions below
 
     _checks.one_of(method, METHODS, "method")
     means = _checks.features(class_means, "class_means")
     if len(means) < 3:
-        raise ValueError(f"class_means has {len(means)} rows; expected three or more")
+        raise ValueError(f"class_means: {len(means)} rows; expected three or more")
     return np.asarray(linkage((means - means[0]).double().cpu().numpy(), method=method))
 
 
@@ -47,9 +52,13 @@ def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
     Raises:
         ValueError: no level, bad or mismatched labels, levels that are not nested, or a tree
             that holds every pair at the same distance.
+
+    Example:
+        >>> label_distances([[0, 0, 1, 2], [0, 0, 0, 1]]).tolist()
+        [0.0, 1.0, 2.0, 1.0, 2.0, 2.0]
     """
     if len(levels) == 0:
-        raise ValueError("levels is empty; expected at least one array of groups")
+        raise ValueError("levels: empty; expected one array of groups or more")
     from scipy.spatial.distance import squareform
 
     groups: list[np.ndarray] = []
@@ -62,7 +71,7 @@ def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
     apart = sum((g[:, None] != g).astype(float) for g in groups)
     distances = squareform(apart, checks=False)
     if len(distances) == 0 or np.ptp(distances) == 0:
-        raise ValueError("levels holds all pairs of classes equally far apart; expected a tree")
+        raise ValueError("levels: all pairs of classes equally far apart; expected a tree")
     return distances
 
 
@@ -72,8 +81,8 @@ def _refuse_unnested(finer: np.ndarray, coarser: np.ndarray, i: int) -> None:
     if (times > 1).any():
         split = int(inside[times > 1][0])
         raise ValueError(
-            f"levels[{i}] splits group {split} of levels[{i - 1}]; expected nested levels, finest"
-            " first (for a control, permute the classes of the whole tree)"
+            f"levels[{i}]: splits group {split} of levels[{i - 1}]; expected nested levels, finest"
+            " first; for a control, permute the classes of the whole tree"
         )
 
 
@@ -91,8 +100,12 @@ def cophenetic_correlation(
         method: as for `dendrogram`.
 
     Raises:
-        ValueError: as for `dendrogram` and `label_distances`, mismatched K, or means that are
-            all equally far apart.
+        ValueError: as for `dendrogram` and `label_distances`, or mismatched K.
+        UndefinedMeasure: means that are all equally far apart.
+
+    Example:
+        >>> round(cophenetic_correlation([[0.0], [1.0], [5.0], [6.0]], [[0, 0, 1, 1]]), 4)
+        1.0
     """
     from scipy.cluster.hierarchy import cophenet
 
@@ -101,10 +114,10 @@ def cophenetic_correlation(
     heights = cophenet(tree)
     if len(heights) != len(distances):
         raise ValueError(
-            f"levels has {len(levels[0])} classes; expected {len(tree) + 1}, as class_means"
+            f"levels: {len(levels[0])} classes; expected {len(tree) + 1}, as in class_means"
         )
     if np.ptp(heights) <= 1e-12 * heights.max():
-        raise ValueError("class_means has all classes joined at one height; expected a tree")
+        raise UndefinedMeasure("class_means: all classes join at one height; expected a tree")
     return float(np.corrcoef(heights / heights.max(), distances)[0, 1])
 
 
@@ -122,6 +135,10 @@ def cut_agreement(class_means: ArrayLike, level: ArrayLike, method: str = "avera
     Raises:
         ValueError: as for `dendrogram`, bad or mismatched labels, or a level that puts all
             classes into one group or each into its own.
+
+    Example:
+        >>> round(cut_agreement([[0.0], [1.0], [5.0], [6.0]], [0, 0, 1, 1]), 4)
+        1.0
     """
     from scipy.cluster.hierarchy import fcluster
     from sklearn.metrics import adjusted_mutual_info_score
@@ -130,5 +147,7 @@ def cut_agreement(class_means: ArrayLike, level: ArrayLike, method: str = "avera
     groups = _checks.labels(level, "level", length=len(tree) + 1, of="class_means").cpu().numpy()
     k = len(np.unique(groups))
     if not 2 <= k <= len(tree):
-        raise ValueError(f"level has {k} groups of {len(groups)} classes; expected 2 to K-1")
+        raise ValueError(
+            f"level: {k} groups of {len(groups)} classes; expected 2 to {len(tree)} groups"
+        )
     return float(adjusted_mutual_info_score(groups, fcluster(tree, k, criterion="maxclust")))

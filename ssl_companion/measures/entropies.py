@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks, _search
 from ssl_companion.measures._checks import ArrayLike
 
@@ -78,8 +79,12 @@ def renyi_entropy(
         kernel: "gaussian", or "linear": the cosine of two rows.
 
     Raises:
-        ValueError: bad features, alpha or bandwidth not above 0, an unknown kernel, or a row
-            of zeros (linear).
+        ValueError: bad features, alpha or bandwidth not above 0, or an unknown kernel.
+        UndefinedMeasure: a row of zeros (linear).
+
+    Example:
+        >>> round(renyi_entropy([[1.0, 0.0], [0.0, 1.0]], kernel="linear"), 4)  # log 2
+        0.6931
     """
     alpha = _checks.positive(alpha, "alpha")
     return _entropy_of(_kernel(X, kernel, bandwidth), alpha)
@@ -99,6 +104,11 @@ def renyi_information(
 
     Raises:
         ValueError: as for `renyi_entropy`, and bad labels or mismatched lengths.
+
+    Example:
+        >>> X = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+        >>> round(renyi_information(X, [0, 0, 1, 1], kernel="linear"), 4)  # log 2
+        0.6931
     """
     alpha = _checks.positive(alpha, "alpha")
     gram = _kernel(X, kernel, bandwidth)
@@ -115,6 +125,10 @@ class InformationBounds:
     Attributes:
         lower, upper: the bounds.
         noise_variance: variance of the noise in each dimension, in the features' unit squared.
+
+    Example:
+        >>> InformationBounds(lower=0.5, upper=0.7, noise_variance=0.01).upper
+        0.7
     """
 
     lower: float
@@ -140,18 +154,25 @@ def kde_information_bounds(
         relative: see `noise`; relative noise makes the bounds free of scale.
 
     Raises:
-        ValueError: bad features, fewer than two samples, noise not above zero, or relative
-            noise for features without variance.
+        ValueError: bad features, fewer than two samples, or noise not above zero.
+        UndefinedMeasure: relative noise for features without variance.
+
+    Example:
+        >>> found = kde_information_bounds([[0.0], [1.0]], noise=0.5)
+        >>> round(found.lower, 4), round(found.upper, 4)  # of log 2 = 0.6931
+        (0.3799, 0.6750)
     """
     noise = _checks.positive(noise, "noise")
     x = centred(_checks.features(X, "X"))
     n = len(x)
     if n < 2:
-        raise ValueError(f"X has {n} sample; expected two or more")
+        raise ValueError(f"X: {n} sample; expected two or more")
     if relative:
         variance = noise * float(x.square().sum()) / n
         if variance == 0.0:
-            raise ValueError("X has the same row throughout; expected variance to relate noise to")
+            raise UndefinedMeasure(
+                "X: the same row throughout; expected variance to relate noise to"
+            )
     else:
         variance = noise
     lower = upper = 0.0

@@ -8,11 +8,11 @@ nats.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks, _search
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures.class_statistics import ClassStatistics
@@ -26,7 +26,6 @@ from ssl_companion.measures.entropies import (
 
 __all__ = [
     "InformationBounds",
-    "VarianceShares",
     "coding_rate",
     "coding_rate_given",
     "directions",
@@ -35,75 +34,43 @@ __all__ = [
     "renyi_entropy",
     "renyi_information",
     "variance_share_within",
-    "variance_shares",
 ]
 
 DEFAULT_DISTORTION = math.sqrt(0.5)  # eps^2 = 0.5, for rows of length one
 
 
-@dataclass(frozen=True)
-class VarianceShares:
-    """Shares of the features' total variance, each in [0, 1].
-
-    Attributes:
-        within_samples: among the views of one sample.
-        within_classes: among the views of all samples of one class.
-    """
-
-    within_samples: float
-    within_classes: float
-
-
-def variance_shares(X: ArrayLike, samples: ArrayLike, classes: ArrayLike) -> VarianceShares:
-    """Shares of the total variance that lie within samples and within classes.
-
-    Args:
-        X: features of views [N, D].
-        samples: which sample each row is a view of, [N]; any integers of 0 or more.
-        classes: the class of each row, [N]; one class a sample.
-
-    Raises:
-        ValueError: bad features or labels, a single sample or class, a sample with two
-            classes, or features without any variance.
-    """
-    ids = _checks.labels(samples, "samples").cpu()
-    kinds = _checks.labels(classes, "classes", length=len(ids), of="samples").cpu()
-    pairs = torch.unique(torch.stack([ids, kinds]), dim=1)
-    _, times = torch.unique(pairs[0], return_counts=True)
-    if bool((times > 1).any()):
-        twice = int(torch.unique(pairs[0])[times > 1][0])
-        raise ValueError(f"samples has {twice} under two classes; expected one class a sample")
-    return VarianceShares(
-        variance_share_within(X, samples, "samples"), variance_share_within(X, classes, "classes")
-    )
-
-
-def variance_share_within(X: ArrayLike, groups: ArrayLike, name: str = "groups") -> float:
+def variance_share_within(X: ArrayLike, groups: ArrayLike) -> float:
     """Share of the total variance of X [N, D] that lies within groups [N]: tr(S_W) / tr(S_T).
 
     Returns:
         A fraction in [0, 1]: 0 if every group is one point, 1 if all have the same mean.
 
     Raises:
-        ValueError: bad features or labels, a single group, or features without any variance.
+        ValueError: bad features or labels, or a single group.
+        UndefinedMeasure: features without any variance.
+
+    Example:
+        >>> X = [[0.0], [2.0], [9.0], [11.0]]
+        >>> round(variance_share_within(X, [0, 0, 1, 1]), 4)  # 1 / (1 + 4.5**2)
+        0.0471
     """
     x = _checks.features(X, "X")
-    g = _grouping(groups, len(x), x.device, name)
+    g = _grouping(groups, len(x), x.device)
     statistics = ClassStatistics("trace").update(x, g)
     within = float(statistics.sum_of_squares.sum())
     away = statistics.means - statistics.global_mean
     between = float((statistics.counts[:, None] * away.square()).sum())
     if within + between == 0.0:
-        raise ValueError("X has the same row throughout; expected features with some variance")
+        raise UndefinedMeasure("X: the same row throughout; expected features with some variance")
     return within / (within + between)
 
 
-def _grouping(groups: ArrayLike, n: int, device: torch.device, name: str) -> Tensor:
+def _grouping(groups: ArrayLike, n: int, device: torch.device) -> Tensor:
     """Groups renumbered from 0 without gaps, [N]."""
-    g = _checks.labels(groups, name, length=n, device=device)
+    g = _checks.labels(groups, "groups", length=n, device=device)
     g = torch.unique(g, return_inverse=True)[1]
     if int(g.max()) == 0:
-        raise ValueError(f"{name} holds a single group; expected two or more")
+        raise ValueError(f"groups: {int(groups[0])} throughout; expected two groups or more")
     return g
 
 
@@ -114,7 +81,12 @@ def directions(X: ArrayLike) -> Tensor:
     epochs and layers.
 
     Raises:
-        ValueError: bad features, or a row that equals the mean.
+        ValueError: bad features.
+        UndefinedMeasure: a row that equals the mean.
+
+    Example:
+        >>> directions([[0.0, 0.0], [6.0, 8.0]]).numpy().round(4).tolist()
+        [[-0.6, -0.8], [0.6, 0.8]]
     """
     return _search.unit(centred(_checks.features(X, "X")), "X minus its mean")
 
@@ -132,6 +104,10 @@ def coding_rate(X: ArrayLike, epsilon: float = DEFAULT_DISTORTION) -> float:
 
     Raises:
         ValueError: bad features, or epsilon not above zero.
+
+    Example:
+        >>> round(coding_rate([[1.0, 0.0], [0.0, 1.0]]), 4)  # log(1 + 2 / (2 * 0.5))
+        1.0986
     """
     x = _checks.features(X, "X")
     epsilon = _checks.positive(epsilon, "epsilon")
@@ -152,9 +128,13 @@ def coding_rate_given(
 
     Raises:
         ValueError: bad features or groups, a single group, or epsilon not above zero.
+
+    Example:
+        >>> round(coding_rate_given([[1.0, 0.0], [0.0, 1.0]], [0, 1]), 4)
+        0.8047
     """
     x = _checks.features(X, "X")
-    g = _grouping(groups, len(x), x.device, "groups")
+    g = _grouping(groups, len(x), x.device)
     epsilon = _checks.positive(epsilon, "epsilon")
     rows = x.double()[g.argsort(stable=True)]
     counts = torch.bincount(g)
@@ -192,8 +172,12 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
             covariance, the squares of the former after centring (Roy, Vetterli 2007).
 
     Raises:
-        ValueError: bad features, `of` unknown, or features that are all zeros ("features")
-            or all the same ("variance").
+        ValueError: bad features, or `of` unknown.
+        UndefinedMeasure: features that are all zeros ("features") or all the same ("variance").
+
+    Example:
+        >>> round(effective_rank([[1.0, 0.0], [0.0, 1.0]]), 2)
+        2.0
     """
     _checks.one_of(of, ("features", "variance"), "of")
     x = _checks.features(X, "X")
@@ -203,8 +187,12 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
         spectrum = _singular_values(x.double())
     total = spectrum.sum()
     if float(total) == 0.0:
-        what = "rows that differ" if of == "variance" else "rows other than zero"
-        raise ValueError(f"X has no {of} to spread over ranks; expected {what}")
+        what = (
+            "the same row throughout; expected rows that differ"
+            if of == "variance"
+            else "all zeros; expected rows other than zero"
+        )
+        raise UndefinedMeasure(f"X: {what}")
     p = spectrum / total
     p = p + 1e-7 if of == "features" else p
     return float(torch.special.entr(p).sum().exp())

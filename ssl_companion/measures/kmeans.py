@@ -46,8 +46,7 @@ def balanced_kmeans(
             f"sizes: {list(sizes)!r}; expected integers of 1 or more that add up to the "
             f"{len(x)} points"
         )
-    if starts < 1:
-        raise ValueError(f"starts: {starts!r}; expected 1 or more")
+    _checks.at_least(starts, 1, "starts")
     found = [_one_start(x, wanted, np.random.default_rng([seed, i])) for i in range(starts)]
     return min(found, key=lambda pair: pair[0])[1]
 

@@ -30,6 +30,11 @@ class WeightedKNN:
 
     Attributes:
         n_classes_: K, the largest training label plus one.
+
+    Example:
+        >>> model = WeightedKNN(k=1).fit([[1.0, 0.0], [0.0, 1.0]], [0, 1])
+        >>> model.predict(np.array([[3.0, 1.0]])).tolist()
+        [0]
     """
 
     n_classes_: int
@@ -49,14 +54,15 @@ class WeightedKNN:
         """Keep the training features X [N, D] and their labels y [N], 0 to K-1.
 
         Raises:
-            ValueError: bad features or labels, an absent or a single class, a row of zeros,
-                or fewer samples than k.
+            ValueError: bad features or labels, an absent or a single class, or fewer samples
+                than k.
+            UndefinedMeasure: a row of zeros.
         """
         x = _checks.features(X, "X", device=self.device)
         y_ = _checks.labels(y, "y", length=len(x), device=x.device)
         _checks.refuse_absent(torch.bincount(y_), "y")
         if len(x) < self.k:
-            raise ValueError(f"k is {self.k}; expected at most {len(x)}, the samples in X")
+            raise ValueError(f"k: {self.k}; expected {len(x)} or fewer, the samples in X")
         self._base = torch.cat([
             _search.unit(rows, "X", i * _ROWS).float() for i, rows in enumerate(x.split(_ROWS))
         ])  # fmt: skip
@@ -68,13 +74,14 @@ class WeightedKNN:
         """Share of the neighbours' weight that falls on each class, float32 [N, K], rows sum to 1.
 
         Raises:
-            ValueError: not fitted, bad features, wrong D, or a row of zeros.
+            ValueError: not fitted, bad features, or wrong D.
+            UndefinedMeasure: a row of zeros.
         """
         return _checks.in_kind(self._votes(X), X)
 
     def _votes(self, X: ArrayLike) -> Tensor:
         if self._base is None:
-            raise ValueError("WeightedKNN has no samples; expected a call of fit first")
+            raise ValueError("WeightedKNN: not fitted; expected training features; call fit first")
         x = _checks.features(X, "X", dims=self._base.shape[1], device=self._base.device)
         shares = torch.zeros(len(x), self.n_classes_, device=x.device)
         blocks = zip(x.split(_ROWS), shares.split(_ROWS), strict=True)
@@ -124,11 +131,16 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         ValueError: bad features, or k outside its range.
+
+    Example:
+        >>> rows, distances = nearest_neighbours([[0.0], [1.0], [5.0]], k=1)
+        >>> rows.tolist(), distances.tolist()
+        ([[1], [0], [1]], [[1.0], [1.0], [4.0]])
     """
     x = _checks.features(X, "X").cpu().double()
     n = len(x)
     if not 1 <= k < n:
-        raise ValueError(f"k is {k}; expected 1 to {n - 1}, one less than the samples in X")
+        raise ValueError(f"k: {k}; expected 1 to {n - 1}, one less than the samples in X")
     centred = (x - x.mean(0)).float()
     found = nearest(centred, centred, min(n, k + 1 + _SPARE))[1].sort(dim=1).values
     squares = torch.stack([(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)])

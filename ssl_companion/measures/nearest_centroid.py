@@ -36,6 +36,11 @@ class NearestCentroid:
         centroids_: class means, float64 [K, D].
         classes_: label of each centroid, int64 [K].
         counts_: samples behind each centroid, int64 [K] (absent after `from_centroids`).
+
+    Example:
+        >>> model = NearestCentroid().fit([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1])
+        >>> model.predict([[4.0], [6.0]]).tolist()
+        [0, 1]
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class NearestCentroid:
         self = cls(metric, device)
         means = _checks.features(centroids, "centroids", device=self.device).double()
         if len(means) < 2:
-            raise ValueError(f"centroids has {len(means)} row; expected two classes or more")
+            raise ValueError(f"centroids: {len(means)} row; expected two classes or more")
         self._fixed = np.arange(len(means)) if classes is None else _distinct(classes, len(means))
         self._means = means.clone()
         return self
@@ -105,14 +110,16 @@ class NearestCentroid:
         """
         if self._means is not None and self._statistics is None:
             raise ValueError(
-                "from_centroids made this estimator, which does not know its counts;"
-                " expected a new NearestCentroid() for partial_fit"
+                "partial_fit: after from_centroids, which knows no counts; expected an estimator"
+                " without centroids; make a new NearestCentroid()"
             )
         if classes is not None:
             fixed = _distinct(classes)
             before = self._fixed
             if self._statistics and (before is None or not np.array_equal(fixed, before)):
-                raise ValueError("classes differs from the first call; expected the same labels")
+                raise ValueError(
+                    f"classes: {fixed.tolist()}; expected the same labels as at the first call"
+                )
             self._fixed = fixed
         dims = None if self._means is None else self._means.shape[1]
         x = _checks.features(X, "X", dims=dims, device=self.device)
@@ -132,7 +139,9 @@ class NearestCentroid:
                 _refuse_gaps(self._statistics, self._fixed)
                 self._means = self._statistics.means
             if self._means is None:
-                raise ValueError("NearestCentroid has no centroids; expected a call of fit first")
+                raise ValueError(
+                    "NearestCentroid: not fitted; expected training features; call fit first"
+                )
             self._search = ExactSearch(self._means, cosine=self.metric == "cosine")
         return self._search
 
@@ -159,8 +168,8 @@ class NearestCentroid:
         """Label of the nearest centroid, int64 [N]; the lowest row of `centroids_` wins a tie.
 
         Raises:
-            ValueError: not fitted, an absent or a single class, bad features, wrong D, or
-                (cosine) a row of zeros.
+            ValueError: not fitted, an absent or a single class, bad features, or wrong D.
+            UndefinedMeasure: a row of zeros (cosine).
         """
         search = self._fitted()
         assert self._means is not None
@@ -184,7 +193,7 @@ class NearestCentroid:
 def _distinct(classes: ArrayLike, length: int | None = None) -> np.ndarray:
     known = _checks.labels(classes, "classes", length=length, of="centroids").cpu().numpy()
     if len(np.unique(known)) != len(known):
-        raise ValueError(f"classes repeats a label: {known.tolist()}; expected distinct labels")
+        raise ValueError(f"classes: {known.tolist()}; expected distinct labels")
     return known.copy()
 
 
@@ -196,8 +205,8 @@ def _positions(y: Tensor, classes: np.ndarray) -> Tensor:
     unknown = y[table[place] != y]
     if len(unknown):
         raise ValueError(
-            f"y holds the label {int(unknown[0])}, which is none of the {len(classes)} classes;"
-            f" expected labels among {classes[:10].tolist()}{'...' if len(classes) > 10 else ''}"
+            f"y: a label {int(unknown[0])}; expected labels among the {len(classes)} classes"
+            f" {classes[:10].tolist()}{'...' if len(classes) > 10 else ''}"
         )
     return torch.from_numpy(order).to(y.device)[place]
 

@@ -221,9 +221,8 @@ def shuffled_labels(images: LabelSet) -> np.ndarray:
 
 def only_if_defined() -> contextlib.AbstractContextManager[None]:
     """Leave a row out where features have no such measure: a network that has collapsed gives
-    means that coincide and rows of zeros. Features and labels are known to be good here, as NCC
-    accuracy, which is always defined, has been computed of them."""
-    return contextlib.suppress(ValueError)
+    means that coincide and rows of zeros."""
+    return contextlib.suppress(UndefinedMeasure)
 
 
 def _class_rows(fine: AtLevel, train: LabelSet, test: LabelSet) -> Iterator[LevelRow]:

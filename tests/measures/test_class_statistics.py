@@ -68,14 +68,14 @@ def test_a_refused_batch_leaves_the_statistics_as_they_were(clusters):
     before = statistics.means.clone()
     with pytest.raises(ValueError, match="nan"):
         statistics.update(np.where(np.arange(8) == 3, np.nan, X), y)
-    with pytest.raises(ValueError, match="is -1; expected labels of 0"):
+    with pytest.raises(ValueError, match="]: -1; expected a label of 0"):
         statistics.update(X, y - 1)
     assert torch.equal(statistics.means, before)
     assert int(statistics.counts.sum()) == len(X)
 
 
 def test_variances_need_a_scatter(clusters):
-    with pytest.raises(ValueError, match='scatter is "none"'):
+    with pytest.raises(ValueError, match="scatter: 'none'"):
         _ = ClassStatistics("none").update(*clusters()).variances
 
 
@@ -102,10 +102,10 @@ def test_grouped_classes_are_those_of_the_joined_labels(seed, offset, scatter):
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ([0, 1], "groups has 2 labels; expected 4, one for each row of the statistics' classes"),
-        ([0, 2, 2, 0], "groups has no sample of class 1 "),
-        ([0, 0, 0, 0], "groups holds the single class"),
-        ([0.0, 1.0, 1.0, 0.0], "groups has dtype torch.float64; expected integer labels"),
+        ([0, 1], "groups: 2 labels; expected 4, one for each row of the statistics' classes"),
+        ([0, 2, 2, 0], "groups: no sample of class 1 "),
+        ([0, 0, 0, 0], "groups: the single class"),
+        ([0.0, 1.0, 1.0, 0.0], "groups: dtype torch.float64; expected integer labels"),
     ],
 )
 def test_groups_that_are_none_are_refused(groups, message):
@@ -116,5 +116,5 @@ def test_groups_that_are_none_are_refused(groups, message):
 
 def test_a_group_of_absent_classes_only_is_refused():
     statistics = ClassStatistics(n_classes=4).update(np.eye(4)[:2], np.arange(2))
-    with pytest.raises(ValueError, match="groups has no sample of class 1"):
+    with pytest.raises(ValueError, match="groups: no sample of class 1"):
         statistics.grouped(np.array([0, 0, 1, 1]))

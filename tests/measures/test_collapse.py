@@ -87,7 +87,7 @@ def test_cdnv_refuses_duplicate_means(offset):
     y = np.repeat([0, 1, 2], 40)
     X = np.random.default_rng(0).standard_normal((120, 5)) + offset
     X[80:] = X[:40][::-1]  # class 2 is class 0 in another order: the sums round differently
-    with pytest.raises(ValueError, match="X gives classes 0 and 2 of y the same mean"):
+    with pytest.raises(ValueError, match="X: classes 0 and 2 of y have the same mean"):
         cdnv(X, y)
 
 

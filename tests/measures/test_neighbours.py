@@ -52,5 +52,5 @@ def test_a_tensor_gives_the_same():
 
 @pytest.mark.parametrize("k", [0, -1, 40])
 def test_refuses_a_number_of_neighbours_that_there_is_not(k):
-    with pytest.raises(ValueError, match=f"k is {k}; expected 1 to 39"):
+    with pytest.raises(ValueError, match=f"k: {k}; expected 1 to 39"):
         nearest_neighbours(X, k)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from ssl_companion.measures import bootstrap, bootstrap_accuracy, bootstrap_mean
+from ssl_companion.measures.resampling import pearson, spearman
 
 
 def test_an_accuracys_interval_is_the_binomials():
@@ -27,7 +32,7 @@ def test_agrees_with_scipy_on_real_values():
     ).confidence_interval
     for found in (
         bootstrap_mean(values, resamples=5000),
-        bootstrap(lambda rows: values[rows].mean(), 150, resamples=5000),
+        bootstrap(lambda rows: values[rows].mean(-1), 150, resamples=5000),
     ):
         assert found.value == pytest.approx(values.mean())
         assert found.low == pytest.approx(theirs.low, abs=0.02)
@@ -86,34 +91,46 @@ def test_a_correlations_interval():
     rng = np.random.default_rng(0)
     x = rng.standard_normal(400)
     y = 0.6 * x + 0.8 * rng.standard_normal(400)
-    found = bootstrap(lambda rows: np.corrcoef(x[rows], y[rows])[0, 1], 400)
+    found = bootstrap(lambda rows: pearson(x[rows], y[rows]), 400)
+    assert found.value == pytest.approx(stats.pearsonr(x, y).statistic)
     centre, half = np.arctanh(found.value), 1.96 / np.sqrt(397)  # Fisher's
     assert found.low == pytest.approx(np.tanh(centre - half), abs=0.03)
     assert found.high == pytest.approx(np.tanh(centre + half), abs=0.03)
 
 
-def test_draws_without_a_value_are_left_out():
-    def only_if_varied(rows: np.ndarray) -> float:
-        return np.nan if np.ptp(rows) == 0 else float(rows.mean())
+def test_draws_without_a_value_are_left_out_and_too_many_of_them_leave_nothing():
+    def only_if_varied(rows: np.ndarray) -> np.ndarray:
+        return np.where(np.ptp(rows, axis=-1) == 0, np.nan, rows.mean(-1))
 
     found = bootstrap(only_if_varied, 3)  # one draw in nine is constant
     assert np.isfinite([found.low, found.high]).all()
-    with pytest.raises(ValueError, match="statistic is nan"):
-        bootstrap(lambda rows: np.nan, 5)
+    nothing = bootstrap(only_if_varied, 1)
+    assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(3, 30), kinds=st.integers(1, 9))
+def test_spearman_is_scipys_row_by_row_ties_included(seed: int, n: int, kinds: int) -> None:
+    a, b = np.random.default_rng(seed).integers(0, kinds, (2, 4, n)).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rows that do not vary, which give NaN
+        expected = [stats.spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(spearman(a, b), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bootstrap_mean([]), "values is empty"),
+        (lambda: bootstrap_mean([]), "values: empty"),
         (lambda: bootstrap_mean([1.0, np.nan]), r"values\[0, 1\]: nan"),
-        (lambda: bootstrap_mean([[1.0]]), r"values has shape \(1, 1\)"),
-        (lambda: bootstrap_mean([1.0, 2.0], [0]), "images has 1 labels; expected 2"),
-        (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence is 1.0"),
-        (lambda: bootstrap_mean([1.0], resamples=0), "resamples is 0"),
-        (lambda: bootstrap_mean([1.0], seed=-1), "seed is -1"),
-        (lambda: bootstrap_accuracy([1, 2], [1]), "predicted has 2 labels; expected 1"),
-        (lambda: bootstrap(lambda rows: 0.0, 0), "n is 0"),
+        (lambda: bootstrap_mean([[1.0]]), r"values: shape \(1, 1\)"),
+        (lambda: bootstrap_mean([1.0, 2.0], [0]), "images: 1 labels; expected 2"),
+        (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence: 1.0"),
+        (lambda: bootstrap_mean([1.0], resamples=0), "resamples: 0"),
+        (lambda: bootstrap_mean([1.0], seed=-1), "seed: -1"),
+        (lambda: bootstrap_accuracy([1, 2], [1]), "predicted: 2 labels; expected 1"),
+        (lambda: bootstrap(lambda rows: rows.mean(-1), 0), "n: 0"),
+        (lambda: bootstrap(np.mean, 5), r"statistic: gives the shape \(\)"),
     ],
 )
 def test_bad_input(call, message):

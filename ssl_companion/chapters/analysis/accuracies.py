@@ -15,6 +15,9 @@ import pandas as pd
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.errors import CompanionError
 from ssl_companion.measures import Interval, NearestCentroid
+from ssl_companion.measures.resampling import interval as interval
+from ssl_companion.measures.resampling import resampled as resampled
+from ssl_companion.measures.resampling import wilson
 from ssl_companion.recordings import Recording, group_means
 from ssl_companion.recordings.format import SAMPLE
 
@@ -97,46 +100,6 @@ def images_of(recording: Recording, level: str | Level, n: int) -> np.ndarray:
     return np.repeat(np.arange(len(recording.fine(SAMPLE))), n // len(recording.fine(SAMPLE)))
 
 
-def resampled(
-    values: np.ndarray,
-    images: np.ndarray | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> np.ndarray:
-    """Means of `values` over images drawn again with replacement.
-
-    Args:
-        values: [..., N]; every row sees the same draws, so differences and ratios are paired.
-        images: which image each of the N belongs to, if several share one.
-        resamples: number of draws, R.
-        seed: of the draws.
-
-    Returns:
-        float64 [..., R].
-    """
-    x = np.asarray(values, np.float64)
-    n = x.shape[-1]
-    group = np.arange(n) if images is None else np.unique(images, return_inverse=True)[1]
-    count = int(group.max()) + 1
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    weights = drawn[:, group].astype(np.float64)
-    weights /= weights.sum(axis=1, keepdims=True)
-    means: np.ndarray = x @ weights.T
-    return means
-
-
-def interval(value: float, drawn: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """An estimate with the percentile interval of its draws; draws that are not finite are left
-    out, and where they are more than half, nothing is known: all three numbers are NaN."""
-    finite = drawn[np.isfinite(drawn)]
-    if not np.isfinite(value) or len(finite) * 2 < len(drawn):
-        return Interval(float("nan"), float("nan"), float("nan"), confidence)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(finite, [tail, 1 - tail])
-    return Interval(float(value), float(low), float(high), confidence)
-
-
 def over_seeds(
     values: Sequence[float],
     confidence: float = CONFIDENCE,
@@ -170,6 +133,17 @@ def over_seeds(
     mean = float(x.mean())
     low, high = np.clip((mean - half, mean + half), *limits).tolist()
     return Interval(mean, low, high, confidence)
+
+
+def with_intervals(table: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Accuracies of n images each with Wilson's interval: columns low and high.
+
+    Args:
+        table: columns value (a fraction) and n.
+        confidence: coverage.
+    """
+    ends = [wilson(p, int(n), confidence) for p, n in zip(table["value"], table["n"], strict=True)]
+    return table.assign(low=[e.low for e in ends], high=[e.high for e in ends])
 
 
 def table_row(where: Mapping[str, object], estimate: Interval, n: int) -> dict[str, object]:

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_companion.chapters.analysis.accuracies import RESAMPLES
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import GROUPINGS_FILE, EpochLayer
@@ -157,9 +156,3 @@ def drawn_balanced(recalls: np.ndarray, of_fine: np.ndarray, weights: np.ndarray
     shares = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     mean: np.ndarray = shares.sum(axis=-1) / (counts > 0).sum(axis=-1)
     return mean
-
-
-def class_draws(k: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each of k classes is in each draw with replacement: float64 [resamples, k]."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(k, np.full(k, 1 / k), size=resamples).astype(np.float64)

@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ssl_companion.chapters.analysis.accuracies import (
-    CONFIDENCE,
     Runs,
     final,
     interval,
     start,
+    with_intervals,
 )
 from ssl_companion.data.threads import tensor_threads
-from ssl_companion.measures import Interval, LinearProbe, NearestCentroid
+from ssl_companion.measures import Interval, LinearProbe, NearestCentroid, bootstrap
+from ssl_companion.measures.resampling import draw_counts, pearson, spearman
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
 
@@ -110,10 +110,9 @@ def correlation(
     if kind not in ("spearman", "pearson"):
         raise ValueError(f"kind is {kind!r}; expected 'spearman' or 'pearson'")
     if len(a) < 3:
-        return interval(float("nan"), np.full(resamples, np.nan))
-    drawn = _drawn_rows(len(a), resamples, seed)
-    value = float(_correlate(a, b, kind))
-    return interval(value, _correlate(a[drawn], b[drawn], kind))
+        return _UNKNOWN
+    of = spearman if kind == "spearman" else pearson
+    return bootstrap(lambda rows: of(a[rows], b[rows]), len(a), resamples=resamples, seed=seed)
 
 
 def correlation_ahead(
@@ -145,29 +144,15 @@ def correlation_ahead(
             f"x, rival and y have shapes {a.shape}, {c.shape} and {b.shape}; expected [N] each"
         )
     if len(a) < 3:
-        return interval(float("nan"), np.full(resamples, np.nan))
-    drawn = _drawn_rows(len(a), resamples, seed)
-    value = _correlate(a, b, "spearman") - _correlate(c, b, "spearman")
-    again = _correlate(a[drawn], b[drawn], "spearman") - _correlate(c[drawn], b[drawn], "spearman")
-    return interval(float(value), again)
+        return _UNKNOWN
+
+    def ahead(rows: np.ndarray) -> np.ndarray:
+        return spearman(a[rows], b[rows]) - spearman(c[rows], b[rows])
+
+    return bootstrap(ahead, len(a), resamples=resamples, seed=seed)
 
 
-def _drawn_rows(n: int, resamples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, n, (resamples, n))
-
-
-def _correlate(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
-    """Correlation along the last axis."""
-    from scipy import stats
-
-    if kind == "spearman":
-        a, b = stats.rankdata(a, axis=-1), stats.rankdata(b, axis=-1)
-    a = a - a.mean(axis=-1, keepdims=True)
-    b = b - b.mean(axis=-1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
-        r: np.ndarray = np.where(scale > 0, (a * b).sum(axis=-1) / scale, np.nan)
-    return r
+_UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 
 def few_labels(
@@ -248,7 +233,7 @@ _BOTH = ("nearest centroid", "linear probe")
 def _drawn_again(hits: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Means of [choices, images] with choices and images drawn again: float64 [resamples]."""
     rng = np.random.default_rng(seed)
-    weights = [rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n for n in hits.shape]
+    weights = [draw_counts(n, resamples, rng) / n for n in hits.shape]
     means: np.ndarray = ((weights[0] @ hits) * weights[1]).sum(axis=1)
     return means
 
@@ -282,15 +267,11 @@ def accuracies_through_training(recording: Recording, level: str = "fine") -> pd
     rows = recording.select(split="test", level=level, layer=recording.layers[-1])
     probed = rows.loc[rows["measure"] == "linear", "epoch"]
     rows = rows[rows["measure"].isin(CLASSIFIER_NAMES) & rows["epoch"].isin(probed)]
-    out = []
-    for measure, name in CLASSIFIER_NAMES.items():
-        line = rows[rows["measure"] == measure].sort_values("epoch")
-        for epoch, value, n in line[["epoch", "value", "n"]].to_numpy(np.float64):
-            right = stats.binomtest(round(value * n), int(n))
-            ends = right.proportion_ci(CONFIDENCE, method="wilson")
-            out.append({"epoch": int(epoch), "classifier": name, "value": value,
-                        "low": ends.low, "high": ends.high, "n": int(n)})  # fmt: skip
-    return pd.DataFrame(out, columns=["epoch", "classifier", "value", "low", "high", "n"])
+    rows = rows.sort_values("epoch", kind="stable")
+    order = {measure: i for i, measure in enumerate(CLASSIFIER_NAMES)}
+    rows = rows.sort_values("measure", key=lambda names: names.map(order), kind="stable")
+    out = with_intervals(rows.assign(classifier=rows["measure"].map(CLASSIFIER_NAMES)))
+    return out[["epoch", "classifier", "value", "low", "high", "n"]].reset_index(drop=True)
 
 
 def probe_accuracies_over_epochs(recording: Recording, level: str = "fine") -> pd.DataFrame:

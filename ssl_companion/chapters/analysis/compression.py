@@ -23,6 +23,7 @@ import torch
 from scipy.special import logsumexp
 
 from ssl_companion.chapters.analysis.accuracies import interval, level_of, table_row
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
     coding_rate,
     coding_rate_given,
@@ -159,7 +160,7 @@ def estimates(
     for name in which or ESTIMATORS:
         try:
             found.append(ESTIMATORS[name](m, noise))
-        except ValueError:
+        except UndefinedMeasure:
             found.append(float("nan"))
     return np.array(found)
 
@@ -368,7 +369,7 @@ def rate_given_shuffled(
 def _rate_given(material: CompressionInputs, classes: np.ndarray) -> float:
     try:
         return coding_rate_given(directions(material.views), classes[material.image])
-    except ValueError:  # collapsed to a point: no directions
+    except UndefinedMeasure:  # collapsed to a point: no directions
         return float("nan")
 
 
@@ -416,7 +417,7 @@ def _bounds(material: CompressionInputs, noise: float, total: bool) -> tuple[flo
         if not total:
             return given
         both = kde_information_bounds(material.views, noise)
-    except ValueError:  # collapsed to a point: no variance to relate noise to
+    except UndefinedMeasure:  # collapsed to a point: no variance to relate noise to
         return (np.nan,) * (4 if total else 2)
     return both.lower, both.upper, *given
 
@@ -437,17 +438,18 @@ def bounds_given_sample(views: np.ndarray, image: np.ndarray, noise: float) -> t
         The lower and the upper bound.
 
     Raises:
-        ValueError: images with different numbers of views, or views without variance.
+        ValueError: images with different numbers of views, or noise not above zero.
+        UndefinedMeasure: views without variance.
     """
     counts = np.unique(image, return_counts=True)[1]
     if len(set(counts.tolist())) != 1:
-        raise ValueError(
-            f"image: {sorted(set(counts.tolist()))} views of each; expected one number"
-        )
+        raise ValueError(f"image: {sorted(set(counts.tolist()))} views each; expected one number")
+    if not noise > 0:
+        raise ValueError(f"noise: {noise!r}; expected a number above 0")
     x = views.astype(np.float64)[np.argsort(image, kind="stable")]
     variance = noise * float(x.var(axis=0).sum())
-    if variance <= 0:
-        raise ValueError(f"views: no variance, noise: {noise}; expected some of both")
+    if variance == 0:
+        raise UndefinedMeasure("views: no variance; expected some to relate noise to")
     v = int(counts[0])
     x = x.reshape(len(counts), v, -1)
     squares = ((x[:, :, None] - x[:, None]) ** 2).sum(axis=-1)

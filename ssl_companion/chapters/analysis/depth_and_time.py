@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import (
-    CONFIDENCE,
     NotRecorded,
     interval,
     measured,
     table_row,
+    with_intervals,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
-    class_draws,
     drawn_balanced,
     epochs_judged,
     images_judged,
@@ -30,6 +29,7 @@ from ssl_companion.chapters.analysis.random_targets import (
     null_advantage,
 )
 from ssl_companion.measures import Interval
+from ssl_companion.measures.resampling import draw_counts, spearman
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
@@ -72,16 +72,8 @@ def rank_order(values: np.ndarray, axis: int = -1) -> np.ndarray:
     1 if they rise at every step, -1 if they fall; ties share their rank. NaN where nothing
     changes.
     """
-    from scipy import stats
-
-    ranks = np.moveaxis(stats.rankdata(values, axis=axis), axis, -1)
-    order = np.arange(ranks.shape[-1], dtype=np.float64)
-    ranks = ranks - ranks.mean(axis=-1, keepdims=True)
-    order -= order.mean()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.sqrt(np.square(ranks).sum(axis=-1) * np.square(order).sum())
-        found: np.ndarray = np.where(scale > 0, ranks @ order / scale, np.nan)
-    return found
+    along = np.moveaxis(np.asarray(values), axis, -1)
+    return spearman(along, np.arange(along.shape[-1]))
 
 
 def order_of_rows(
@@ -195,7 +187,7 @@ def _advantages(
         yield level.name, found.value, found.draws
     if not upper:
         [own] = recalls(recording, [finest], places, live=live)
-        weights = class_draws(finest.k, seed=seed)
+        weights = draw_counts(finest.k, seed=seed)
         drawn = drawn_balanced(own, finest.of_fine, weights)
         yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
 
@@ -267,22 +259,6 @@ def live_by_layer(
         parts.append(part.assign(depth=depth))
     columns = ["epoch", "layer", "depth", "level", "value", "low", "high", "n"]
     return pd.concat(parts, ignore_index=True)[columns]
-
-
-def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies of n images each with Wilson's interval (1927,
-    doi:10.1080/01621459.1927.10502953): columns low and high.
-
-    Args:
-        table: columns value (a fraction) and n.
-    """
-    from scipy import stats
-
-    ends = [
-        stats.binomtest(round(value * n), int(n)).proportion_ci(CONFIDENCE, method="wilson")
-        for value, n in zip(table["value"], table["n"], strict=True)
-    ]
-    return table.assign(low=[e.low for e in ends], high=[e.high for e in ends])
 
 
 def mapped_levels(recording: Recording) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from ssl_companion.chapters.analysis.depth_and_time import (
 )
 from ssl_companion.chapters.analysis.random_targets import grouping_accuracies
 from ssl_companion.measures import Interval
+from ssl_companion.measures.resampling import percentiles
 from ssl_companion.presets.catalogue import preset, scale_of, why_so_long
 from ssl_companion.presets.runs import Scale
 from ssl_companion.recordings import Recording, open_recording
@@ -242,20 +243,11 @@ def properties_with_intervals(
         drawn = _drawn(run, level, draws, np.random.default_rng(seed))
         drawn["advantage"] -= 0.0 if np.isnan(luck) else luck
         for what in PROPERTIES:
-            low, high = _ends(drawn[what])
+            low, high = percentiles(drawn[what], CONFIDENCE)
             rows.append({"recording": name, "setting": setting_of(run), "group": group_of(name),
                          "property": what, "value": values.at[name, what],
                          "low": low, "high": high})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _ends(drawn: np.ndarray) -> tuple[float, float]:
-    finite = drawn[np.isfinite(drawn)]
-    if 2 * len(finite) < len(drawn):
-        return float("nan"), float("nan")
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(finite, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def _drawn(

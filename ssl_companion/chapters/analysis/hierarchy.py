@@ -20,7 +20,6 @@ from ssl_companion.chapters.analysis.accuracies import (
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
-    class_draws,
     drawn_balanced,
     images_judged,
     recalls,
@@ -40,6 +39,7 @@ from ssl_companion.measures import (
     dendrogram,
 )
 from ssl_companion.measures.dendrogram import label_distances
+from ssl_companion.measures.resampling import draw_counts
 from ssl_companion.recordings import Recording
 
 
@@ -253,7 +253,7 @@ def _fine_against_chance(
     [own] = recalls(recording, [recording.hierarchy.levels[0]], [(e, layer) for e in epochs])
     of_fine = recording.hierarchy.levels[0].of_fine
     value = balanced(own, of_fine)
-    drawn = drawn_balanced(own, of_fine, class_draws(len(of_fine), seed=seed))
+    drawn = drawn_balanced(own, of_fine, draw_counts(len(of_fine), seed=seed))
     trained = [e for e in epochs if e in recording.kept_epochs(layer, "train")]
     others = _permuted_hits(recording, trained, layer, groupings, seed).mean(axis=2)
     mean, drawn_mean = others.mean(axis=0), resampled(others.T, None, seed=seed)

@@ -23,10 +23,10 @@ from ssl_companion.chapters.analysis.accuracies import (
     level_of,
     measured,
     table_row,
+    with_intervals,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
-    class_draws,
     drawn_balanced,
     epochs_judged,
     images_judged,
@@ -34,6 +34,7 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
 )
 from ssl_companion.data.hierarchy import Level, random_grouping
 from ssl_companion.measures import Interval, bootstrap_accuracy
+from ssl_companion.measures.resampling import draw_counts
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
@@ -106,11 +107,11 @@ def advantage(
     others = _groupings(own, controls, seed) if isinstance(controls, int) else list(controls)
     found = recalls(recording, [own, *others], places, live=live)
     of_fine = [one.of_fine for one in (own, *others)]
-    weights = class_draws(found.shape[-1], resamples, seed)
+    weights = draw_counts(found.shape[-1], resamples, seed)
     values = np.stack([balanced(f, of) for f, of in zip(found, of_fine, strict=True)])
     own_draws = drawn_balanced(found[0], of_fine[0], weights)
     g = len(others)
-    times = np.random.default_rng([seed, 1]).multinomial(g, np.full(g, 1 / g), size=resamples)
+    times = draw_counts(g, resamples, [seed, 1])
     mean_draws = np.zeros_like(own_draws)
     for i in range(g):
         mean_draws += drawn_balanced(found[1 + i], of_fine[1 + i], weights) * times[:, i] / g
@@ -318,10 +319,9 @@ def continuum(
     table["target"] = "teacher at epoch " + table["teacher_epoch"].astype(str)
     table["guess"] = table["teacher_epoch"].map(guess)
     table = pd.concat([table, _on_labels(student, measure)], ignore_index=True)
+    table = with_intervals(table, confidence)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     p, n = table["value"], table["n"]
-    middle, root = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    table["low"], table["high"] = ((middle + s * root) / (1 + z**2 / n) for s in (-1, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = (1 - p) / (n * p)  # variance of log p
         first = noise.groupby(table["target"]).transform("first")

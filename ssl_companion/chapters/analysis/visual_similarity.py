@@ -23,10 +23,10 @@ from ssl_companion.chapters.analysis.accuracies import (
     table_row,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
-    class_draws,
     drawn_balanced,
 )
 from ssl_companion.measures import Interval
+from ssl_companion.measures.resampling import draw_counts
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import EpochLayer
 from ssl_companion.recordings.groupings import (
@@ -68,9 +68,7 @@ def balanced_accuracies(
         values [S], and draws of classes and groupings [S, R].
     """
     which, r = groupings.of(kind), len(weights)
-    times = np.random.default_rng([seed, 1]).multinomial(
-        len(which), np.full(len(which), 1 / len(which)), size=r
-    )
+    times = draw_counts(len(which), r, [seed, 1])
     values, draws = np.zeros(len(places)), np.zeros((len(places), r))
     found = np.stack([groupings.recalls(place)[which] for place in places])  # [S, G, K]
     once = np.ones((1, weights.shape[1]))
@@ -103,7 +101,7 @@ def ahead(
     Returns:
         differences of fractions, [S], and with classes and groupings drawn again [S, R].
     """
-    weights = class_draws(groupings.groups.shape[1], resamples, seed)
+    weights = draw_counts(groupings.groups.shape[1], resamples, seed)
     own, own_draws = balanced_accuracies(groupings, kind, places, weights, seed)
     other, other_draws = balanced_accuracies(groupings, than, places, weights, seed + 1)
     return own - other, own_draws - other_draws

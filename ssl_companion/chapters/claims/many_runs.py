@@ -26,6 +26,7 @@ from ssl_companion.chapters.claims.runs import (
     without_those_beside,
 )
 from ssl_companion.measures import Interval
+from ssl_companion.measures.resampling import wilson
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
 
@@ -217,8 +218,5 @@ def _on_shuffled_labels(run: Recording) -> bool:
 
 
 def _share(holds: np.ndarray) -> Interval:
-    """A share of runs with Wilson's interval (1927, doi:10.1080/01621459.1927.10502953)."""
-    from scipy import stats
-
-    ends = stats.binomtest(int(holds.sum()), len(holds)).proportion_ci(0.95, method="wilson")
-    return Interval(float(holds.mean()), float(ends.low), float(ends.high))
+    """A share of runs with its interval."""
+    return wilson(float(holds.mean()), len(holds))

@@ -22,11 +22,11 @@ from ssl_companion.chapters.analysis import (
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, hits, predicted
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
-    class_draws,
     drawn_balanced,
     recalls,
 )
 from ssl_companion.data.hierarchy import Hierarchy, random_grouping
+from ssl_companion.measures.resampling import draw_counts
 from ssl_companion.recordings import Recording, open_recording
 
 
@@ -64,9 +64,9 @@ def test_a_class_without_images_is_left_out() -> None:
 
 
 def test_draws_are_of_as_many_classes_as_there_are() -> None:
-    drawn = class_draws(10, 50, 1)
+    drawn = draw_counts(10, 50, 1)
     assert (drawn.sum(axis=1) == 10).all()
-    np.testing.assert_array_equal(drawn, class_draws(10, 50, 1))
+    np.testing.assert_array_equal(drawn, draw_counts(10, 50, 1))
 
 
 def test_naming_the_largest_group_gains_nothing() -> None:

@@ -16,6 +16,7 @@ from ssl_companion.chapters.analysis.compression import (
     falls,
     share_within,
 )
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import kde_information_bounds
 from ssl_companion.recordings import Recording
 
@@ -194,7 +195,9 @@ def test_bounds_given_the_sample_refuse_what_they_cannot_answer() -> None:
     views, image = _views()
     with pytest.raises(ValueError, match="expected one number"):
         compression.bounds_given_sample(views[1:], image[1:], 0.1)
-    with pytest.raises(ValueError, match="no variance"):
+    with pytest.raises(ValueError, match=r"noise: 0.0; expected a number above 0"):
+        compression.bounds_given_sample(views, image, 0.0)
+    with pytest.raises(UndefinedMeasure, match="no variance"):
         compression.bounds_given_sample(np.ones_like(views), image, 0.1)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ssl_companion.chapters.analysis import visual_similarity
-from ssl_companion.chapters.analysis.balanced_accuracy import class_draws
 from ssl_companion.data.hierarchy import CIFAR100
+from ssl_companion.measures.resampling import draw_counts
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import GROUPINGS_FILE
 from ssl_companion.recordings.groupings import (
@@ -113,7 +113,7 @@ def test_a_kind_against_itself_has_no_lead() -> None:
 
 
 def test_one_grouping_drawn_again_is_itself() -> None:
-    weights = class_draws(100, 50)
+    weights = draw_counts(100, 50)
     first, second = (
         visual_similarity.balanced_accuracies(
             story(0.3), SEMANTIC, [(200, "block1")], weights, seed
