@@ -128,8 +128,8 @@ def submit(
         raise ValueError(f"cluster: {cluster.kind!r}; expected 'slurm' or 'local'")
     if loop.minutes is not None:
         raise ValueError(
-            f"minutes: {loop.minutes:g}; a job that stops for them would not be queued again. "
-            "Leave them out; a job of Slurm has a time limit of its own (`--job.minutes`)"
+            f"minutes: {loop.minutes:g}; expected none, as a job that stops for them would not be "
+            "queued again; a job of Slurm has a time limit of its own (`--job.minutes`)"
         )
     _require_teachers(runs, destination)
     for run in () if overwrite else runs:

@@ -52,8 +52,8 @@ class Run:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(
-                f"name: {self.name!r}; it becomes a folder's: expected letters, digits, '.', '-' "
-                "and '_', a letter or digit first"
+                f"name: {self.name!r}; expected a folder's name of letters, digits, '.', '-' and "
+                "'_', a letter or digit first"
             )
 
     @property

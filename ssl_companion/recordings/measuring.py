@@ -20,6 +20,7 @@ from ssl_companion.data import ImageSet
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import RANDOM, Hierarchy, Level
 from ssl_companion.data.images import LabelSet
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import ClassStatistics, NearestCentroid
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.format import (

@@ -77,7 +77,7 @@ class ResLH(Backbone):
         super().__init__()
         for name, value in (("depth", depth), ("width", width), ("pad_to", pad_to)):
             if value < 1:
-                raise ValueError(f"{name}: {value}; expected at least 1")
+                raise ValueError(f"{name}: {value}; expected 1 or more")
         self.width = width
         self.layers = ("stem", *(f"block{i + 1}" for i in range(depth)))
         state = _reslh_modules(depth, width).state_dict()
@@ -245,7 +245,9 @@ def make_backbone(name: str, *, seed: int, pad_to: int = 1) -> Backbone:
         if match := re.fullmatch(r"vit-(\d+)-(\d+)", name):
             depth, width = int(match[1]), int(match[2])
             if width % max(1, width // 64):
-                raise ValueError(f"backbone: {name!r}; the width has to divide into 64-wide heads")
+                raise ValueError(
+                    f"backbone: {name!r}; expected a width that divides into {width // 64} heads"
+                )
             return ViT(depth, width)
     raise ValueError(
         f"backbone: {name!r}; expected 'res-L-H' (say res-5-250), 'resnet18', 'resnet18-W' or "

@@ -1,6 +1,7 @@
-"""What defines a run: frozen dataclasses whose defaults are the recipe.
+"""What defines a run, whose defaults are the recipe; and how to run it, which no result depends on.
 
-How to run: what changes the way of a run, not what it computes.
+`RunConfig` (with `ObjectiveConfig`, and those of views and optimizer) has a digest that its files
+are known by; `LoopConfig` has none.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 2), ("projector_width", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: {getattr(self, name)!r}; expected at least {least}")
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected {least} or more")
         check_precision(self.precision)
         if self.images_per_class < 0:
             raise ValueError(f"images_per_class: {self.images_per_class}; expected 0 (all) or more")
@@ -152,7 +153,7 @@ def run_config_from_dict(values: dict[str, Any]) -> RunConfig:
         names = {f.name for f in dataclasses.fields(kind)}
         if unknown := sorted(set(given) - names):
             raise ValueError(
-                f"{kind.__name__}: unknown field {unknown[0]!r}; known: {sorted(names)}"
+                f"{kind.__name__}: field {unknown[0]!r}; expected one of {sorted(names)}"
             )
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
 
@@ -195,7 +196,7 @@ class LoopConfig:
             if value is not None and (math.isnan(value) or value < 0):
                 raise ValueError(f"{name}: {value!r}; expected 0 or more")
         if self.check_every < 1:
-            raise ValueError(f"check_every: {self.check_every!r}; expected at least 1 step")
+            raise ValueError(f"check_every: {self.check_every!r}; expected 1 or more")
         if self.compile not in ("auto", "yes", "no"):
             raise ValueError(f"compile: {self.compile!r}; expected 'auto', 'yes' or 'no'")
 
@@ -214,12 +215,12 @@ def pick_device(name: str = "auto") -> torch.device:
         raise ValueError(f"device: {name!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:N'") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"device: {name!r}, but this machine has no CUDA device; use 'cpu' or 'auto'"
+            f"device: {name!r}; expected 'cpu' or 'auto', as this machine has no CUDA device"
         )
     if device.type == "cuda" and device.index is not None:
         count = torch.cuda.device_count()
         if device.index >= count:
             raise ValueError(
-                f"device: {name!r}, but the last CUDA device of this machine is 'cuda:{count - 1}'"
+                f"device: {name!r}; expected at most 'cuda:{count - 1}', this machine's last one"
             )
     return device

@@ -70,6 +70,9 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+# torch.distributed.nn.functional has both, but deprecates them from torch 2.15 on.
+
+
 class _Gather(torch.autograd.Function):
     """Rows of all processes; backward sums the gradients and takes this process's rows."""
 
@@ -117,7 +120,7 @@ def shard(x: Tensor) -> Tensor:
     """This process's rows of a global batch whose length divides by the number of processes."""
     rank, size = world()
     if len(x) % size:
-        raise ValueError(f"batch: {len(x)} rows do not divide among {size} processes")
+        raise ValueError(f"batch: {len(x)} rows; expected a multiple of {size}, the processes")
     return x.view(size, -1, *x.shape[1:])[rank]
 
 

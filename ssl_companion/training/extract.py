@@ -1,12 +1,4 @@
-"""Features of a data set, layer by layer, from a backbone in evaluation mode.
-
-An untrained network with normalisation statistics of its own.
-
-Batch normalisation begins with a running mean of 0 and a running variance of 1, which are no
-statistics of anything. Measured so, an untrained network is worse than it is: letting the
-statistics settle, with every weight as it was, already raises NCC accuracy. What is measured
-"at initialisation" is therefore the network after its statistics have seen some views.
-"""
+"""Features of images and of their views, layer by layer, from a backbone in evaluation mode."""
 
 from __future__ import annotations
 
@@ -23,6 +15,8 @@ from ssl_companion.training.runtime import autocast, check_precision, generator
 
 # Images in a forward pass. A GPU would wait for the host with fewer.
 _BATCH = {"cpu": 1000, "cuda": 2000}
+# Of views that batch normalisation's statistics are taken from: number and size.
+_SETTLING = 10, 256
 
 
 @torch.inference_mode()
@@ -98,37 +92,15 @@ def extract_views(
     return {name: torch.cat(pieces) for name, pieces in parts.items()}
 
 
-def _size(batch: int | None, device: torch.device) -> int:
-    return _BATCH.get(device.type, 1000) if batch is None else batch
-
-
-def _checked(backbone: Backbone, precision: str) -> torch.device:
-    """The device to work on."""
-    if backbone.training:
-        raise ValueError("backbone: in training mode; call its eval() first")
-    check_precision(precision)
-    return next(backbone.parameters()).device
-
-
-def _tensor(images: np.ndarray | Tensor) -> Tensor:
-    # A copy of the batch: the images are a read-only memory map, which torch cannot share.
-    return torch.from_numpy(images.copy()) if isinstance(images, np.ndarray) else images
-
-
-def forward_features(backbone: Backbone, x: Tensor, precision: str) -> dict[str, Tensor]:
-    """Vectors of every tapped layer, float32, for normalised images [N, 3, H, W]."""
-    x = x.contiguous(memory_format=torch.channels_last)
-    with autocast(precision, x.device):
-        return {name: values.float() for name, values in backbone.features(x).items()}
-
-
-BATCHNORM_BATCHES, BATCHNORM_BATCH = 10, 256
-
-
 def recalibrate_batchnorm(
     backbone: Backbone, images: np.ndarray, config: augmentation.ViewConfig, precision: str = "bf16"
 ) -> None:
     """Set every batch normalisation's statistics to the mean over batches of training views.
+
+    Batch normalisation begins with a running mean of 0 and a running variance of 1, which are no
+    statistics of anything. Measured so, an untrained network is worse than it is: letting the
+    statistics settle, with every weight as it was, already raises NCC accuracy. What is measured
+    "at initialisation" is therefore the network after this.
 
     In place; weights are untouched, and the backbone is in evaluation mode afterwards.
 
@@ -139,18 +111,40 @@ def recalibrate_batchnorm(
         precision: of the forward passes.
     """
     device = next(backbone.parameters()).device
-    stream = generator(0, "settle")
+    stream, (number, size) = generator(0, "settle"), _SETTLING
 
-    def batches() -> Iterator[torch.Tensor]:
-        for _ in range(BATCHNORM_BATCHES):
-            rows = torch.randint(len(images), (BATCHNORM_BATCH,), generator=stream).numpy()
+    def batches() -> Iterator[Tensor]:
+        for _ in range(number):
+            rows = torch.randint(len(images), (size,), generator=stream).numpy()
             batch = torch.from_numpy(images[rows]).to(device)
-            drawn = augmentation.draw_parameters(
-                BATCHNORM_BATCH, config, stream, *batch.shape[2:]
-            ).to(device)
-            x = augmentation.normalise(augmentation.apply(batch, drawn))
+            drawn = augmentation.draw_parameters(size, config, stream, *batch.shape[2:])
+            x = augmentation.normalise(augmentation.apply(batch, drawn.to(device)))
             yield x.contiguous(memory_format=torch.channels_last)
 
     with autocast(precision, device):
         update_bn(batches(), backbone)
     backbone.eval()
+
+
+def forward_features(backbone: Backbone, x: Tensor, precision: str) -> dict[str, Tensor]:
+    """Vectors of every tapped layer, float32, for normalised images [N, 3, H, W]."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    with autocast(precision, x.device):
+        return {name: values.float() for name, values in backbone.features(x).items()}
+
+
+def _size(batch: int | None, device: torch.device) -> int:
+    return _BATCH.get(device.type, 1000) if batch is None else batch
+
+
+def _checked(backbone: Backbone, precision: str) -> torch.device:
+    """The device to work on."""
+    if backbone.training:
+        raise ValueError("backbone: in training mode; expected evaluation mode (`eval()`)")
+    check_precision(precision)
+    return next(backbone.parameters()).device
+
+
+def _tensor(images: np.ndarray | Tensor) -> Tensor:
+    # A copy of the batch: the images are a read-only memory map, which torch cannot share.
+    return torch.from_numpy(images.copy()) if isinstance(images, np.ndarray) else images

@@ -1,10 +1,11 @@
-"""What is trained: a backbone, a projector, and what the objective adds to them."""
+"""What is trained, a backbone with a projector and BYOL's teacher, and the loss that trains it."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +16,6 @@ from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.distributed import gather
 from ssl_companion.training.objectives import Loss, Weight, widened
 from ssl_companion.training.runtime import derived_seed
-
-
-def projector(d_in: int, width: int, layers: int = 3) -> nn.Sequential:
-    """Linear-BN-ReLU blocks and a last Linear; no layer has a bias that BN would cancel."""
-    parts: list[nn.Module] = []
-    for _ in range(layers - 1):
-        parts += [nn.Linear(d_in, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
-        d_in = width
-    return nn.Sequential(*parts, nn.Linear(d_in, width, bias=False))
 
 
 class Learner(nn.Module):
@@ -54,6 +46,47 @@ class Learner(nn.Module):
         """[2N, 3, H, W] -> (embeddings,) or, for BYOL, (embeddings, predictions), each [2N, D]."""
         z = self.head(self.backbone(views))
         return (z,) if self.predictor is None else (z, self.predictor(z))
+
+
+def projector(d_in: int, width: int, layers: int = 3) -> nn.Sequential:
+    """Linear-BN-ReLU blocks and a last Linear; no layer has a bias that BN would cancel."""
+    parts: list[nn.Module] = []
+    for _ in range(layers - 1):
+        parts += [nn.Linear(d_in, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        d_in = width
+    return nn.Sequential(*parts, nn.Linear(d_in, width, bias=False))
+
+
+class Teacher(nn.Module):
+    """BYOL's teacher: an exponential moving average of the student, without gradient."""
+
+    def __init__(self, learner: Learner) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(learner.backbone)
+        self.head = copy.deepcopy(learner.head)
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, views: Tensor) -> Tensor:
+        """[2N, 3, H, W] -> embeddings [2N, D]."""
+        z: Tensor = self.head(self.backbone(views))
+        return z
+
+    @torch.no_grad()
+    def follow(self, learner: Learner, momentum: float | Tensor) -> None:
+        """teacher = momentum * teacher + (1 - momentum) * student, parameters only."""
+        student: list[Tensor] = [*learner.backbone.parameters(), *learner.head.parameters()]
+        teacher: list[Tensor] = [*self.parameters()]
+        if isinstance(momentum, Tensor):  # torch's lerp would ask the device for its value
+            away = torch._foreach_sub(student, teacher)
+            torch._foreach_add_(teacher, torch._foreach_mul(away, 1.0 - momentum))
+        else:
+            torch._foreach_lerp_(teacher, student, 1.0 - momentum)
+
+
+def teacher_momentum(step: int, steps: int, start: float) -> float:
+    """From `start` up to 1 along a half cosine (Grill et al., arXiv:2006.07733, section 3.2)."""
+    return 1.0 - (1.0 - start) * (math.cos(math.pi * step / steps) + 1) / 2
 
 
 def term_weights(kind: ObjectiveConfig, epoch: int = 0) -> dict[str, float]:
@@ -108,62 +141,15 @@ def batch_loss(
             t1, t2 = (_partner(gather(half), kind) for half in widened(teacher).chunk(2))
             return objectives.byol(p1, p2, t1, t2)
         z2 = _partner(z2, kind)
+        by_name: dict[str, Any] = dict(weights)
         if kind.name == "vicreg":
-            return objectives.vicreg(
-                z1,
-                z2,
-                invariance=weights["invariance"],
-                variance=weights["variance"],
-                covariance=weights["covariance"],
-            )
+            return objectives.vicreg(z1, z2, **by_name)
         if kind.name == "simclr":
-            return objectives.simclr(
-                z1,
-                z2,
-                temperature=kind.temperature,
-                alignment=weights["alignment"],
-                uniformity=weights["uniformity"],
-            )
-        if kind.name == "barlow_twins":
-            return objectives.barlow_twins(
-                z1, z2, invariance=weights["invariance"], redundancy=weights["redundancy"]
-            )
-    raise ValueError(f"objective: {kind.name!r} is not known")
+            return objectives.simclr(z1, z2, temperature=kind.temperature, **by_name)
+        return objectives.barlow_twins(z1, z2, **by_name)
 
 
 def _partner(z: Tensor, kind: ObjectiveConfig) -> Tensor:
     """What a row's first view is compared with: the second view of its own image, or (shuffled)
     that of the image before it in the batch, which is another one in every epoch."""
     return z.roll(1, dims=0) if kind.positives == "shuffled" else z
-
-
-class Teacher(nn.Module):
-    """BYOL's teacher: an exponential moving average of the student, without gradient."""
-
-    def __init__(self, learner: Learner) -> None:
-        super().__init__()
-        self.backbone = copy.deepcopy(learner.backbone)
-        self.head = copy.deepcopy(learner.head)
-        self.requires_grad_(False)
-
-    @torch.no_grad()
-    def forward(self, views: Tensor) -> Tensor:
-        """[2N, 3, H, W] -> embeddings [2N, D]."""
-        z: Tensor = self.head(self.backbone(views))
-        return z
-
-    @torch.no_grad()
-    def follow(self, learner: Learner, momentum: float | Tensor) -> None:
-        """teacher = momentum * teacher + (1 - momentum) * student, parameters only."""
-        student: list[Tensor] = [*learner.backbone.parameters(), *learner.head.parameters()]
-        teacher: list[Tensor] = [*self.parameters()]
-        if isinstance(momentum, Tensor):  # torch's lerp would ask the device for its value
-            away = torch._foreach_sub(student, teacher)
-            torch._foreach_add_(teacher, torch._foreach_mul(away, 1.0 - momentum))
-        else:
-            torch._foreach_lerp_(teacher, student, 1.0 - momentum)
-
-
-def teacher_momentum(step: int, steps: int, start: float) -> float:
-    """From `start` up to 1 along a half cosine (Grill et al., arXiv:2006.07733, section 3.2)."""
-    return 1.0 - (1.0 - start) * (math.cos(math.pi * step / steps) + 1) / 2

@@ -1,13 +1,11 @@
 """Self-supervised objectives, each split into its invariance and its regularization.
 
-Every objective takes the embeddings of two views and returns a `Loss`: the raw terms by
-name, the weight of each, and their weighted sum. The invariance part pulls the views of an
-image together; everything else is the regularizer that keeps the embeddings apart.
+Every objective takes the embeddings of two views and returns a `Loss`: the raw terms by name, and
+their weighted sum. The invariance part (`INVARIANCE_TERMS`) pulls the views of an image together;
+everything else is the regularizer that keeps the embeddings apart.
 
 Embeddings are float tensors [N, D]; half precision is widened to float32 first, because a
 Gram diagonal overflows it.
-
-What an objective returns, and what all of them check and share.
 """
 
 from __future__ import annotations
@@ -19,18 +17,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = [
-    "INVARIANCE_TERMS",
-    "Loss",
-    "barlow_twins",
-    "byol",
-    "covariance_term",
-    "invariance_term",
-    "simclr",
-    "supervised",
-    "variance_term",
-    "vicreg",
-]
+#: Terms that compare the views of one image. All other terms regularize.
+INVARIANCE_TERMS = frozenset({"invariance", "alignment", "cross_entropy"})
+
+#: Of a term. A tensor (a scalar on the device) may change from call to call of what was compiled
+#: or captured with it; a number is part of that.
+Weight = float | Tensor
+
+
+@dataclass(frozen=True)
+class Loss:
+    """An objective's value on one batch.
+
+    Attributes:
+        total: weighted sum of the terms, a scalar tensor with gradient.
+        terms: raw (unweighted) terms by name, scalar tensors.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
 
 
 def invariance_term(z1: Tensor, z2: Tensor) -> Tensor:
@@ -92,14 +97,14 @@ def vicreg(
     Raises:
         ValueError: shapes that differ, fewer than two samples, or all weights 0.
     """
-    z1, z2 = matching_pair(z1, z2)
+    z1, z2 = _matching_pair(z1, z2)
     terms = {
         "invariance": invariance_term(z1, z2),
         "variance": (variance_term(z1, eps) + variance_term(z2, eps)) / 2,
         "covariance": covariance_term(z1) + covariance_term(z2),
     }
     weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
-    return weighted(terms, weights)
+    return _loss(terms, weights)
 
 
 def simclr(
@@ -128,7 +133,7 @@ def simclr(
     """
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature!r}; expected a positive number")
-    z1, z2 = matching_pair(z1, z2)
+    z1, z2 = _matching_pair(z1, z2)
     n = len(z1)
     u = F.normalize(torch.cat([z1, z2]), dim=1)
     logits = u @ u.T / temperature
@@ -138,7 +143,7 @@ def simclr(
         "alignment": -positives.mean(),
         "uniformity": torch.logsumexp(logits.masked_fill(itself, -torch.inf), dim=1).mean(),
     }
-    return weighted(terms, {"alignment": alignment, "uniformity": uniformity})
+    return _loss(terms, {"alignment": alignment, "uniformity": uniformity})
 
 
 def barlow_twins(
@@ -159,7 +164,7 @@ def barlow_twins(
         invariance, redundancy: weights of the terms.
         eps: added to the variance before the root, as batch normalisation does.
     """
-    z1, z2 = matching_pair(z1, z2)
+    z1, z2 = _matching_pair(z1, z2)
     n = len(z1)
     u1 = F.batch_norm(z1, None, None, training=True, eps=eps)
     u2 = F.batch_norm(z2, None, None, training=True, eps=eps)
@@ -169,7 +174,7 @@ def barlow_twins(
         "invariance": (1.0 - diagonal).square().sum(),
         "redundancy": (correlation - torch.diag_embed(diagonal)).square().sum(),
     }
-    return weighted(terms, {"invariance": invariance, "redundancy": redundancy})
+    return _loss(terms, {"invariance": invariance, "redundancy": redundancy})
 
 
 def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Tensor) -> Loss:
@@ -185,12 +190,12 @@ def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Ten
     """
     terms = {"invariance": _cosine_distance(prediction1, target2)
              + _cosine_distance(prediction2, target1)}  # fmt: skip
-    return weighted(terms, {"invariance": 1.0})
+    return _loss(terms, {"invariance": 1.0})
 
 
 def _cosine_distance(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of |u - v|^2 = 2 - 2 cos over the rows' unit vectors."""
-    prediction, target = matching_pair(prediction, target)
+    prediction, target = _matching_pair(prediction, target)
     return (2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=1)).mean()
 
 
@@ -216,70 +221,25 @@ def supervised(logits: Tensor, labels: Tensor) -> Loss:
             f"labels: from {int(labels.min())} to {int(labels.max())}; expected 0 to {k - 1}"
         )
     terms = {"cross_entropy": F.cross_entropy(widened(logits), labels.long())}
-    return weighted(terms, {"cross_entropy": 1.0})
+    return _loss(terms, {"cross_entropy": 1.0})
 
 
-#: Terms that compare the views of one image. All other terms regularize.
-INVARIANCE_TERMS = frozenset({"invariance", "alignment", "cross_entropy"})
-
-
-#: Of a term. A tensor (a scalar on the device) may change from call to call of what was compiled
-#: or captured with it; a number is part of that.
-Weight = float | Tensor
-
-
-@dataclass(frozen=True)
-class Loss:
-    """An objective's value on one batch.
-
-    Attributes:
-        total: weighted sum of the terms, a scalar tensor with gradient.
-        terms: raw (unweighted) terms by name, scalar tensors.
-        weights: the weight of each term in `total`.
-    """
-
-    total: Tensor
-    terms: dict[str, Tensor]
-    weights: Mapping[str, Weight]
-
-    @property
-    def invariance(self) -> Tensor:
-        """Weighted sum of the terms that compare views (see `INVARIANCE_TERMS`)."""
-        return self._sum(keep_invariance=True)
-
-    @property
-    def regularization(self) -> Tensor:
-        """Weighted sum of all other terms; 0 for an objective without any (BYOL)."""
-        return self._sum(keep_invariance=False)
-
-    def _sum(self, keep_invariance: bool) -> Tensor:
-        parts = [
-            self.weights[name] * term
-            for name, term in self.terms.items()
-            if (name in INVARIANCE_TERMS) == keep_invariance and counts(self.weights[name])
-        ]
-        return torch.stack(parts).sum() if parts else torch.zeros_like(self.total)
-
-
-def counts(weight: Weight) -> bool:
-    """Whether a term of this weight is in the total. A tensor always is: nothing waits for it."""
-    return isinstance(weight, Tensor) or weight != 0
-
-
-def weighted(terms: dict[str, Tensor], weights: Mapping[str, Weight]) -> Loss:
+def _loss(terms: dict[str, Tensor], weights: Mapping[str, Weight]) -> Loss:
     """The `Loss` of some raw terms and their weights.
 
     Raises:
         ValueError: all weights are 0.
     """
     # A term of weight 0 is left out of the graph: 0 * inf would be NaN, and its backward pass
-    # is work for nothing. It is still reported.
-    active = [weights[name] * term for name, term in terms.items() if counts(weights[name])]
+    # is work for nothing. It is still reported. A tensor is never looked at: that would wait.
+    active = [
+        weight * terms[name]
+        for name, weight in weights.items()
+        if isinstance(weight, Tensor) or weight != 0
+    ]
     if not active:
-        raise ValueError(
-            f"weights: all of {sorted(weights)} are 0; at least one has to be positive"
-        )
-    return Loss(torch.stack(active).sum(), terms, weights)
+        raise ValueError(f"weights: 0 for each of {', '.join(weights)}; expected one above 0")
+    return Loss(torch.stack(active).sum(), terms)
 
 
 def widened(x: Tensor) -> Tensor:
@@ -287,7 +247,7 @@ def widened(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def matching_pair(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
+def _matching_pair(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     """Two matching embeddings in at least float32.
 
     Raises:
@@ -304,5 +264,5 @@ def matching_pair(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
             f"z1, z2: shapes {tuple(z1.shape)} and {tuple(z2.shape)}; expected the same"
         )
     if len(z1) < 2:
-        raise ValueError(f"z1: {len(z1)} sample; expected at least 2, the terms compare samples")
+        raise ValueError(f"z1: {len(z1)} sample; expected 2 or more, as the terms compare samples")
     return widened(z1), widened(z2)

@@ -1,17 +1,15 @@
-"""When a run is compiled, and compilation that runs of a shape share and no other can spoil.
+"""How a run is computed on the machine that it is on: precision, compiled code, random streams.
 
-bfloat16 where the device computes it, float32 where it would only be imitated.
+Precision: bfloat16 where the device has instructions for it, float32 elsewhere. A processor or a
+GPU without them still accepts bfloat16 and converts back and forth: a convolution then takes ten to
+twenty times as long on a CPU with AVX2 alone, and a T4 loses what it gains. What a run asks for is
+therefore a wish that the device answers; the answer is written into its `run.json`.
 
-A processor or a GPU without instructions for bfloat16 still accepts it and converts back and
-forth: a convolution then takes ten to twenty times as long on a CPU with AVX2 alone, and a T4
-loses what it gains. What a run asks for is therefore a wish that the device answers; the answer
-is written into its `run.json`.
+Compiled code: shared by all runs of a shape in a process.
 
-Random streams as functions of (seed, purpose, position).
-
-A step's randomness depends on nothing but the seed and the step's number. A run that is
-killed and resumed therefore draws what an uninterrupted one draws, on any number of
-processes, with no generator state to save.
+Random streams: functions of (seed, purpose, position). A step draws nothing that depends on more
+than the seed and its number, so a run that is killed and resumed draws what an uninterrupted one
+draws, on any number of processes, with no generator state to save.
 """
 
 from __future__ import annotations
@@ -25,6 +23,52 @@ from collections.abc import Callable, Hashable
 from typing import Any, Literal
 
 import torch
+
+PRECISIONS = ("bf16", "fp32")
+_AMPERE = (8, 0)  # the first compute capability with bfloat16
+_X86 = ("avx512_bf16", "amx_bf16")
+
+
+def check_precision(precision: str) -> None:
+    """Raises a ValueError unless `precision` is "bf16" or "fp32"."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: {precision!r}; expected 'bf16' or 'fp32'")
+
+
+def computed(precision: str, device: torch.device) -> Literal["bf16", "fp32"]:
+    """What a network is computed in on a device, of a run that asks for `precision`.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    check_precision(precision)
+    if precision == "fp32":
+        return "fp32"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= _AMPERE else "fp32"
+    return "bf16" if _cpu_has_bfloat16() else "fp32"
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The context in which a network is computed in `precision` as far as the device has it.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    enabled = computed(precision, device) == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    """Of x86 only: training in bfloat16 on other processors is not known to be faster."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        known = torch.cpu.get_capabilities()
+        return any(known.get(name, False) for name in _X86)
+    # Before torch 2.10, by names that are not public.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
+
 
 _VOLTA = (7, 0)  # the first compute capability that Triton has code for
 
@@ -77,52 +121,6 @@ def compiled_once(function: Callable[..., Any], *shape: Hashable) -> Callable[..
     )  # fmt: skip
     result: Callable[..., Any] = torch.compile(own, dynamic=False)
     return result
-
-
-PRECISIONS = ("bf16", "fp32")
-_AMPERE = (8, 0)  # the first compute capability with bfloat16
-_X86 = ("avx512_bf16", "amx_bf16")
-
-
-def check_precision(precision: str) -> None:
-    """Raises a ValueError unless `precision` is "bf16" or "fp32"."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: {precision!r}; expected 'bf16' or 'fp32'")
-
-
-def computed(precision: str, device: torch.device) -> Literal["bf16", "fp32"]:
-    """What a network is computed in on a device, of a run that asks for `precision`.
-
-    Raises:
-        ValueError: an unknown precision.
-    """
-    check_precision(precision)
-    if precision == "fp32":
-        return "fp32"
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= _AMPERE else "fp32"
-    return "bf16" if _cpu_has_bfloat16() else "fp32"
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which a network is computed in `precision` as far as the device has it.
-
-    Raises:
-        ValueError: an unknown precision.
-    """
-    enabled = computed(precision, device) == "bf16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-
-@functools.cache
-def _cpu_has_bfloat16() -> bool:
-    """Of x86 only: training in bfloat16 on other processors is not known to be faster."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        known = torch.cpu.get_capabilities()
-        return any(known.get(name, False) for name in _X86)
-    # Before torch 2.10, by names that are not public.
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def derived_seed(seed: int, purpose: str, *position: int) -> int:

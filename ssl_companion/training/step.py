@@ -1,9 +1,8 @@
 """One descent step: views, network, objective, optimizer, and on CUDA all of it in one launch.
 
 What changes from step to step reaches `Descent._descend` in tensors, so that it can be compiled
-once for all runs of a shape, captured once a run, and replayed.
-
-A step as one CUDA graph: the host launches it whole, so that the device never waits for it.
+once for all runs of a shape. On CUDA `Captured` records it as one graph, which the host launches
+whole, so that the device never waits for it.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class ToyConfig:
         for name, least in (("columns", 1), ("rows", 1), ("pairs", 1), ("hidden", 1),
                             ("shown", _FRESH + 1)):  # fmt: skip
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: {getattr(self, name)!r}; expected at least {least}")
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected {least} or more")
         for name in ("width", "height", "wobble", "noise"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: {getattr(self, name)!r}; expected 0 or more")
@@ -89,7 +89,7 @@ class ToyRun:
             ValueError: they were not kept.
         """
         if step not in self.steps:
-            raise ValueError(f"step: {step!r}; kept are {self.steps}")
+            raise ValueError(f"step: {step!r}; expected one of {self.steps}")
         kept: np.ndarray = self.embeddings[self.steps.index(step)]
         return kept
 
@@ -139,7 +139,7 @@ def train_toy(
     """
     config, steps = config or ToyConfig(), tuple(sorted(set(at)))
     if objective.name == "supervised":
-        raise ValueError("objective: 'supervised'; the toy world has no labels")
+        raise ValueError("objective: 'supervised'; expected one without labels")
     if not steps or steps[0] < 0:
         raise ValueError(f"at: {tuple(at)!r}; expected steps of 0 or more")
     network = _Network(config, objective)

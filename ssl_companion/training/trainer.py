@@ -1,13 +1,9 @@
-"""The loop: one story for CPU and CUDA, one process and several, whole or in pieces.
+"""The training loop: the same on CPU and CUDA, in one process and several, whole or in pieces.
 
-Images live on the device as uint8. The parameters of the global batch's views are drawn a few
-steps ahead; a step makes this process's share of the views, and descends. What is drawn for it
-depends on the seed and its number alone (`randomness`), so a resumed run repeats an uninterrupted
-one.
-
-When a run saves and when it stops: by the clock, with one answer for all processes.
-
-Whether a run still makes sense: its terms and its weights are finite numbers.
+A step makes this process's share of the global batch's views, and descends (`step.Descent`). What
+is drawn for it depends on the seed and the step's number alone (`runtime.generator`), so a resumed
+run repeats an uninterrupted one. After a step the loop may save or stop, on which all processes
+agree (`Clock`), and now and then it looks whether terms and weights still are finite numbers.
 """
 
 from __future__ import annotations
@@ -61,6 +57,10 @@ _DEVICE_FAILED = (
 )
 
 
+class DivergedError(CompanionError, RuntimeError):
+    """The loss turned NaN or infinite; the message names the step, the epoch and the term."""
+
+
 @dataclass
 class History:
     """A row an epoch: the mean of each raw term and of the total, learning rate, seconds."""
@@ -97,7 +97,9 @@ class Trainer:
         if config.batch > len(images):
             raise ValueError(f"batch: {config.batch}; expected at most the {len(images)} images")
         if config.batch % world()[1]:
-            raise ValueError(f"batch: {config.batch}; does not divide among {world()[1]} processes")
+            raise ValueError(
+                f"batch: {config.batch}; expected a multiple of {world()[1]}, the processes"
+            )
         compiles = to_compile(self.loop.compile, self.device)
         self.batches = Batches(images, config, self.device, compiles)
         self.steps_per_epoch = self.batches.per_epoch
@@ -244,8 +246,8 @@ class Trainer:
         wait_for_all()  # or another process might resume from the checkpoint before
 
 
-_BETWEEN = 0.5  # seconds from one vote to the next, about
-_MOST = 50  # steps from one vote to the next
+# From one vote of the processes to the next: about so many seconds, and at most so many steps.
+_SECONDS, _STEPS = 0.5, 50
 
 
 class Clock:
@@ -287,17 +289,13 @@ class Clock:
              (now - self._voted) / self._steps], self.device,
         )  # fmt: skip
         if several:  # a process by itself looks after every step, which costs nothing
-            self._every = int(min(max(_BETWEEN / max(pace, 1e-9), 1), _MOST))
+            self._every = int(min(max(_SECONDS / max(pace, 1e-9), 1), _STEPS))
         self._voted, self._steps = now, 0
         return bool(stop), bool(due)
 
     def saved(self) -> None:
         """The next checkpoint is due so many minutes from now."""
         self._saved = time.monotonic()
-
-
-class DivergedError(CompanionError, RuntimeError):
-    """The loss turned NaN or infinite; the message names the step, the epoch and the term."""
 
 
 _MEND = "The last checkpoint is good."

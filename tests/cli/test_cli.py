@@ -143,7 +143,7 @@ def test_dry_run_names_minutes_and_disk(capsys: pytest.CaptureFixture[str]) -> N
         (["measure", "architecture-vit-s0"], "With features: clustering-vicreg-s0"),
         (["recordings", "--root", "no-such-folder"], "no-such-folder: there is no such folder"),
         (["claims", "--root", "no-such-folder"], "no-such-folder: there is no such folder"),
-        (["train", "--name", "", "--data", "glyphs100"], "it becomes a folder's"),
+        (["train", "--name", "", "--data", "glyphs100"], "expected a folder's name"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -70,7 +70,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
 
 
 def test_a_spent_budget_begins_no_other_run(record: Record, trained: list[RunConfig]) -> None:
-    budget = Budget(1e-9)
+    budget = Budget(0)
     assert not record(tiny("a-s0"), budget)  # the first of a call always gets its step
     assert len(trained) == 1
     assert not record(tiny("b-s1", seed=1), budget)
@@ -93,7 +93,7 @@ def test_what_was_trained_in_the_last_minute_is_measured_by_the_next_call(
         writing, "measure_snapshot", lambda *args: measured.append(args[1]) or real(*args)
     )
     calls = 0
-    while not record(tiny("a-s0"), Budget(1e-9)):
+    while not record(tiny("a-s0"), Budget(0)):
         calls += 1
         described = json.loads(next((tmp_path / "runs").glob("*/run.json")).read_text())
         done = described["complete"]

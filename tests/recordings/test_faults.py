@@ -153,7 +153,7 @@ def test_an_unfinished_run_is_not_written(
     glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
 ) -> None:
     run = tiny_run("slow", tiny_config(epochs=50))
-    spent = Budget(1e-5)
+    spent = Budget(0)
     assert not record_run(run, *glyphs, tmp_path / "runs", tmp_path / "out", QUIET, spent)
     folder = next((tmp_path / "runs").iterdir())
     with pytest.raises(RecordingError, match="50 epochs"):
@@ -166,7 +166,7 @@ def test_pieces_make_the_same_recording_as_one_go(
 ) -> None:
     run = tiny_run("tiny", tiny_config())
     calls = 0
-    while not record_run(run, *glyphs, tmp_path / "r", tmp_path / "out", QUIET, Budget(1e-5)):
+    while not record_run(run, *glyphs, tmp_path / "r", tmp_path / "out", QUIET, Budget(0)):
         calls += 1
         assert calls < 50
     assert calls >= 2
@@ -238,7 +238,7 @@ def test_a_run_by_hand_replaces_no_other(
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", "-s0"])
 def test_a_name_is_a_folder_of_its_own(name: str) -> None:
-    with pytest.raises(ValueError, match="it becomes a folder's"):
+    with pytest.raises(ValueError, match="expected a folder's name"):
         tiny_run(name, tiny_config())
 
 

@@ -55,33 +55,22 @@ def test_a_later_setting_at_rest_leaves_the_digests_that_are_on_record() -> None
         assert run_config_from_dict(run["config"]).digest() == run["digest"], recording.name
 
 
-def test_shuffled_positives_are_another_run() -> None:
-    config = RunConfig(objective=ObjectiveConfig(positives="shuffled"))
-    assert config.as_dict()["objective"]["positives"] == "shuffled"
-    assert config.digest() != RunConfig().digest()
-
-
-def test_labels_make_no_pairs_to_shuffle() -> None:
-    with pytest.raises(ValueError, match=r"^positives: 'shuffled'; expected 'own' with labels"):
-        ObjectiveConfig("supervised", positives="shuffled")
-
-
 def test_every_field_counts_in_the_digest() -> None:
     base, seen = RunConfig(), {RunConfig().digest()}
     for field in dataclasses.fields(RunConfig):
         changed = dataclasses.replace(base, **{field.name: getattr(VARIED, field.name)})
         seen.add(changed.digest())
-    assert len(seen) == 1 + len(dataclasses.fields(RunConfig))
-    assert RunConfig().digest() in seen
+    seen.add(SHUFFLED.digest())
+    assert len(seen) == 2 + len(dataclasses.fields(RunConfig))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"colour": 1}, "RunConfig: unknown field 'colour'; known: .*backbone"),
-        ({"optim": {"rate": 1}}, "OptimConfig: unknown field 'rate'"),
-        ({"objective": {"name": "vicreg", "tau": 1}}, "ObjectiveConfig: unknown field 'tau'"),
-        ({"views": {"blur": 1}}, "ViewConfig: unknown field 'blur'"),
+        ({"colour": 1}, "RunConfig: field 'colour'; expected one of .*backbone"),
+        ({"optim": {"rate": 1}}, "OptimConfig: field 'rate'"),
+        ({"objective": {"name": "vicreg", "tau": 1}}, "ObjectiveConfig: field 'tau'"),
+        ({"views": {"blur": 1}}, "ViewConfig: field 'blur'"),
     ],
 )
 def test_fields_of_another_version_are_named(values: dict[str, object], message: str) -> None:
@@ -116,6 +105,8 @@ def test_fields_of_another_version_are_named(values: dict[str, object], message:
 def test_values_that_make_no_sense(make: Callable[..., object], field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{field}: {value!r}; expected"):
         make(**{field: value})
+    with pytest.raises(ValueError, match=r"^positives: 'shuffled'; expected 'own' with labels"):
+        ObjectiveConfig("supervised", positives="shuffled")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +121,7 @@ def test_when_the_regularizer_is_on(on_from: int, on_until: int, expected: str) 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert pick_device("auto").type == pick_device("cpu").type == "cpu"
-    with pytest.raises(ValueError, match="device: 'cuda:1', but this machine has no CUDA device"):
+    with pytest.raises(ValueError, match="device: 'cuda:1'; expected 'cpu' or 'auto'"):
         pick_device("cuda:1")
     with pytest.raises(ValueError, match="device: 'gpu'; expected 'auto', 'cpu', 'cuda'"):
         pick_device("gpu")
@@ -139,5 +130,5 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert pick_device("cuda:1") == torch.device("cuda:1")
     assert pick_device("cuda").index is None
-    with pytest.raises(ValueError, match=r"device: 'cuda:2', but the last .* is 'cuda:1'"):
+    with pytest.raises(ValueError, match="device: 'cuda:2'; expected at most 'cuda:1'"):
         pick_device("cuda:2")

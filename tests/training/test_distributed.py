@@ -92,9 +92,9 @@ def test_a_batch_that_does_not_divide(
 ) -> None:
     monkeypatch.setattr("ssl_companion.training.distributed.world", lambda: (0, 3))
     monkeypatch.setattr("ssl_companion.training.trainer.world", lambda: (0, 3))
-    with pytest.raises(ValueError, match="batch: 5 rows do not divide among 3 processes"):
+    with pytest.raises(ValueError, match="batch: 5 rows; expected a multiple of 3"):
         shard(torch.zeros(5))
-    with pytest.raises(ValueError, match="batch: 5; does not divide among 3 processes"):
+    with pytest.raises(ValueError, match="batch: 5; expected a multiple of 3"):
         Trainer(tiny(batch=5), images, quiet())
 
 

@@ -136,25 +136,6 @@ def test_a_trainer_goes_back_to_a_state(tiny: Make, quiet: Quiet, images: ImageS
     assert_same_bits(outcome(late), outcome(whole))
 
 
-def test_minutes_stop_at_a_step_and_the_next_call_goes_on(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    whole = Trainer(tiny(), images, quiet())
-    assert whole.run()
-    steps = []
-    while True:
-        trainer = Trainer(tiny(), images, quiet(minutes=1e-9), tmp_path)
-        complete = trainer.run()
-        steps.append(trainer.step)
-        path = latest_checkpoint(tmp_path)
-        assert path is not None
-        assert path.name == f"step-{trainer.step:09d}.ckpt"
-        if complete:
-            break
-    assert steps == list(range(1, 13))
-    assert_same_bits(outcome(trainer), outcome(whole))
-
-
 def test_seconds_add_up_over_calls(
     tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
 ) -> None:
@@ -245,25 +226,19 @@ def test_an_epoch_is_a_permutation_less_the_remainder(tiny: Make, images: ImageS
     assert not torch.equal(Batches(images, tiny(batch=6, seed=1), CPU).rows(0), anew.rows(0))
 
 
-def test_both_views_are_of_the_rows(tiny: Make, images: ImageSet) -> None:
+def test_both_views_are_of_the_rows_and_differ_by_view_and_by_step(
+    tiny: Make, images: ImageSet
+) -> None:
     batches = Batches(images, tiny(views=STILL), CPU)
     rows = batches.rows(2)
     expected = augmentation.normalise(torch.from_numpy(images.images.copy())[rows].float() / 255)
     for half in batches.shown(rows, batches.parameters(2)).chunk(2):
         torch.testing.assert_close(half, expected, rtol=0, atol=1e-5)
-
-
-def test_views_differ_by_view_and_by_step(tiny: Make, images: ImageSet) -> None:
     batches = Batches(images, tiny(), CPU)
-    rows = batches.rows(0)
-
-    def shown(step: int) -> Tensor:
-        return batches.shown(rows, batches.parameters(step))
-
-    first, second = shown(0).chunk(2)
-    assert not torch.equal(first, second)
-    assert not torch.equal(shown(1).chunk(2)[0], first)
-    assert torch.equal(shown(0).chunk(2)[0], first)
+    shown = [batches.shown(rows, batches.parameters(step)).chunk(2) for step in (0, 1, 0)]
+    assert not torch.equal(shown[0][0], shown[0][1])
+    assert not torch.equal(shown[0][0], shown[1][0])
+    assert torch.equal(shown[0][0], shown[2][0])
 
 
 @pytest.mark.parametrize("objective", ["vicreg", "simclr", "barlow_twins", "supervised"])
@@ -375,18 +350,6 @@ def test_a_gradient_that_overflows_is_found_before_it_is_saved(
     assert path == tmp_path / "step-000000006.ckpt"
     state = load_checkpoint(path, tiny().digest(), CPU)
     assert all(v.isfinite().all() for v in state["learner"].values())
-
-
-def test_an_absurd_learning_rate_is_found(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    config = tiny("supervised", name="sgd", lr=1e30)
-    trainer = Trainer(config, images, quiet(check_every=1, checkpoint_steps=1), tmp_path)
-    with pytest.raises(DivergedError, match=r"step \d+.*try a lower lr \(now 1e\+30\)"):
-        trainer.run()
-    for path in tmp_path.iterdir():
-        state = load_checkpoint(path, config.digest(), CPU)
-        assert all(v.isfinite().all() for v in state["learner"].values())
 
 
 @pytest.mark.parametrize("weight", [0.0, 1e-12])

@@ -162,7 +162,6 @@ def test_terms_equal_the_formulas_written_as_loops(name: str, seed: int) -> None
     assert set(loss.terms) == set(expected)
     for term, value in expected.items():
         close(loss.terms[term], value)
-    assert loss.weights == RECIPE[name]
     close(loss.total, math.fsum(RECIPE[name][t] * value for t, value in expected.items()))
 
 
@@ -202,13 +201,6 @@ def test_more_dimensions_than_samples_are_exact_to_float32(n: int, d: int, large
     assert error <= 1e-6 * covariances.square().sum() / d
 
 
-def test_byol_passes_no_gradient_to_the_teacher() -> None:
-    p1, p2, t1, t2 = with_gradient(draw(4))
-    objectives.byol(p1, p2, t1, t2).total.backward()
-    assert t1.grad is None
-    assert t2.grad is None
-
-
 def lightly_byol(p1: Tensor, p2: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
     """|u - v|^2 = 2 - 2 cos in each of the two directions."""
     criterion = NegativeCosineSimilarity()
@@ -233,9 +225,11 @@ def test_values_and_gradients_equal_those_of_lightly(
     z = draw(count, n, d, seed=n + d, scale=scale)
     mine, theirs = with_gradient(z), with_gradient(z)
     loss, expected = ours(*mine).total, LIGHTLY[name](*theirs)
+    assert loss.dtype == torch.float64
     close(loss, expected.detach(), 1e-10)
     loss.backward()
     expected.backward()
+    assert all(teacher.grad is None for teacher in mine[learning:])
     for a, b in list(zip(mine, theirs, strict=True))[:learning]:
         assert a.grad is not None
         assert b.grad is not None
@@ -243,27 +237,20 @@ def test_values_and_gradients_equal_those_of_lightly(
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-10 * size + 1e-12)
 
 
-@pytest.mark.parametrize("weights", [(25.0, 25.0, 1.0), (5.0, 0.0, 1.0), (0.0, 1.0, 0.2)])
-def test_vicreg_weights_mean_what_they_mean_in_lightly(weights: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    ("name", "settings_", "theirs"),
+    [
+        *(("vicreg", dict(zip(RECIPE["vicreg"], w, strict=True)), VICRegLoss(*w))
+          for w in ((25.0, 25.0, 1.0), (5.0, 0.0, 1.0), (0.0, 1.0, 0.2))),
+        *(("simclr", {"temperature": t}, NTXentLoss(temperature=t)) for t in (0.07, 0.5, 3.0)),
+        ("barlow_twins", {"redundancy": 0.3}, BarlowTwinsLoss(lambda_param=0.3)),
+    ],
+)  # fmt: skip
+def test_settings_mean_what_they_mean_in_lightly(
+    name: str, settings_: dict[str, float], theirs: Callable[..., Tensor]
+) -> None:
     z1, z2 = draw(2, 12, 6)
-    invariance, variance, covariance_ = weights
-    ours = objectives.vicreg(
-        z1, z2, invariance=invariance, variance=variance, covariance=covariance_
-    )
-    close(ours.total, VICRegLoss(invariance, variance, covariance_)(z1, z2))
-
-
-@pytest.mark.parametrize("temperature", [0.07, 0.5, 3.0])
-def test_simclr_temperature_means_what_it_means_in_lightly(temperature: float) -> None:
-    z1, z2 = draw(2, 12, 6)
-    ours = objectives.simclr(z1, z2, temperature=temperature)
-    close(ours.total, NTXentLoss(temperature=temperature)(z1, z2))
-
-
-def test_barlow_twins_redundancy_weight_means_what_it_means_in_lightly() -> None:
-    z1, z2 = draw(2, 12, 6)
-    ours = objectives.barlow_twins(z1, z2, redundancy=0.3)
-    close(ours.total, BarlowTwinsLoss(lambda_param=0.3)(z1, z2))
+    close(CASES[name][0](z1, z2, **settings_).total, theirs(z1, z2))
 
 
 def test_supervised_equals_scikit_learns_log_loss() -> None:
@@ -278,14 +265,9 @@ def test_supervised_equals_scikit_learns_log_loss() -> None:
 
 
 @by_name
-def test_total_is_invariance_plus_regularization(name: str) -> None:
+def test_one_term_of_each_compares_views(name: str) -> None:
     ours, _, count, _ = CASES[name]
-    loss = ours(*draw(count))
-    close(loss.invariance + loss.regularization, loss.total.item())
-    regularizing = set(loss.terms) - INVARIANCE_TERMS
-    assert len(loss.terms) - len(regularizing) == 1
-    if not regularizing:
-        assert loss.regularization.item() == 0
+    assert len(INVARIANCE_TERMS & set(ours(*draw(count)).terms)) == 1
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -310,7 +292,6 @@ def test_a_term_that_overflows_does_no_harm_at_weight_0() -> None:
     loss.total.backward()
     assert loss.terms["covariance"].item() == math.inf
     assert torch.isfinite(loss.total)
-    assert torch.isfinite(loss.regularization)
     assert z1.grad is not None
     assert torch.isfinite(z1.grad).all()
 
@@ -331,13 +312,6 @@ def test_collapsed_embeddings_have_finite_gradients(name: str, constant: float) 
         assert torch.isfinite(t.grad).all()
 
 
-def test_vicreg_of_a_collapse_is_the_variance_term_alone() -> None:
-    z = torch.ones((6, 4), dtype=torch.float64)
-    loss = objectives.vicreg(z, z)
-    # Each dimension lacks 1 - sqrt(0 + eps), with eps = 1e-4.
-    close(loss.total, 25 * (1 - 0.01))
-
-
 @by_name
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_widened(name: str, dtype: torch.dtype) -> None:
@@ -349,12 +323,6 @@ def test_half_precision_is_widened(name: str, dtype: torch.dtype) -> None:
     assert loss.total.dtype == torch.float32
     assert torch.isfinite(loss.total)
     assert loss.total.item() == wide.total.item()
-
-
-@by_name
-def test_float64_stays_float64(name: str) -> None:
-    ours, _, count, _ = CASES[name]
-    assert ours(*draw(count)).total.dtype == torch.float64
 
 
 @pytest.mark.parametrize("temperature", [1e-2, 1e-3, 1e-4])
@@ -412,13 +380,6 @@ def test_the_order_of_views_does_not_matter(name: str, z: list[Tensor]) -> None:
 
 
 @modest
-@given(z=drawn)
-def test_the_order_of_views_does_not_matter_to_byol(z: list[Tensor]) -> None:
-    p1, p2, t1, t2 = z
-    same(objectives.byol(p1, p2, t1, t2), objectives.byol(p2, p1, t2, t1))
-
-
-@modest
 @given(z=drawn, seed=seeds)
 def test_vicreg_does_not_see_a_shift(z: list[Tensor], seed: int) -> None:
     g = torch.Generator().manual_seed(seed)
@@ -428,42 +389,6 @@ def test_vicreg_does_not_see_a_shift(z: list[Tensor], seed: int) -> None:
     apart = objectives.vicreg(z[0] + a, z[1] + b)  # the regularizer looks at each view alone
     close(apart.terms["variance"], before.terms["variance"].item(), 1e-6)
     close(apart.terms["covariance"], before.terms["covariance"].item(), 1e-6)
-
-
-@modest
-@given(z=drawn, seed=seeds)
-def test_rotations_leave_what_has_no_axes(z: list[Tensor], seed: int) -> None:
-    q = rotation(z[0].shape[1], seed)
-    turned = [t @ q for t in z]
-    same(objectives.simclr(*z[:2]), objectives.simclr(*turned[:2]))
-    same(objectives.byol(*z), objectives.byol(*turned))
-    close(
-        objectives.vicreg(*turned[:2]).terms["invariance"],
-        objectives.vicreg(*z[:2]).terms["invariance"].item(),
-        1e-9,
-    )
-
-
-@modest
-@given(z=drawn, seed=seeds)
-def test_cosines_do_not_see_lengths(z: list[Tensor], seed: int) -> None:
-    g = torch.Generator().manual_seed(seed)
-    lengths = torch.rand((4, len(z[0]), 1), generator=g, dtype=torch.float64) + 0.1
-    scaled = [t * length for t, length in zip(z, lengths, strict=True)]
-    same(objectives.simclr(*z[:2]), objectives.simclr(*scaled[:2]))
-    same(objectives.byol(*z), objectives.byol(*scaled))
-
-
-@modest
-@given(z=drawn, seed=seeds)
-def test_barlow_twins_does_not_see_the_scales_of_dimensions(z: list[Tensor], seed: int) -> None:
-    g = torch.Generator().manual_seed(seed)
-    scale, shift = torch.rand((2, 2, z[0].shape[1]), generator=g, dtype=torch.float64)
-    moved = [t * (s + 0.1) + m for t, s, m in zip(z[:2], scale, shift, strict=True)]
-    # Up to the eps in the root, which is as good as left out here.
-    same(
-        objectives.barlow_twins(*z[:2], eps=1e-20), objectives.barlow_twins(*moved, eps=1e-20), 1e-5
-    )
 
 
 @modest
@@ -482,10 +407,10 @@ def test_ranges(z: list[Tensor]) -> None:
 
 def test_equal_views_have_no_invariance_loss() -> None:
     z, _ = draw(2, 9, 4)
-    assert objectives.vicreg(z, z).invariance.item() == 0
+    assert objectives.vicreg(z, z).terms["invariance"].item() == 0
     close(objectives.byol(z, z, z, z).total, 0.0)
     close(objectives.simclr(z, z, temperature=0.5).terms["alignment"], -2.0)
-    close(objectives.barlow_twins(z, z, eps=1e-20).invariance, 0.0)
+    close(objectives.barlow_twins(z, z, eps=1e-20).terms["invariance"], 0.0)
 
 
 # --- what is refused ---------------------------------------------------------------------
@@ -502,7 +427,7 @@ Z = torch.ones((4, 3))
         (Z[0], Z[0], r"z1: shape \(3,\).*expected a float tensor \[N samples, D dimensions\]"),
         (Z, Z[None], r"z2: shape \(1, 4, 3\)"),
         (Z.long(), Z.long(), r"z1: .*torch\.int64.*expected a float tensor"),
-        (Z[:1], Z[:1], r"z1: 1 sample; expected at least 2"),
+        (Z[:1], Z[:1], r"z1: 1 sample; expected 2 or more"),
     ],
 )
 def test_embeddings_that_do_not_fit(name: str, z1: Tensor, z2: Tensor, message: str) -> None:
@@ -510,22 +435,18 @@ def test_embeddings_that_do_not_fit(name: str, z1: Tensor, z2: Tensor, message: 
         CASES[name][0](z1, z2)
 
 
-def test_byol_looks_at_all_four_embeddings() -> None:
-    with pytest.raises(ValueError, match="expected the same"):
-        objectives.byol(Z, Z, Z, Z[:, :2])
-    with pytest.raises(ValueError, match="expected the same"):
-        objectives.byol(Z, Z, Z[:3], Z)
-
-
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
-def test_a_temperature_that_is_not_positive(temperature: float) -> None:
-    with pytest.raises(ValueError, match=r"temperature: .*; expected a positive number"):
-        objectives.simclr(Z, Z, temperature=temperature)
+def test_byol_looks_at_all_four_and_simclr_at_its_temperature() -> None:
+    for teachers in ((Z, Z[:, :2]), (Z[:3], Z)):
+        with pytest.raises(ValueError, match="expected the same"):
+            objectives.byol(Z, Z, *teachers)
+    for temperature in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=r"temperature: .*; expected a positive number"):
+            objectives.simclr(Z, Z, temperature=temperature)
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_all_weights_0(name: str) -> None:
-    with pytest.raises(ValueError, match=r"weights: all of .* are 0"):
+    with pytest.raises(ValueError, match="weights: 0 for each of"):
         CASES[name][0](Z, Z, **dict.fromkeys(RECIPE[name], 0.0))
 
 

@@ -40,13 +40,6 @@ def test_streams_differ_by_seed_purpose_and_position() -> None:
     assert len(first) == len(keys)
 
 
-def test_a_generator_begins_anew_and_leaves_the_global_state() -> None:
-    before = torch.get_rng_state()
-    a, b = (torch.rand(5, generator=generator(3, "order", 2)) for _ in range(2))
-    assert torch.equal(a, b)
-    assert torch.equal(before, torch.get_rng_state())
-
-
 def test_the_global_state_comes_back() -> None:
     states = random_states(torch.device("cpu"))
     assert states["cuda"] == []

@@ -248,15 +248,12 @@ def test_a_damaged_checkpoint_stops_the_run_until_it_is_deleted(
 def test_a_foreign_run_json(
     tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, content: str
 ) -> None:
+    with pytest.raises(ValueError, match=r"run\.json: not a readable description of a run"):
+        read_run(tmp_path)
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=r"run\.json: (not a readable|does not describe)"):
         train(tiny(), images, tmp_path, quiet())
     assert (tmp_path / "run.json").read_text() == content
-
-
-def test_no_run_in_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"run\.json: not a readable description of a run"):
-        read_run(tmp_path)
 
 
 def test_two_calls_at_once_do_not_train_the_same_run(

@@ -76,8 +76,8 @@ def test_each_term_does_what_the_chapter_says() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"columns": 0}, "columns: 0; expected at least 1"),
-        ({"shown": 3}, "shown: 3; expected at least 4"),
+        ({"columns": 0}, "columns: 0; expected 1 or more"),
+        ({"shown": 3}, "shown: 3; expected 4 or more"),
         ({"wobble": -1.0}, "wobble: -1.0; expected 0 or more"),
         ({"noise": float("nan")}, "noise: nan; expected 0 or more"),
         ({"lr": 0.0}, "lr: 0.0; expected a positive number"),
@@ -90,9 +90,9 @@ def test_worlds_that_make_no_sense_are_refused(settings: dict, message: str) -> 
 
 
 def test_runs_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="the toy world has no labels"):
+    with pytest.raises(ValueError, match="expected one without labels"):
         train_toy(ObjectiveConfig(name="supervised"))
     with pytest.raises(ValueError, match=r"at: \(\); expected steps of 0 or more"):
         train_toy(ObjectiveConfig(), at=())
-    with pytest.raises(ValueError, match="step: 3; kept are"):
+    with pytest.raises(ValueError, match="step: 3; expected one of"):
         train_toy(ObjectiveConfig(), at=(0, 1)).at(3)
