@@ -22,6 +22,7 @@ from ssl_companion.data.sources import (
     find,
     place_of,
 )
+from ssl_companion.io.extras import needs
 
 DATA_SETS = ("cifar100", "glyphs100", "auto")
 _WHOLE = {"train": 50_000, "test": 10_000}
@@ -117,7 +118,8 @@ def _glyphs100(split: str, n: int | None, seed: int) -> ImageSet:
     from ssl_companion.data import glyphs
 
     n = glyphs.SIZES[split] if n is None else n
-    fonts = importlib.metadata.version("matplotlib")
+    with needs("train"):
+        fonts = importlib.metadata.version("matplotlib")
     key = key_of([glyphs.VERSION, fonts, split, n, seed])
     return _cached("glyphs100", GLYPHS100, split, key, lambda: glyphs.generate(split, n, seed))
 
