@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,15 @@ def test_every_python_that_is_promised_is_tested(project: dict[str, Any]) -> Non
     said = {line.split("::")[-1].strip() for line in project["classifiers"] if "3." in line}
     jobs = yaml.safe_load((ROOT / ".github/workflows/checks.yml").read_text("utf8"))["jobs"]
     assert {leg["python"] for leg in jobs["test"]["strategy"]["matrix"]["include"]} == said
+
+
+def test_the_lowest_versions_are_those_of_the_ranges() -> None:
+    command = [sys.executable, str(ROOT / ".ci/lowest.py"), "core", "train"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lowest = {one.name: one.specifier for one in map(Requirement, made.splitlines())}
+    assert {"torch", "numpy", "faiss-cpu", "torchvision"} <= lowest.keys()
+    for one in map(Requirement, listed("requirements.txt")):
+        if one.name in lowest:
+            (only,) = lowest[one.name]
+            assert only.operator == "=="
+            assert f">={only.version}" == str(one.specifier)

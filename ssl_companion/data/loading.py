@@ -22,6 +22,7 @@ from ssl_companion.data.download import fetch
 from ssl_companion.data.errors import CacheError, DataError
 from ssl_companion.data.hierarchy import CIFAR100, GLYPHS100, Hierarchy
 from ssl_companion.data.images import Decoded, ImageSet
+from ssl_companion.io.extras import needs
 
 DATA_VARIABLE = "SSL_COMPANION_DATA"
 DATA_SETS = ("cifar100", "glyphs100", "auto")
@@ -78,7 +79,8 @@ def load(
 
 def _glyphs100(split: str, n: int | None, seed: int) -> ImageSet:
     n = glyphs.SIZES[split] if n is None else n
-    fonts = importlib.metadata.version("matplotlib")
+    with needs("train"):
+        fonts = importlib.metadata.version("matplotlib")
     key = key_of([glyphs.VERSION, fonts, split, n, seed])
     return _cached("glyphs100", GLYPHS100, split, key, lambda: glyphs.generate(split, n, seed))
 
