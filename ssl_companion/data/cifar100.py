@@ -28,7 +28,7 @@ from ssl_companion.data.images import Decoded, in_canonical_order
 from ssl_companion.io.atomic import file_digest
 from ssl_companion.io.extras import needs
 
-SIZES = {"train": 50_000, "test": 10_000}
+SPLIT_SIZES = {"train": 50_000, "test": 10_000}
 ARCHIVE_NAME = "cifar-100-python.tar.gz"
 ARCHIVE_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 FOLDER = "cifar-100-python"  # in the archive, with one file for each split

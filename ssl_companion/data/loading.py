@@ -104,7 +104,7 @@ def _cifar100(sources: Description, split: str, download: bool) -> ImageSet:
 def _decoded(source: Source) -> ImageSet:
     key = key_of_files(source.split, source.files)
     images = _cached("cifar100", CIFAR100, source.split, key, source.read)
-    if len(images) != (whole := cifar100.SIZES[source.split]):
+    if len(images) != (whole := cifar100.SPLIT_SIZES[source.split]):
         warnings.warn(
             f"{source.files[0].parent}: the {source.split} split has {len(images):,} images, "
             f"CIFAR-100's has {whole:,}.",

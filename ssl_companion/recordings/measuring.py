@@ -20,6 +20,7 @@ from ssl_companion.data import ImageSet
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import RANDOM, Hierarchy, Level
 from ssl_companion.data.images import LabelSet
+from ssl_companion.data.loading import SPLITS
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import ClassStatistics, NearestCentroid
 from ssl_companion.recordings.config import MeasureConfig, Subsets
@@ -39,7 +40,6 @@ from ssl_companion.training.runtime import generator
 # Rows without epoch and layer, and without level: split, measure, value, n.
 LevelRow = tuple[str, str, str, float, int]
 LevelScore = tuple[str, str, float, int]
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
