@@ -13,15 +13,13 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-import tyro
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ssl_companion import measures
-from ssl_companion.cli import Command
+from ssl_companion import cli, measures
 from ssl_companion.data import load
 from ssl_companion.encoders.evaluate import MEASURES, NC2, halves, measure_encoder
 from ssl_companion.encoders.record import record_encoder
@@ -437,5 +435,5 @@ def test_the_pages_own_run_is_a_command_that_exists() -> None:
     line = next(
         li for li in PAGE.read_text("utf8").splitlines() if li.startswith("ssl-companion train ")
     )
-    command = tyro.cli(Command, args=line.split()[1:])  # type: ignore[arg-type]
+    command = cli.parse(cli.COMMANDS, line.split()[1:])
     assert f"{command.out}/{command.name}" in recipes()['open_recording("my']  # type: ignore[union-attr]
