@@ -160,7 +160,7 @@ def kde_information_bounds(
     Example:
         >>> found = kde_information_bounds([[0.0], [1.0]], noise=0.5)
         >>> round(found.lower, 4), round(found.upper, 4)  # of log 2 = 0.6931
-        (0.3799, 0.6750)
+        (0.3799, 0.675)
     """
     noise = _checks.positive(noise, "noise")
     x = centred(_checks.features(X, "X"))
