@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ssl_companion import cli, measures
 from ssl_companion.data import load
-from ssl_companion.encoders.evaluate import MEASURES, NC2, halves, measure_encoder
+from ssl_companion.encoders.evaluate import MEASURES, NC2, measure_encoder
+from ssl_companion.encoders.inputs import halves
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import MeasureConfig, open_recording
 

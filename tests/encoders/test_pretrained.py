@@ -22,7 +22,8 @@ from ssl_companion.__main__ import main
 from ssl_companion.data import load
 from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
 from ssl_companion.encoders import pretrained as module
-from ssl_companion.encoders.evaluate import halves, measure_encoder
+from ssl_companion.encoders.evaluate import measure_encoder
+from ssl_companion.encoders.inputs import halves
 from ssl_companion.encoders.pretrained import NETWORKS, Weights, pretrained
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings import Recording, RecordingError, open_recording

@@ -18,7 +18,8 @@ from ssl_companion.presets.estimate import disk_bytes, estimate
 from ssl_companion.presets.record import record_run
 from ssl_companion.presets.runs import Run, Scale
 from ssl_companion.recordings import MeasureConfig
-from ssl_companion.recordings.measuring import EVERY_SAMPLE, Measured
+from ssl_companion.recordings.format import EVERY_SAMPLE
+from ssl_companion.recordings.measuring import Measured
 from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 
 #: The tracked tree may have 34 MB; the rest of it has about 3, and may grow.

@@ -11,16 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ssl_companion.chapters.analysis.accuracies import (
-    Runs,
-    final,
-    interval,
-    start,
-    with_intervals,
-)
+from ssl_companion.chapters.analysis.accuracies import Runs, final, start, with_intervals
 from ssl_companion.data.threads import tensor_threads
 from ssl_companion.measures import Interval, LinearProbe, NearestCentroid, bootstrap
-from ssl_companion.measures.resampling import draw_counts, pearson, spearman
+from ssl_companion.measures.resampling import draw_counts, interval, pearson, spearman
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
 

@@ -12,13 +12,12 @@ from ssl_companion.chapters.analysis.accuracies import (
     RESAMPLES,
     hits,
     images_of,
-    interval,
     measured,
-    resampled,
     table_row,
 )
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.measures import Interval, NearestCentroid
+from ssl_companion.measures.resampling import interval, resampled
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import EVERY_SAMPLE, SAMPLE
 

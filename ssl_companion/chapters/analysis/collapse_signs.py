@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ssl_companion.chapters.analysis.accuracies import interval, level_of
+from ssl_companion.chapters.analysis.accuracies import level_of
 from ssl_companion.measures import (
     LinearProbe,
     NearestCentroid,
@@ -16,6 +16,7 @@ from ssl_companion.measures import (
     cdnv,
     neural_collapse,
 )
+from ssl_companion.measures.resampling import interval
 from ssl_companion.recordings import Recording
 
 #: What the measures are called in figures, in their order.

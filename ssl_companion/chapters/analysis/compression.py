@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from scipy.special import logsumexp
 
-from ssl_companion.chapters.analysis.accuracies import interval, level_of, table_row
+from ssl_companion.chapters.analysis.accuracies import level_of, table_row
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
     coding_rate,
@@ -32,6 +32,7 @@ from ssl_companion.measures import (
     kde_information_bounds,
     renyi_entropy,
 )
+from ssl_companion.measures.resampling import interval
 from ssl_companion.recordings import Recording, group_means
 
 

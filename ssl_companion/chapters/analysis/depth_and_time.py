@@ -9,7 +9,6 @@ import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import (
     NotRecorded,
-    interval,
     measured,
     table_row,
     with_intervals,
@@ -29,7 +28,7 @@ from ssl_companion.chapters.analysis.random_targets import (
     null_advantage,
 )
 from ssl_companion.measures import Interval
-from ssl_companion.measures.resampling import draw_counts, spearman
+from ssl_companion.measures.resampling import draw_counts, interval, spearman
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 

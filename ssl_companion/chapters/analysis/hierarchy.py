@@ -13,11 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
 
-from ssl_companion.chapters.analysis.accuracies import (
-    interval,
-    resampled,
-    table_row,
-)
+from ssl_companion.chapters.analysis.accuracies import table_row
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
     drawn_balanced,
@@ -39,7 +35,7 @@ from ssl_companion.measures import (
     dendrogram,
 )
 from ssl_companion.measures.dendrogram import label_distances
-from ssl_companion.measures.resampling import draw_counts
+from ssl_companion.measures.resampling import draw_counts, interval, resampled
 from ssl_companion.recordings import Recording
 
 

@@ -11,15 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ssl_companion.chapters.analysis.accuracies import (
-    RESAMPLES,
-    NotRecorded,
-    Runs,
-    hits,
-    images_of,
-    interval,
-    resampled,
-)
+from ssl_companion.chapters.analysis.accuracies import RESAMPLES, NotRecorded, Runs, hits, images_of
 from ssl_companion.chapters.analysis.classifiers import correlation
 from ssl_companion.chapters.analysis.regularizer import (
     seeds_of,
@@ -27,6 +19,7 @@ from ssl_companion.chapters.analysis.regularizer import (
     terms,
     terms_against_ncc,
 )
+from ssl_companion.measures.resampling import interval, resampled
 from ssl_companion.recordings import Recording
 from ssl_companion.training import model
 from ssl_companion.training.config import run_config_from_dict

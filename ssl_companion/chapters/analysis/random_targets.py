@@ -19,7 +19,6 @@ import pandas as pd
 from ssl_companion.chapters.analysis.accuracies import (
     CONFIDENCE,
     RESAMPLES,
-    interval,
     level_of,
     measured,
     table_row,
@@ -34,7 +33,7 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
 )
 from ssl_companion.data.hierarchy import Level, random_grouping
 from ssl_companion.measures import Interval, bootstrap_accuracy
-from ssl_companion.measures.resampling import draw_counts
+from ssl_companion.measures.resampling import draw_counts, interval
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 

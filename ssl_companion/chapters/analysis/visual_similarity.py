@@ -17,16 +17,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ssl_companion.chapters.analysis.accuracies import (
-    RESAMPLES,
-    interval,
-    table_row,
-)
+from ssl_companion.chapters.analysis.accuracies import RESAMPLES, table_row
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     drawn_balanced,
 )
 from ssl_companion.measures import Interval
-from ssl_companion.measures.resampling import draw_counts
+from ssl_companion.measures.resampling import draw_counts, interval
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import EpochLayer
 from ssl_companion.recordings.groupings import (

@@ -13,7 +13,6 @@ from ssl_companion.chapters.analysis.accuracies import (
     NotRecorded,
     Runs,
     final,
-    interval,
     over_seeds,
     start,
 )
@@ -26,7 +25,7 @@ from ssl_companion.chapters.claims.runs import (
     without_those_beside,
 )
 from ssl_companion.measures import Interval
-from ssl_companion.measures.resampling import wilson
+from ssl_companion.measures.resampling import interval, wilson
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
 

@@ -29,9 +29,7 @@ from ssl_companion.chapters.analysis.accuracies import (
     Runs,
     final,
     hits,
-    interval,
     over_seeds,
-    resampled,
     start,
 )
 from ssl_companion.chapters.analysis.depth_and_time import mean_order
@@ -46,6 +44,7 @@ from ssl_companion.chapters.claims.runs import (
     small_seeds,
 )
 from ssl_companion.measures import Interval
+from ssl_companion.measures.resampling import interval, resampled
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
 

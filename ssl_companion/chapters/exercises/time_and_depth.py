@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ssl_companion.chapters.analysis.accuracies import hits, resampled
+from ssl_companion.chapters.analysis.accuracies import hits
 from ssl_companion.chapters.analysis.depth_and_time import (
     layer_by_epoch,
     order_of_rows,
@@ -23,6 +23,7 @@ from ssl_companion.chapters.exercises import (
     of_number,
     right,
 )
+from ssl_companion.measures.resampling import resampled
 from ssl_companion.recordings import Recording
 
 _SERIES = ([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [1.0, 9.0, 2.0, 4.0, 3.0])

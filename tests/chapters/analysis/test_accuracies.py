@@ -9,13 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.neighbors import NearestCentroid as Oracle
 
-from ssl_companion.chapters.analysis.accuracies import (
-    hits,
-    interval,
-    measured,
-    over_seeds,
-    resampled,
-)
+from ssl_companion.chapters.analysis.accuracies import hits, measured, over_seeds
 from ssl_companion.chapters.analysis.clustering import (
     gain,
     gain_on_permuted_labels,
@@ -23,6 +17,7 @@ from ssl_companion.chapters.analysis.clustering import (
     ncc_over_epochs,
     relative_to_start,
 )
+from ssl_companion.measures.resampling import interval, resampled
 from ssl_companion.recordings import Recording, RecordingError
 
 

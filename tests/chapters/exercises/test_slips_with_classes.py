@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from ssl_companion.chapters.analysis.accuracies import hits, resampled
+from ssl_companion.chapters.analysis.accuracies import hits
 from ssl_companion.chapters.analysis.depth_and_time import (
     layer_by_epoch,
     order_of_rows,
@@ -22,6 +22,7 @@ from ssl_companion.chapters.exercises import clusters_emerge as clusters
 from ssl_companion.chapters.exercises import hierarchy as trees
 from ssl_companion.chapters.exercises import time_and_depth as depth
 from ssl_companion.measures import NearestCentroid, cophenetic_correlation
+from ssl_companion.measures.resampling import resampled
 from ssl_companion.recordings import Recording
 
 Slip = Callable[[Recording], Any]
