@@ -25,15 +25,21 @@ from ssl_companion.encoders.runner import Encoder, Runner
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
-from ssl_companion.recordings.measuring import AtLevel, levels_and_controls, only_if_defined
+from ssl_companion.recordings.measuring import (
+    OF_CLASSES,
+    OF_FEATURES,
+    AtLevel,
+    levels_and_controls,
+    only_if_defined,
+)
 
 MEASURES = ("ncc", "cdnv", "nc1", "effective_rank", "linear", "knn")
-#: Measured when they are asked for: how far the centred class means are from equal lengths, and
-#: their cosines from -1/(K-1).
-NC2 = ("nc2_equinorm", "nc2_equiangular")
+#: Measured when they are asked for, as NC2: how far the centred class means are from equal lengths
+#: ("nc2_equinorm"), and their cosines from -1/(K-1) ("nc2_equiangular").
+FURTHER_MEASURES = tuple(name for name in (*OF_CLASSES, *OF_FEATURES) if name not in MEASURES)
 PERMUTED = "permuted"
-_ACCURACIES, _RANK = ("ncc", "linear", "knn"), "effective_rank"
-_TESTED = (*_ACCURACIES, _RANK)
+_ACCURACIES = ("ncc", "linear", "knn")
+_TESTED = (*_ACCURACIES, *OF_FEATURES)
 _COLUMNS = ["layer", "level", "split", "measure", "value", "low", "high", "n"]
 
 
@@ -78,7 +84,7 @@ def measure_encoder(
         test_images, test_labels: held-out ones; None splits `images` in halves, class by class.
         hierarchy: upper levels of the labels; an `ImageSet` brings that of its own labels. Their
             random groupings are measured besides (NCC accuracy only).
-        which: of `MEASURES` and `NC2`; one name or several.
+        which: of `MEASURES` and `FURTHER_MEASURES`; one name or several.
         preprocess: in place of the rule for `images`, on the device, batch by batch.
         outputs: picks from what the encoder returns for a batch what to measure, as in
             `lambda out: out.last_hidden_state[:, 0]`.
@@ -129,8 +135,8 @@ def known_measures(which: str | Sequence[str]) -> tuple[str, ...]:
         ValueError: there is none of such a name.
     """
     which = (which,) if isinstance(which, str) else tuple(which)
-    if unknown := sorted(set(which) - {*MEASURES, *NC2}):
-        known = ", ".join((*MEASURES, *NC2))
+    if unknown := sorted(set(which) - {*MEASURES, *FURTHER_MEASURES}):
+        known = ", ".join((*MEASURES, *FURTHER_MEASURES))
         raise ValueError(f"which: {unknown[0]!r}; expected some of {known}")
     return which
 
@@ -147,7 +153,7 @@ def recorded_measures(recording: Recording, which: Sequence[str], seed: int = 0)
 
     Args:
         recording: of one epoch, one layer and one level.
-        which: of `MEASURES` and `NC2`.
+        which: of `MEASURES` and `FURTHER_MEASURES`.
         seed: of the bootstrap.
     """
     levels = {"all": "all", "fine": "labels", RANDOM_IMAGE: PERMUTED}
@@ -157,7 +163,8 @@ def recorded_measures(recording: Recording, which: Sequence[str], seed: int = 0)
     rows = []
     for recorded, level in levels.items():
         for measure in known_measures(which):
-            if (measure == _RANK) != (level == "all") or (level == PERMUTED and measure != "ncc"):
+            of_features = measure in OF_FEATURES
+            if of_features != (level == "all") or (level == PERMUTED and measure != "ncc"):
                 continue
             split = "test" if measure in _TESTED else "train"
             found = told.get((recorded, split, measure), {"value": float("nan")})["value"]
@@ -172,9 +179,9 @@ def _levels(
     y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None, which: Sequence[str], seed: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray, list[str]]]:
     """Training and test labels by level, and what of `which` is measured there."""
-    labelled = [measure for measure in which if measure != _RANK]
+    labelled = [measure for measure in which if measure not in OF_FEATURES]
     control = [measure for measure in which if measure == "ncc"]
-    found = {"all": (y, z, [_RANK] * (_RANK in which))}  # no labels in it
+    found = {"all": (y, z, [measure for measure in which if measure in OF_FEATURES])}
     if hierarchy is None:
         found["labels"] = y, z, labelled
     else:
@@ -194,9 +201,9 @@ def _value(here: AtLevel, measure: str, seed: int) -> Interval:
         if measure in _ACCURACIES:
             predicted = here.rule(measure).predict(here.x_test)
             return measures.bootstrap_accuracy(predicted, here.y_test, seed=seed)
-        if measure == _RANK:
-            return replace(value, value=measures.effective_rank(here.x_test))
-        return replace(value, value=here.geometry(measure))
+        if measure in OF_FEATURES:
+            return replace(value, value=OF_FEATURES[measure](here.x_test))
+        return replace(value, value=OF_CLASSES[measure](here))
     return value
 
 

@@ -8,8 +8,9 @@ controls beside them (random groupings of the classes, labels in another order),
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -196,16 +197,22 @@ class AtLevel:
             x, y = (self.x, self.y) if split == "train" else (self.x_test, self.y_test)
             yield split, measure, rule.score(x, y), len(y)
 
-    def geometry(self, measure: str) -> float:
-        """CDNV ("cdnv") or a sign of neural collapse ("nc1", "nc2_equinorm", "nc2_equiangular").
+    @cached_property
+    def collapse(self) -> measures.NeuralCollapse:
+        """The signs of neural collapse, computed once for all of them."""
+        return measures.neural_collapse_of(self.classes)
 
-        Raises:
-            ValueError: these class means have none, as they coincide.
-        """
-        if measure == "cdnv":
-            return measures.cdnv_of(self.classes)
-        value: float = getattr(measures.neural_collapse_of(self.classes), measure)
-        return value
+
+#: What is measured of the training features and their classes, by its name in `measures.csv`. A
+#: function raises `UndefinedMeasure` where features have no such value.
+OF_CLASSES: dict[str, Callable[[AtLevel], float]] = {
+    "cdnv": lambda here: measures.cdnv_of(here.classes),
+    "nc1": lambda here: here.collapse.nc1,
+    "nc2_equinorm": lambda here: here.collapse.nc2_equinorm,
+    "nc2_equiangular": lambda here: here.collapse.nc2_equiangular,
+}
+#: What is measured of the test features [M, D] alone, without labels.
+OF_FEATURES: dict[str, Callable[[Tensor], float]] = {"effective_rank": measures.effective_rank}
 
 
 def levels_and_controls(hierarchy: Hierarchy, seed: int = 0) -> list[Level]:
@@ -227,7 +234,7 @@ def only_if_defined() -> contextlib.AbstractContextManager[None]:
 
 
 def _class_rows(fine: AtLevel, train: LabelSet, test: LabelSet) -> Iterator[LevelRow]:
-    """NCC accuracy and CDNV of every level, neural collapse of the fine classes."""
+    """NCC accuracy and CDNV of every level, the rest of the fine classes and of all images."""
     at = {level.name: fine.grouped(level) for level in levels_and_controls(train.hierarchy)}
     y, z = shuffled_labels(train), shuffled_labels(test)
     shuffled = ClassStatistics("trace").update(fine.x, y)
@@ -236,13 +243,14 @@ def _class_rows(fine: AtLevel, train: LabelSet, test: LabelSet) -> Iterator[Leve
     for name, here in at.items():
         yield from ((name, *score) for score in here.accuracies("ncc"))
         with only_if_defined():
-            yield name, "train", "cdnv", here.geometry("cdnv"), n
-    with only_if_defined():
-        for name in ("nc1", "nc2_equinorm", "nc2_equiangular"):
-            yield "fine", "train", name, fine.geometry(name), n
-    with only_if_defined():
-        rank = measures.effective_rank(fine.x_test)
-        yield "all", "test", "effective_rank", rank, len(fine.x_test)
+            yield name, "train", "cdnv", OF_CLASSES["cdnv"](here), n
+    for name, of_classes in OF_CLASSES.items():
+        if name != "cdnv":
+            with only_if_defined():
+                yield "fine", "train", name, of_classes(fine), n
+    for name, of_features in OF_FEATURES.items():
+        with only_if_defined():
+            yield "all", "test", name, of_features(fine.x_test), len(fine.x_test)
 
 
 def _probe_rows(fine: AtLevel, hierarchy: Hierarchy) -> Iterator[LevelRow]:
@@ -298,7 +306,7 @@ def measure_samples(
         here = AtLevel.of((flat, y), (flat_fresh, z), ClassStatistics("trace").update(flat, y))
         out.add(epoch, layer, ((SAMPLE, *score) for score in here.accuracies("ncc")))
         with only_if_defined():
-            spread = here.geometry("cdnv")
+            spread = OF_CLASSES["cdnv"](here)
             out.rows.append((epoch, layer, SAMPLE, "train", "cdnv", spread, len(flat)))
         if layer in kept and layer == layers[-1]:
             some = torch.from_numpy(subsets.kept)

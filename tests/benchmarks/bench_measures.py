@@ -36,8 +36,8 @@ from ssl_companion.training.snapshots import load_snapshot, save_snapshot
 # What `measure_snapshot` calls, and what that is.
 PARTS = {
     "extract": "features of both sets",
-    "class_rows": "class levels, every layer",
-    "probe_rows": "linear and kNN probes",
+    "_class_rows": "class levels, every layer",
+    "_probe_rows": "linear and kNN probes",
     "extract_views": "features of views",
 }
 REST = "sample level: centroids, and the rest"
@@ -75,7 +75,8 @@ def clocked(function: Callable[..., Any], spent: dict[str, float], name: str, de
             ) -> Callable[..., Any]:  # fmt: skip
     def run(*args: Any, **options: Any) -> Any:
         with timed(spent, name, device):
-            return function(*args, **options)
+            found = function(*args, **options)
+            return list(found) if isinstance(found, Iterator) else found
 
     return run
 

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ssl_companion import cli, measures
 from ssl_companion.data import load
-from ssl_companion.encoders.evaluate import MEASURES, NC2, measure_encoder
+from ssl_companion.encoders.evaluate import FURTHER_MEASURES, MEASURES, measure_encoder
 from ssl_companion.encoders.inputs import halves
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import MeasureConfig, open_recording
@@ -318,10 +318,10 @@ def test_images_in_double_precision_meet_the_encoders_own(encoder: object, dtype
 def test_one_measure_may_be_named_alone_and_nc2_when_asked_for() -> None:
     alone, listed = (measure_encoder(None, X, Y, which=w) for w in ("ncc", ("ncc",)))
     pd.testing.assert_frame_equal(alone, listed)
-    found = measure_encoder(None, X, Y, which=("nc1", *NC2))
+    found = measure_encoder(None, X, Y, which=("nc1", *FURTHER_MEASURES))
     fit = halves(Y)[0]
     expected = measures.neural_collapse(X[fit], Y[fit])
-    for name in ("nc1", *NC2):
+    for name in ("nc1", *FURTHER_MEASURES):
         assert value(found, name) == pytest.approx(getattr(expected, name))
 
 

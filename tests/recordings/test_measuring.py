@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_companion import measures
 from ssl_companion.data.hierarchy import Hierarchy, Level
 from ssl_companion.data.images import LabelSet
-from ssl_companion.recordings.measuring import class_rows, probe_rows
+from ssl_companion.recordings import measuring
+from ssl_companion.recordings.config import MeasureConfig, Subsets
+from ssl_companion.recordings.measuring import measure_features
 
 FINE = np.arange(8) % 4
 HIERARCHY = Hierarchy(
@@ -23,26 +24,34 @@ LABELS = LabelSet("eight", "train", FINE, np.array(list("01234567")), "", HIERAR
 APART = torch.eye(4)[FINE] + 0.1 * torch.rand((8, 4), generator=torch.Generator().manual_seed(0))
 
 
-def names(rows: list) -> set[str]:
-    return {measure for *_, measure, _, _ in rows}
+def names(x: torch.Tensor) -> dict[str, float]:
+    """The measures of features [8, D] by name, at the last of the levels that have each."""
+    config = MeasureConfig(keep="none")
+    subsets = Subsets.choose(LABELS, LABELS, config)
+    found = measure_features({"last": x}, {"last": x}, 0, LABELS, LABELS, config, subsets)
+    return {measure: value for *_, measure, value, _ in found.rows}
 
 
 def test_eight_images_have_a_nearest_neighbour() -> None:
-    rows = probe_rows(0, "last", APART, APART, LABELS, LABELS)
-    assert {row[-2] for row in rows if row[-3] == "knn"} == {1.0}
+    assert names(APART)["knn"] == 1.0
 
 
 def test_what_collapsed_features_have_not_is_left_out() -> None:
-    assert names(class_rows(0, "last", APART, APART, LABELS, LABELS)) >= {"cdnv", "nc1"}
-    zeros = torch.zeros(8, 4)
-    assert names(class_rows(0, "last", zeros, zeros, LABELS, LABELS)) == {"ncc"}
-    assert "knn" not in names(probe_rows(0, "last", zeros, zeros, LABELS, LABELS))
+    assert names(APART).keys() >= {"cdnv", "nc1", "effective_rank"}
+    assert names(torch.zeros(8, 4)).keys() == {"ncc", "linear"}
 
 
 def test_any_other_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(statistics: object) -> float:
+    def broken(here: object) -> float:
         raise ValueError("statistics: not what they should be")
 
-    monkeypatch.setattr(measures, "cdnv_of", broken)
+    monkeypatch.setitem(measuring.OF_CLASSES, "cdnv", broken)
     with pytest.raises(ValueError, match="not what they should be"):
-        class_rows(0, "last", APART, APART, LABELS, LABELS)
+        names(APART)
+
+
+def test_a_measure_that_is_added_is_recorded_and_offered_for_encoders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(measuring.OF_CLASSES, "classes", lambda here: float(len(here.classes.counts)))
+    assert names(APART)["classes"] == 4.0

@@ -93,7 +93,7 @@ def test_levels_that_groupings_play_are_in_no_order(clusters: Recording) -> None
     last = along[(along["epoch"] == 20) & (along["level"] == "family")].iloc[0]
     by_hand = random_targets.advantage(clusters, "family", [(20, clusters.layers[-1])])
     assert last["value"] == pytest.approx(by_hand.value[0])
-    with pytest.raises(ValueError, match="along is 'width'"):
+    with pytest.raises(ValueError, match="along: 'width'"):
         depth_and_time.places_along(clusters, "width")
 
 

@@ -233,7 +233,7 @@ def test_order_along_epochs_and_layers(clusters: Recording, untrained: Recording
     for along in ("epoch", "depth"):
         assert (depth_and_time.order_of_rows(clusters, along)["value"] > 0.9).all()
         assert depth_and_time.order_of_rows(untrained, along)["value"].isna().all()
-    with pytest.raises(ValueError, match="along is 'width'"):
+    with pytest.raises(ValueError, match="along: 'width'"):
         depth_and_time.order_of_rows(clusters, "width")
 
 
