@@ -30,25 +30,20 @@ SETUP_CELL = """\
 REPOSITORY, RELEASE = "{url}", "v{version}"
 try:
     import ssl_companion
-except ModuleNotFoundError:  # this notebook alone, as on Colab: fetch the rest beside it
+except ModuleNotFoundError:  # alone, as on Colab: fetch the rest of the book
     import os, subprocess, sys
-
-    source, folder = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY), "ssl-companion"
-
-    def git(*arguments):
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"REPOSITORY has to name where the book is. {{done.stderr}}")
-        return done.stdout.strip()
-
-    if not os.path.isdir(folder):
-        tagged = git("ls-remote", source, f"refs/tags/{{RELEASE}}")
-        branch = ["--branch", RELEASE] if tagged else []  # before its release, the newest
-        git("clone", "--depth", "1", *branch, source, folder)
-        print("cloned:", git("-C", folder, "describe", "--tags", "--always"), "of", source)
-    sys.path.insert(0, os.path.abspath(folder))
+    source = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY)
+    why = {{"/OWNER/": "REPOSITORY is a placeholder: put the book's address there",
+           "unable to access": "No network, or none that reaches REPOSITORY: connect",
+           "could not create": "This folder cannot be written: move the notebook",
+           "": "There is no such REPOSITORY: correct the address"}}
+    for tag in ["--branch", RELEASE], []:  # before its release, the newest
+        git = ["git", "clone", "--depth=1", *tag, source, "ssl-companion"]
+        said = source + " " + subprocess.run(git, capture_output=True, text=True).stderr
+    if not os.path.isdir("ssl-companion"):
+        raise RuntimeError(next(why[s] for s in why if s in said) + ": " + said)
+    sys.path.insert(0, os.path.abspath("ssl-companion"))
 from ssl_companion.chapters import notebook
-
 notebook.prepare()
 """
 _CELL = re.compile(r"(```\{code-cell\}[^\n]*\n:tags: \[setup[^\n]*\n)(.*?)(```)", re.DOTALL)
