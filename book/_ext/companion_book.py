@@ -17,7 +17,8 @@ from typing import Any
 import companion_card
 from companion_access import mend_pages
 from companion_downloads import put_plain_notebooks
-from companion_stamp import footer, inputs_digest, published_address
+from companion_repository import find_repository, leave_out_or_lead, write_address
+from companion_stamp import footer, inputs_digest
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -71,9 +72,9 @@ def _is_output_bundle(node: nodes.Node) -> bool:
 def configure(app: Sphinx, config: Any) -> None:
     """Fill in what follows from the repository: its address, version, date, cache folder."""
     root, options = Path(app.srcdir), config.html_theme_options
-    options["repository_url"] = published_address(options["repository_url"], root)
+    repository = find_repository(app, config)
     options["extra_footer"] = footer(root)
-    companion_card.set_up(app, options["repository_url"])
+    companion_card.set_up(app, repository.url)
     options["navbar_persistent"] = []  # the theme's second search field
     config.html_context["default_mode"] = "auto"  # unset, every page logs an error
     _own_kernel_settings(Path(app.outdir).parent / "ipython")
@@ -164,8 +165,11 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_config_value("companion_inputs", "", "")
+    app.add_config_value("companion_address", None, "")
     app.connect("config-inited", configure, priority=100)
     app.connect("env-get-outdated", outdated)
+    app.connect("source-read", write_address)
+    app.connect("html-page-context", leave_out_or_lead, priority=600)  # after the theme's buttons
     app.connect("doctree-resolved", drop_thebe_nodes, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_bibliography)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 import sync
+from address import address
 from plain_notebook import plain_notebook, references
 
 import ssl_companion
@@ -53,7 +54,8 @@ def student_notebook(page: Path, root: Path = ROOT) -> str:
         ValueError: for Markdown of a kind that cannot be made plain; the message names the page.
     """
     links = {chapter.stem: f"{chapter.stem}.ipynb" for chapter in sync.chapters(root)}
-    notebook = plain_notebook(page, page.read_text("utf8"), references(root, links))
+    text = address(root).written(page.read_text("utf8"))
+    notebook = plain_notebook(page, text, references(root, links))
     version = ssl_companion.__version__
     if any("exercise" in cell.metadata.get("tags", []) for cell in notebook.cells):
         last = nbformat.v4.new_markdown_cell(_LINE.format(version=version))

@@ -83,7 +83,10 @@ def test_what_was_cloned_is_named(
     ("source", "said"),
     [
         ("{}/nothing.git", "There is no such REPOSITORY: correct the address: "),
-        ("https://example.invalid/none", "No network, or none that reaches REPOSITORY: connect: "),
+        (
+            "https://example.invalid/none",
+            "No network reaches REPOSITORY: connect, run again: ",
+        ),
         ("{}/OWNER/book", "REPOSITORY is a placeholder: put the book's address there: "),
     ],
 )
