@@ -15,7 +15,8 @@ from typing import Any
 
 import companion_card
 from companion_downloads import put_plain_notebooks
-from companion_stamp import footer, inputs_digest, published_address
+from companion_repository import find_repository, leave_out_or_lead, write_address
+from companion_stamp import footer, inputs_digest
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -62,9 +63,9 @@ class NumberFigures(SphinxTransform):
 def configure(app: Sphinx, config: Any) -> None:
     """Fill in what follows from the repository: its address, version, date, cache folder."""
     root, built, options = Path(app.srcdir), Path(app.outdir).parent, config.html_theme_options
-    options["repository_url"] = published_address(options["repository_url"], root)
+    repository = find_repository(app, config)
     options["extra_footer"] = footer(root)
-    companion_card.set_up(app, options["repository_url"])
+    companion_card.set_up(app, repository.url)
     options["navbar_persistent"] = []  # the theme's second search field
     config.html_context["default_mode"] = "auto"  # unset, every page logs an error
     _own_kernel_settings(built / "ipython")
@@ -97,8 +98,11 @@ def stop_thebe(app: Sphinx, config: Any) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_config_value("companion_inputs", "", "env")  # another digest: all is read again
+    app.add_config_value("companion_address", None, "")
     app.connect("config-inited", configure, priority=100)
     app.connect("config-inited", stop_thebe)
+    app.connect("source-read", write_address)
+    app.connect("html-page-context", leave_out_or_lead, priority=600)  # after the theme's buttons
     app.connect("build-finished", put_plain_notebooks)
     app.connect("build-finished", companion_card.draw_card)
     app.add_transform(NumberFigures)

@@ -23,9 +23,9 @@ _SIDE = {"sample": "its own image", "fine": "its class", "coarse": "its supercla
 
 
 def site_address(repository: str) -> str:
-    """Where GitHub Pages serves the book of a repository, or "" while that has no owner."""
+    """Where GitHub Pages serves the book of a repository, or "" where none is known."""
     match = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+)", repository)
-    if match is None or match[1] == "OWNER":
+    if match is None:
         return ""
     return f"https://{match[1].lower()}.github.io/{match[2]}/"
 

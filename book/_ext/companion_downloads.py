@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+from companion_repository import Address
 from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -62,7 +63,9 @@ def put_plain_notebooks(app: Sphinx, exception: Exception | None) -> None:
         if not beside.is_file():
             _LOGGER.info("%s is missing: run `make notebooks`", beside)
             continue
-        plain, executed = (nbformat.read(path, as_version=4) for path in (beside, offered))
+        address: Address = app.config.companion_address
+        plain = nbformat.reads(address.written(beside.read_text("utf8")), as_version=4)
+        executed = nbformat.read(offered, as_version=4)
         executed = from_cache(executed, app.config.nb_execution_cache_path)
         try:
             whole = nbformat.writes(with_outputs(plain, executed))

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import ssl_companion
 
-UNSET_OWNER = "OWNER"  # stands in _config.yml until somebody publishes the book
-
 
 def footer(root: Path) -> str:
     """Version, commit and its date, as a line of HTML."""
@@ -29,21 +27,6 @@ def footer(root: Path) -> str:
         f'<p class="companion-version">Version {ssl_companion.__version__}{source}, '
         f'<time datetime="{day}">{written.day} {written:%B %Y}</time></p>'
     )
-
-
-def published_address(configured: str, root: Path) -> str:
-    """The repository's address for the page's buttons.
-
-    It is the one in `_config.yml`; while that still names no owner, a build on GitHub or in
-    a clone of somebody's fork takes the address it runs from.
-    """
-    if f"/{UNSET_OWNER}/" not in configured:
-        return configured
-    if slug := os.environ.get("GITHUB_REPOSITORY"):
-        return f"https://github.com/{slug}"
-    origin = _git(root, "remote", "get-url", "origin")
-    match = re.search(r"github\.com[:/]+(?P<slug>[\w.-]+/[\w.-]+?)(\.git)?/?$", origin)
-    return f"https://github.com/{match['slug']}" if match else configured
 
 
 def inputs_digest(root: Path) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import sync
 import tyro
+from address import address
 from plain_notebook import References, plain_notebook, references
 
 import ssl_companion
@@ -53,7 +54,8 @@ def build(out: Path, root: Path = ROOT) -> list[Path]:
 
 def student_notebook(page: Path, book: References) -> str:
     """The student edition of one chapter as the text of a notebook."""
-    notebook = plain_notebook(page, page.read_text("utf8"), book)
+    text = address(ROOT).written(page.read_text("utf8"))
+    notebook = plain_notebook(page, text, book)
     version = ssl_companion.__version__
     if any("exercise" in cell.metadata.get("tags", []) for cell in notebook.cells):
         last = nbformat.v4.new_markdown_cell(_LINE.format(version=version))

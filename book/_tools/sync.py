@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import yaml
+from address import repository_url, site_url
 from plain_notebook import plain_notebook, references
 
 import ssl_companion
@@ -30,37 +30,26 @@ SETUP_CELL = """\
 REPOSITORY, RELEASE = "{url}", "v{version}"
 try:
     import ssl_companion
-except ModuleNotFoundError:  # this notebook alone, as on Colab: fetch the rest beside it
+except ModuleNotFoundError:  # alone, as on Colab: fetch the rest of the book
     import os, subprocess, sys
-
-    source, folder = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY), "ssl-companion"
-
-    def git(*arguments):
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"REPOSITORY has to name where the book is. {{done.stderr}}")
-        return done.stdout.strip()
-
-    if not os.path.isdir(folder):
-        tagged = git("ls-remote", source, f"refs/tags/{{RELEASE}}")
-        branch = ["--branch", RELEASE] if tagged else []  # before its release, the newest
-        git("clone", "--depth", "1", *branch, source, folder)
-        print("cloned:", git("-C", folder, "describe", "--tags", "--always"), "of", source)
-    sys.path.insert(0, os.path.abspath(folder))
+    source = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY)
+    why = {{"/OWNER/": "REPOSITORY is a placeholder: put the book's address there",
+           "unable to access": "No network reaches REPOSITORY: connect, run again",
+           "could not create": "This folder cannot be written: move the notebook",
+           "": "There is no such REPOSITORY: correct the address"}}
+    for tag in ["--branch", RELEASE], []:  # before its release, the newest
+        git = ["git", "clone", "--depth=1", *tag, source, "ssl-companion"]
+        said = subprocess.run(git, capture_output=True, text=True).stderr + source
+    if not os.path.isdir("ssl-companion"):
+        raise RuntimeError(next(why[s] for s in why if s in said) + f": {{said}}")
+    sys.path.insert(0, os.path.abspath("ssl-companion"))
 from ssl_companion.chapters import notebook
-
 notebook.prepare()
 """
 _CELL = re.compile(r"(```\{code-cell\}[^\n]*\n:tags: \[setup[^\n]*\n)(.*?)(```)", re.DOTALL)
 _BADGES = re.compile(r"(<!-- badges -->\n).*?(<!-- /badges -->)", re.DOTALL)
 _URL = re.compile(r"(?m)^(repository:\n  url: )(\S+)$")
 _VERSION = re.compile(r"(?m)^(version: )(\S+)$")
-
-
-def repository_url(root: Path = ROOT) -> str:
-    """The address that `_config.yml` names."""
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf8"))
-    return str(config["repository"]["url"]).rstrip("/")
 
 
 def chapters(root: Path = ROOT) -> list[Path]:
@@ -93,12 +82,6 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     yield readme, text
     citation = root / "CITATION.cff"
     yield citation, _VERSION.sub(rf"\g<1>{ssl_companion.__version__}", citation.read_text("utf8"))
-
-
-def site_url(url: str) -> str:
-    """Where the book of the repository at `url` is published."""
-    owner, name = url.split("github.com/")[-1].split("/")[:2]
-    return f"https://{owner.lower()}.github.io/{name}"
 
 
 def badges(url: str) -> str:

@@ -1,8 +1,8 @@
 """What a notebook needs when it is opened on its own, as on Colab.
 
 The first cell of every chapter clones the repository where the package is absent and then
-calls `prepare`, which installs what is missing and nothing else: every distribution that is
-there already, torch and numpy above all, is pinned to the version it has.
+calls `prepare`, which says what was cloned and installs what is missing and nothing else: every
+distribution that is there already, torch and numpy above all, is pinned to the version it has.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from packaging.version import InvalidVersion, Version
 
 import ssl_companion
 from ssl_companion.errors import CompanionError
+from ssl_companion.io.extras import checkout
 
-ROOT = Path(ssl_companion.__file__).resolve().parent.parent
 _BOOK_SECTION = "# --- the book"  # what follows in requirements.txt builds pages
 _EQUIVALENT = {"faiss-gpu": "faiss-cpu", "faiss-cpu": "faiss-gpu"}  # either gives `faiss`
 
@@ -40,10 +40,13 @@ class Setup:
     versions: str
     device: str
     installed: tuple[str, ...]
+    cloned: str = ""
 
     def __repr__(self) -> str:
-        installed = f"\ninstalled: {', '.join(self.installed)}" if self.installed else ""
-        return f"{self.versions}\ndevice: {self.device}{installed}"
+        lines = [self.versions, f"device: {self.device}"]
+        lines += [f"installed: {', '.join(self.installed)}"] if self.installed else []
+        lines += [f"cloned: {self.cloned}"] if self.cloned else []
+        return "\n".join(lines)
 
 
 def prepare() -> Setup:
@@ -51,17 +54,38 @@ def prepare() -> Setup:
 
     Raises:
         SetupError: when an installed torch or numpy is too old for the package (it is never
-            replaced), or pip fails.
+            replaced), pip fails, or the package is installed without the book.
     """
-    wanted = notebook_requirements((ROOT / "requirements.txt").read_text(encoding="utf8"))
+    root = checkout()
+    if root is None:
+        raise SetupError(
+            "ssl_companion is installed here by itself, without the book's recordings: "
+            "`pip uninstall ssl-companion`, restart the kernel and run this cell again, which "
+            "fetches both; or open the notebook in a clone of the repository"
+        )
+    wanted = notebook_requirements((root / "requirements.txt").read_text(encoding="utf8"))
     lacking = missing(wanted, _installed_version)
     if any(r.name == "faiss-gpu" for r in lacking) and not _has_cuda():
         lacking = _searching_on_the_cpu(lacking)
     if lacking:
         lacking = _install(lacking)
+    cloned = ""
     if _installed_version("ssl-companion") is None:
-        _pip("--no-deps", "-e", str(ROOT))
-    return Setup(_versions(), _device(), tuple(r.name for r in lacking))
+        _pip("--no-deps", "-e", str(root))
+        cloned = _cloned(root)
+    return Setup(_versions(), _device(), tuple(r.name for r in lacking), cloned)
+
+
+def _cloned(root: Path) -> str:
+    """Which book the first cell has fetched: its release, or the newest commit, and from where."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    what, whence = git("describe", "--tags", "--always"), git("remote", "get-url", "origin")
+    newest = "" if what == f"v{ssl_companion.__version__}" else ", the newest: no release"
+    return f"{what} of {whence}{newest}" if what and whence else ""
 
 
 def notebook_requirements(text: str) -> list[Requirement]:

@@ -107,25 +107,6 @@ def test_an_upgraded_library_counts(inputs: Path, monkeypatch: pytest.MonkeyPatc
     assert companion_stamp.inputs_digest(inputs) != before
 
 
-def test_the_address_is_the_configured_one_or_where_the_build_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
-    unset = "https://github.com/OWNER/ssl-companion"
-    mine = "https://github.com/me/mine"
-    address = companion_stamp.published_address
-    assert address(unset, tmp_path) == unset, "no repository here"
-    assert address(mine, tmp_path) == mine
-    monkeypatch.setenv("GITHUB_REPOSITORY", "fork/book")
-    assert address(unset, tmp_path) == "https://github.com/fork/book"
-    assert address(mine, tmp_path) == mine
-    monkeypatch.delenv("GITHUB_REPOSITORY")
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    remote = ["remote", "add", "origin", "git@github.com:them/theirs.git"]
-    subprocess.run(["git", "-C", str(tmp_path), *remote], check=True)
-    assert address(unset, tmp_path) == "https://github.com/them/theirs"
-
-
 def test_the_footer_names_version_and_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     line = companion_stamp.footer(tmp_path)  # no repository: the day of the build
@@ -196,7 +177,6 @@ def test_a_changed_package_is_executed_again_and_an_unchanged_one_is_not(tmp_pat
     ("repository", "address"),
     [
         ("https://github.com/Some-One/a-book", "https://some-one.github.io/a-book/"),
-        ("https://github.com/OWNER/a-book", ""),
         ("", ""),
     ],
 )

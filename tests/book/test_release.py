@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import sync
 
+from ssl_companion.chapters import notebook
+
 CELL = sync.SETUP_CELL.format(url="https://example.invalid/none", version="1.2.0")
 CLONE = CELL.split("from ssl_companion.chapters import notebook")[0]
 
@@ -34,7 +36,7 @@ def remote(tmp_path: Path) -> Path:
 
 def cloned(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The part of the first cell that clones, in a Python that has no packages."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", CLONE],
         cwd=folder, env=os.environ | {"SSL_COMPANION_REPOSITORY": source},
@@ -52,21 +54,60 @@ def test_the_release_is_cloned_and_named(annotated: bool, remote: Path, tmp_path
     done = cloned(remote.as_uri(), tmp_path / "reader")
     assert done.returncode == 0, done.stderr
     assert subject(tmp_path / "reader") == "old"
-    assert done.stdout == f"cloned: v1.2.0 of {remote.as_uri()}\n"
+    again = cloned("https://example.invalid/none", tmp_path / "reader")
+    assert again.returncode == 0, "what is there already is not fetched again"
 
 
-def test_before_its_release_the_newest_is_cloned_and_named(remote: Path, tmp_path: Path) -> None:
+def test_before_its_release_the_newest_is_cloned(remote: Path, tmp_path: Path) -> None:
     git(remote, "tag", "v1.1.0", "main~1")
     done = cloned(remote.as_uri(), tmp_path / "reader")
     assert done.returncode == 0, done.stderr
     assert subject(tmp_path / "reader") == "new"
-    assert done.stdout.startswith(f"cloned: {git(remote, 'rev-parse', '--short', 'main')} of ")
 
 
-def test_another_failure_is_reported_and_nothing_else_is_tried(tmp_path: Path) -> None:
-    done = cloned((tmp_path / "nothing.git").as_uri(), tmp_path / "reader")
-    assert "RuntimeError: REPOSITORY has to name where the book is. fatal: " in done.stderr
+@pytest.mark.parametrize(
+    ("version", "said"), [("1.2.0", "v1.2.0 of {}"), ("1.3.0", "v1.2.0 of {}, the newest: no rel")]
+)
+def test_what_was_cloned_is_named(
+    version: str, said: str, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(remote, "tag", "v1.2.0", "main")
+    assert cloned(remote.as_uri(), tmp_path / "reader").returncode == 0
+    monkeypatch.setattr(notebook.ssl_companion, "__version__", version)
+    line = notebook._cloned(tmp_path / "reader/ssl-companion")
+    assert line.startswith(said.format(remote.as_uri()))
+    assert ("newest" in line) == (version != "1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{}/nothing.git", "There is no such REPOSITORY: correct the address: "),
+        (
+            "https://example.invalid/none",
+            "No network reaches REPOSITORY: connect, run again: ",
+        ),
+        ("{}/OWNER/book", "REPOSITORY is a placeholder: put the book's address there: "),
+    ],
+)
+def test_each_failure_says_what_to_do(source: str, said: str, tmp_path: Path) -> None:
+    done = cloned(source.format(tmp_path.as_uri()), tmp_path / "reader")
+    assert f"RuntimeError: {said}" in done.stderr
     assert not (tmp_path / "reader/ssl-companion").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_apart(remote: Path, tmp_path: Path) -> None:
+    reader = tmp_path / "reader"
+    reader.mkdir()
+    (reader / "ssl-companion").symlink_to(tmp_path / "absent/elsewhere")  # root may write anywhere
+    done = cloned(remote.as_uri(), reader)
+    assert "RuntimeError: This folder cannot be written: move the notebook: " in done.stderr
+
+
+def test_the_cell_is_short() -> None:
+    lines = CELL.splitlines()
+    assert len(lines) <= 18
+    assert max(map(len, lines)) <= 84
 
 
 def test_a_version_is_raised_behind_its_release(remote: Path) -> None:

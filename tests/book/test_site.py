@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from address import BRANCH
+from address import address as repository_of
 from bs4 import BeautifulSoup, Tag
 from chapter_source import read_chapter, toc
 from PIL import Image
@@ -131,10 +133,17 @@ def test_a_page_can_be_downloaded_and_launched(name: str, site: Path, html: Beau
     words = "".join(w for c in cells if c["cell_type"] == "markdown" for w in c["source"])
     assert not re.findall(r"(?m)^(?::::|`{3,}\{)|\{(?:ref|cite:?\w*|numref|eq|doc)\}`", words)
     assert any(cell.get("outputs") for cell in cells), "the page's outputs"
-    repository = str(_only(html, "a.btn-source-repository-button")["href"])
-    slug = repository.removeprefix("https://github.com/")
+    repository = repository_of(ROOT)
+    setup = next(c for c in cells if "setup" in c["metadata"].get("tags", []))
+    assert (repository.url or repository.configured) in "".join(setup["source"])
+    if not repository.url:
+        assert not launches
+        assert not html.select("a.btn-source-repository-button")
+        return
+    slug = repository.url.removeprefix("https://github.com/")
     host = "https://colab.research.google.com/github"
-    assert launches == [f"{host}/{slug}/blob/main/{name}.ipynb"]
+    branch = BRANCH if repository.derived else "main"
+    assert launches == [f"{host}/{slug}/blob/{branch}/{name}.ipynb"]
 
 
 def _only(html: BeautifulSoup, selector: str) -> Tag:

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from ssl_companion.chapters import notebook
 
-REQUIREMENTS = notebook.ROOT / "requirements.txt"
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 COLAB = {"torch": "2.6.0+cu124", "numpy": "2.0.2", "faiss-cpu": "1.9.0"}
 
 
@@ -37,6 +37,7 @@ def test_an_installed_version_too_old_is_reported_not_replaced() -> None:
 def test_colabs_versions_satisfy_every_range() -> None:
     colab = {
         "torch": "2.6.0", "torchvision": "0.21.0", "numpy": "2.0.2", "pandas": "2.2.2",
+        "scipy": "1.15.2",
         "pyarrow": "18.1.0", "tqdm": "4.67.1", "scikit-learn": "1.6.1", "matplotlib": "3.10.0",
         "seaborn": "0.13.2", "ipywidgets": "7.7.1", "umap-learn": "0.5.7", "pillow": "11.1.0",
         "safetensors": "0.5.3", "packaging": "24.2", "filelock": "3.18.0", "platformdirs": "4.3.7",
@@ -117,6 +118,12 @@ def test_a_failing_pip_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebook.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(notebook.SetupError, match="No matching distribution"):
         notebook._install([Requirement("tyro>=0.9")])
+
+
+def test_a_package_without_the_book_is_told_from_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notebook, "checkout", lambda: None)
+    with pytest.raises(notebook.SetupError, match=r"without the book's recordings: `pip uninst"):
+        notebook.prepare()
 
 
 def test_a_complete_environment_installs_nothing_and_names_its_device(

@@ -53,5 +53,7 @@ def test_any_other_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_measure_that_is_added_is_recorded_and_offered_for_encoders(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(measuring.OF_CLASSES, "classes", lambda here: float(len(here.classes.counts)))
+    monkeypatch.setitem(
+        measuring.OF_CLASSES, "classes", lambda here: float(len(here.classes.counts))
+    )
     assert names(APART)["classes"] == 4.0
