@@ -53,7 +53,7 @@ test-slow: $(VENV)/.dev ## The tests that take longer
 	$(BIN)/python -m pytest -m "slow and not browser and not colab" $(PYTEST_FLAGS)
 
 test-browser: $(VENV)/.dev ## The built book in Chromium (run `make book` first)
-	$(BIN)/python -m pytest -m browser tests/book $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m browser tests/book tests/golden $(PYTEST_FLAGS)
 
 test-colab: $(VENV)/.dev ## Every notebook alone in an environment like Colab's (package index)
 	$(BIN)/python -m pytest -m colab tests/book $(PYTEST_FLAGS)
