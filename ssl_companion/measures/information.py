@@ -1,8 +1,7 @@
 """Compression, estimator by estimator: none of them settles the question alone.
 
 Variance shares, coding rates and the effective rank stand here; the matrix-based entropy and
-the pairwise bounds on mutual information come from `entropies`. Rates and entropies are in
-nats.
+the pairwise bounds on mutual information in `entropies`. Rates and entropies are in nats.
 """
 
 from __future__ import annotations
@@ -16,25 +15,7 @@ from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks, _search
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures.class_statistics import ClassStatistics
-from ssl_companion.measures.entropies import (
-    InformationBounds,
-    centred,
-    kde_information_bounds,
-    renyi_entropy,
-    renyi_information,
-)
-
-__all__ = [
-    "InformationBounds",
-    "coding_rate",
-    "coding_rate_given",
-    "directions",
-    "effective_rank",
-    "kde_information_bounds",
-    "renyi_entropy",
-    "renyi_information",
-    "variance_share_within",
-]
+from ssl_companion.measures.entropies import centred
 
 DEFAULT_DISTORTION = math.sqrt(0.5)  # eps^2 = 0.5, for rows of length one
 

@@ -21,11 +21,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ssl_companion import cli, measures
 from ssl_companion.data import load
-from ssl_companion.encoders.evaluate import FURTHER_MEASURES, MEASURES, measure_encoder
+from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
 from ssl_companion.encoders.inputs import halves
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import MeasureConfig, open_recording
 
+NC2 = ("nc2_equinorm", "nc2_equiangular")
 PAGE = Path(__file__).resolve().parents[2] / "book/train-your-own.md"
 
 K, D = 4, 6
@@ -318,10 +319,10 @@ def test_images_in_double_precision_meet_the_encoders_own(encoder: object, dtype
 def test_one_measure_may_be_named_alone_and_nc2_when_asked_for() -> None:
     alone, listed = (measure_encoder(None, X, Y, which=w) for w in ("ncc", ("ncc",)))
     pd.testing.assert_frame_equal(alone, listed)
-    found = measure_encoder(None, X, Y, which=("nc1", *FURTHER_MEASURES))
+    found = measure_encoder(None, X, Y, which=("nc1", *NC2))
     fit = halves(Y)[0]
     expected = measures.neural_collapse(X[fit], Y[fit])
-    for name in ("nc1", *FURTHER_MEASURES):
+    for name in ("nc1", *NC2):
         assert value(found, name) == pytest.approx(getattr(expected, name))
 
 
