@@ -40,6 +40,7 @@ from ssl_companion.recordings.writing import (
     about_data,
     about_measuring,
     refuse_other_folder,
+    require_writable,
 )
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def record_encoder(
 
 def _require_place(destination: Path, overwrite: bool) -> None:
     refuse_other_folder(destination)
+    require_writable(destination.parent)
     if (destination / RUN).exists() and not overwrite:
         raise OccupiedError(
             f"destination: {destination} holds a recording already; expected a new folder; "

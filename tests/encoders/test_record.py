@@ -350,3 +350,14 @@ def test_kept_means_stay_apart_at_any_scale_and_offset(
     apart = (exact - exact.mean(dim=0)).square().mean().sqrt()
     assert torch.isfinite(kept).all()
     assert error <= 0.1001 * apart
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    def never(x: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("the encoder ran")
+
+    images, labels = np.zeros((4, 3, 8, 8), np.uint8), np.array([0, 0, 1, 1])
+    with pytest.raises(RecordingError, match="no recording can be written there"):
+        record_encoder(never, images, labels, destination=tmp_path / "file/mine")
