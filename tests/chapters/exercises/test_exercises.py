@@ -27,7 +27,7 @@ from ssl_companion.recordings import list_recordings
 from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.toy import ToyConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _SOLUTION = re.compile(r"```+ *python\n# solution: (?P<name>[\w-]+)\n(?P<code>.*?)```", re.DOTALL)
 
 
