@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,18 @@ import torch
 
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training.backbones import Backbone, make_backbone
-from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.extract import forward_features
-from ssl_companion.training.run import read_run, train
+from ssl_companion.training.run import read_run
 from ssl_companion.training.snapshots import load_snapshot, save_snapshot
 from ssl_companion.training.trainer import Trainer
+
+from .conftest import OBJECTIVES, Make
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
-OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +42,9 @@ def after(trainer: Trainer, steps: int) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_compiled_it_computes_the_same(
-    tiny: Make, quiet: Quiet, images: ImageSet, objective: str
-) -> None:
-    eager = Trainer(tiny(objective), images, quiet(device="cuda", compile="no", capture=False))
-    fast = Trainer(tiny(objective), images, quiet(device="cuda", compile="yes"))
+def test_compiled_it_computes_the_same(new_trainer: Make, objective: str) -> None:
+    eager = new_trainer(objective, device="cuda", compile="no", capture=False)
+    fast = new_trainer(objective, device="cuda", compile="yes")
     expected, found = after(eager, 6), after(fast, 6)
     assert fast.replays
     assert not eager.replays
@@ -59,11 +54,11 @@ def test_compiled_it_computes_the_same(
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("optimizer", ["lars", "sgd", "adamw"])
 def test_captured_it_computes_the_same(
-    tiny: Make, quiet: Quiet, images: ImageSet, objective: str, optimizer: str
+    new_trainer: Make, tiny: Make, objective: str, optimizer: str
 ) -> None:
     config = tiny(objective, name=optimizer, lr=1e-3)
-    plain = Trainer(config, images, quiet(device="cuda", compile="no", capture=False))
-    captured = Trainer(config, images, quiet(device="cuda", compile="no"))
+    plain = new_trainer(config, device="cuda", compile="no", capture=False)
+    captured = new_trainer(config, device="cuda", compile="no")
     expected, found = after(plain, 8), after(captured, 8)
     assert captured.replays
     for part in ("terms", "learner", "teacher"):
@@ -72,10 +67,10 @@ def test_captured_it_computes_the_same(
 
 @pytest.mark.parametrize("switched", [ObjectiveConfig(on_from=1), ObjectiveConfig(on_until=1)])
 def test_a_regularizer_that_is_switched_is_captured_anew(
-    tiny: Make, quiet: Quiet, images: ImageSet, switched: ObjectiveConfig
+    new_trainer: Make, switched: ObjectiveConfig
 ) -> None:
     trainers = [
-        Trainer(tiny(switched), images, quiet(device="cuda", compile="no", capture=capture))
+        new_trainer(switched, device="cuda", compile="no", capture=capture)
         for capture in (False, True)
     ]
     expected, found = (after(trainer, 12) for trainer in trainers)
@@ -84,12 +79,10 @@ def test_a_regularizer_that_is_switched_is_captured_anew(
 
 
 @pytest.mark.slow
-def test_networks_of_several_shapes_beside_one_another(
-    tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
+def test_networks_of_several_shapes_beside_one_another(new_trainer: Make, tiny: Make) -> None:
     configs = [tiny(batch=batch) for batch in (4, 5)]
-    eager = [after(Trainer(c, images, quiet(device="cuda", compile="no")), 6) for c in configs]
-    trainers = [Trainer(c, images, quiet(device="cuda", compile="yes")) for c in configs]
+    eager = [after(new_trainer(c, device="cuda", compile="no"), 6) for c in configs]
+    trainers = [new_trainer(c, device="cuda", compile="yes") for c in configs]
     for _ in range(5):  # in turns: the graphs of one must not write over the other's results
         for trainer in trainers:
             trainer.train_step()
@@ -114,8 +107,8 @@ def test_a_snapshot_is_padded_and_its_features_are_those_without(
     torch.testing.assert_close(found, expected, rtol=rtol, atol=rtol)
 
 
-def test_a_state_loaded_into_a_run_that_replays(tiny: Make, quiet: Quiet, images: ImageSet) -> None:
-    trainer = Trainer(tiny(), images, quiet(device="cuda", compile="no"))
+def test_a_state_loaded_into_a_run_that_replays(new_trainer: Make) -> None:
+    trainer = new_trainer(device="cuda", compile="no")
     after(trainer, 2)
     saved = copy.deepcopy(trainer.state())
     expected = copy.deepcopy(after(trainer, 6))
@@ -133,11 +126,7 @@ def load_snapshot_of(folder: Path, config: RunConfig, **options: int) -> Backbon
 
 @pytest.mark.parametrize("objective", ["vicreg", "byol"])
 def test_a_padded_network_trains_as_the_unpadded_one(
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    monkeypatch: pytest.MonkeyPatch,
-    objective: str,
+    tiny: Make, quiet: Make, images: ImageSet, monkeypatch: pytest.MonkeyPatch, objective: str
 ) -> None:
     config, loop = tiny(objective, backbone="res-1-250"), quiet(device="cuda", compile="no")
     padded = Trainer(config, images, loop)
@@ -152,13 +141,18 @@ def test_a_padded_network_trains_as_the_unpadded_one(
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("compile", ["no", pytest.param("yes", marks=pytest.mark.slow)])
 def test_interrupted_it_ends_as_an_uninterrupted_run(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, objective: str, compile: str
+    tmp_path: Path,
+    new_trainer: Make,
+    tiny: Make,
+    quiet: Make,
+    images: ImageSet,
+    objective: str,
+    compile: str,
 ) -> None:
     loop = quiet(device="cuda", compile=compile)
     whole = Trainer(tiny(objective), images, loop)
     assert whole.run()
-    first = Trainer(tiny(objective), images, quiet(device="cuda", compile=compile, minutes=1e-9),
-                    tmp_path)  # fmt: skip
+    first = new_trainer(objective, device="cuda", compile=compile, minutes=1e-9, folder=tmp_path)  # fmt: skip
     assert not first.run()
     resumed = Trainer(tiny(objective), images, loop, tmp_path)
     assert resumed.step == 1
@@ -171,20 +165,16 @@ def test_interrupted_it_ends_as_an_uninterrupted_run(
         assert a["total"] == pytest.approx(b["total"], rel=1e-4)
 
 
-def test_peak_memory_is_the_runs_own(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
+def test_peak_memory_is_the_runs_own(tmp_path: Path, trained: Make) -> None:
     big = torch.empty(2**30, dtype=torch.uint8, device="cuda")  # by whatever ran before
     del big
-    train(tiny(), images, tmp_path, quiet(device="cuda", compile="no"))
+    trained(tmp_path, device="cuda", compile="no")
     peak = read_run(tmp_path)["peak_memory_bytes"]
     assert 10_000 < peak < 2**30
 
 
-def test_random_states_of_more_devices_than_there_are(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    trainer = Trainer(tiny(), images, quiet(device="cuda", compile="no"))
+def test_random_states_of_more_devices_than_there_are(tmp_path: Path, new_trainer: Make) -> None:
+    trainer = new_trainer(device="cuda", compile="no")
     state = trainer.state()
     assert len(state["random"]["cuda"]) == 1
     state["random"]["cuda"] *= torch.cuda.device_count() + 1

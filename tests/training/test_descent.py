@@ -18,8 +18,7 @@ from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 from ssl_companion.training.step import Captured
 from ssl_companion.training.trainer import Trainer
 
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
+from .conftest import Make
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "vicreg": {},
@@ -76,7 +75,7 @@ def outcome(config: RunConfig, images: ImageSet, loop: LoopConfig) -> dict[str, 
 
 @pytest.mark.parametrize("objective", VARIANTS)
 def test_nothing_in_a_step_depends_on_numbers_that_change(
-    tiny: Make, quiet: Quiet, images: ImageSet, captures: None, objective: str
+    tiny: Make, quiet: Make, images: ImageSet, captures: None, objective: str
 ) -> None:
     config = tiny(objective, **VARIANTS[objective])
     plain = outcome(config, images, quiet(capture=False))
@@ -86,7 +85,7 @@ def test_nothing_in_a_step_depends_on_numbers_that_change(
 
 @pytest.mark.parametrize("switched", [ObjectiveConfig(on_from=1), ObjectiveConfig(on_until=2)])
 def test_a_regularizer_that_is_switched_is_captured_anew(
-    tiny: Make, quiet: Quiet, images: ImageSet, captures: None, switched: ObjectiveConfig
+    tiny: Make, quiet: Make, images: ImageSet, captures: None, switched: ObjectiveConfig
 ) -> None:
     plain = outcome(tiny(switched), images, quiet(capture=False))
     torch.testing.assert_close(
@@ -94,10 +93,8 @@ def test_a_regularizer_that_is_switched_is_captured_anew(
     )
 
 
-def test_a_state_that_is_loaded_is_captured_anew(
-    tiny: Make, quiet: Quiet, images: ImageSet, captures: None
-) -> None:
-    trainer = Trainer(tiny(), images, quiet())
+def test_a_state_that_is_loaded_is_captured_anew(new_trainer: Make, captures: None) -> None:
+    trainer = new_trainer()
     for _ in range(2):
         trainer.train_step()
     state = trainer.state()
@@ -136,11 +133,11 @@ def test_a_step_that_cannot_be_captured_goes_on_as_it_is(monkeypatch: pytest.Mon
 
 
 def test_a_run_leaves_memory_as_soon_as_nobody_holds_it(
-    tiny: Make, quiet: Quiet, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+    new_trainer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_may_capture", lambda device: True)
     monkeypatch.setattr(Captured, "_aside", lambda self, function, *inputs: function(*inputs))
-    trainer = Trainer(tiny(), images, quiet())
+    trainer = new_trainer()
     for _ in range(captured_module._WARM):
         trainer.train_step()
     weight = weakref.ref(trainer.learner.head[0].weight)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from ssl_companion.data.images import ImageSet
 from ssl_companion.training import distributed
 from ssl_companion.training.config import (
-    LoopConfig,
-    RunConfig,
     run_config_from_dict,
 )
 from ssl_companion.training.distributed import (
@@ -41,10 +37,10 @@ from ssl_companion.training.snapshots import (
     snapshot_epochs,
     snapshot_path,
 )
-from ssl_companion.training.trainer import Trainer
+
+from .conftest import OBJECTIVES, Make
 
 WORKER = Path(__file__).parent / "distributed_worker.py"
-OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
 Found = dict[str, Any]
 
 
@@ -84,18 +80,13 @@ def test_the_others_wait_for_hours_while_the_first_process_measures(
     assert seen["timeout"] >= timedelta(hours=6)
 
 
-def test_a_batch_that_does_not_divide(
-    monkeypatch: pytest.MonkeyPatch,
-    tiny: Callable[..., RunConfig],
-    quiet: Callable[..., LoopConfig],
-    images: ImageSet,
-) -> None:
+def test_a_batch_that_does_not_divide(new_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssl_companion.training.distributed.world", lambda: (0, 3))
     monkeypatch.setattr("ssl_companion.training.trainer.world", lambda: (0, 3))
     with pytest.raises(ValueError, match="batch: 5 rows; expected a multiple of 3"):
         shard(torch.zeros(5))
     with pytest.raises(ValueError, match="batch: 5; expected a multiple of 3"):
-        Trainer(tiny(batch=5), images, quiet())
+        new_trainer(batch=5)
 
 
 # --- two processes -----------------------------------------------------------------------

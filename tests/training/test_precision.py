@@ -13,15 +13,12 @@ import torch
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training import runtime as module
 from ssl_companion.training.backbones import make_backbone
-from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.extract import extract
-from ssl_companion.training.run import read_run, train
+from ssl_companion.training.run import read_run
 from ssl_companion.training.runtime import autocast, computed
 from ssl_companion.training.trainer import Trainer
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
+from .conftest import CPU, CUDA, Make
 
 
 @pytest.fixture
@@ -57,16 +54,14 @@ def convolved_in(trainer: Trainer) -> set[torch.dtype]:
     ],
 )
 def test_a_step_computes_what_the_processor_has(
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
+    new_trainer: Make,
     processor: Callable[[bool], None],
     asked: str,
     has: bool,
     expected: torch.dtype,
 ) -> None:
     processor(has)
-    assert convolved_in(Trainer(tiny(precision=asked), images, quiet())) == {expected}
+    assert convolved_in(new_trainer(precision=asked)) == {expected}
 
 
 def test_without_instructions_bf16_is_fp32_to_the_bit(
@@ -149,19 +144,15 @@ def test_an_unknown_precision(use: Callable[[str, torch.device], object]) -> Non
 
 
 def test_a_run_says_in_what_it_was_computed(
-    tmp_path: Path,
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    processor: Callable[[bool], None],
+    tmp_path: Path, trained: Make, tiny: Make, processor: Callable[[bool], None]
 ) -> None:
     config = tiny(precision="bf16")
     processor(False)
-    assert not train(config, images, tmp_path, quiet(minutes=1e-9))
+    assert not trained(tmp_path, config, minutes=1e-9)
     assert read_run(tmp_path)["computed"] == "fp32"
     processor(True)  # it goes on on another machine
-    assert not train(config, images, tmp_path, quiet(minutes=1e-9))
+    assert not trained(tmp_path, config, minutes=1e-9)
     assert read_run(tmp_path)["computed"] == "fp32 and bf16"
-    assert train(config, images, tmp_path, quiet())
+    assert trained(tmp_path, config)
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["computed"], run["config"]["precision"]) == ("fp32 and bf16", "bf16")
