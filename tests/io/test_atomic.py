@@ -5,12 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,20 +15,11 @@ import pytest
 from ssl_companion.io import atomic
 from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
 
+from ..conftest import small_disk
+
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@contextmanager
-def small_disk(limit: int) -> Iterator[None]:
-    """No file can grow beyond `limit` bytes: writing more fails like a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:

@@ -132,6 +132,15 @@ def outcome(trainer: Trainer) -> dict[str, Any]:
     return state
 
 
+def after(trainer: Trainer, steps: int) -> dict[str, Any]:
+    """What so many steps leave, checked to be finite."""
+    for _ in range(steps):
+        trainer.train_step()
+    trainer.check()
+    state = trainer.state()
+    return {key: state[key] for key in ("terms", "learner", "teacher", "optimizer")}
+
+
 def assert_same_bits(a: Any, b: Any, where: str = "") -> None:
     """The same types, values and, of tensors, order in memory, all the way down."""
     assert type(a) is type(b), where

@@ -6,9 +6,6 @@ import errno
 import hashlib
 import os
 import pickle
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from ssl_companion.training.checkpoint import (
     save_checkpoint,
 )
 
+from ..conftest import small_disk
 from .conftest import CPU, assert_same_bits
 
 DIGEST = hashlib.sha256(b"a configuration").hexdigest()
@@ -48,17 +46,6 @@ def state(step: int = 0, digest: str = DIGEST) -> dict[str, Any]:
         "names": ["total", "variance"],
         "random": torch.get_rng_state(),
     }
-
-
-@contextmanager
-def small_disk(limit: int) -> Iterator[None]:
-    """No file can grow beyond `limit` bytes: writing more fails like a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def sealed(payload: bytes) -> bytes:

@@ -18,9 +18,8 @@ from ssl_companion.training import step as descent_module
 from ssl_companion.training import trainer as loop_module
 from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.runtime import compiled_once, hindrance, to_compile
-from ssl_companion.training.trainer import Trainer
 
-from .conftest import CPU, CUDA, OBJECTIVES, Make
+from .conftest import CPU, CUDA, OBJECTIVES, Make, after
 
 
 class Counting:
@@ -50,14 +49,6 @@ def forget() -> None:
     compiled_once.cache_clear()
 
 
-def three_steps(trainer: Trainer) -> dict[str, Any]:
-    for _ in range(3):
-        trainer.train_step()
-    trainer.check()
-    state = trainer.state()
-    return {key: state[key] for key in ("terms", "learner", "teacher", "optimizer")}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "backend"),
@@ -66,27 +57,28 @@ def three_steps(trainer: Trainer) -> dict[str, Any]:
 def test_compiled_it_computes_the_same(
     new_trainer: Make, monkeypatch: pytest.MonkeyPatch, objective: str, backend: str
 ) -> None:
-    eager = three_steps(new_trainer(objective, compile="no"))
+    eager = after(new_trainer(objective, compile="no"), 3)
     forget()
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     with torch._dynamo.config.patch(error_on_recompile=True):
-        found = three_steps(new_trainer(objective, compile="yes"))
+        found = after(new_trainer(objective, compile="yes"), 3)
     forget()
     torch.testing.assert_close(found, eager, rtol=2e-3, atol=1e-4)
 
 
 def test_any_number_of_shapes_one_after_another_and_side_by_side(
-    new_trainer: Make, tiny: Make, counting: Counting
+    new_trainer: Make, counting: Counting
 ) -> None:
     # That one is compiled *again* is an error here; torch gives a function up the ninth time.
     trainers = []
-    for n in range(3):
-        config = tiny(backbone=f"res-1-{2 + n}", batch=2 + n, projector_width=2)
-        trainers.append(new_trainer(config, compile="yes"))
+    for n in (2, 3, 4):
+        trainers.append(
+            new_trainer(backbone=f"res-1-{n}", batch=n, projector_width=2, compile="yes")
+        )
         for _ in range(2):
-            trainers[n].train_step()
+            trainers[-1].train_step()
         # The views and the network, for this batch: no shape is taken as a variable.
-        assert counting.batches == [2 * config.batch] * 2, n
+        assert counting.batches == [2 * n] * 2
         counting.batches.clear()
     for trainer in trainers:
         trainer.train_step()
