@@ -7,17 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from ssl_companion.data.augmentation import ViewConfig
-from ssl_companion.data.hierarchy import GLYPHS100
-from ssl_companion.data.images import ImageSet, fingerprint
+from ssl_companion.data.images import ImageSet
 from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
-from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.run import train
 from ssl_companion.training.trainer import Trainer
+
+from . import tiny as tiny_module
 
 Make = Callable[..., Any]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -27,17 +26,7 @@ OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
 
 @pytest.fixture(scope="session")
 def noise_images() -> Make:
-    """noise_images(n, side, seed): images of uniform noise, 2 of each of n / 2 classes."""
-
-    def make(n: int = 20, side: int = 16, seed: int = 0) -> ImageSet:
-        rng = np.random.default_rng(seed)
-        images = rng.integers(0, 256, (n, 3, side, side), dtype=np.uint8)
-        fine = np.arange(n, dtype=np.int64) // 2
-        files = np.array([f"noise_{i}.png" for i in range(n)])
-        print_ = fingerprint(images, fine)
-        return ImageSet("noise", "train", fine, files, print_, GLYPHS100, True, images=images)
-
-    return make
+    return tiny_module.noise_images
 
 
 @pytest.fixture(scope="session")
@@ -47,24 +36,7 @@ def images(noise_images: Make) -> ImageSet:
 
 @pytest.fixture(scope="session")
 def tiny() -> Make:
-    """tiny(objective, **fields of RunConfig or OptimConfig): 3 epochs of 4 steps by default."""
-
-    def make(objective: str | ObjectiveConfig = "vicreg", **fields: Any) -> RunConfig:
-        if isinstance(objective, str):
-            objective = ObjectiveConfig(name=objective)  # type: ignore[arg-type]
-        names = {f.name for f in dataclasses.fields(OptimConfig)}
-        optim = {key: fields.pop(key) for key in names & fields.keys()}
-        defaults: dict[str, Any] = {
-            "backbone": "res-1-4",
-            "projector_width": 8,
-            "data": "glyphs100",
-            "epochs": 3,
-            "batch": 5,
-            "precision": "fp32",
-        }
-        return RunConfig(objective=objective, optim=OptimConfig(**optim), **(defaults | fields))
-
-    return make
+    return tiny_module.tiny_config
 
 
 @pytest.fixture(scope="session")
@@ -158,3 +130,13 @@ def assert_same_bits(a: Any, b: Any, where: str = "") -> None:
             assert_same_bits(x, y, f"{where}[{i}]")
     else:
         assert a == b, where
+
+
+def assert_same_snapshots(a: Path, b: Path) -> None:
+    """The same files of the same bytes in two runs' folders."""
+    names = sorted(path.name for path in (a / "snapshots").iterdir())
+    assert names == sorted(path.name for path in (b / "snapshots").iterdir())
+    assert {Path(name).suffix for name in names} == {".safetensors"}
+    for name in names:
+        first, second = (folder / "snapshots" / name for folder in (a, b))
+        assert first.read_bytes() == second.read_bytes(), name

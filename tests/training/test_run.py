@@ -30,7 +30,7 @@ from ssl_companion.training.snapshots import (
     snapshot_path,
 )
 
-from .conftest import Make
+from .conftest import Make, assert_same_snapshots
 
 
 def test_what_a_run_leaves(tmp_path: Path, trained: Make, tiny: Make, images: ImageSet) -> None:
@@ -76,14 +76,6 @@ def test_snapshots_are_of_their_epochs_and_keep_a_classifier_where_there_is_one(
     weights = [load_classifier(path, config).weight for path in paths]
     assert weights[0].shape == (100, 4)
     assert not torch.equal(*weights)
-
-
-def assert_same_snapshots(a: Path, b: Path) -> None:
-    names = sorted(path.name for path in (a / "snapshots").iterdir())
-    assert names == sorted(path.name for path in (b / "snapshots").iterdir())
-    for name in names:
-        first, second = (folder / "snapshots" / name for folder in (a, b))
-        assert first.read_bytes() == second.read_bytes(), name
 
 
 def test_a_run_in_slices_ends_as_a_whole_one(tmp_path: Path, trained: Make) -> None:
