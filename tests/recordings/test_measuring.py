@@ -9,7 +9,8 @@ import torch
 from ssl_companion import measures
 from ssl_companion.data.hierarchy import Hierarchy, Level
 from ssl_companion.data.images import LabelSet
-from ssl_companion.recordings.measuring import class_rows, probe_rows
+from ssl_companion.recordings.config import MeasureConfig, Subsets
+from ssl_companion.recordings.measuring import measure_features
 
 FINE = np.arange(8) % 4
 HIERARCHY = Hierarchy(
@@ -20,23 +21,24 @@ HIERARCHY = Hierarchy(
     ),
 )
 LABELS = LabelSet("eight", "train", FINE, np.array(list("01234567")), "", HIERARCHY)
+EIGHT = np.arange(8)
+SUBSETS = Subsets(train=EIGHT, test=EIGHT, sample=EIGHT, kept=EIGHT)
 APART = torch.eye(4)[FINE] + 0.1 * torch.rand((8, 4), generator=torch.Generator().manual_seed(0))
 
 
-def names(rows: list) -> set[str]:
-    return {measure for *_, measure, _, _ in rows}
-
-
-def test_eight_images_have_a_nearest_neighbour() -> None:
-    rows = probe_rows(0, "last", APART, APART, LABELS, LABELS)
-    assert {row[-2] for row in rows if row[-3] == "knn"} == {1.0}
+def values(x: torch.Tensor) -> dict[str, float]:
+    """What is measured of features of both sets: a value of each measure."""
+    found = measure_features(
+        {"last": x}, {"last": x}, 0, LABELS, LABELS, MeasureConfig(probes=True), SUBSETS
+    )
+    return {measure: value for *_, measure, value, _ in found.rows}
 
 
 def test_what_collapsed_features_have_not_is_left_out() -> None:
-    assert names(class_rows(0, "last", APART, APART, LABELS, LABELS)) >= {"cdnv", "nc1"}
-    zeros = torch.zeros(8, 4)
-    assert names(class_rows(0, "last", zeros, zeros, LABELS, LABELS)) == {"ncc"}
-    assert "knn" not in names(probe_rows(0, "last", zeros, zeros, LABELS, LABELS))
+    found = values(APART)
+    assert found["knn"] == 1.0  # eight images have a nearest neighbour
+    assert found.keys() >= {"ncc", "linear", "cdnv", "nc1", "effective_rank"}
+    assert values(torch.zeros(8, 4)).keys() == {"ncc", "linear"}
 
 
 def test_any_other_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,4 +47,4 @@ def test_any_other_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(measures, "cdnv_of", broken)
     with pytest.raises(ValueError, match="not what they should be"):
-        class_rows(0, "last", APART, APART, LABELS, LABELS)
+        values(APART)
