@@ -168,19 +168,7 @@ def test_a_far_query_does_not_spoil_the_others(clusters):
     np.testing.assert_array_equal(model.predict(with_outlier)[:-2], model.predict(X))
 
 
-def test_cosine_refuses_a_row_without_direction(clusters):
-    X, y = clusters()
-    model = NearestCentroid("cosine").fit(X, y)
-    with pytest.raises(ValueError, match=r"X\[1\]: all zeros"):
-        model.predict(np.stack([X[0], 0 * X[0]]))
-
-
 def test_refuses_to_go_on_from_given_centroids(clusters):
     X, y = clusters()
     with pytest.raises(ValueError, match="partial_fit"):
         NearestCentroid.from_centroids(np.eye(8)).partial_fit(X, y)
-
-
-def test_refuses_to_predict_unfitted(clusters):
-    with pytest.raises(ValueError, match="fit"):
-        NearestCentroid().predict(clusters()[0])
