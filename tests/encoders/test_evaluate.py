@@ -381,9 +381,7 @@ def test_the_page_records_checkpoints_and_features(at_hand: dict[str, Any]) -> N
 
 
 @pytest.mark.slow
-def test_the_page_puts_an_encoder_beside_a_recording(
-    at_hand: dict[str, Any],
-) -> None:
+def test_the_page_puts_an_encoder_beside_a_recording(at_hand: dict[str, Any]) -> None:
     glyphs = {split: load("glyphs100", split).subset(4) for split in ("train", "test")}
     at_hand["load"] = lambda data, split, download: glyphs[split]  # in place of CIFAR-100
     exec(recipes()["pair"], at_hand)

@@ -167,10 +167,7 @@ def test_pieces_make_the_same_recording_as_one_go(
 
 
 def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
-    recording: Recording,
-    glyphs: Glyphs,
-    folders: Folders,
-    monkeypatch: pytest.MonkeyPatch,
+    recording: Recording, glyphs: Glyphs, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
 
