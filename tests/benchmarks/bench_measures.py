@@ -36,11 +36,11 @@ from ssl_companion.training.snapshots import load_snapshot, save_snapshot
 # What `measure_snapshot` calls, and what that is.
 PARTS = {
     "extract": "features of both sets",
-    "_class_rows": "class levels, every layer",
-    "_probe_rows": "linear and kNN probes",
+    "measure_features": "class levels and probes",
     "extract_views": "features of views",
+    "measure_samples": "sample level",
 }
-REST = "sample level: centroids, and the rest"
+REST = "all images as classes, and the rest"
 
 
 @dataclass(frozen=True)

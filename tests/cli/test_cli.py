@@ -29,6 +29,8 @@ from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.trainer import DivergedError
 
+from .conftest import Call
+
 COMMANDS = {**cli.COMMANDS, **commands.COMMANDS}
 
 
@@ -85,17 +87,18 @@ def test_a_command_whose_extra_is_absent_says_so_in_one_line(
     assert module in line
 
 
-def test_list_names_every_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["record", "--list", "--json", "--scale", "full"]) == 0
-    listed = {row["name"]: row["why"] for row in json.loads(capsys.readouterr().out)}
+def test_list_names_every_run(call: Call) -> None:
     made = [preset(name, "full") for name in PRESET_NAMES]
-    assert listed == {run.name: one.why for one in made for run in one.runs}
+    listed = call("record", "--list", "--json", "--scale", "full").rows
+    expected = {run.name: one.why for one in made for run in one.runs}
+    assert {row["name"]: row["why"] for row in listed} == expected
 
 
 @pytest.mark.parametrize("scale", ["full", "reduced"])
-def test_list_says_why(scale: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["record", "regularizer", "methods", "--list", "--scale", scale]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
+def test_list_says_why(scale: str, call: Call) -> None:
+    found = call("record", "regularizer", "methods", "--list", "--scale", scale)
+    assert found.status == 0
+    printed = " ".join(found.out.split())
     for name in ("regularizer", "methods"):
         assert f"{name}: {preset(name, scale).why}" in printed  # type: ignore[arg-type]
     assert "Width, depth and kind" not in printed  # of another preset
@@ -121,16 +124,14 @@ def test_every_run_of_a_preset_is_another_configuration() -> None:
     assert twins <= {f"{p}-recipe-s{s}" for p in ("regularizer", "architecture") for s in range(3)}
 
 
-def test_dry_run_names_minutes_and_disk(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["record", "regularizer", "--only", "*recipe-s0", "--scale", "reduced"]
-    assert main([*arguments, "--dry-run", "--json", "--device", "cpu"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
+def test_dry_run_names_minutes_and_disk(call: Call) -> None:
+    chosen = ["regularizer", "--only", "*recipe-s0", "--scale", "reduced"]
+    (row,) = call("record", *chosen, "--dry-run", "--json", "--device", "cpu").rows
     assert row["name"] == "regularizer-recipe-s0"
     assert row["compile_minutes"] >= 0
     assert row["train_minutes"] > 0
     assert row["measure_minutes"] > 0
-    assert row["disk_mb"] > 0
-    assert row["work_mb"] > row["disk_mb"]
+    assert row["work_mb"] > row["disk_mb"] > 0
 
 
 @pytest.mark.parametrize(
@@ -144,21 +145,24 @@ def test_dry_run_names_minutes_and_disk(capsys: pytest.CaptureFixture[str]) -> N
         (["recordings", "--root", "no-such-folder"], "no-such-folder: there is no such folder"),
         (["claims", "--root", "no-such-folder"], "no-such-folder: there is no such folder"),
         (["train", "--name", "", "--data", "glyphs100"], "expected a folder's name"),
+        (["record", "methods", "--minutes", "5", "--cluster", "slurm"], "minutes: 5;"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
-    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    arguments: list[str], named: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert main(arguments) == 2
-    error = capsys.readouterr().err.strip()
-    assert named in error
-    assert "\n" not in error
+    found = call(*arguments)
+    assert found.status == 2
+    assert named in found.err
+    assert "\n" not in found.err.strip()
+
+
+Sweep = Callable[..., list[str]]
 
 
 @pytest.fixture
-def sweep(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def sweep(monkeypatch: pytest.MonkeyPatch) -> Sweep:
     """Runs of a sweep that end as they are told; gives the names of those that were begun."""
 
     def prepare(**ends: Exception | bool) -> list[str]:
@@ -184,30 +188,28 @@ METHODS = ["record", "methods", "--scale", "reduced", "--device", "cpu", "--minu
 
 @pytest.mark.parametrize("error", [DivergedError("step 7"), NoTeacherError("no teacher")])
 def test_a_run_that_fails_does_not_keep_the_others_from_being_recorded(
-    error: Exception, sweep: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    error: Exception, sweep: Sweep, call: Call
 ) -> None:
     begun = sweep(barlow=error)
-    assert main(METHODS) == 2
+    found = call(*METHODS)
+    assert found.status == 2
     names = [run.name for run in preset("methods", "reduced").runs]
     assert begun == names
-    out, err = capsys.readouterr()
-    assert f"methods-barlow-twins-s0: {error}" in err
-    assert "1 of 4 runs could not be recorded" in err
-    assert out.splitlines() == [f"{n}: recorded" for n in names if "barlow" not in n]
+    assert f"methods-barlow-twins-s0: {error}" in found.err
+    assert "1 of 4 runs could not be recorded" in found.err
+    assert found.out.splitlines() == [f"{n}: recorded" for n in names if "barlow" not in n]
 
 
 @pytest.mark.parametrize("has", [True, False])
 def test_float32_in_place_of_bfloat16_is_said_once(
-    has: bool,
-    sweep: Callable[..., list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    has: bool, sweep: Sweep, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     monkeypatch.setattr(runtime, "_cpu_has_bfloat16", lambda: has)
     sweep()
-    assert main(METHODS) == 0
-    said = capsys.readouterr().err
-    assert said.count("has no instructions for bfloat16: computing in float32") == (not has)
+    found = call(*METHODS)
+    assert found.status == 0
+    said = "has no instructions for bfloat16: computing in float32"
+    assert found.err.count(said) == (not has)
 
 
 @pytest.fixture
@@ -231,18 +233,13 @@ ON_A_GPU = ["record", "methods", "--scale", "reduced", "--device", "cuda:0"]
     [("there is no compiler", "auto", 1), ("there is no compiler", "no", 0), ("", "auto", 0)],
 )
 def test_that_nothing_is_compiled_is_said_once(
-    why: str,
-    choice: str,
-    said: int,
-    sweep: Callable[..., list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    why: str, choice: str, said: int, sweep: Sweep, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     monkeypatch.setattr(command, "hindrance", lambda _: why)
     sweep()
-    assert main([*ON_A_GPU, "--compile", choice]) == 0
-    printed = capsys.readouterr().err
-    assert printed.count("H-something: running without compiling, as there is no comp") == said
+    found = call(*ON_A_GPU, "--compile", choice)
+    assert found.status == 0
+    assert found.err.count("H-something: running without compiling, as there is no comp") == said
 
 
 @pytest.mark.usefixtures("a_gpu")
@@ -273,14 +270,15 @@ def test_each_of_several_processes_runs_on_its_own_device(
 
 
 def test_a_sweep_stops_for_the_minutes_and_still_says_that_one_failed(
-    sweep: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    sweep: Sweep, call: Call
 ) -> None:
     begun = sweep(simclr=DivergedError("step 7"), barlow=False)
-    assert main(METHODS) == 2
+    found = call(*METHODS)
+    assert found.status == 2
     assert len(begun) == 2
-    assert "methods-barlow-twins-s0: stopped after 5 minutes" in capsys.readouterr().out
+    assert "methods-barlow-twins-s0: stopped after 5 minutes" in found.out
     assert len(sweep(simclr=False)) == 0
-    assert main(METHODS) == 0
+    assert call(*METHODS).status == 0
 
 
 def test_the_memory_of_a_gpu_is_said_where_it_is_known(
@@ -311,15 +309,7 @@ def test_what_is_measured_against_comes_first() -> None:
     assert len(names) == 4
 
 
-def test_minutes_are_none_of_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["record", "methods", "--scale", "reduced", "--minutes", "5", "--cluster", "slurm"]
-    assert main(arguments) == 2
-    assert "minutes: 5;" in capsys.readouterr().err
-
-
-def test_local_jobs_say_how_they_ended(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_local_jobs_say_how_they_ended(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     trace = "Job (task=0) failed during processing with trace:\n----------------------\n" \
         "Traceback (most recent call last):\n  File ...\nDivergedError: step 7\n\n" \
         "----------------------\nYou can check full logs"  # fmt: skip
@@ -332,9 +322,9 @@ def test_local_jobs_say_how_they_ended(
             return RuntimeError(trace) if self.fails else None
 
     monkeypatch.setattr(command, "submit", lambda runs, *_: [Job(run) for run in runs])
-    arguments = ["record", "methods", "--scale", "reduced", "--cluster", "local", "--json"]
-    assert main(arguments) == 2
-    states = {row["name"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    found = call("record", "methods", "--scale", "reduced", "--cluster", "local", "--json")
+    assert found.status == 2
+    states = {row["name"]: row["state"] for row in json.loads(found.out)}
     assert states["methods-byol-s0"] == "failed: DivergedError: step 7"
     assert states["methods-simclr-s0"] == "recorded"
 
@@ -349,28 +339,25 @@ def test_local_jobs_say_how_they_ended(
     ],
 )
 def test_an_unexpected_error_says_how_to_see_where_it_comes_from(
-    error: Exception,
-    hinted: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: Exception, hinted: bool, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     def fail(_: Recordings) -> int:
         raise error
 
     monkeypatch.delenv("SSL_COMPANION_DEBUG", raising=False)
     monkeypatch.setattr(Recordings, "run", fail)
-    assert main(["recordings"]) == 2
-    brief = capsys.readouterr().err
-    assert str(error) in brief
-    assert ("SSL_COMPANION_DEBUG" in brief) == hinted
-    assert "Traceback" not in brief
+    brief = call("recordings")
+    assert brief.status == 2
+    assert str(error) in brief.err
+    assert ("SSL_COMPANION_DEBUG" in brief.err) == hinted
+    assert "Traceback" not in brief.err
 
     monkeypatch.setenv("SSL_COMPANION_DEBUG", "1")
-    assert main(["recordings"]) == 2
-    long = capsys.readouterr().err
-    assert "Traceback" in long
-    assert "in fail" in long
-    assert long.splitlines()[-1] == f"ssl-companion: {error}"
+    long = call("recordings")
+    assert long.status == 2
+    assert "Traceback" in long.err
+    assert "in fail" in long.err
+    assert long.err.splitlines()[-1] == f"ssl-companion: {error}"
 
 
 @pytest.mark.parametrize("command", ["train", "record"])
@@ -386,12 +373,19 @@ def test_every_option_says_what_it_is(command: str, capsys: pytest.CaptureFixtur
         assert re.search(r"[a-z]{2}", said), name
 
 
-def test_train_says_what_it_would_take(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    tiny = ["--backbone", "res-1-4", "--epochs", "2", "--batch", "50", "--images-per-class", "2"]
+def test_train_says_what_it_would_take(call: Call, tmp_path: Path) -> None:
     where = ["--device", "cpu", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
-    assert main(["train", "--data", "glyphs100", *tiny, *where, "--dry-run"]) == 0
-    assert "train_minutes" in capsys.readouterr().out
+    found = call("train", *TINY, *where, "--dry-run")
+    assert found.status == 0
+    assert "train_minutes" in found.out
     assert not list(tmp_path.iterdir())
+
+
+TINY = [
+    "--data", "glyphs100", "--backbone", "res-1-4", "--epochs", "1", "--projector-width", "8",
+    "--batch", "50", "--images-per-class", "2", "--threads", "1", "--measure.no-probes",
+    "--measure.sample-images", "4", "--measure.sample-views", "2", "--measure.sample-fresh", "1",
+]  # fmt: skip
 
 
 def test_train_then_measure_by_the_console(tmp_path: Path) -> None:
@@ -400,12 +394,7 @@ def test_train_then_measure_by_the_console(tmp_path: Path) -> None:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     out = str(tmp_path / "out")
-    call(
-        "train", "--name", "mine", "--data", "glyphs100", "--backbone", "res-1-4", "--epochs", "1",
-        "--projector-width", "8", "--batch", "50", "--images-per-class", "2", "--threads", "1",
-        "--measure.sample-images", "4", "--measure.sample-views", "2", "--measure.no-probes",
-        "--measure.sample-fresh", "1", "--runs", str(tmp_path / "runs"), "--out", out,
-    )  # fmt: skip
+    call("train", "--name", "mine", *TINY, "--runs", str(tmp_path / "runs"), "--out", out)
     rows = json.loads(call("measure", "mine", "--root", out, "--json"))
     assert {(row["epoch"], row["level"]) for row in rows} >= {(0, "fine"), (1, "coarse")}
     assert all(0 <= row["ncc_test"] <= 1 and row["n_test"] == 2000 for row in rows)
@@ -417,11 +406,7 @@ def test_two_processes_by_torchrun_write_one_recording(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "-m", "ssl_companion", "train", "--name", "both", "--data", "glyphs100",
-        "--backbone", "res-1-4", "--epochs", "1", "--projector-width", "8", "--batch", "50",
-        "--images-per-class", "2", "--threads", "1", "--device", "cpu",
-        "--measure.sample-images", "4", "--measure.sample-views", "2",
-        "--measure.sample-fresh", "1", "--measure.no-probes",
+        "-m", "ssl_companion", "train", "--name", "both", *TINY, "--device", "cpu",
         "--runs", str(tmp_path / "runs"), "--out", str(out),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.neighbors import NearestCentroid
 
-from ssl_companion.__main__ import main
+from .conftest import Call
 
 
 @pytest.fixture
@@ -24,13 +23,10 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {path.stem: str(path) for path in tmp_path.iterdir()}
 
 
-def test_features_of_ones_own_are_measured(
-    files: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_features_of_ones_own_are_measured(files: dict[str, str], call: Call) -> None:
     held = ["--test-features", files["x_test"], "--test-labels", files["y_test"]]
     arguments = ["measure-features", files["x"], files["y"], *held, "--which", "ncc", "nc1"]
-    assert main([*arguments, "--json"]) == 0
-    rows = {(r["level"], r["measure"]): r for r in json.loads(capsys.readouterr().out)}
+    rows = {(r["level"], r["measure"]): r for r in call(*arguments, "--json").rows}
     rule = NearestCentroid().fit(np.load(files["x"]), np.load(files["y"]))
     expected = rule.score(np.load(files["x_test"]), np.load(files["y_test"]))
     found = rows["labels", "ncc"]
@@ -39,17 +35,13 @@ def test_features_of_ones_own_are_measured(
     assert found["n"] == 100
     assert rows["permuted", "ncc"]["value"] < expected
     assert rows["labels", "nc1"]["low"] is None  # JSON has no NaN
-    assert main(arguments) == 0
-    assert "permuted" in capsys.readouterr().out
+    assert "permuted" in call(*arguments).out
 
 
-def test_without_test_files_they_are_split(
-    files: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["measure-features", files["x"], files["y"], "--which", "ncc", "--json"]) == 0
-    (n,) = {row["n"] for row in json.loads(capsys.readouterr().out)}
-    counts = np.bincount(np.load(files["y"]))
-    assert n == (counts // 2).sum()
+def test_without_test_files_they_are_split(files: dict[str, str], call: Call) -> None:
+    rows = call("measure-features", files["x"], files["y"], "--which", "ncc", "--json").rows
+    (n,) = {row["n"] for row in rows}
+    assert n == (np.bincount(np.load(files["y"])) // 2).sum()
 
 
 @pytest.mark.parametrize(
@@ -64,61 +56,67 @@ def test_without_test_files_they_are_split(
     ],
 )
 def test_files_that_do_not_do_are_named(
-    files: dict[str, str], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    files: dict[str, str], arguments: list[str], said: str, call: Call
 ) -> None:
-    assert main([files.get(argument, argument) for argument in arguments]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1
+    found = call(*(files.get(argument, argument) for argument in arguments))
+    assert found.status == 2
+    assert said in found.err
+    assert found.err.count("\n") == 1
 
 
 def test_the_table_of_what_is_recorded_is_that_of_what_is_measured(
-    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: dict[str, str], tmp_path: Path, call: Call
 ) -> None:
     """Measured once: the recording's numbers and their intervals; the control is drawn anew."""
     held = ["--test-features", files["x_test"], "--test-labels", files["y_test"], "--json"]
     arguments = ["measure-features", files["x"], files["y"], *held]
-    tables = []
-    for out in ([], ["--out", str(tmp_path / "mine")]):
-        assert main([*arguments, *out]) == 0
-        tables.append(json.loads(capsys.readouterr().out))
+    tables = [call(*arguments, *out).rows for out in ([], ["--out", str(tmp_path / "mine")])]
     for measured, recorded in zip(*tables, strict=True):
         for column, expected in measured.items():
             if isinstance(expected, float) and measured["level"] != "permuted":
                 assert recorded[column] == pytest.approx(expected, rel=1e-6), measured
             elif not isinstance(expected, float):
                 assert recorded[column] == expected, measured
-    assert main([*arguments, "--which", "all", "--out", str(tmp_path / "other")]) == 2
+    assert call(*arguments, "--which", "all", "--out", str(tmp_path / "other")).status == 2
     assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow  # UMAP compiles for a while
 def test_features_become_a_recording_and_its_explorer_one_file(
-    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: dict[str, str], tmp_path: Path, call: Call
 ) -> None:
     mine, page = tmp_path / "recordings" / "mine", tmp_path / "mine.html"
     arguments = ["measure-features", files["x"], files["y"], "--which", "ncc", "--out", str(mine)]
-    assert main(arguments) == 0
-    assert main(arguments) == 2
-    assert "holds a recording already" in capsys.readouterr().err
-    assert main([*arguments, "--overwrite"]) == 0
-    assert main(["explore", "mine", "--root", str(mine.parent), "--out", str(page)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == str(page)
+    assert call(*arguments).status == 0
+    again = call(*arguments)
+    assert again.status == 2
+    assert "holds a recording already" in again.err
+    assert call(*arguments, "--overwrite").status == 0
+    explored = call("explore", "mine", "--root", str(mine.parent), "--out", str(page))
+    assert explored.status == 0
+    assert explored.out.splitlines()[-1] == str(page)
     whole = page.read_text("utf8")
     assert whole.startswith("<!doctype html>")
     assert "features of x.npy" in whole
     assert "<!--caption-->" not in whole
-    assert main(["explore", str(mine), "--out", str(page)]) == 2
-    assert "stands there already" in capsys.readouterr().err
+    again = call("explore", str(mine), "--out", str(page))
+    assert again.status == 2
+    assert "stands there already" in again.err
     assert page.read_text("utf8") == whole
-    assert main(["explore", str(mine), "--out", str(page), "--overwrite"]) == 0
+    assert call("explore", str(mine), "--out", str(page), "--overwrite").status == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("small/clustering-vicreg-s1", "keeps no features"),
+        ("nowhere", "no recording 'nowhere'"),
+    ],
+)
 def test_an_explorer_needs_features_and_a_place(
-    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, said: str, tmp_path: Path, call: Call
 ) -> None:
-    assert main(["explore", "small/clustering-vicreg-s1", "--out", str(tmp_path / "a.html")]) == 2
-    assert "keeps no features" in capsys.readouterr().err
-    assert main(["explore", "nowhere"]) == 2
-    assert "no recording 'nowhere'" in capsys.readouterr().err
+    found = call("explore", name, "--out", str(tmp_path / "a.html"))
+    assert found.status == 2
+    assert said in found.err
     assert not (tmp_path / "a.html").exists()

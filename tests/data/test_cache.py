@@ -133,25 +133,6 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path, decoded: D
     assert young.exists()
 
 
-@pytest.mark.parametrize("change", ["content", "rename", "same size and date"])
-def test_a_key_follows_the_files(tmp_path: Path, change: str) -> None:
-    path = tmp_path / "train.parquet"
-    path.write_bytes(b"one")
-    before = cache.key_of_files("train", [path])
-    assert cache.key_of_files("train", [path]) == before
-    assert cache.key_of_files("test", [path]) != before
-    stamps = path.stat()
-    time.sleep(0.02)  # file systems count time in ticks
-    if change == "content":
-        path.write_bytes(b"three")
-    elif change == "rename":
-        path = path.rename(tmp_path / "train-0.parquet")
-    else:
-        path.write_bytes(b"two")
-        os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
-    assert cache.key_of_files("train", [path]) != before
-
-
 def test_the_cache_lies_where_the_variable_or_the_system_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

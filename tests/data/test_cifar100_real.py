@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +51,6 @@ def test_sizes_and_class_counts(images: ImageSet) -> None:
     assert np.bincount(images.fine, minlength=100).tolist() == [n // 100] * 100
     assert np.bincount(images.labels("coarse")).tolist() == [n // 20] * 20
     assert fingerprint(images.images, images.fine) == images.fingerprint
-
-
-def test_second_load_is_quick(images: ImageSet, cache: Path) -> None:
-    start = time.perf_counter()
-    load(split=images.split, root=ROOT)
-    assert time.perf_counter() - start < 0.3
 
 
 @pytest.mark.parametrize("images", ["train"], indirect=True)

@@ -93,10 +93,21 @@ def test_it_fetches_once(tmp_path: Path, server: Behaviour) -> None:
     assert server.seen == [None]
 
 
-def test_it_goes_on_after_interruptions(tmp_path: Path, server: Behaviour) -> None:
-    server.cuts = [1000, 0, 5000, 7]
+@pytest.mark.parametrize(
+    ("server_is", "cuts", "asked"),
+    [
+        ({}, [1000, 0, 5000, 7], [1000, 1000, 6000, 6007]),
+        ({"ranges": False}, [1000, 3000], [1000, 3000]),
+        ({"length": False}, [], []),
+    ],
+    ids=["breaks off", "ignores ranges", "says no length"],
+)
+def test_it_goes_on_after_interruptions(
+    tmp_path: Path, server: Behaviour, server_is: dict, cuts: list[int], asked: list[int]
+) -> None:
+    vars(server).update(server_is, cuts=cuts)
     assert quick(tmp_path, server).read_bytes() == server.content
-    assert server.seen == [None, "bytes=1000-", "bytes=1000-", "bytes=6000-", "bytes=6007-"]
+    assert server.seen == [None, *(f"bytes={start}-" for start in asked)]
 
 
 def test_the_next_call_goes_on_where_the_last_one_stopped(
@@ -110,13 +121,6 @@ def test_the_next_call_goes_on_where_the_last_one_stopped(
     assert server.seen[-1] == "bytes=2000-"
 
 
-def test_a_server_that_ignores_ranges_is_asked_again(tmp_path: Path, server: Behaviour) -> None:
-    server.ranges = False
-    server.cuts = [1000, 3000]
-    assert quick(tmp_path, server).read_bytes() == server.content
-    assert server.seen == [None, "bytes=1000-", "bytes=3000-"]
-
-
 def test_it_gives_up_when_nothing_more_arrives(tmp_path: Path, server: Behaviour) -> None:
     server.ranges = False
     server.cuts = [1000] * 100
@@ -125,11 +129,6 @@ def test_it_gives_up_when_nothing_more_arrives(tmp_path: Path, server: Behaviour
     assert server.url in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert len(server.seen) == 4  # the first gained something, the next three nothing
-
-
-def test_a_server_need_not_say_how_long_the_file_is(tmp_path: Path, server: Behaviour) -> None:
-    server.length = False
-    assert quick(tmp_path, server).read_bytes() == server.content
 
 
 def test_a_file_with_another_checksum_is_refused(tmp_path: Path, server: Behaviour) -> None:

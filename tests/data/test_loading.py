@@ -122,17 +122,6 @@ def test_a_changed_source_is_decoded_again(
     assert agree(load(root=unpacked_folder), other)
 
 
-def test_a_damaged_cache_is_mended(
-    parquet_folder: Path, surroundings: Path, fake: Any, agree: Callable[..., bool]
-) -> None:
-    load(root=parquet_folder)
-    (path,) = surroundings.glob("decoded/cifar100/train-*/images.npy")
-    content = bytearray(path.read_bytes())
-    content[5000] ^= 255
-    path.write_bytes(content)
-    assert agree(load(root=parquet_folder), fake)
-
-
 def test_auto_takes_what_there_is(
     parquet_folder: Path, surroundings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

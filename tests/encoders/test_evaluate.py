@@ -30,6 +30,10 @@ NC2 = ("nc2_equinorm", "nc2_equiangular")
 PAGE = Path(__file__).resolve().parents[2] / "book/train-your-own.md"
 
 K, D = 4, 6
+MEAN, STD = (
+    torch.tensor(colours).view(3, 1, 1)
+    for colours in ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])
+)
 
 
 def clusters(n: int = 40, seed: int = 0, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -85,37 +89,17 @@ def test_halves_are_disjoint_balanced_and_follow_the_seed() -> None:
 
 def test_an_image_set_brings_labels_levels_and_their_controls() -> None:
     images = load("glyphs100", "test", n=400)
-
-    def mean_colour(x: torch.Tensor) -> torch.Tensor:
-        return x.mean(dim=(2, 3))
-
-    table = measure_encoder(mean_colour, images, which=("ncc", "cdnv"))
+    table = measure_encoder(lambda x: x.mean((2, 3)), images, which=("ncc", "cdnv"))
     names = images.hierarchy.names
     expected = {*names, *(f"random-{name}" for name in names[1:]), "permuted"}
     assert set(table["level"]) == expected
     assert set(table["layer"]) == {"output"}
     fit, held = halves(images.fine)
-    x = (images.images / 255.0 - np.array([0.5071, 0.4865, 0.4409])[:, None, None]) / np.array(
-        [0.2673, 0.2564, 0.2762]
-    )[:, None, None]
-    x = x.mean(axis=(2, 3))
+    x = (torch.from_numpy(images.images.copy()) / 255 - MEAN) / STD
+    x = x.mean(dim=(2, 3))
     rule = NearestCentroid().fit(x[fit], images.labels("coarse")[fit])
     score = rule.score(x[held], images.labels("coarse")[held])
     assert value(table, "ncc", "coarse", "output") == pytest.approx(score, abs=0.011)
-
-
-class Two(nn.Module):
-    """Maps and vectors, with batch normalisation and dropout that must be off."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 5, 3)
-        self.norm = nn.BatchNorm2d(5)
-        self.drop = nn.Dropout(0.5)
-
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        maps = self.norm(self.conv(x))
-        return {"maps": maps, "vectors": self.drop(maps.amax(dim=(2, 3)))}
 
 
 def test_an_image_set_with_other_labels_has_no_levels_of_its_own() -> None:
@@ -126,36 +110,51 @@ def test_an_image_set_with_other_labels_has_no_levels_of_its_own() -> None:
     assert set(table["level"]) == {"labels", "permuted"}
 
 
-def test_no_images_at_all_are_named() -> None:
-    x, y = clusters()
-    with pytest.raises(ValueError, match=r"^images: none at all"):
-        measure_encoder(None, x[:0], y[:0])
-    with pytest.raises(ValueError, match=r"^test_images: none at all"):
-        measure_encoder(None, x, y, test_images=x[:0], test_labels=y[:0])
+class Layers(nn.Module):
+    """Maps, vectors and tokens; batch normalisation and dropout must be off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> OrderedDict[str, object]:
+        """What transformers return: states [n, tokens, D] in a dictionary, and more."""
+        maps = self.norm(x)
+        tokens = maps.flatten(2).transpose(1, 2)
+        vectors = self.drop(maps.amax(dim=(2, 3)))
+        return OrderedDict(last_hidden_state=tokens, maps=maps, vectors=vectors, loss=None)
 
 
-def test_a_module_is_measured_in_evaluation_mode_layer_by_layer_and_left_as_it_was() -> None:
-    torch.manual_seed(0)
-    encoder = Two()
-    encoder.train()
-    encoder.norm.eval()
+@pytest.mark.parametrize("layers", [("maps", "vectors"), "last_hidden_state"])
+def test_outputs_pick_what_is_measured_in_evaluation_mode_and_the_module_stays_as_it_was(
+    layers: tuple[str, ...] | str,
+) -> None:
+    encoder = Layers().train()
+    encoder.drop.eval()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     x, y = torch.rand(48, 3, 8, 8), np.arange(48) % K
+
+    def pick(out: dict[str, torch.Tensor]) -> object:
+        return out[layers][:, 0] if isinstance(layers, str) else {n: out[n] for n in layers}
+
     tables = [
-        measure_encoder(encoder, x, y, batch=batch, which=("ncc", "cdnv")) for batch in (7, 48)
+        measure_encoder(encoder, x, y, outputs=pick, batch=batch, which=("ncc", "cdnv"))
+        for batch in (7, 48)
     ]
-    assert encoder.training and encoder.drop.training and not encoder.norm.training  # noqa: PT018
-    after = encoder.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    assert set(tables[0]["layer"]) == {"maps", "vectors"}
+    assert encoder.training and encoder.norm.training and not encoder.drop.training  # noqa: PT018
+    torch.testing.assert_close(dict(encoder.state_dict()), before, rtol=0, atol=0)
     np.testing.assert_allclose(tables[0]["value"], tables[1]["value"], rtol=1e-4)
-    encoder.eval()
-    with torch.no_grad():
-        maps = encoder(x)["maps"].mean(dim=(2, 3))
-    fit, _ = halves(y)
-    assert value(tables[0], "cdnv", layer="maps") == pytest.approx(
-        measures.cdnv(maps[fit], y[fit]), rel=1e-4
-    )
+    # In evaluation mode and untrained, the norm divides by sqrt(1 + eps) and nothing else.
+    by_hand = {"output": x[:, :, 0, 0], "maps": x.mean((2, 3)), "vectors": x.amax((2, 3))}
+    names = ["output"] if isinstance(layers, str) else list(layers)
+    assert set(tables[0]["layer"]) == set(names)
+    fit = halves(y)[0]
+    for name in names:
+        expected = measures.cdnv(by_hand[name][fit], y[fit])
+        assert value(tables[0], "cdnv", layer=name) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match=r"encoder: returned \(24, 64, 3\) .*`outputs` picks"):
+        measure_encoder(encoder, x, y, batch=48)
 
 
 def test_bytes_are_normalised_and_other_images_and_preprocess_are_not() -> None:
@@ -171,9 +170,7 @@ def test_bytes_are_normalised_and_other_images_and_preprocess_are_not() -> None:
         measure_encoder(spy, images, y, which=("ncc",), preprocess=preprocess)
     fit, held = halves(y)
     own = torch.cat([x[fit], x[held]]).float()
-    mean = torch.tensor([0.5071, 0.4865, 0.4409]).view(3, 1, 1)
-    std = torch.tensor([0.2673, 0.2564, 0.2762]).view(3, 1, 1)
-    torch.testing.assert_close(torch.cat(seen[:2]), (own / 255 - mean) / std)
+    torch.testing.assert_close(torch.cat(seen[:2]), (own / 255 - MEAN) / STD)
     torch.testing.assert_close(torch.cat(seen[2:4]), own)
     torch.testing.assert_close(torch.cat(seen[4:]), own + 1)
 
@@ -221,6 +218,7 @@ def flat(x: torch.Tensor) -> torch.Tensor:
             "TensorDataset, a data set of torch; .*default_collate",
         ),
         (lambda: (None, X, 0 * Y), "two classes or more"),
+        (lambda: (None, X[:0], Y[:0]), "^images: none at all"),
         (lambda: (None, np.where(X > 3, np.nan, X), Y), "expected finite numbers only"),
         (lambda: (None, np.zeros((160, 3, 4, 4)), Y), "without an encoder expected features"),
         (lambda: (None, [1, 2], Y), "images: list; expected an array or tensor"),
@@ -241,6 +239,7 @@ def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> 
         ({"batch": 0}, "batch: 0"),
         ({"test_labels": Y}, "test_labels: given without test_images"),
         ({"test_images": X}, "test_labels: None"),
+        ({"test_images": X[:0], "test_labels": Y[:0]}, "^test_images: none at all"),
         ({"test_images": X, "test_labels": Y + 1}, "test_labels: from 1 to 4; expected 0 to 3"),
         ({"hierarchy": load("glyphs100", "test", n=100).hierarchy}, "hierarchy: has 100 classes"),
     ],
@@ -267,39 +266,6 @@ def test_a_torchvision_network_is_measured_as_it_comes() -> None:
     assert np.isfinite(table["value"]).all()
     chance = 1 / 20
     assert value(table, "ncc", "coarse", "output") > chance
-
-
-class Transformer(nn.Module):
-    """Returns what transformers do: a dictionary of states [n, tokens, D], and more."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(3)
-
-    def forward(self, x: torch.Tensor) -> OrderedDict[str, object]:
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
-        return OrderedDict(last_hidden_state=tokens, loss=None)
-
-
-def test_outputs_pick_from_what_a_module_returns_and_its_mode_is_restored() -> None:
-    encoder = Transformer().train()
-    x, y = torch.rand(48, 3, 4, 4), np.arange(48) % K
-    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-
-    def first(out: dict[str, torch.Tensor]) -> torch.Tensor:
-        return out["last_hidden_state"][:, 0]
-
-    tables = [measure_encoder(encoder, x, y, outputs=first, which="cdnv", batch=b) for b in (7, 48)]
-    assert encoder.training
-    assert encoder.norm.training
-    for name, tensor in encoder.state_dict().items():  # running statistics among them
-        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
-    # In evaluation mode and untrained, the norm divides by sqrt(1 + eps) and nothing else.
-    expected = measures.cdnv(x[halves(y)[0]][:, :, 0, 0], y[halves(y)[0]])
-    for table in tables:
-        assert value(table, "cdnv", layer="output") == pytest.approx(expected, rel=1e-4)
-    with pytest.raises(ValueError, match=r"encoder: returned \(24, 16, 3\) .*`outputs` picks"):
-        measure_encoder(encoder, x, y, batch=48)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -346,7 +312,7 @@ def recipes() -> dict[str, str]:
 
 
 @pytest.fixture
-def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the page's reader has: an encoder, images, labels, and the names imported before."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
@@ -363,33 +329,29 @@ def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object
 
 @pytest.mark.slow
 def test_the_recipes_of_the_page_run_and_leave_the_encoder_as_it_was(
-    at_hand: dict[str, object],
+    at_hand: dict[str, Any],
 ) -> None:
     model = at_hand["model"]
-    assert isinstance(model, nn.Module)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     exec(recipes()["prepare"], at_hand)
     assert model.training
-    for name, tensor in model.state_dict().items():  # running statistics among them
-        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
 
 
 @pytest.mark.slow
 def test_the_pages_levels_of_ones_own_are_measured_with_their_controls(
-    at_hand: dict[str, object],
+    at_hand: dict[str, Any],
 ) -> None:
     block = recipes()["Hierarchy"]
     call = "measure_encoder(model, images, labels, hierarchy=own)"
     assert call in block
     exec(block.replace(call, "found = " + call[:-1] + ", which='ncc')"), at_hand)
-    found = at_hand["found"]
-    assert isinstance(found, pd.DataFrame)
     expected = {"fine", "kind", "realm", "random-kind", "random-realm", "permuted"}
-    assert set(found["level"]) == expected
+    assert set(at_hand["found"]["level"]) == expected
 
 
 @pytest.mark.slow
-def test_the_pages_folder_of_pictures_is_measured(at_hand: dict[str, object]) -> None:
+def test_the_pages_folder_of_pictures_is_measured(at_hand: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
     for name in ("one", "two"):
         (Path("pictures") / name).mkdir(parents=True)
@@ -397,8 +359,8 @@ def test_the_pages_folder_of_pictures_is_measured(at_hand: dict[str, object]) ->
             pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(Path("pictures") / name / f"{i}.png")
     exec(recipes()["ImageFolder"], at_hand)
-    assert len(at_hand["features"]) == 12  # type: ignore[arg-type]
-    assert not at_hand["model"].training  # type: ignore[attr-defined]
+    assert len(at_hand["features"]) == 12
+    assert not at_hand["model"].training
 
 
 @pytest.mark.slow
@@ -420,14 +382,11 @@ def test_the_page_records_checkpoints_and_features(at_hand: dict[str, Any]) -> N
 
 
 @pytest.mark.slow
-def test_the_page_puts_an_encoder_beside_a_recording(
-    at_hand: dict[str, object],
-) -> None:
+def test_the_page_puts_an_encoder_beside_a_recording(at_hand: dict[str, Any]) -> None:
     glyphs = {split: load("glyphs100", split).subset(4) for split in ("train", "test")}
     at_hand["load"] = lambda data, split, download: glyphs[split]  # in place of CIFAR-100
     exec(recipes()["pair"], at_hand)
     beside = at_hand["beside"]
-    assert isinstance(beside, pd.DataFrame)
     assert {"mine", "theirs", "recorded"} == set(beside.columns)
     assert np.isfinite(beside.loc["fine"]).all()
 

@@ -61,20 +61,14 @@ def record(destination: Path, *args: Any, **kwargs: Any) -> Recording:
     return record_encoder(*args, destination=destination, progress=False, **kwargs)
 
 
-@pytest.fixture
-def held() -> dict[str, Any]:
-    x, y = clusters(1.0, seed=1)
-    return {"test_images": x, "test_labels": y}
-
-
-def test_the_rows_are_what_scikit_learn_and_the_measures_say(
-    tmp_path: Path, held: dict[str, Any]
-) -> None:
+def test_the_rows_are_what_scikit_learn_and_the_measures_say(tmp_path: Path) -> None:
+    x_test, z = clusters(1.0, seed=1)
+    held = {"test_images": x_test, "test_labels": z}
     x, y = clusters(1.0, seed=0)
     mine = record(tmp_path / "mine", None, x, y, hierarchy=hierarchy(), **held)
     rule = NearestCentroid().fit(x, y)
     (row,) = mine.select(level="fine", split="test", measure="ncc").to_dict("records")
-    assert row["value"] == pytest.approx(rule.score(held["test_images"], held["test_labels"]))
+    assert row["value"] == pytest.approx(rule.score(x_test, z))
     assert (row["epoch"], row["layer"], row["n"]) == (0, "features", len(y))
     assert mine.select(level="fine", measure="cdnv")["value"].item() == pytest.approx(
         measures.cdnv(x, y), rel=1e-5
@@ -118,9 +112,8 @@ def test_it_is_a_recording_like_any_other(tmp_path: Path) -> None:
 
 def test_group_means_count_every_image_of_unequal_classes(tmp_path: Path) -> None:
     x, y = clusters(1.0, seed=0)
-    mine = record(
-        tmp_path / "mine", None, x, y, hierarchy=hierarchy(), test_images=x, test_labels=y
-    )
+    held = {"test_images": x, "test_labels": y}
+    mine = record(tmp_path / "mine", None, x, y, hierarchy=hierarchy(), **held)
     kind = mine.hierarchy.level("kind")
     found = group_means(mine.class_means(0), mine.class_counts, kind)
     expected = np.stack([x[kind.labels(y) == k].mean(axis=0) for k in range(kind.k)])

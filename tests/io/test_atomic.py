@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,49 +17,59 @@ import pytest
 from ssl_companion.io import atomic
 from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
 
+from ..conftest import small_disk
+
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@contextmanager
-def small_disk(limit: int) -> Iterator[None]:
-    """No file can grow beyond `limit` bytes: writing more fails like a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+Kind = Callable[..., AbstractContextManager[Path]]
 
 
-def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
-    target = tmp_path / "new" / "file.txt"
-    with atomic_file(target) as temporary:
-        temporary.write_text("whole")
-        assert not target.exists()
-        assert temporary.parent == target.parent  # a rename stays within one file system
-    assert target.read_text() == "whole"
-    assert names(target.parent) == ["file.txt"]
+def fill(temporary: Path, kind: Kind, text: str) -> None:
+    """A file's text, or a folder in which a file of that name and text is."""
+    if kind is atomic_directory:
+        temporary = temporary / text
+        temporary.parent.mkdir(exist_ok=True)
+    temporary.write_text(text)
 
 
-def test_a_file_is_replaced(tmp_path: Path) -> None:
-    target = tmp_path / "file.txt"
+def content(target: Path) -> list[str]:
+    files = target.iterdir() if target.is_dir() else [target]
+    return [file.read_text() for file in files]
+
+
+@pytest.fixture(params=[atomic_file, atomic_directory])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param
+
+
+def test_it_appears_when_the_block_ends_and_is_replaced_as_a_whole(
+    tmp_path: Path, kind: Kind
+) -> None:
+    target = tmp_path / "new" / "thing"
     for text in ("old", "new"):
-        with atomic_file(target) as temporary:
-            temporary.write_text(text)
-    assert target.read_text() == "new"
+        with kind(target) as temporary:
+            fill(temporary, kind, text)
+            assert target.exists() == (text == "new")
+            assert temporary.parent == target.parent  # a rename stays within one file system
+        assert content(target) == [text]
+        assert names(target.parent) == ["thing"]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
-def test_an_interrupted_block_leaves_what_stood_there(tmp_path: Path, error: BaseException) -> None:
-    target = tmp_path / "file.txt"
-    target.write_text("old")
-    with pytest.raises(type(error)), atomic_file(target) as temporary:  # noqa: PT012
-        temporary.write_text("half")
+def test_an_interrupted_block_leaves_what_stood_there(
+    tmp_path: Path, kind: Kind, error: BaseException
+) -> None:
+    target = tmp_path / "thing"
+    with kind(target) as temporary:
+        fill(temporary, kind, "old")
+    with pytest.raises(type(error)), kind(target) as temporary:  # noqa: PT012
+        fill(temporary, kind, "half")
         raise error
-    assert target.read_text() == "old"
-    assert names(tmp_path) == ["file.txt"]
+    assert content(target) == ["old"]
+    assert names(tmp_path) == ["thing"]
 
 
 def test_a_disk_that_fills_up_leaves_what_stood_there(tmp_path: Path) -> None:
@@ -110,44 +119,20 @@ def test_the_file_is_on_the_disk_before_it_takes_its_place(
     assert order == ["fsync file", "rename", "fsync directory"]
 
 
-def test_a_file_follows_the_umask(tmp_path: Path) -> None:
+def test_files_follow_the_umask(tmp_path: Path, kind: Kind) -> None:
     before = os.umask(0o027)
     try:
-        with atomic_file(tmp_path / "file.txt") as temporary:
-            temporary.write_text("x")
+        with kind(tmp_path / "thing") as temporary:
+            if kind is atomic_directory:
+                descriptor, _ = tempfile.mkstemp(dir=temporary)  # private, as libraries make them
+                os.close(descriptor)
+            else:
+                temporary.write_text("x")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640
-
-
-def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "folder"
-    with atomic_directory(target) as temporary:
-        (temporary / "inner").mkdir()
-        (temporary / "inner" / "a").write_text("a")
-        assert not target.exists()
-    assert (target / "inner" / "a").read_text() == "a"
-    assert names(target.parent) == ["folder"]
-
-
-def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    target = tmp_path / "folder"
-    for name in ("old", "new"):
-        with atomic_directory(target) as temporary:
-            (temporary / name).write_text(name)
-    assert names(target) == ["new"]
-    assert names(tmp_path) == ["folder"]
-
-
-def test_an_interrupted_directory_leaves_what_stood_there(tmp_path: Path) -> None:
-    target = tmp_path / "folder"
-    with atomic_directory(target) as temporary:
-        (temporary / "old").write_text("old")
-    with pytest.raises(ZeroDivisionError), atomic_directory(target) as temporary:  # noqa: PT012
-        (temporary / "new").write_text("half")
-        raise ZeroDivisionError
-    assert names(target) == ["old"]
-    assert names(tmp_path) == ["folder"]
+    file = tmp_path / "thing"
+    (file,) = file.iterdir() if file.is_dir() else [file]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 @pytest.mark.parametrize("back", [True, False], ids=["put back", "kept aside"])
@@ -222,15 +207,3 @@ def test_file_digest_is_hashlibs(tmp_path: Path, size: int) -> None:
     path.write_bytes(content)
     assert file_digest(path) == hashlib.sha256(content).hexdigest()
     assert file_digest(path, "md5") == hashlib.md5(content).hexdigest()
-
-
-def test_files_in_a_directory_follow_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        with atomic_directory(tmp_path / "folder") as temporary:
-            descriptor, _ = tempfile.mkstemp(dir=temporary)  # private, as libraries make them
-            os.close(descriptor)
-    finally:
-        os.umask(before)
-    (file,) = (tmp_path / "folder").iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640

@@ -88,18 +88,6 @@ def test_a_value_whose_square_overflows(name, value):
         ([[1.0], [1.0, 2.0]], r"\w+: not rectangular"),
         (torch.eye(5).to_sparse(), r"\w+: a torch.sparse_coo tensor"),
     ],
-    ids=[
-        "1d",
-        "3d",
-        "no rows",
-        "no dims",
-        "complex",
-        "complex tensor",
-        "bool",
-        "str",
-        "ragged",
-        "sparse",
-    ],
 )
 def test_misshapen_features(name, x, message):
     with pytest.raises(ValueError, match=message):

@@ -51,11 +51,12 @@ def test_shares_of_a_nested_design(seed, shift, log_scale):
     assert in_samples < in_classes <= 1
 
 
-def test_share_at_its_ends():
+def test_shares_and_rates_at_their_ends():
     y = np.arange(12) % 3
     assert variance_share_within(np.eye(3)[y], y) == 0.0
     X = np.repeat([[1.0], [-1.0]], 6, axis=0)
     assert variance_share_within(X, np.arange(12) % 3) == pytest.approx(1.0)
+    assert coding_rate(np.zeros((10, 3))) == 0.0
 
 
 @pytest.mark.parametrize(("n", "d", "a", "epsilon"), [(50, 8, 2.0, 0.5), (8, 8, 0.1, 1.0)])
@@ -78,10 +79,6 @@ def test_coding_rate_equals_the_determinant(n, d):
 def test_coding_rate_depends_on_scale_over_distortion_alone(scale):
     F = np.random.default_rng(0).standard_normal((60, 7))
     assert coding_rate(scale * F, scale * 0.5) == pytest.approx(coding_rate(F, 0.5), rel=1e-9)
-
-
-def test_coding_rate_of_zeros_is_zero():
-    assert coding_rate(np.zeros((10, 3))) == 0.0
 
 
 @pytest.mark.parametrize("sizes", [(30, 30, 30), (5, 40, 12, 40), (1, 1, 60)])

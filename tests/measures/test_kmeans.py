@@ -52,12 +52,10 @@ def test_points_in_one_place_are_shared_out() -> None:
     assert np.bincount(balanced_kmeans(np.ones((6, 2)), [2, 4])).tolist() == [2, 4]
 
 
-@pytest.mark.parametrize("sizes", [[2, 2], [5, 0], [-1, 6], [], [[5]]])
-def test_sizes_that_do_not_add_up(sizes: list[int]) -> None:
-    with pytest.raises(ValueError, match="sizes"):
-        balanced_kmeans(np.zeros((5, 2)), sizes)
-
-
-def test_no_starts() -> None:
-    with pytest.raises(ValueError, match="starts"):
-        balanced_kmeans(np.zeros((5, 2)), [5], starts=0)
+@pytest.mark.parametrize(
+    ("sizes", "starts", "named"),
+    [*((sizes, 1, "sizes") for sizes in ([2, 2], [5, 0], [-1, 6], [], [[5]])), ([5], 0, "starts")],
+)
+def test_sizes_that_do_not_add_up_and_no_starts(sizes: list, starts: int, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        balanced_kmeans(np.zeros((5, 2)), sizes, starts=starts)

@@ -46,12 +46,6 @@ def test_tensors_come_back_as_tensors(clusters):
     np.testing.assert_array_equal(found, WeightedKNN(20).fit(X, y).predict(X))
 
 
-def test_refuses_a_row_of_zeros(clusters):
-    X, y = clusters()
-    with pytest.raises(ValueError, match=r"X\[0\]: all zeros"):
-        WeightedKNN(5).fit(X, y).predict(0 * X[:1])
-
-
 def test_names_the_row_of_zeros_whatever_block_it_is_in(clusters):
     X, y = clusters()
     many = np.concatenate([X] * (20_000 // len(X) + 1))

@@ -56,7 +56,9 @@ def test_float32_and_tensors_reach_the_same_accuracy(data, sklearns, kind):
 def test_a_fit_is_the_same_again_and_touches_no_random_state(data):
     X, y = data
     state = torch.get_rng_state()
-    np.testing.assert_array_equal(*[LinearProbe().fit(X, y).weight_ for _ in range(2)])
+    with torch.no_grad():
+        first = LinearProbe().fit(X, y)
+    np.testing.assert_array_equal(first.weight_, LinearProbe().fit(X, y).weight_)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -92,12 +94,6 @@ def test_without_standardisation_it_is_sklearn_on_raw_features(clusters):
     model = LogisticRegression(C=1 / (1e-2 * len(X)), tol=1e-8, max_iter=2000).fit(X, y)
     probe = LinearProbe(l2=1e-2, standardise=False, tolerance=1e-9, max_iter=1000).fit(X, y)
     np.testing.assert_allclose(probe.weight_, model.coef_, atol=1e-4)
-
-
-def test_fits_inside_no_grad(clusters):
-    X, y = clusters()
-    with torch.no_grad():
-        assert LinearProbe().fit(X, y).score(X, y) > 0.5
 
 
 def test_more_iterations_never_worsen_the_loss(data):

@@ -16,7 +16,9 @@ from ssl_companion.presets.cluster import ClusterConfig, RecordJob, submit
 from ssl_companion.presets.record import NoTeacherError
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import MeasureConfig, list_recordings
-from ssl_companion.training.config import LoopConfig, RunConfig
+from ssl_companion.training.config import LoopConfig
+
+from ..training.tiny import tiny_config
 
 submitit = pytest.importorskip("submitit", reason="needs the extra `cluster`")
 
@@ -25,22 +27,9 @@ LOOP = LoopConfig(device="cpu", progress=False)
 
 def tiny_runs() -> list[Run]:
     measure = MeasureConfig(sample_images=4, sample_views=2, sample_fresh=1, probes=False)
+    size = {"images_per_class": 2, "epochs": 1, "batch": 50}
     return [
-        Run(
-            f"tiny-s{seed}",
-            "tiny",
-            RunConfig(
-                backbone="res-1-4",
-                projector_width=8,
-                data="glyphs100",
-                images_per_class=2,
-                epochs=1,
-                batch=50,
-                seed=seed,
-            ),
-            measure,
-            (0, 1),
-        )
+        Run(f"tiny-s{seed}", "tiny", tiny_config(seed=seed, **size), measure, (0, 1))
         for seed in (0, 1)
     ]
 

@@ -20,22 +20,17 @@ from ssl_companion.presets.runs import Run, Scale
 from ssl_companion.recordings import MeasureConfig
 from ssl_companion.recordings.format import EVERY_SAMPLE
 from ssl_companion.recordings.measuring import Measured
-from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.config import LoopConfig, RunConfig
+
+from ..training.tiny import tiny_config
 
 #: The tracked tree may have 34 MB; the rest of it has about 3, and may grow.
 ROOM = 25e6
 
 
 def tiny(name: str = "tiny-s0", objective: str = "vicreg") -> Run:
-    config = RunConfig(
-        backbone="res-1-16",
-        objective=ObjectiveConfig(name=objective),  # type: ignore[arg-type]
-        projector_width=64,
-        data="glyphs100",
-        images_per_class=2,
-        epochs=2,
-        batch=50,
-    )
+    size = {"backbone": "res-1-16", "projector_width": 64, "images_per_class": 2, "epochs": 2}
+    config = tiny_config(objective, batch=50, **size)
     measure = MeasureConfig(
         sample_images=20, sample_views=4, sample_fresh=3, probes=False, keep="all", keep_train=1,
         keep_test=2, map_views=10, keep_at=(0, 2), keep_samples=10, weights=True,

@@ -14,23 +14,17 @@ from ssl_companion.presets import record as recorder
 from ssl_companion.presets.record import Budget, NoTeacherError, record_run
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import MeasureConfig, RecordingError, open_recording, writing
-from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.config import LoopConfig, RunConfig
+
+from ..training.tiny import tiny_config
 
 QUIET = LoopConfig(device="cpu", progress=False)
 FEW = MeasureConfig(sample_images=4, sample_views=2, sample_fresh=1, probes=False)
 
 
 def tiny(name: str, seed: int = 0, teacher: Run | None = None, **measure: object) -> Run:
-    config = RunConfig(
-        backbone="res-1-4",
-        objective=ObjectiveConfig("supervised" if "teacher" in name else "vicreg"),
-        projector_width=8,
-        data="glyphs100",
-        images_per_class=2,
-        epochs=1,
-        batch=50,
-        seed=seed,
-    )
+    objective = "supervised" if "teacher" in name else "vicreg"
+    config = tiny_config(objective, images_per_class=2, epochs=1, batch=50, seed=seed)
     asked = replace(FEW, against=teacher.name if teacher else "", **measure)  # type: ignore[arg-type]
     return Run(name, "tiny", config, asked, (0, 1), "full", teacher)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ssl_companion.data import ImageSet, load
-from ssl_companion.presets.record import record_run
+from ssl_companion.presets.record import Budget, record_run
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
 from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 
+Glyphs = tuple[ImageSet, ImageSet]
+Folders = tuple[Path, Path]
+Record = Callable[..., bool]
 QUIET = LoopConfig(device="cpu", progress=False)
 KEEP_ALL = MeasureConfig(
     sample_images=10,
@@ -31,7 +36,7 @@ KEEP_ALL = MeasureConfig(
 
 
 @pytest.fixture(scope="session")
-def glyphs(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageSet, ImageSet]:
+def glyphs() -> Glyphs:
     return load("glyphs100", "train").subset(4), load("glyphs100", "test").subset(2)
 
 
@@ -50,13 +55,36 @@ def tiny_run(name: str, config: RunConfig, measure: MeasureConfig = KEEP_ALL) ->
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """(runs, recordings), filled by the fixtures below."""
     root = tmp_path_factory.mktemp("recorded")
     return root / "runs", root / "recordings"
 
 
 @pytest.fixture(scope="session")
-def recording(glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]) -> Recording:
+def recording(glyphs: Glyphs, folders: Folders) -> Recording:
     assert record_run(tiny_run("tiny", tiny_config()), *glyphs, *folders, QUIET)
     return open_recording("tiny", folders[1])
+
+
+@pytest.fixture(scope="session")
+def run_folder(recording: Recording, folders: Folders) -> Path:
+    """Where the run of `recording` stands."""
+    (folder,) = (path for path in folders[0].glob("tiny-*") if path.is_dir())
+    return folder
+
+
+@pytest.fixture
+def run_copy(run_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run_folder, tmp_path / "run"))
+
+
+@pytest.fixture
+def record(glyphs: Glyphs, tmp_path: Path) -> Record:
+    """record(run, **options): into `tmp_path / "out"`."""
+
+    def make(run: Run, budget: Budget | None = None, **options: bool) -> bool:
+        where = tmp_path / "runs", tmp_path / "out"
+        return record_run(run, *glyphs, *where, QUIET, budget, **options)
+
+    return make

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +12,8 @@ import pytest
 import safetensors
 import torch
 
-from ssl_companion.data import ImageSet
-from ssl_companion.presets import record
-from ssl_companion.presets.record import Budget, record_run
+from ssl_companion.presets import record as recorder
+from ssl_companion.presets.record import Budget, OccupiedError, record_run
 from ssl_companion.recordings import (
     MeasureConfig,
     Recording,
@@ -28,7 +26,8 @@ from ssl_companion.recordings import (
     writing,
 )
 
-from .conftest import KEEP_ALL, QUIET, tiny_config, tiny_run
+from ..conftest import small_disk
+from .conftest import KEEP_ALL, QUIET, Folders, Glyphs, Record, tiny_config, tiny_run
 
 
 @pytest.fixture
@@ -48,28 +47,25 @@ def test_a_foreign_run_json_is_refused(copy: Path, content: str) -> None:
         open_recording(copy)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
-def test_truncated_features_are_refused(copy: Path, share: float) -> None:
-    path = copy / "features.safetensors"
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(RecordingError, match=r"features\.safetensors"):
-        open_recording(copy).features(2)
+def _cut(share: float) -> Callable[[bytes], bytes]:
+    return lambda content: content[: int(len(content) * share)]
 
 
-def test_a_truncated_table_is_refused(copy: Path) -> None:
-    path = copy / "measures.csv"
-    text = path.read_text()
-    path.write_text(text[: text.rindex(",") - 8])
-    with pytest.raises(RecordingError, match=r"measures\.csv"):
-        _ = open_recording(copy).measures
-
-
-def test_a_missing_column_is_named(copy: Path) -> None:
-    path = copy / "measures.csv"
-    path.write_text(path.read_text().replace("layer", "room", 1))
-    with pytest.raises(RecordingError, match="'layer'"):
-        _ = open_recording(copy).measures
+@pytest.mark.parametrize(
+    ("file", "harm", "said"),
+    [
+        *(("features.safetensors", _cut(share), r"features\.safetensors")
+          for share in (0.0, 0.01, 0.5, 0.999)),
+        ("measures.csv", lambda content: content[: content.rindex(b",") - 8], r"measures\.csv"),
+        ("measures.csv", lambda content: content.replace(b"layer", b"room", 1), "'layer'"),
+    ],
+)  # fmt: skip
+def test_truncated_and_altered_files_are_refused(
+    copy: Path, file: str, harm: Callable[[bytes], bytes], said: str
+) -> None:
+    (copy / file).write_bytes(harm((copy / file).read_bytes()))
+    with pytest.raises(RecordingError, match=said):
+        _ = open_recording(copy).measures, open_recording(copy).features(2)
 
 
 def test_what_is_not_kept_is_named(recording: Recording) -> None:
@@ -128,7 +124,7 @@ def test_without_a_checkout_the_book_s_recordings_are_said_to_be_elsewhere(
 
 
 def test_views_belong_to_as_many_images_as_were_kept(
-    glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path], copy: Path, tmp_path: Path
+    glyphs: Glyphs, folders: Folders, copy: Path, tmp_path: Path
 ) -> None:
     few = replace(KEEP_ALL, sample_images=3, map_images=5, map_views=4, keep="last")
     assert record_run(tiny_run("tiny", tiny_config(), few), *glyphs, folders[0], tmp_path, QUIET)
@@ -149,12 +145,8 @@ def test_listing_leaves_other_folders_alone(recording: Recording, tmp_path: Path
     assert [found.name for found in list_recordings(tmp_path)] == ["one"]
 
 
-def test_an_unfinished_run_is_not_written(
-    glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
-) -> None:
-    run = tiny_run("slow", tiny_config(epochs=50))
-    spent = Budget(0)
-    assert not record_run(run, *glyphs, tmp_path / "runs", tmp_path / "out", QUIET, spent)
+def test_an_unfinished_run_is_not_written(record: Record, glyphs: Glyphs, tmp_path: Path) -> None:
+    assert not record(tiny_run("slow", tiny_config(epochs=50)), Budget(0))
     folder = next((tmp_path / "runs").iterdir())
     with pytest.raises(RecordingError, match="50 epochs"):
         writing.write_recording(folder, tmp_path / "out" / "slow", *glyphs, progress=False)
@@ -162,24 +154,20 @@ def test_an_unfinished_run_is_not_written(
 
 
 def test_pieces_make_the_same_recording_as_one_go(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+    recording: Recording, record: Record, tmp_path: Path
 ) -> None:
-    run = tiny_run("tiny", tiny_config())
     calls = 0
-    while not record_run(run, *glyphs, tmp_path / "r", tmp_path / "out", QUIET, Budget(0)):
+    while not record(tiny_run("tiny", tiny_config()), Budget(0)):
         calls += 1
         assert calls < 50
     assert calls >= 2
-    pieced = open_recording("tiny", tmp_path / "out")
     for file in ("measures.csv", "features.safetensors", "weights.safetensors", "subset.csv"):
-        assert (pieced.path / file).read_bytes() == (recording.path / file).read_bytes(), file
+        pieced = tmp_path / "out" / "tiny" / file
+        assert pieced.read_bytes() == (recording.path / file).read_bytes(), file
 
 
 def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
-    recording: Recording,
-    glyphs: tuple[ImageSet, ImageSet],
-    folders: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
+    recording: Recording, glyphs: Glyphs, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
 
@@ -187,7 +175,7 @@ def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
         trained.append(config)
         return False
 
-    monkeypatch.setattr(record, "train", fake)
+    monkeypatch.setattr(recorder, "train", fake)
     assert record_run(tiny_run("tiny", tiny_config()), *glyphs, *folders, QUIET)
     assert not trained
     other = replace(tiny_run("tiny", tiny_config(seed=1)), scale="full")  # of a preset
@@ -196,18 +184,18 @@ def test_what_is_recorded_is_left_alone_and_another_configuration_is_not(
 
 
 def test_a_run_of_other_measures_is_measured_again_and_not_trained(
-    glyphs: tuple[ImageSet, ImageSet],
+    glyphs: Glyphs,
     recording: Recording,
-    folders: tuple[Path, Path],
+    folders: Folders,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(recording.path, out / "tiny")
     bare = tiny_run("tiny", tiny_config(), replace(KEEP_ALL, weights=False, keep="none"))
-    assert not record.is_recorded(bare, out)
+    assert not recorder.is_recorded(bare, out)
     assert record_run(bare, *glyphs, folders[0], out, QUIET)
-    assert record.is_recorded(bare, out)
+    assert recorder.is_recorded(bare, out)
     found = open_recording("tiny", out)
     assert not found.has_features
     assert found.weights_path is None
@@ -215,24 +203,22 @@ def test_a_run_of_other_measures_is_measured_again_and_not_trained(
 
 
 def test_a_run_by_hand_replaces_no_other(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+    recording: Recording, record: Record, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     before = Path(shutil.copytree(recording.path, out / "tiny")) / "run.json"
     text = before.read_text()
-    other = tiny_run("tiny", tiny_config(epochs=1, seed=1))
-    other = replace(other, snapshots=(0, 1))
-    where = tmp_path / "runs", out
-    with pytest.raises(record.OccupiedError, match=r"holds another run .*--name.*--overwrite"):
-        record_run(other, *glyphs, *where, QUIET)
+    other = replace(tiny_run("tiny", tiny_config(epochs=1, seed=1)), snapshots=(0, 1))
+    with pytest.raises(OccupiedError, match=r"holds another run .*--name.*--overwrite"):
+        record(other)
     assert not (tmp_path / "runs").exists()
     assert before.read_text() == text
     of_preset = replace(other, scale="reduced")
-    record.require_place(of_preset, out)  # the same at another scale, or from another version
+    recorder.require_place(of_preset, out)  # the same at another scale, or from another version
     real = replace(of_preset, config=replace(of_preset.config, data="cifar100"))
-    with pytest.raises(record.OccupiedError, match="holds another run"):
-        record.require_place(real, out)
-    assert record_run(other, *glyphs, *where, QUIET, overwrite=True)
+    with pytest.raises(OccupiedError, match="holds another run"):
+        recorder.require_place(real, out)
+    assert record(other, overwrite=True)
     assert open_recording("tiny", out).run["seed"] == 1
 
 
@@ -243,7 +229,7 @@ def test_a_name_is_a_folder_of_its_own(name: str) -> None:
 
 
 def test_a_folder_of_something_else_is_not_replaced(
-    glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path], recording: Recording
+    glyphs: Glyphs, folders: Folders, recording: Recording, run_folder: Path
 ) -> None:
     theirs = recording.path.parent.parent / "theirs"
     (theirs / "tiny").mkdir(parents=True)
@@ -251,7 +237,7 @@ def test_a_folder_of_something_else_is_not_replaced(
     for again in (
         lambda: record_run(tiny_run("tiny", tiny_config()), *glyphs, folders[0], theirs, QUIET),
         lambda: writing.write_recording(
-            run_folder(folders), theirs / "tiny", *glyphs, KEEP_ALL, progress=False
+            run_folder, theirs / "tiny", *glyphs, KEEP_ALL, progress=False
         ),
     ):
         with pytest.raises(RecordingError, match="is no recording and would be replaced"):
@@ -271,7 +257,7 @@ def test_what_to_measure_is_checked_before_anything_is_trained(field: str, value
 
 
 def test_a_network_that_has_collapsed_is_recorded_all_the_same(
-    glyphs: tuple[ImageSet, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = measuring.extract
 
@@ -280,16 +266,11 @@ def test_a_network_that_has_collapsed_is_recorded_all_the_same(
 
     monkeypatch.setattr(measuring, "extract", to_a_point)
     run = tiny_run("point", tiny_config(epochs=1), replace(KEEP_ALL, every_sample_at=()))
-    run = replace(run, snapshots=(0, 1))
-    assert record_run(run, *glyphs, tmp_path / "runs", tmp_path / "out", QUIET)
+    assert record(replace(run, snapshots=(0, 1)))
     found = open_recording("point", tmp_path / "out")
     measures = set(found.select(level="fine", epoch=1)["measure"])
     assert "ncc" in measures  # which is chance, and defined
     assert not measures & {"cdnv", "nc1", "knn"}
-
-
-def run_folder(folders: tuple[Path, Path]) -> Path:
-    return next(path for path in folders[0].glob("tiny-*") if path.is_dir())
 
 
 @pytest.mark.parametrize(
@@ -300,12 +281,7 @@ def run_folder(folders: tuple[Path, Path]) -> Path:
     ],
 )
 def test_a_full_disk_leaves_the_old_recording(
-    error: Exception,
-    copy: Path,
-    glyphs: tuple[ImageSet, ImageSet],
-    folders: tuple[Path, Path],
-    recording: Recording,
-    monkeypatch: pytest.MonkeyPatch,
+    error: Exception, copy: Path, glyphs: Glyphs, monkeypatch: pytest.MonkeyPatch, run_folder: Path
 ) -> None:
     before = {file.name: file.read_bytes() for file in copy.iterdir()}
 
@@ -314,31 +290,26 @@ def test_a_full_disk_leaves_the_old_recording(
 
     monkeypatch.setattr(writing.safetensors.torch, "save_file", full_disk)
     with pytest.raises(RecordingError, match=r"copy: could not be written .*No space.* make room"):
-        writing.write_recording(run_folder(folders), copy, *glyphs, KEEP_ALL, progress=False)
+        writing.write_recording(run_folder, copy, *glyphs, KEEP_ALL, progress=False)
     assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
     assert [path.name for path in copy.parent.iterdir()] == [copy.name]
 
 
 def test_a_full_disk_while_measuring_keeps_what_was_measured(
-    glyphs: tuple[ImageSet, ImageSet],
-    folders: tuple[Path, Path],
-    recording: Recording,
-    tmp_path: Path,
+    glyphs: Glyphs, run_copy: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(run_folder(folders), tmp_path / "run"))
-    lost = folder / "measured" / "epoch-00002.safetensors"
+    lost = run_copy / "measured" / "epoch-00002.safetensors"
     content = _content(lost)
     lost.unlink()
     others = {path: path.read_bytes() for path in lost.parent.iterdir()}
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(RecordingError, match=r"epoch-00002\.safetensors: could not be written"):
-            writing.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    new = run_copy, tmp_path / "new", *glyphs, KEEP_ALL
+    with (
+        small_disk(1000),
+        pytest.raises(RecordingError, match=r"epoch-00002\.safetensors: could not be written"),
+    ):
+        writing.write_recording(*new, progress=False)
     assert {path: path.read_bytes() for path in lost.parent.iterdir()} == others
-    writing.write_recording(folder, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
+    writing.write_recording(*new, progress=False)
     assert _content(lost) == content
 
 
@@ -350,17 +321,13 @@ def _content(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
 
 
 def test_what_does_not_count_any_more_is_no_excuse_to_go_on(
-    glyphs: tuple[ImageSet, ImageSet],
-    folders: tuple[Path, Path],
-    recording: Recording,
-    tmp_path: Path,
+    glyphs: Glyphs, run_copy: Path, tmp_path: Path
 ) -> None:
     """Measures of another kind are in the folder: a spent budget stops after one all the same."""
-    folder = Path(shutil.copytree(run_folder(folders), tmp_path / "run"))
-    before = {path: path.read_bytes() for path in (folder / "measured").iterdir()}
+    before = {path: path.read_bytes() for path in (run_copy / "measured").iterdir()}
     other = replace(KEEP_ALL, keep="none", probes=False)
     stopped = writing.write_recording(
-        folder, tmp_path / "new", *glyphs, other, minutes=1e-9, progress=False
+        run_copy, tmp_path / "new", *glyphs, other, minutes=1e-9, progress=False
     )
     assert stopped is None
     changed = [path for path, content in before.items() if path.read_bytes() != content]
@@ -368,25 +335,25 @@ def test_what_does_not_count_any_more_is_no_excuse_to_go_on(
 
 
 def test_targets_of_a_teacher_are_labels_for_another_run(
-    glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+    record: Record, glyphs: Glyphs, tmp_path: Path
 ) -> None:
     few = MeasureConfig(sample_images=4, sample_views=2, sample_fresh=1, probes=False)
     teacher = tiny_run("teacher", tiny_config("supervised"), replace(few, targets=True))
     student = tiny_run("student", tiny_config(), replace(few, against="teacher"))
     out = tmp_path / "out"
-    assert record_run(teacher, *glyphs, tmp_path / "runs", out, QUIET)
+    assert record(teacher)
     taught = open_recording("teacher", out)
     assert taught.target_epochs() == (0, 1, 2)
     assert taught.targets(2, "train").shape == (len(glyphs[0]),)
     assert taught.targets(2).max() < 100
-    assert record_run(student, *glyphs, tmp_path / "runs", out, QUIET)
+    assert record(student)
     levels = set(open_recording("student", out).measures.level)
     assert {"teacher-000", "teacher-001", "teacher-002"} <= levels
 
     # Another teacher under the same name: what was measured against the old one does not count.
     before = open_recording("student", out).select(level="teacher-000", measure="ncc")
     other = tiny_run("teacher", tiny_config("supervised", seed=5), teacher.measure)
-    assert record_run(other, *glyphs, tmp_path / "runs", out, QUIET, overwrite=True)
+    assert record(other, overwrite=True)
     folder = next((tmp_path / "runs").glob("student-*"))
     writing.write_recording(folder, out / "student", *glyphs, student.measure, progress=False)
     after = open_recording("student", out).select(level="teacher-000", measure="ncc")
@@ -398,4 +365,4 @@ def test_targets_of_a_teacher_are_labels_for_another_run(
     (taught.path / "run.json").write_text(json.dumps(described))
     other = tiny_run("other", tiny_config(seed=3), student.measure)
     with pytest.raises(RecordingError, match="other images"):
-        record_run(other, *glyphs, tmp_path / "runs", out, QUIET)
+        record(other)

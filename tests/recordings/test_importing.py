@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +31,9 @@ from ssl_companion.recordings.importing import (
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.extract import extract
 
+from .conftest import Glyphs
+
+Arrays = dict[str, np.ndarray]
 EPOCHS, BACKBONE = (0, 1, 2), "res-1-6"
 CONFIG = MeasureConfig(
     sample_images=100, sample_views=3, sample_fresh=2, keep="last", keep_train=1, keep_test=1,
@@ -77,21 +83,19 @@ def source(folder: Path, train: ImageSet, test: ImageSet) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(glyphs: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(glyphs: Glyphs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return source(tmp_path_factory.mktemp("other") / "run", *glyphs)
 
 
 @pytest.fixture(scope="module")
-def imported(
-    folder: Path, glyphs: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory
-) -> Recording:
+def imported(folder: Path, glyphs: Glyphs, tmp_path_factory: pytest.TempPathFactory) -> Recording:
     root = tmp_path_factory.mktemp("imported")
     import_run(folder, root / "theirs", *glyphs, CONFIG, title="theirs", progress=False)
     return open_recording("theirs", root)
 
 
 def test_features_and_means_of_every_epoch_and_layer_are_the_sources(
-    imported: Recording, folder: Path, glyphs: tuple[ImageSet, ImageSet]
+    imported: Recording, folder: Path, glyphs: Glyphs
 ) -> None:
     assert imported.epochs == EPOCHS
     place = {name: i for i, name in enumerate(glyphs[1].files.tolist())}
@@ -110,7 +114,7 @@ def test_features_and_means_of_every_epoch_and_layer_are_the_sources(
 
 
 def test_the_ends_are_measured_from_the_networks_and_those_between_from_features(
-    imported: Recording, glyphs: tuple[ImageSet, ImageSet]
+    imported: Recording, glyphs: Glyphs
 ) -> None:
     train, test = glyphs
     for epoch in (0, 1, 2):
@@ -165,7 +169,7 @@ def test_the_network_comes_back_as_it_was(imported: Recording) -> None:
 
 
 def test_groupings_count_the_sources_images_at_every_place(
-    imported: Recording, glyphs: tuple[ImageSet, ImageSet]
+    imported: Recording, glyphs: Glyphs
 ) -> None:
     found = read_groupings(imported)
     assert tuple(dict.fromkeys(found.kinds.tolist())) == GROUPING_KINDS
@@ -182,7 +186,7 @@ def test_groupings_count_the_sources_images_at_every_place(
 
 
 def test_twice_is_the_same_to_the_byte(
-    imported: Recording, folder: Path, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+    imported: Recording, folder: Path, glyphs: Glyphs, tmp_path: Path
 ) -> None:
     again = import_run(folder, tmp_path / "theirs", *glyphs, CONFIG, title="theirs", progress=False)
     names = sorted(file.name for file in again.iterdir())
@@ -191,15 +195,22 @@ def test_twice_is_the_same_to_the_byte(
         assert (again / name).read_bytes() == (imported.path / name).read_bytes(), name
 
 
-def _copy(folder: Path, to: Path) -> Path:
-    to.mkdir()
-    for file in folder.iterdir():
-        (to / file.name).write_bytes(file.read_bytes())
-    return to
+def _in_results(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def harm(folder: Path) -> None:
+        results = json.loads((folder / "results.json").read_text())
+        change(results)
+        (folder / "results.json").write_text(json.dumps(results))
+
+    return harm
 
 
-def _absent(folder: Path) -> None:
-    (folder / "features_0001.npz").unlink()
+def _in_features(change: Callable[[Arrays], Arrays], epoch: int = 1) -> Callable[[Path], None]:
+    def harm(folder: Path) -> None:
+        file = folder / f"features_{epoch:04d}.npz"
+        arrays = dict(np.load(file))
+        np.savez(file, **(arrays | change(arrays)))
+
+    return harm
 
 
 def _cut(folder: Path) -> None:
@@ -212,79 +223,42 @@ def _of_another_network(folder: Path) -> None:
     np.savez(folder / "weights_fp16.npz", **{k: v.numpy() for k, v in state.items()})
 
 
-def _of_other_images(folder: Path) -> None:
-    arrays = dict(np.load(folder / "features_0001.npz"))
-    np.savez(folder / "features_0001.npz", **(arrays | {"labels": arrays["labels"][::-1]}))
-
-
-def _not_finite(folder: Path) -> None:
-    arrays = dict(np.load(folder / "features_0002.npz"))
+def _not_finite(arrays: Arrays) -> Arrays:
     arrays["test"][0, 0, 0] = np.nan
-    np.savez(folder / "features_0002.npz", **arrays)
+    return arrays
 
 
-def _no_json(folder: Path) -> None:
-    (folder / "results.json").write_text('{"epochs": [')
+def _an_image_twice(arrays: Arrays) -> Arrays:
+    return {n: np.concatenate([arrays[n][:1], arrays[n][:-1]]) for n in ("labels", "path")}
 
 
-def _another_recipe(folder: Path) -> None:
-    results = json.loads((folder / "results.json").read_text())
-    results["config"]["loss"] = "simclr"
-    (folder / "results.json").write_text(json.dumps(results))
+HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "absent features": (lambda folder: (folder / "features_0001.npz").unlink(), "features_0001"),
+    "other labels": (_in_features(lambda a: {"labels": a["labels"][::-1]}), "label"),
+    "fewer labels": (_in_features(lambda a: {"labels": a["labels"][:5]}), "as many labels"),
+    "an image twice": (_in_features(_an_image_twice), "an image twice"),
+    "not finite": (_in_features(_not_finite, 2), "not finite"),
+    "cut weights": (_cut, "weights_fp16.npz"),
+    "another network": (_of_another_network, "res-1-6"),
+    "no JSON": (
+        lambda folder: (folder / "results.json").write_text('{"epochs": ['), "results.json"),
+    "another recipe": (_in_results(lambda r: r["config"].update(loss="simclr")), "simclr"),
+    "half a run": (_in_results(lambda r: r["loss_history"].pop()), "epochs"),
+    "no rows of an epoch": (
+        _in_results(lambda r: r["epochs"]["1"].pop("linear_train_test")), "linear_train_test"),
+    "other columns": (
+        _in_results(lambda r: r.update(loss_history_columns=["sum", "a", "b", "c", "seconds"])),
+        "loss_history"),
+}  # fmt: skip
 
 
-def _half_a_run(folder: Path) -> None:
-    results = json.loads((folder / "results.json").read_text())
-    results["loss_history"].pop()
-    (folder / "results.json").write_text(json.dumps(results))
-
-
-def _no_rows_of_an_epoch(folder: Path) -> None:
-    results = json.loads((folder / "results.json").read_text())
-    del results["epochs"]["1"]["linear_train_test"]
-    (folder / "results.json").write_text(json.dumps(results))
-
-
-def _other_columns(folder: Path) -> None:
-    results = json.loads((folder / "results.json").read_text())
-    results["loss_history_columns"] = ["sum", "a", "b", "c", "seconds"]
-    (folder / "results.json").write_text(json.dumps(results))
-
-
-def _an_image_twice(folder: Path) -> None:
-    arrays = dict(np.load(folder / "features_0001.npz"))
-    for name in ("labels", "path"):
-        arrays[name] = np.concatenate([arrays[name][:1], arrays[name][:-1]])
-    np.savez(folder / "features_0001.npz", **arrays)
-
-
-def _fewer_labels(folder: Path) -> None:
-    arrays = dict(np.load(folder / "features_0001.npz"))
-    np.savez(folder / "features_0001.npz", **(arrays | {"labels": arrays["labels"][:5]}))
-
-
-@pytest.mark.parametrize(
-    ("harm", "named"),
-    [
-        (_no_rows_of_an_epoch, "linear_train_test"),
-        (_other_columns, "loss_history"),
-        (_an_image_twice, "an image twice"),
-        (_fewer_labels, "as many labels"),
-        (_absent, "features_0001.npz"),
-        (_cut, "weights_fp16.npz"),
-        (_of_another_network, "res-1-6"),
-        (_of_other_images, "label"),
-        (_not_finite, "not finite"),
-        (_no_json, "results.json"),
-        (_another_recipe, "simclr"),
-        (_half_a_run, "epochs"),
-    ],
-)
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_folder_that_is_not_whole_is_refused_in_one_line_and_nothing_is_written(
-    harm: object, named: str, folder: Path, glyphs: tuple[ImageSet, ImageSet], tmp_path: Path
+    harm: str, folder: Path, glyphs: Glyphs, tmp_path: Path
 ) -> None:
-    broken = _copy(folder, tmp_path / "broken")
-    harm(broken)  # type: ignore[operator]
+    broken = Path(shutil.copytree(folder, tmp_path / "broken"))
+    spoil, named = HARMS[harm]
+    spoil(broken)
     with pytest.raises(RecordingError, match="expected a folder with") as error:
         import_run(broken, tmp_path / "out" / "theirs", *glyphs, CONFIG, progress=False)
     assert named in str(error.value)
@@ -292,7 +266,7 @@ def test_a_folder_that_is_not_whole_is_refused_in_one_line_and_nothing_is_writte
     assert not (tmp_path / "out").exists()
 
 
-def test_no_folder_at_all(glyphs: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+def test_no_folder_at_all(glyphs: Glyphs, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"results\.json"):
         read_other_run(tmp_path / "nowhere", glyphs[1])
 

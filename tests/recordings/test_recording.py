@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +29,33 @@ from ssl_companion.recordings import (
     write_recording,
 )
 from ssl_companion.recordings.config import Subsets
-from ssl_companion.training.config import run_config_from_dict
+from ssl_companion.training.backbones import Backbone
+from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.extract import extract, extract_views
 from ssl_companion.training.runtime import generator
 from ssl_companion.training.snapshots import load_snapshot, snapshot_path
 
-from .conftest import KEEP_ALL
+from .conftest import KEEP_ALL, Glyphs
+
+
+@pytest.fixture(scope="session")
+def train(glyphs: Glyphs, config: RunConfig) -> ImageSet:
+    """What was trained on."""
+    return glyphs[0].subset(config.images_per_class)
+
+
+Network = Callable[[int], Backbone]
+
+
+@pytest.fixture(scope="session")
+def config(recording: Recording) -> RunConfig:
+    return run_config_from_dict(recording.run["config"])
+
+
+@pytest.fixture(scope="session")
+def network(run_folder: Path, config: RunConfig) -> Network:
+    """network(epoch): what was measured then."""
+    return lambda epoch: load_snapshot(snapshot_path(run_folder / "snapshots", epoch), config)
 
 
 def test_files_are_readable_without_the_package(recording: Recording) -> None:
@@ -75,12 +97,10 @@ def test_measuring_the_kept_features_again_gives_the_recorded_rows(recording: Re
 
 
 def test_full_rows_are_those_of_an_independent_measurement(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+    recording: Recording, glyphs: Glyphs, network: Network, train: ImageSet
 ) -> None:
-    config = run_config_from_dict(recording.run["config"])
-    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
-    backbone = load_snapshot(snapshot_path(snapshots, 2), config)
-    train, test = glyphs[0].subset(config.images_per_class), glyphs[1]
+    backbone = network(2)
+    test = glyphs[1]
     for level in ("fine", "coarse", "random-coarse"):
         x, y = extract(backbone, train.images)["block1"].numpy(), train.labels(level)
         z, w = extract(backbone, test.images)["block1"].numpy(), test.labels(level)
@@ -92,11 +112,9 @@ def test_full_rows_are_those_of_an_independent_measurement(
 
 
 def test_the_kept_features_are_those_of_the_named_images(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+    recording: Recording, glyphs: Glyphs, network: Network
 ) -> None:
-    config = run_config_from_dict(recording.run["config"])
-    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
-    backbone = load_snapshot(snapshot_path(snapshots, 1), config)
+    backbone = network(1)
     test = glyphs[1]
     place = {name: row for row, name in enumerate(test.files)}
     rows = [place[name] for name in recording.files("test")]
@@ -113,12 +131,9 @@ def test_only_the_chosen_epochs_keep_every_layer(recording: Recording) -> None:
 
 
 def test_sample_level_rows_follow_from_the_same_views(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+    recording: Recording, network: Network, config: RunConfig, train: ImageSet
 ) -> None:
-    config = run_config_from_dict(recording.run["config"])
-    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
-    backbone = load_snapshot(snapshot_path(snapshots, 2), config)
-    train = glyphs[0].subset(config.images_per_class)
+    backbone = network(2)
     place = {name: row for row, name in enumerate(train.files)}
     rows = [place[name] for name in recording.files("sample")]
     total = KEEP_ALL.sample_views + KEEP_ALL.sample_fresh
@@ -147,12 +162,9 @@ def test_all_images_as_classes(recording: Recording) -> None:
 
 
 def test_class_means_are_over_the_whole_training_set(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+    recording: Recording, network: Network, train: ImageSet
 ) -> None:
-    config = run_config_from_dict(recording.run["config"])
-    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
-    backbone = load_snapshot(snapshot_path(snapshots, 2), config)
-    train = glyphs[0].subset(config.images_per_class)
+    backbone = network(2)
     x = extract(backbone, train.images)["block1"].double().numpy()
     expected = np.stack([x[train.fine == k].mean(axis=0) for k in range(100)])
     np.testing.assert_allclose(recording.class_means(2), expected, rtol=2e-3, atol=2e-3)
@@ -160,16 +172,11 @@ def test_class_means_are_over_the_whole_training_set(
 
 
 def test_some_epochs_and_some_sample_images_are_kept(
-    recording: Recording,
-    glyphs: tuple[ImageSet, ImageSet],
-    folders: tuple[Path, Path],
-    tmp_path: Path,
+    recording: Recording, glyphs: Glyphs, tmp_path: Path, run_copy: Path
 ) -> None:
     """The kept are those of the whole recording, and what is measured stays the same."""
-    folder = next(path for path in folders[0].glob("tiny-*") if path.is_dir())
-    folder = Path(shutil.copytree(folder, tmp_path / "run"))
     few = replace(KEEP_ALL, keep_at=(0, 2), keep_samples=4, all_layers_at=(2,))
-    write_recording(folder, tmp_path / "few", *glyphs, few, progress=False)
+    write_recording(run_copy, tmp_path / "few", *glyphs, few, progress=False)
     kept = open_recording(tmp_path / "few")
     assert kept.kept_epochs() == (0, 2)
     assert kept.kept_epochs("stem") == (2,)
@@ -220,11 +227,9 @@ def test_a_setting_that_came_later_tells_nothing_apart_at_its_default() -> None:
 
 
 def test_the_kept_weights_are_the_network_that_was_measured(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet], folders: tuple[Path, Path]
+    recording: Recording, glyphs: Glyphs, network: Network
 ) -> None:
-    config = run_config_from_dict(recording.run["config"])
-    snapshots = next(folders[0].glob("tiny-*")) / "snapshots"
-    before, own = load_snapshot(snapshot_path(snapshots, 2), config), recording.backbone()
+    before, own = network(2), recording.backbone()
     assert not own.training
     for name, tensor in before.state_dict().items():
         torch.testing.assert_close(own.state_dict()[name], tensor, rtol=2**-11, atol=1e-7)
@@ -234,9 +239,8 @@ def test_the_kept_weights_are_the_network_that_was_measured(
 
 
 def test_an_encoder_beside_a_recording_is_measured_as_the_recording_was(
-    recording: Recording, glyphs: tuple[ImageSet, ImageSet]
+    recording: Recording, glyphs: Glyphs, train: ImageSet
 ) -> None:
-    train = glyphs[0].subset(recording.run["config"]["images_per_class"])
     found = measure_encoder(recording.backbone(), train, test_images=glyphs[1], which="ncc")
     said = recording.select(epoch=2, layer="block1", split="test", measure="ncc")
     both = found.set_index("level")["value"].to_frame("now")
@@ -265,8 +269,7 @@ def test_the_reader_on_the_page_needs_no_package(monkeypatch: pytest.MonkeyPatch
 def test_weights_that_are_absent_or_of_another_network_are_refused(
     recording: Recording, tmp_path: Path
 ) -> None:
-    copied = tmp_path / "copied"
-    shutil.copytree(recording.path, copied)
+    copied = Path(shutil.copytree(recording.path, tmp_path / "copied"))
     weights = copied / "weights.safetensors"
     whole = safetensors.numpy.load_file(weights)
     name = next(k for k, tensor in whole.items() if tensor.ndim == 4)

@@ -9,6 +9,7 @@ Losses and gradients are in float64, so that a wrong factor cannot hide in round
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -16,13 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from tiny import noise_images, tiny_config
 from torch import Tensor, nn
 
-from ssl_companion.data.hierarchy import GLYPHS100
-from ssl_companion.data.images import ImageSet, fingerprint
-from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.distributed import (
     any_process,
     data_parallel,
@@ -34,34 +33,13 @@ from ssl_companion.training.distributed import (
     world,
 )
 from ssl_companion.training.model import Learner, Teacher, batch_loss
-from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.run import train
 
 CPU = torch.device("cpu")
 OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
-BATCH = 8
+BATCH, IMAGES = 8, noise_images(24)
+config = functools.partial(tiny_config, batch=BATCH, projector_width=6)
 LOOP = LoopConfig(device="cpu", progress=False, checkpoint_steps=2)
-
-
-def config(objective: str, **fields: Any) -> RunConfig:
-    defaults: dict[str, Any] = {
-        "backbone": "res-1-4",
-        "projector_width": 6,
-        "data": "glyphs100",
-        "epochs": 3,
-        "batch": BATCH,
-        "precision": "fp32",
-    }
-    kind = ObjectiveConfig(objective)  # type: ignore[arg-type]
-    return RunConfig(objective=kind, **(defaults | fields))
-
-
-def images(n: int = 24) -> ImageSet:
-    pixels = np.random.default_rng(0).integers(0, 256, (n, 3, 16, 16), dtype=np.uint8)
-    fine = np.arange(n, dtype=np.int64) // 2
-    files = np.array([f"noise_{i}.png" for i in range(n)])
-    print_ = fingerprint(pixels, fine)
-    return ImageSet("noise", "train", fine, files, print_, GLYPHS100, True, images=pixels)
 
 
 def my_views(step: int) -> Tensor:
@@ -152,15 +130,15 @@ def gathered() -> dict[str, Any]:
 def runs(folder: Path) -> None:
     """A whole run of every objective, in the group that is there."""
     for objective in OBJECTIVES:
-        train(config(objective), images(), folder / objective, LOOP)
+        train(config(objective), IMAGES, folder / objective, LOOP)
 
 
 def slices(folder: Path) -> None:
     """A run of which every call does one step, in a group of its own; and the same at once."""
-    slow = config("vicreg", optim=OptimConfig("sgd", lr=0.01))
-    while not train(slow, images(), folder / "slices", replace(LOOP, minutes=1e-9)):
+    slow = config(name="sgd", lr=0.01)
+    while not train(slow, IMAGES, folder / "slices", replace(LOOP, minutes=1e-9)):
         assert world() == (0, 1)  # the group was left
-    train(slow, images(), folder / "slices-whole", LOOP)
+    train(slow, IMAGES, folder / "slices-whole", LOOP)
 
 
 def clocks(folder: Path) -> dict[str, Any]:
@@ -169,7 +147,9 @@ def clocks(folder: Path) -> dict[str, Any]:
     real, speed = time.monotonic, (1, 1e-6)[int(os.environ["RANK"])]
     time.monotonic = lambda: speed * real()
     long = config("vicreg", epochs=1, batch=2)
-    many = images(240)  # 120 steps, and no vote that the end of an epoch asks for but the last
+    many = noise_images(
+        240
+    )  # 120 steps, and no vote that the end of an epoch asks for but the last
     hurried = LoopConfig(device="cpu", progress=False, checkpoint_minutes=0.0007)
     calls = [
         train(long, many, folder, replace(hurried, minutes=minutes)) for minutes in (1e-4, None)

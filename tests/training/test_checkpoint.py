@@ -6,9 +6,6 @@ import errno
 import hashlib
 import os
 import pickle
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,9 @@ from ssl_companion.training.checkpoint import (
     save_checkpoint,
 )
 
-CPU = torch.device("cpu")
+from ..conftest import small_disk
+from .conftest import CPU, assert_same_bits
+
 DIGEST = hashlib.sha256(b"a configuration").hexdigest()
 
 
@@ -49,35 +48,6 @@ def state(step: int = 0, digest: str = DIGEST) -> dict[str, Any]:
     }
 
 
-def assert_same(a: Any, b: Any) -> None:
-    assert type(a) is type(b)
-    if isinstance(a, torch.Tensor):
-        assert a.dtype == b.dtype
-        assert a.stride() == b.stride()  # sums run in the order of memory
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert a == b
-
-
-@contextmanager
-def small_disk(limit: int) -> Iterator[None]:
-    """No file can grow beyond `limit` bytes: writing more fails like a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def sealed(payload: bytes) -> bytes:
     """A file whose magic word and checksum are right, whatever it holds."""
     return b"SSLCKPT1" + hashlib.sha256(payload).digest() + payload
@@ -86,7 +56,7 @@ def sealed(payload: bytes) -> bytes:
 def test_round_trip(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path / "new", 7, state(7))
     assert path == latest_checkpoint(tmp_path / "new") == tmp_path / "new" / "step-000000007.ckpt"
-    assert_same(load_checkpoint(path, DIGEST, CPU), state(7))
+    assert_same_bits(load_checkpoint(path, DIGEST, CPU), state(7))
 
 
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
@@ -97,7 +67,7 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
         "step-000001000.ckpt",
         "step-000012345.ckpt",
     ]
-    assert_same(load_checkpoint(checkpoint_paths(tmp_path)[0], DIGEST, CPU), state(1000))
+    assert_same_bits(load_checkpoint(checkpoint_paths(tmp_path)[0], DIGEST, CPU), state(1000))
 
 
 def test_files_by_other_names_do_not_count_and_stay(tmp_path: Path) -> None:
@@ -205,7 +175,7 @@ def assert_good_ones_stand(folder: Path) -> None:
         "step-000000002.ckpt",
     ]
     for step, path in zip((1, 2), checkpoint_paths(folder), strict=True):
-        assert_same(load_checkpoint(path, DIGEST, CPU), state(step))
+        assert_same_bits(load_checkpoint(path, DIGEST, CPU), state(step))
 
 
 @pytest.mark.parametrize("room", [0, 20, 1000])

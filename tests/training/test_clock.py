@@ -12,7 +12,7 @@ from ssl_companion.training import trainer
 from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.trainer import Clock
 
-CPU = torch.device("cpu")
+from .conftest import CPU
 
 
 class Together:

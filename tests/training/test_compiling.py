@@ -13,17 +13,13 @@ import torch
 import torch._dynamo
 from torch import Tensor
 
-from ssl_companion.data.images import ImageSet
 from ssl_companion.training import runtime as module
 from ssl_companion.training import step as descent_module
 from ssl_companion.training import trainer as loop_module
-from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.runtime import compiled_once, hindrance, to_compile
-from ssl_companion.training.trainer import Trainer
 
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
-OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
+from .conftest import CPU, CUDA, OBJECTIVES, Make, after
 
 
 class Counting:
@@ -53,69 +49,55 @@ def forget() -> None:
     compiled_once.cache_clear()
 
 
-def three_steps(trainer: Trainer) -> dict[str, Any]:
-    for _ in range(3):
-        trainer.train_step()
-    trainer.check()
-    state = trainer.state()
-    return {key: state[key] for key in ("terms", "learner", "teacher", "optimizer")}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "backend"),
     [*((objective, "aot_eager") for objective in OBJECTIVES), ("vicreg", "inductor")],
 )
 def test_compiled_it_computes_the_same(
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    monkeypatch: pytest.MonkeyPatch,
-    objective: str,
-    backend: str,
+    new_trainer: Make, monkeypatch: pytest.MonkeyPatch, objective: str, backend: str
 ) -> None:
-    eager = three_steps(Trainer(tiny(objective), images, quiet(compile="no")))
+    eager = after(new_trainer(objective, compile="no"), 3)
     forget()
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     with torch._dynamo.config.patch(error_on_recompile=True):
-        found = three_steps(Trainer(tiny(objective), images, quiet(compile="yes")))
+        found = after(new_trainer(objective, compile="yes"), 3)
     forget()
     torch.testing.assert_close(found, eager, rtol=2e-3, atol=1e-4)
 
 
 def test_any_number_of_shapes_one_after_another_and_side_by_side(
-    tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
+    new_trainer: Make, counting: Counting
 ) -> None:
     # That one is compiled *again* is an error here; torch gives a function up the ninth time.
     trainers = []
-    for n in range(3):
-        config = tiny(backbone=f"res-1-{2 + n}", batch=2 + n, projector_width=2)
-        trainers.append(Trainer(config, images, quiet(compile="yes")))
+    for n in (2, 3, 4):
+        trainers.append(
+            new_trainer(backbone=f"res-1-{n}", batch=n, projector_width=2, compile="yes")
+        )
         for _ in range(2):
-            trainers[n].train_step()
+            trainers[-1].train_step()
         # The views and the network, for this batch: no shape is taken as a variable.
-        assert counting.batches == [2 * config.batch] * 2, n
+        assert counting.batches == [2 * n] * 2
         counting.batches.clear()
     for trainer in trainers:
         trainer.train_step()
     assert not counting.batches
 
 
-def test_runs_of_a_shape_share_what_was_compiled(
-    tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
-) -> None:
+def test_runs_of_a_shape_share_what_was_compiled(new_trainer: Make, counting: Counting) -> None:
     switched = ObjectiveConfig(on_from=1)
     for objective in (ObjectiveConfig(), ObjectiveConfig(regularizer=0.2, invariance=3), switched):
         for seed in range(2):
-            trainer = Trainer(tiny(objective, seed=seed), images, quiet(compile="yes"))
+            trainer = new_trainer(objective, seed=seed, compile="yes")
             assert trainer.run()
     assert counting.batches == [10, 10]  # the views and the network, once
 
 
 def test_a_network_goes_though_what_was_compiled_for_it_stays(
-    tiny: Make, quiet: Quiet, images: ImageSet, counting: Counting
+    new_trainer: Make, counting: Counting
 ) -> None:
-    trainer = Trainer(tiny(), images, quiet(compile="yes"))
+    trainer = new_trainer(compile="yes")
     trainer.train_step()
     weight = weakref.ref(trainer.learner.head[0].weight)
     del trainer
@@ -136,21 +118,15 @@ def test_a_function_with_several_inputs(counting: Counting) -> None:
 
 
 def test_of_several_processes_only_the_views_are_compiled(
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    counting: Counting,
-    monkeypatch: pytest.MonkeyPatch,
+    new_trainer: Make, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(descent_module, "world", lambda: (0, 5))
-    trainer = Trainer(tiny(ObjectiveConfig()), images, quiet(compile="yes"))
+    trainer = new_trainer(ObjectiveConfig(), compile="yes")
     trainer.train_step()
     assert counting.batches == [10]
 
 
 # --- whether at all ----------------------------------------------------------------------
-
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.fixture
@@ -206,15 +182,10 @@ def test_auto_does_without_what_is_lacking(
 
 @pytest.mark.parametrize("compiles", [True, False])
 def test_the_loop_asks(
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    counting: Counting,
-    monkeypatch: pytest.MonkeyPatch,
-    compiles: bool,
+    new_trainer: Make, counting: Counting, monkeypatch: pytest.MonkeyPatch, compiles: bool
 ) -> None:
     asked = []
     monkeypatch.setattr(loop_module, "to_compile", lambda *about: asked.append(about) or compiles)
-    Trainer(tiny(), images, quiet(compile="auto")).train_step()
+    new_trainer(compile="auto").train_step()
     assert asked == [("auto", CPU)]
     assert bool(counting.batches) == compiles

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import functools
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from ssl_companion.data.images import ImageSet
 from ssl_companion.training.backbones import Backbone, make_backbone
-from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.config import ObjectiveConfig, RunConfig
 from ssl_companion.training.extract import forward_features
-from ssl_companion.training.run import read_run, train
+from ssl_companion.training.run import read_run
 from ssl_companion.training.snapshots import load_snapshot, save_snapshot
-from ssl_companion.training.trainer import Trainer
+
+from .conftest import OBJECTIVES, Make, after
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
-OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
 
 
 @pytest.fixture(autouse=True)
@@ -35,21 +30,16 @@ def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
 
 
-def after(trainer: Trainer, steps: int) -> dict[str, Any]:
-    for _ in range(steps):
-        trainer.train_step()
-    trainer.check()
-    state = trainer.state()
-    return {key: state[key] for key in ("terms", "learner", "teacher", "optimizer")}
+@pytest.fixture
+def on_cuda(new_trainer: Make) -> Make:
+    """on_cuda(...): `new_trainer` there, without compiling."""
+    return functools.partial(new_trainer, device="cuda", compile="no")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_compiled_it_computes_the_same(
-    tiny: Make, quiet: Quiet, images: ImageSet, objective: str
-) -> None:
-    eager = Trainer(tiny(objective), images, quiet(device="cuda", compile="no", capture=False))
-    fast = Trainer(tiny(objective), images, quiet(device="cuda", compile="yes"))
+def test_compiled_it_computes_the_same(on_cuda: Make, objective: str) -> None:
+    eager, fast = on_cuda(objective, capture=False), on_cuda(objective, compile="yes")
     expected, found = after(eager, 6), after(fast, 6)
     assert fast.replays
     assert not eager.replays
@@ -58,12 +48,10 @@ def test_compiled_it_computes_the_same(
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("optimizer", ["lars", "sgd", "adamw"])
-def test_captured_it_computes_the_same(
-    tiny: Make, quiet: Quiet, images: ImageSet, objective: str, optimizer: str
-) -> None:
-    config = tiny(objective, name=optimizer, lr=1e-3)
-    plain = Trainer(config, images, quiet(device="cuda", compile="no", capture=False))
-    captured = Trainer(config, images, quiet(device="cuda", compile="no"))
+def test_captured_it_computes_the_same(on_cuda: Make, objective: str, optimizer: str) -> None:
+    plain, captured = (
+        on_cuda(objective, name=optimizer, lr=1e-3, capture=capture) for capture in (False, True)
+    )
     expected, found = after(plain, 8), after(captured, 8)
     assert captured.replays
     for part in ("terms", "learner", "teacher"):
@@ -72,24 +60,18 @@ def test_captured_it_computes_the_same(
 
 @pytest.mark.parametrize("switched", [ObjectiveConfig(on_from=1), ObjectiveConfig(on_until=1)])
 def test_a_regularizer_that_is_switched_is_captured_anew(
-    tiny: Make, quiet: Quiet, images: ImageSet, switched: ObjectiveConfig
+    on_cuda: Make, switched: ObjectiveConfig
 ) -> None:
-    trainers = [
-        Trainer(tiny(switched), images, quiet(device="cuda", compile="no", capture=capture))
-        for capture in (False, True)
-    ]
+    trainers = [on_cuda(switched, capture=capture) for capture in (False, True)]
     expected, found = (after(trainer, 12) for trainer in trainers)
     assert trainers[1].replays
     torch.testing.assert_close(found["learner"], expected["learner"], rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.slow
-def test_networks_of_several_shapes_beside_one_another(
-    tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    configs = [tiny(batch=batch) for batch in (4, 5)]
-    eager = [after(Trainer(c, images, quiet(device="cuda", compile="no")), 6) for c in configs]
-    trainers = [Trainer(c, images, quiet(device="cuda", compile="yes")) for c in configs]
+def test_networks_of_several_shapes_beside_one_another(on_cuda: Make) -> None:
+    eager = [after(on_cuda(batch=batch), 6) for batch in (4, 5)]
+    trainers = [on_cuda(batch=batch, compile="yes") for batch in (4, 5)]
     for _ in range(5):  # in turns: the graphs of one must not write over the other's results
         for trainer in trainers:
             trainer.train_step()
@@ -114,8 +96,8 @@ def test_a_snapshot_is_padded_and_its_features_are_those_without(
     torch.testing.assert_close(found, expected, rtol=rtol, atol=rtol)
 
 
-def test_a_state_loaded_into_a_run_that_replays(tiny: Make, quiet: Quiet, images: ImageSet) -> None:
-    trainer = Trainer(tiny(), images, quiet(device="cuda", compile="no"))
+def test_a_state_loaded_into_a_run_that_replays(on_cuda: Make) -> None:
+    trainer = on_cuda()
     after(trainer, 2)
     saved = copy.deepcopy(trainer.state())
     expected = copy.deepcopy(after(trainer, 6))
@@ -133,16 +115,11 @@ def load_snapshot_of(folder: Path, config: RunConfig, **options: int) -> Backbon
 
 @pytest.mark.parametrize("objective", ["vicreg", "byol"])
 def test_a_padded_network_trains_as_the_unpadded_one(
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    monkeypatch: pytest.MonkeyPatch,
-    objective: str,
+    on_cuda: Make, monkeypatch: pytest.MonkeyPatch, objective: str
 ) -> None:
-    config, loop = tiny(objective, backbone="res-1-250"), quiet(device="cuda", compile="no")
-    padded = Trainer(config, images, loop)
+    padded = on_cuda(objective, backbone="res-1-250")
     monkeypatch.setattr("ssl_companion.training.trainer.padding", lambda device: 1)
-    plain = Trainer(config, images, loop)
+    plain = on_cuda(objective, backbone="res-1-250")
     terms = [after(trainer, 3)["terms"] for trainer in (padded, plain)]
     torch.testing.assert_close(*terms, rtol=2e-3, atol=1e-4)
     states = [trainer.learner.backbone.exported_state() for trainer in (padded, plain)]
@@ -152,15 +129,12 @@ def test_a_padded_network_trains_as_the_unpadded_one(
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("compile", ["no", pytest.param("yes", marks=pytest.mark.slow)])
 def test_interrupted_it_ends_as_an_uninterrupted_run(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, objective: str, compile: str
+    tmp_path: Path, on_cuda: Make, objective: str, compile: str
 ) -> None:
-    loop = quiet(device="cuda", compile=compile)
-    whole = Trainer(tiny(objective), images, loop)
+    whole = on_cuda(objective, compile=compile)
     assert whole.run()
-    first = Trainer(tiny(objective), images, quiet(device="cuda", compile=compile, minutes=1e-9),
-                    tmp_path)  # fmt: skip
-    assert not first.run()
-    resumed = Trainer(tiny(objective), images, loop, tmp_path)
+    assert not on_cuda(objective, compile=compile, minutes=1e-9, folder=tmp_path).run()
+    resumed = on_cuda(objective, compile=compile, folder=tmp_path)
     assert resumed.step == 1
     assert resumed.run()
     found, expected = resumed.state(), whole.state()
@@ -171,20 +145,16 @@ def test_interrupted_it_ends_as_an_uninterrupted_run(
         assert a["total"] == pytest.approx(b["total"], rel=1e-4)
 
 
-def test_peak_memory_is_the_runs_own(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
+def test_peak_memory_is_the_runs_own(tmp_path: Path, trained: Make) -> None:
     big = torch.empty(2**30, dtype=torch.uint8, device="cuda")  # by whatever ran before
     del big
-    train(tiny(), images, tmp_path, quiet(device="cuda", compile="no"))
+    trained(tmp_path, device="cuda", compile="no")
     peak = read_run(tmp_path)["peak_memory_bytes"]
     assert 10_000 < peak < 2**30
 
 
-def test_random_states_of_more_devices_than_there_are(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    trainer = Trainer(tiny(), images, quiet(device="cuda", compile="no"))
+def test_random_states_of_more_devices_than_there_are(on_cuda: Make) -> None:
+    trainer = on_cuda()
     state = trainer.state()
     assert len(state["random"]["cuda"]) == 1
     state["random"]["cuda"] *= torch.cuda.device_count() + 1

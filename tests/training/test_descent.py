@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 from collections.abc import Callable
@@ -11,15 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssl_companion.data.images import ImageSet
-from ssl_companion.training import step as captured_module
 from ssl_companion.training import step as module
-from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
+from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.step import Captured
-from ssl_companion.training.trainer import Trainer
 
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
+from .conftest import Make, after
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "vicreg": {},
@@ -66,52 +63,33 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_may_capture", lambda device: True)
 
 
-def outcome(config: RunConfig, images: ImageSet, loop: LoopConfig) -> dict[str, Any]:
-    trainer = Trainer(config, images, loop)
-    assert trainer.run()
-    state = trainer.state()
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in state["history"]]
-    return {"rows": rows, "learner": state["learner"], "teacher": state["teacher"]}
+SWITCHED = {"on": ObjectiveConfig(on_from=1), "off": ObjectiveConfig(on_until=2)}
 
 
-@pytest.mark.parametrize("objective", VARIANTS)
-def test_nothing_in_a_step_depends_on_numbers_that_change(
-    tiny: Make, quiet: Quiet, images: ImageSet, captures: None, objective: str
+@pytest.mark.parametrize("objective", [*VARIANTS, *SWITCHED])
+@pytest.mark.usefixtures("captures")
+def test_nothing_in_a_step_depends_on_numbers_that_change_but_a_switch_which_is_captured_anew(
+    new_trainer: Make, objective: str
 ) -> None:
-    config = tiny(objective, **VARIANTS[objective])
-    plain = outcome(config, images, quiet(capture=False))
-    found = outcome(config, images, quiet())
-    torch.testing.assert_close(found, plain, rtol=1e-3, atol=2e-5)
-
-
-@pytest.mark.parametrize("switched", [ObjectiveConfig(on_from=1), ObjectiveConfig(on_until=2)])
-def test_a_regularizer_that_is_switched_is_captured_anew(
-    tiny: Make, quiet: Quiet, images: ImageSet, captures: None, switched: ObjectiveConfig
-) -> None:
-    plain = outcome(tiny(switched), images, quiet(capture=False))
-    torch.testing.assert_close(
-        outcome(tiny(switched), images, quiet()), plain, rtol=1e-4, atol=1e-6
+    config, fields = SWITCHED.get(objective, objective), VARIANTS.get(objective, {})
+    plain, found = (
+        after(new_trainer(config, capture=capture, **fields), 12) for capture in (False, True)
     )
+    rtol, atol = (1e-4, 1e-6) if objective in SWITCHED else (1e-3, 2e-5)
+    for part in ("terms", "learner", "teacher"):
+        torch.testing.assert_close(found[part], plain[part], rtol=rtol, atol=atol)
 
 
-def test_a_state_that_is_loaded_is_captured_anew(
-    tiny: Make, quiet: Quiet, images: ImageSet, captures: None
-) -> None:
-    trainer = Trainer(tiny(), images, quiet())
-    for _ in range(2):
-        trainer.train_step()
-    state = trainer.state()
-    state["learner"] = {k: v.clone() for k, v in state["learner"].items()}
-    state["optimizer"] = torch.utils._pytree.tree_map_only(Tensor, Tensor.clone, state["optimizer"])
-    for _ in range(4):
-        trainer.train_step()
-    expected = [p.detach().clone() for p in trainer.learner.parameters()]
+@pytest.mark.usefixtures("captures")
+def test_a_state_that_is_loaded_is_captured_anew(new_trainer: Make) -> None:
+    trainer = new_trainer()
+    after(trainer, 2)
+    state = copy.deepcopy(trainer.state())
+    expected = copy.deepcopy(after(trainer, 4)["learner"])
     before = trainer._descent._captured
     trainer.load(state)
     assert trainer._descent._captured is not before
-    for _ in range(4):
-        trainer.train_step()
-    torch.testing.assert_close(list(trainer.learner.parameters()), expected)
+    torch.testing.assert_close(after(trainer, 4)["learner"], expected)
 
 
 def test_a_step_that_cannot_be_captured_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,23 +103,23 @@ def test_a_step_that_cannot_be_captured_goes_on_as_it_is(monkeypatch: pytest.Mon
     def step(x: Tensor) -> Tensor:
         return captured(lambda given: total.add_(given).clone(), x)
 
-    for n in range(captured_module._WARM):
+    for n in range(module._WARM):
         assert step(torch.ones(1)).item() == n + 1
     with pytest.warns(RuntimeWarning, match="could not be captured in a CUDA graph .operation not"):
         step(torch.ones(1))
     for _ in range(3):
         step(torch.ones(1))
-    assert total.item() == captured_module._WARM + 4  # each step was taken once
+    assert total.item() == module._WARM + 4  # each step was taken once
     assert not captured.replays
 
 
 def test_a_run_leaves_memory_as_soon_as_nobody_holds_it(
-    tiny: Make, quiet: Quiet, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+    new_trainer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_may_capture", lambda device: True)
     monkeypatch.setattr(Captured, "_aside", lambda self, function, *inputs: function(*inputs))
-    trainer = Trainer(tiny(), images, quiet())
-    for _ in range(captured_module._WARM):
+    trainer = new_trainer()
+    for _ in range(module._WARM):
         trainer.train_step()
     weight = weakref.ref(trainer.learner.head[0].weight)
     gc.disable()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from ssl_companion.data.images import ImageSet
 from ssl_companion.training import distributed
 from ssl_companion.training.config import (
-    LoopConfig,
-    RunConfig,
     run_config_from_dict,
 )
 from ssl_companion.training.distributed import (
@@ -41,10 +37,10 @@ from ssl_companion.training.snapshots import (
     snapshot_epochs,
     snapshot_path,
 )
-from ssl_companion.training.trainer import Trainer
+
+from .conftest import CPU, OBJECTIVES, Make
 
 WORKER = Path(__file__).parent / "distributed_worker.py"
-OBJECTIVES = ("vicreg", "simclr", "barlow_twins", "byol", "supervised")
 Found = dict[str, Any]
 
 
@@ -57,14 +53,14 @@ def test_alone_nothing_is_shared() -> None:
     assert world() == (0, 1)
     assert gather(x) is x
     assert torch.equal(shard(x), x)
-    assert any_process(True, torch.device("cpu"))
-    assert not any_process(False, torch.device("cpu"))
-    assert largest([0.25, -1], torch.device("cpu")) == [0.25, -1]
+    assert any_process(True, CPU)
+    assert not any_process(False, CPU)
+    assert largest([0.25, -1], CPU) == [0.25, -1]
     assert data_parallel(layer) is layer
-    assert synchronise_batch_norm(layer, torch.device("cpu")) is layer
+    assert synchronise_batch_norm(layer, CPU) is layer
     assert type(layer[0]) is nn.BatchNorm2d
-    with process_group(torch.device("cpu")) as device:
-        assert device == torch.device("cpu")
+    with process_group(CPU) as device:
+        assert device == CPU
         assert not torch.distributed.is_initialized()
 
 
@@ -79,23 +75,18 @@ def test_the_others_wait_for_hours_while_the_first_process_measures(
         torch.distributed, "init_process_group", lambda backend, **options: seen.update(options)
     )
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
-    with process_group(torch.device("cpu")):
+    with process_group(CPU):
         pass
     assert seen["timeout"] >= timedelta(hours=6)
 
 
-def test_a_batch_that_does_not_divide(
-    monkeypatch: pytest.MonkeyPatch,
-    tiny: Callable[..., RunConfig],
-    quiet: Callable[..., LoopConfig],
-    images: ImageSet,
-) -> None:
+def test_a_batch_that_does_not_divide(new_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssl_companion.training.distributed.world", lambda: (0, 3))
     monkeypatch.setattr("ssl_companion.training.trainer.world", lambda: (0, 3))
     with pytest.raises(ValueError, match="batch: 5 rows; expected a multiple of 3"):
         shard(torch.zeros(5))
     with pytest.raises(ValueError, match="batch: 5; expected a multiple of 3"):
-        Trainer(tiny(batch=5), images, quiet())
+        new_trainer(batch=5)
 
 
 # --- two processes -----------------------------------------------------------------------
@@ -159,14 +150,14 @@ def test_gather_carries_gradients_and_sums_them(shared: list[Found]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_sharded_loss_and_its_gradients_are_the_global_ones(
+def test_loss_gradients_weights_and_running_statistics_are_the_global_ones(
     alone: Found, shared: list[Found], objective: str
 ) -> None:
     expected = alone["objectives"][objective]
-    for found in shared:
-        mine = found["objectives"][objective]
+    for mine in (found["objectives"][objective] for found in shared):
         close(mine["total"], expected["total"], 1e-12)
         close(mine["terms"], expected["terms"], 1e-12)
+        close(mine["state"], expected["state"], 1e-9)
         assert mine["gradients"].keys() == expected["gradients"].keys()
         for name, gradient in expected["gradients"].items():
             size = gradient.abs().max().item()
@@ -174,17 +165,6 @@ def test_the_sharded_loss_and_its_gradients_are_the_global_ones(
             torch.testing.assert_close(
                 mine["gradients"][name], gradient, rtol=1e-8, atol=1e-10 * size
             )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_weights_and_running_statistics_stay_the_global_ones(
-    alone: Found, shared: list[Found], objective: str
-) -> None:
-    for found in shared:
-        close(
-            found["objectives"][objective]["state"], alone["objectives"][objective]["state"], 1e-9
-        )
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from ssl_companion.data.images import ImageSet
 from ssl_companion.training.backbones import Backbone, make_backbone
 from ssl_companion.training.extract import extract, extract_views
 
-STILL = ViewConfig(scale=(1, 1), ratio=(1, 1), flip=0, jitter=0, grey=0, solarise=0)
+from .conftest import STILL
 
 
 @pytest.fixture

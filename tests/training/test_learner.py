@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import nn
 
 from ssl_companion.training import objectives
-from ssl_companion.training.config import ObjectiveConfig, RunConfig
+from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.model import (
     Learner,
     Teacher,
@@ -18,7 +16,7 @@ from ssl_companion.training.model import (
     teacher_momentum,
 )
 
-Make = Callable[..., RunConfig]
+from .conftest import Make
 
 
 def embeddings(count: int = 1, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:

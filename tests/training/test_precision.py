@@ -13,15 +13,14 @@ import torch
 from ssl_companion.data.images import ImageSet
 from ssl_companion.training import runtime as module
 from ssl_companion.training.backbones import make_backbone
-from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.extract import extract
-from ssl_companion.training.run import read_run, train
+from ssl_companion.training.run import read_run
 from ssl_companion.training.runtime import autocast, computed
-from ssl_companion.training.trainer import Trainer
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
+from .conftest import CPU, CUDA, Make
+
+NETWORK = make_backbone("res-1-4", seed=0).eval()
+PIXEL = torch.zeros((1, 3, 16, 16), dtype=torch.uint8)
 
 
 @pytest.fixture
@@ -34,20 +33,6 @@ def processor(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     return be
 
 
-def convolved_in(trainer: Trainer) -> set[torch.dtype]:
-    """Types that come out of the network's convolutions in a step."""
-    found: set[torch.dtype] = set()
-
-    def note(_module: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-        found.add(output.dtype)
-
-    for layer in trainer.learner.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            layer.register_forward_hook(note)
-    trainer.train_step()
-    return found
-
-
 @pytest.mark.parametrize(
     ("asked", "has", "expected"),
     [
@@ -57,16 +42,15 @@ def convolved_in(trainer: Trainer) -> set[torch.dtype]:
     ],
 )
 def test_a_step_computes_what_the_processor_has(
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    processor: Callable[[bool], None],
-    asked: str,
-    has: bool,
-    expected: torch.dtype,
+    new_trainer: Make, processor: Callable[[bool], None], asked: str, has: bool, expected: object
 ) -> None:
     processor(has)
-    assert convolved_in(Trainer(tiny(precision=asked), images, quiet())) == {expected}
+    trainer, found = new_trainer(precision=asked), set()
+    for layer in trainer.learner.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _, __, output: found.add(output.dtype))
+    trainer.train_step()
+    assert found == {expected}
 
 
 def test_without_instructions_bf16_is_fp32_to_the_bit(
@@ -114,19 +98,18 @@ def test_what_a_processor_says_of_itself(
     assert module._cpu_has_bfloat16.__wrapped__() is expected
 
 
-@pytest.mark.parametrize("name", ["_is_avx512_bf16_supported", "_is_amx_tile_supported"])
+@pytest.mark.parametrize("name", ["_is_avx512_bf16_supported", "_is_amx_tile_supported", ""])
 def test_an_older_torch_is_asked_by_its_own_names(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     for known in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.setattr(torch.cpu, known, lambda: False, raising=False)
-    assert module._cpu_has_bfloat16.__wrapped__() is False
-    monkeypatch.setattr(torch.cpu, name, lambda: True)
-    assert module._cpu_has_bfloat16.__wrapped__() is True
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
-    assert module._cpu_has_bfloat16.__wrapped__() is False
+        monkeypatch.setattr(torch.cpu, known, lambda known=known: known == name, raising=False)
+    assert module._cpu_has_bfloat16.__wrapped__() is bool(name)
+    if not name:  # of one that has not even these
+        monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+        monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+        assert module._cpu_has_bfloat16.__wrapped__() is False
 
 
 def test_the_operating_system_agrees() -> None:
@@ -137,31 +120,29 @@ def test_the_operating_system_agrees() -> None:
     assert (computed("bf16", CPU) == "bf16") == bool(flags & {"avx512_bf16", "amx_bf16"})
 
 
-def extract_in(precision: str, device: torch.device) -> object:
-    backbone = make_backbone("res-1-4", seed=0).eval().to(device)
-    return extract(backbone, torch.zeros((1, 3, 16, 16), dtype=torch.uint8), precision=precision)
-
-
-@pytest.mark.parametrize("use", [computed, autocast, extract_in])
+@pytest.mark.parametrize(
+    "use",
+    [
+        computed,
+        autocast,
+        lambda precision, _: extract(NETWORK, PIXEL, precision=precision),
+    ],
+)
 def test_an_unknown_precision(use: Callable[[str, torch.device], object]) -> None:
     with pytest.raises(ValueError, match="precision: 'fp16'; expected 'bf16' or 'fp32'"):
         use("fp16", CPU)
 
 
 def test_a_run_says_in_what_it_was_computed(
-    tmp_path: Path,
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    processor: Callable[[bool], None],
+    tmp_path: Path, trained: Make, tiny: Make, processor: Callable[[bool], None]
 ) -> None:
     config = tiny(precision="bf16")
     processor(False)
-    assert not train(config, images, tmp_path, quiet(minutes=1e-9))
+    assert not trained(tmp_path, config, minutes=1e-9)
     assert read_run(tmp_path)["computed"] == "fp32"
     processor(True)  # it goes on on another machine
-    assert not train(config, images, tmp_path, quiet(minutes=1e-9))
+    assert not trained(tmp_path, config, minutes=1e-9)
     assert read_run(tmp_path)["computed"] == "fp32 and bf16"
-    assert train(config, images, tmp_path, quiet())
+    assert trained(tmp_path, config)
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["computed"], run["config"]["precision"]) == ("fp32 and bf16", "bf16")

@@ -6,10 +6,11 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,12 +21,8 @@ from ssl_companion.io.atomic import atomic_file
 from ssl_companion.io.lock import BusyError, one_at_a_time
 from ssl_companion.training import run as run_module
 from ssl_companion.training.checkpoint import CheckpointError, checkpoint_paths
-from ssl_companion.training.config import (
-    LoopConfig,
-    RunConfig,
-    run_config_from_dict,
-)
-from ssl_companion.training.run import read_run, train, training_images
+from ssl_companion.training.config import run_config_from_dict
+from ssl_companion.training.run import read_run, training_images
 from ssl_companion.training.snapshots import (
     load_classifier,
     load_snapshot,
@@ -33,14 +30,12 @@ from ssl_companion.training.snapshots import (
     snapshot_path,
 )
 
-Make = Callable[..., RunConfig]
-Quiet = Callable[..., LoopConfig]
-Images = Callable[..., ImageSet]
+from .conftest import Make, assert_same_snapshots
 
 
-def test_what_a_run_leaves(tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet) -> None:
+def test_what_a_run_leaves(tmp_path: Path, trained: Make, tiny: Make, images: ImageSet) -> None:
     config = tiny()
-    assert train(config, images, tmp_path, quiet())
+    assert trained(tmp_path, config)
     run = read_run(tmp_path)
     assert run["complete"] is True
     assert run["digest"] == config.digest()
@@ -67,79 +62,57 @@ def test_what_a_run_leaves(tmp_path: Path, tiny: Make, quiet: Quiet, images: Ima
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoints", "run.json", "snapshots"]
 
 
-def test_snapshots_are_of_their_epochs(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+def test_snapshots_are_of_their_epochs_and_keep_a_classifier_where_there_is_one(
+    tmp_path: Path, trained: Make, tiny: Make
 ) -> None:
-    config = tiny(epochs=4)
-    train(config, images, tmp_path, quiet(), epochs=(0, 2))
+    config = tiny("supervised", epochs=4)
+    trained(tmp_path, config, at=(0, 2))
     assert snapshot_epochs(tmp_path / "snapshots") == (0, 2)
-    seen = [
-        load_snapshot(snapshot_path(tmp_path / "snapshots", epoch), config).state_dict()
-        for epoch in (0, 2)
-    ]
-    steps = [int(state["stem.1.num_batches_tracked"]) for state in seen]
+    paths = [snapshot_path(tmp_path / "snapshots", epoch) for epoch in (0, 2)]
+    first, last = (load_snapshot(path, config).state_dict() for path in paths)
+    steps = [int(state["stem.1.num_batches_tracked"]) for state in (first, last)]
     assert steps == [0, 2 * 4]  # four batches of five images an epoch
-    assert not torch.equal(seen[0]["stem.0.weight"], seen[1]["stem.0.weight"])
+    assert not torch.equal(first["stem.0.weight"], last["stem.0.weight"])
+    weights = [load_classifier(path, config).weight for path in paths]
+    assert weights[0].shape == (100, 4)
+    assert not torch.equal(*weights)
 
 
-def test_a_supervised_run_keeps_its_classifier(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    config = tiny("supervised", epochs=1)
-    train(config, images, tmp_path, quiet())
-    first, last = (
-        load_classifier(snapshot_path(tmp_path / "snapshots", epoch), config) for epoch in (0, 1)
-    )
-    assert first.weight.shape == (100, 4)
-    assert not torch.equal(first.weight, last.weight)
-
-
-def test_a_run_in_slices_ends_as_a_whole_one(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    config = tiny()
-    train(config, images, tmp_path / "whole", quiet())
+def test_a_run_in_slices_ends_as_a_whole_one(tmp_path: Path, trained: Make) -> None:
+    trained(tmp_path / "whole")
     calls, complete = 0, False
     while not complete:
         # So few minutes are over after a step.
-        complete = train(config, images, tmp_path / "slices", quiet(minutes=1e-9))
+        complete = trained(tmp_path / "slices", minutes=1e-9)
         calls += 1
         run = read_run(tmp_path / "slices")
         assert run["complete"] is complete
         assert run["epochs_done"] == calls // 4
     assert calls == 12
-    names = sorted(p.name for p in (tmp_path / "whole" / "snapshots").iterdir())
-    assert names == sorted(p.name for p in (tmp_path / "slices" / "snapshots").iterdir())
-    for name in names:
-        whole, slices = (tmp_path / part / "snapshots" / name for part in ("whole", "slices"))
-        assert whole.read_bytes() == slices.read_bytes()
+    assert_same_snapshots(tmp_path / "whole", tmp_path / "slices")
 
 
-def test_a_complete_run_is_left_as_it_is(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    train(tiny(), images, tmp_path, quiet())
+def test_a_complete_run_is_left_as_it_is(tmp_path: Path, trained: Make) -> None:
+    trained(tmp_path)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.*")}
     assert tmp_path / "run.json" in before
-    assert train(tiny(), images, tmp_path, quiet())
+    assert trained(tmp_path)
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
-def test_a_run_that_was_killed_before_its_note_gets_it(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    train(tiny(), images, tmp_path, quiet())
+def test_a_run_that_was_killed_before_its_note_gets_it(tmp_path: Path, trained: Make) -> None:
+    trained(tmp_path)
     path = tmp_path / "run.json"
     whole = read_run(tmp_path)
     path.write_text(json.dumps({k: v for k, v in whole.items() if k != "losses"}
                                | {"complete": False}))  # fmt: skip
-    assert train(tiny(), images, tmp_path, quiet())
+    assert trained(tmp_path)
     assert read_run(tmp_path)["complete"] is True
     assert read_run(tmp_path)["losses"] == whole["losses"]
 
 
 def test_peak_memory_is_the_largest_of_all_calls_and_of_this_run(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trained: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peaks = iter([5, 9, 7])
     forgotten: list[int] = []
@@ -147,7 +120,7 @@ def test_peak_memory_is_the_largest_of_all_calls_and_of_this_run(
     monkeypatch.setattr(run_module, "_peak_memory", lambda device: next(peaks))
     seen = []
     for _ in range(3):
-        train(tiny(), images, tmp_path, quiet(minutes=1e-9))
+        trained(tmp_path, minutes=1e-9)
         seen.append(read_run(tmp_path)["peak_memory_bytes"])
     assert seen == [5, 9, 9]
     assert len(forgotten) == 3  # what the process did before a call is not the run's
@@ -155,16 +128,11 @@ def test_peak_memory_is_the_largest_of_all_calls_and_of_this_run(
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_full_disk_at_the_note(
-    tmp_path: Path,
-    tiny: Make,
-    quiet: Quiet,
-    images: ImageSet,
-    monkeypatch: pytest.MonkeyPatch,
-    begun: bool,
+    tmp_path: Path, trained: Make, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
     path = tmp_path / "run.json"
     if begun:
-        train(tiny(), images, tmp_path, quiet(minutes=1e-9))
+        trained(tmp_path, minutes=1e-9)
     before = path.read_bytes() if begun else None
 
     @contextmanager
@@ -177,17 +145,17 @@ def test_a_full_disk_at_the_note(
         patched.setattr(run_module, "atomic_file", full)
         expected = r"run\.json: could not be written \(.*No space left.*\); make room there and"
         with pytest.raises(CheckpointError, match=expected):
-            train(tiny(), images, tmp_path, quiet())
+            trained(tmp_path)
     assert (path.read_bytes() if path.exists() else None) == before
-    assert train(tiny(), images, tmp_path, quiet())
+    assert trained(tmp_path)
     assert read_run(tmp_path)["complete"] is True
 
 
-def test_part_of_the_images(tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet) -> None:
+def test_part_of_the_images(tmp_path: Path, trained: Make, tiny: Make, images: ImageSet) -> None:
     config = tiny(images_per_class=1, epochs=1)
     assert len(training_images(config, images)) == 10
     assert training_images(tiny(), images) is images
-    train(config, images, tmp_path, quiet())
+    trained(tmp_path, config)
     assert read_run(tmp_path)["images"]["n"] == 10
     final = load_snapshot(snapshot_path(tmp_path / "snapshots", 1), config)
     assert final.state_dict()["stem.1.num_batches_tracked"] == 2  # ten images, batches of five
@@ -196,74 +164,63 @@ def test_part_of_the_images(tmp_path: Path, tiny: Make, quiet: Quiet, images: Im
 # --- folders that are refused ------------------------------------------------------------
 
 
-def test_a_folder_of_another_configuration(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"seed": 1}, "run of another configuration; choose"), ({"images": 1}, "run on other images")],
+)
+def test_a_folder_of_another_run(
+    tmp_path: Path, trained: Make, noise_images: Make, changed: dict[str, Any], said: str
 ) -> None:
-    train(tiny(epochs=1), images, tmp_path, quiet())
+    trained(tmp_path, minutes=1e-9)
     before = (tmp_path / "run.json").read_text()
-    with pytest.raises(CheckpointError, match="holds a run of another configuration; choose"):
-        train(tiny(epochs=1, seed=1), images, tmp_path, quiet())
+    if "images" in changed:
+        changed = {"images": noise_images(seed=1)}
+    with pytest.raises(CheckpointError, match=f"holds a {said}"):
+        trained(tmp_path, **changed)
     assert (tmp_path / "run.json").read_text() == before
 
 
-def test_a_folder_of_a_run_on_other_images(
-    tmp_path: Path, tiny: Make, quiet: Quiet, noise_images: Images
-) -> None:
-    train(tiny(), noise_images(seed=0), tmp_path, quiet(minutes=1e-9))
-    with pytest.raises(CheckpointError, match="holds a run on other images"):
-        train(tiny(), noise_images(seed=1), tmp_path, quiet())
-
-
-def test_checkpoints_of_another_configuration(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
-    train(tiny(epochs=1), images, tmp_path / "a", quiet())
+def test_checkpoints_of_another_configuration(tmp_path: Path, trained: Make) -> None:
+    trained(tmp_path / "a", epochs=1)
     (tmp_path / "b").mkdir()
     (tmp_path / "a" / "checkpoints").rename(tmp_path / "b" / "checkpoints")
     with pytest.raises(CheckpointError, match=r"step-000000004\.ckpt: made with another config"):
-        train(tiny(epochs=1, seed=1), images, tmp_path / "b", quiet())
+        trained(tmp_path / "b", epochs=1, seed=1)
 
 
 def test_a_damaged_checkpoint_stops_the_run_until_it_is_deleted(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
+    tmp_path: Path, trained: Make
 ) -> None:
-    train(tiny(), images, tmp_path / "whole", quiet())
+    trained(tmp_path / "whole")
     # Of the six steps of these calls, the last two have their checkpoints.
     for _ in range(6):
-        train(tiny(), images, tmp_path / "run", quiet(minutes=1e-9))
+        trained(tmp_path / "run", minutes=1e-9)
     good, damaged = checkpoint_paths(tmp_path / "run" / "checkpoints")
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"step-000000006\.ckpt: truncated or altered"):
-        train(tiny(), images, tmp_path / "run", quiet())
+        trained(tmp_path / "run")
     assert good.exists()
     damaged.unlink()
-    assert train(tiny(), images, tmp_path / "run", quiet())
-    last = [
-        (tmp_path / part / "snapshots" / "epoch-00003.safetensors") for part in ("whole", "run")
-    ]
-    assert last[0].read_bytes() == last[1].read_bytes()
+    assert trained(tmp_path / "run")
+    assert_same_snapshots(tmp_path / "whole", tmp_path / "run")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", json.dumps({"digest": 1}), "\0"])
-def test_a_foreign_run_json(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet, content: str
-) -> None:
+def test_a_foreign_run_json(tmp_path: Path, trained: Make, content: str) -> None:
     with pytest.raises(ValueError, match=r"run\.json: not a readable description of a run"):
         read_run(tmp_path)
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=r"run\.json: (not a readable|does not describe)"):
-        train(tiny(), images, tmp_path, quiet())
+        trained(tmp_path)
     assert (tmp_path / "run.json").read_text() == content
 
 
-def test_two_calls_at_once_do_not_train_the_same_run(
-    tmp_path: Path, tiny: Make, quiet: Quiet, images: ImageSet
-) -> None:
+def test_two_calls_at_once_do_not_train_the_same_run(tmp_path: Path, trained: Make) -> None:
     folder = tmp_path / "run"
     with (
         one_at_a_time(folder),
         pytest.raises(BusyError, match="another process is at work here; wait for it to end"),
     ):
-        train(tiny(), images, folder, quiet())
+        trained(folder)
     assert not folder.exists()
-    assert train(tiny(), images, folder, quiet())
+    assert trained(folder)

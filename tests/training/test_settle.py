@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
-from ssl_companion.data import ImageSet, augmentation
+from ssl_companion.data import augmentation
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.extract import (
     recalibrate_batchnorm,
 )
 from ssl_companion.training.runtime import generator
 
+from .conftest import Make
+
 NUMBER, SIZE = 10, 256  # of batches, as recordings have it
 
 
-def test_statistics_are_the_mean_over_batches_and_weights_stay(
-    noise_images: Callable[..., ImageSet],
-) -> None:
+def test_statistics_are_the_mean_over_batches_and_weights_stay(noise_images: Make) -> None:
     images, config = noise_images(20, 16).images, augmentation.ViewConfig()
     backbone = make_backbone("res-1-4", seed=0)
     before = {name: p.clone() for name, p in backbone.named_parameters()}
@@ -43,9 +41,7 @@ def test_statistics_are_the_mean_over_batches_and_weights_stay(
     )
 
 
-def test_a_network_without_batch_normalisation_is_left_alone(
-    noise_images: Callable[..., ImageSet],
-) -> None:
+def test_a_network_without_batch_normalisation_is_left_alone(noise_images: Make) -> None:
     backbone = make_backbone("vit-1-64", seed=0)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     recalibrate_batchnorm(backbone, noise_images(4, 32).images, augmentation.ViewConfig(), "fp32")

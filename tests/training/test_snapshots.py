@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import resource
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ from torch import nn
 
 from ssl_companion.training.backbones import Backbone, make_backbone, padding
 from ssl_companion.training.checkpoint import CheckpointError
-from ssl_companion.training.config import RunConfig
 from ssl_companion.training.snapshots import (
     load_classifier,
     load_snapshot,
@@ -27,8 +24,11 @@ from ssl_companion.training.snapshots import (
     snapshot_path,
 )
 
+from ..conftest import small_disk
+from .conftest import Make
 
-def trained(name: str = "res-1-4", pad_to: int = 1) -> Backbone:
+
+def network(name: str = "res-1-4", pad_to: int = 1) -> Backbone:
     """A network whose weights and running statistics are not those of any seed."""
     backbone = make_backbone(name, seed=9, pad_to=pad_to)
     g = torch.Generator().manual_seed(0)
@@ -55,30 +55,23 @@ def test_log_spaced_goes_from_0_to_the_end_in_growing_steps(epochs: int) -> None
     assert len(chosen) <= 2 + 4 * len(str(epochs))
 
 
-@pytest.mark.parametrize(
-    ("name", "pad_to"), [("res-1-4", 1), ("res-1-4", 8), ("resnet18", 1), ("vit-1-16", 1)]
-)
-def test_round_trip(tmp_path: Path, tiny: Callable[..., RunConfig], name: str, pad_to: int) -> None:
-    config, backbone = tiny(backbone=name), trained(name, pad_to)
+@pytest.mark.parametrize("name", ["res-1-4", "resnet18", "vit-1-16"])
+def test_round_trip(tmp_path: Path, tiny: Make, name: str) -> None:
+    config, backbone = tiny(backbone=name), network(name)
     path = save_snapshot(tmp_path / "new", 7, backbone, config.digest())
     assert path == snapshot_path(tmp_path / "new", 7)
     loaded = load_snapshot(path, config)
     assert not loaded.training
-    for layer, expected in features(backbone).items():
-        torch.testing.assert_close(features(loaded)[layer], expected)
-    if pad_to == 1:
-        assert all(
-            torch.equal(value, backbone.state_dict()[key])
-            for key, value in loaded.state_dict().items()
-        )
+    torch.testing.assert_close(loaded.state_dict(), backbone.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(features(loaded), features(backbone))
 
 
 @pytest.mark.parametrize("before", [1, 8])
 @pytest.mark.parametrize("after", [1, 8, 64])
 def test_padded_or_not_the_features_are_the_same(
-    tmp_path: Path, tiny: Callable[..., RunConfig], before: int, after: int
+    tmp_path: Path, tiny: Make, before: int, after: int
 ) -> None:
-    config, backbone = tiny(backbone="res-2-5"), trained("res-2-5", before)
+    config, backbone = tiny(backbone="res-2-5"), network("res-2-5", before)
     path = save_snapshot(tmp_path, 7, backbone, config.digest())
     loaded = load_snapshot(path, config, pad_to=after)
     channels = -(-5 // after) * after
@@ -95,23 +88,21 @@ def test_padded_or_not_the_features_are_the_same(
 
 
 def test_padded_on_cuda_and_in_the_order_of_memory_of_the_images(
-    tmp_path: Path, tiny: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert padding(torch.device("cuda", 3)) == 64
     assert padding(torch.device("cpu")) == 1
     config = tiny(backbone="res-1-5")
-    path = save_snapshot(tmp_path, 7, trained("res-1-5"), config.digest())
+    path = save_snapshot(tmp_path, 7, network("res-1-5"), config.digest())
     monkeypatch.setattr("ssl_companion.training.snapshots.padding", lambda device: 4)
     weight = load_snapshot(path, config).get_parameter("blocks.0.c1.weight")
     assert weight.shape == (8, 8, 3, 3)
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_snapshot_is_readable_without_this_package(
-    tmp_path: Path, tiny: Callable[..., RunConfig]
-) -> None:
+def test_a_snapshot_is_readable_without_this_package(tmp_path: Path, tiny: Make) -> None:
     config = tiny()
-    path = save_snapshot(tmp_path, 0, trained(pad_to=8), config.digest())
+    path = save_snapshot(tmp_path, 0, network(pad_to=8), config.digest())
     with safetensors.safe_open(path, framework="np") as file:
         assert file.metadata() == {"digest": config.digest()}
         assert file.get_tensor("blocks.0.c1.weight").shape == (4, 4, 3, 3)
@@ -121,15 +112,15 @@ def test_a_snapshot_is_readable_without_this_package(
 def test_the_epochs_that_are_there(tmp_path: Path) -> None:
     assert snapshot_epochs(tmp_path / "absent") == ()
     for epoch in (10, 0, 200):
-        save_snapshot(tmp_path, epoch, trained(), "d")
+        save_snapshot(tmp_path, epoch, network(), "d")
     for name in ("epoch-7.safetensors", "epoch-00003.safetensors.bak", "epoch-abcde.safetensors"):
         (tmp_path / name).touch()
     assert snapshot_epochs(tmp_path) == (0, 10, 200)
 
 
-def test_a_classifier_beside_the_backbone(tmp_path: Path, tiny: Callable[..., RunConfig]) -> None:
+def test_a_classifier_beside_the_backbone(tmp_path: Path, tiny: Make) -> None:
     config, classifier = tiny("supervised"), nn.Linear(4, 100)
-    path = save_snapshot(tmp_path, 1, trained(), config.digest(), classifier)
+    path = save_snapshot(tmp_path, 1, network(), config.digest(), classifier)
     before = torch.get_rng_state()
     loaded = load_classifier(path, config)
     assert torch.equal(before, torch.get_rng_state())
@@ -139,24 +130,24 @@ def test_a_classifier_beside_the_backbone(tmp_path: Path, tiny: Callable[..., Ru
     assert load_snapshot(path, config).width == 4
 
 
-def test_a_foreign_snapshot_is_refused(tmp_path: Path, tiny: Callable[..., RunConfig]) -> None:
-    path = save_snapshot(tmp_path, 1, trained(), tiny(seed=1).digest())
+def test_a_foreign_snapshot_is_refused(tmp_path: Path, tiny: Make) -> None:
+    path = save_snapshot(tmp_path, 1, network(), tiny(seed=1).digest())
     digests = f"digest {tiny(seed=1).digest()[:12]}, expected {tiny().digest()[:12]}"
     with pytest.raises(ValueError, match=f"epoch-00001.*another configuration .{digests}"):
         load_snapshot(path, tiny())
     safetensors.torch.save_file({"x": torch.ones(3)}, path)
     with pytest.raises(ValueError, match="another configuration"):
         load_snapshot(path, tiny())
-    save_snapshot(tmp_path, 1, trained(), tiny().digest())
+    save_snapshot(tmp_path, 1, network(), tiny().digest())
     with pytest.raises(ValueError, match=r"epoch-00001.* holds no classifier; only supervised"):
         load_classifier(path, tiny())
 
 
 @pytest.mark.parametrize("part", [None, 0, 4, 100, 0.5, -1])
 def test_a_truncated_or_absent_snapshot_is_refused(
-    tmp_path: Path, tiny: Callable[..., RunConfig], part: float | None
+    tmp_path: Path, tiny: Make, part: float | None
 ) -> None:
-    path = save_snapshot(tmp_path, 1, trained(), tiny().digest())
+    path = save_snapshot(tmp_path, 1, network(), tiny().digest())
     whole = path.read_bytes()
     path.unlink()
     if part is not None:
@@ -165,17 +156,13 @@ def test_a_truncated_or_absent_snapshot_is_refused(
         load_snapshot(path, tiny())
 
 
-def test_a_full_disk_leaves_the_snapshot_that_stands(
-    tmp_path: Path, tiny: Callable[..., RunConfig]
-) -> None:
-    path = save_snapshot(tmp_path, 1, trained(), tiny().digest())
+def test_a_full_disk_leaves_the_snapshot_that_stands(tmp_path: Path, tiny: Make) -> None:
+    path = save_snapshot(tmp_path, 1, network(), tiny().digest())
     content = path.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(CheckpointError, match=r"epoch-00001.* could not be written"):
-            save_snapshot(tmp_path, 1, make_backbone("res-1-4", seed=0), tiny().digest())
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        small_disk(1000),
+        pytest.raises(CheckpointError, match=r"epoch-00001.* could not be written"),
+    ):
+        save_snapshot(tmp_path, 1, make_backbone("res-1-4", seed=0), tiny().digest())
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == content
