@@ -75,8 +75,7 @@ def clocked(function: Callable[..., Any], spent: dict[str, float], name: str, de
             ) -> Callable[..., Any]:  # fmt: skip
     def run(*args: Any, **options: Any) -> Any:
         with timed(spent, name, device):
-            found = function(*args, **options)
-            return list(found) if isinstance(found, Iterator) else found
+            return function(*args, **options)
 
     return run
 
