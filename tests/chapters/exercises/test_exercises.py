@@ -83,24 +83,12 @@ def skip_without_its_recording(chapter: Path) -> None:
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
-def test_a_chapter_has_three_to_five_exercises_each_with_a_solution(chapter: Path) -> None:
+def test_a_chapter_has_three_to_five_exercises_and_a_stub_and_a_solution_follow_each(
+    chapter: Path,
+) -> None:
     stubs = cells(chapter, "exercise")
     assert 3 <= len(stubs) <= 5
     assert set(stubs) == set(solutions(chapter))
-    text = chapter.read_text("utf8")
-    assert len(re.findall(r"^[:`]{3,}\{exercise\}", text, re.MULTILINE)) == len(stubs)
-    assert len(re.findall(r"^[:`]{3,}\{solution\}", text, re.MULTILINE)) == len(stubs)
-
-
-def test_every_chapter_with_objectives_has_exercises() -> None:
-    said = "{admonition} What you will be able to do"
-    chapters = {p for p in (ROOT / "book").glob("*.md") if said in p.read_text("utf8")}
-    assert chapters == set(CHAPTERS)
-    assert len(EXERCISES) == sum(p.read_text("utf8").count("{exercise}") for p in chapters)
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
-def test_exercise_stub_and_solution_follow_each_other(chapter: Path) -> None:
     parts = re.findall(
         r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$|exercise, exercise-([\w-]+)\]$"
         r"|^[:`]{3,}\{solution\} (\S+)$|^# solution: ([\w-]+)$",
@@ -108,15 +96,18 @@ def test_exercise_stub_and_solution_follow_each_other(chapter: Path) -> None:
         re.MULTILINE,
     )
     found = ["".join(part) for part in parts]
-    assert len(found) == 4 * len(cells(chapter, "exercise"))
+    assert len(found) == 4 * len(stubs)
     for stated, stub, solved, solution in zip(*[iter(found)] * 4, strict=True):
-        assert stated == solved
-        assert stub == solution
+        assert (stated, stub) == (solved, solution)
 
 
-def test_labels_are_the_books_own_once_each() -> None:
-    text = "".join(chapter.read_text("utf8") for chapter in CHAPTERS)
-    labels = re.findall(r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$", text, re.MULTILINE)
+def test_every_chapter_with_objectives_has_exercises_whose_labels_are_the_books_own() -> None:
+    said = "{admonition} What you will be able to do"
+    texts = {p: p.read_text("utf8") for p in (ROOT / "book").glob("*.md")}
+    assert {p for p, text in texts.items() if said in text} == set(CHAPTERS)
+    labels = re.findall(
+        r"\{exercise\}[^\n]*\n:label: (\S+)$", "".join(texts.values()), re.MULTILINE
+    )
     assert len(labels) == len(EXERCISES) == len(set(labels))
 
 
@@ -139,20 +130,15 @@ def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(chapter: P
 
 
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
-def test_the_stub_runs_and_gets_a_hint(chapter: Path, name: str) -> None:
+def test_the_stub_gets_a_hint_and_the_solution_passes(chapter: Path, name: str) -> None:
     skip_without_its_recording(chapter)
-    found = answer(chapter, cells(chapter, "exercise")[name])
-    assert isinstance(found, Checked)
-    assert not found.ok
-    assert len(found.message) > 20
-
-
-@pytest.mark.parametrize(("chapter", "name"), EXERCISES)
-def test_the_solution_passes(chapter: Path, name: str) -> None:
-    skip_without_its_recording(chapter)
-    found = answer(chapter, solutions(chapter)[name])
-    assert isinstance(found, Checked)
-    assert found.ok, found.message
+    stub = answer(chapter, cells(chapter, "exercise")[name])
+    assert isinstance(stub, Checked)
+    assert not stub.ok
+    assert len(stub.message) > 20
+    solved = answer(chapter, solutions(chapter)[name])
+    assert isinstance(solved, Checked)
+    assert solved.ok, solved.message
 
 
 # Whatever ends up in an answer: nothing, words, numbers far off, arrays of any shape and content.
