@@ -7,15 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ssl_companion.chapters.analysis.accuracies import level_of, predicted
-from ssl_companion.chapters.exercises import (
-    Checked,
-    call,
-    hint,
-    near,
-    of_number,
-    right,
-)
+from ssl_companion.chapters.analysis.accuracies import hits, level_of, predicted
+from ssl_companion.chapters.exercises import ELSE, NotYet, call, checker, checker_of_number, near
+from ssl_companion.data.hierarchy import Level
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.measures.nearest_centroid import Metric
 from ssl_companion.recordings import Recording, group_means
@@ -26,34 +20,28 @@ OF_KEPT = (
 )
 
 
-def check_chance(chance: Any, recording: Recording) -> Checked:
+@checker
+def check_chance(chance: Any, recording: Recording) -> str:
     """A function of the number of equally large classes."""
     k = recording.hierarchy.level("fine").k
     for classes in (2, k):
-        found = near(
-            call(chance, classes),
-            1 / classes,
-            1e-9,
-            {
-                float(classes): "that is a number of classes; a share of the images is asked for.",
-                1 / (classes - 1): "the guess may name the right class, too: do not leave it out.",
-                1 - 1 / classes: "that is how often the guess is wrong.",
-            },
-            f"with {classes} classes of the same size, how often does a guess that ignores the "
-            "image happen to name the right one?",
-            "",
-        )
-        if not found.ok:
-            return found
-    now = np.mean(_right(recording, "fine"))
-    return right(
+        hints = {
+            classes: "that is a number of classes; a share of the images is asked for.",
+            1 / (classes - 1): "the guess may name the right class, too: do not leave it out.",
+            1 - 1 / classes: "that is how often the guess is wrong.",
+            ELSE: f"with {classes} classes of the same size, how often does a guess that ignores "
+            "the image happen to name the right one?",
+        }
+        near(call(chance, classes), 1 / classes, hints, 1e-9)
+    now = accuracy_at_end(recording)
+    return (
         f"chance is {1 / k:.1%} at the fine level, and NCC accuracy at the last epoch is "
-        f"{now * k:.0f} times that. Always compare with chance before you compare with 100%.",
+        f"{now * k:.0f} times that. Always compare with chance before you compare with 100%."
     )
 
 
-@of_number
-def check_cosine(answer: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_cosine(answer: float, recording: Recording) -> str:
     """Fine NCC accuracy by angle instead of distance: last kept epoch over first."""
 
     def ends(metric: Metric, split: str = "test") -> tuple[float, float]:
@@ -64,26 +52,24 @@ def check_cosine(answer: float, recording: Recording) -> Checked:
     before, after = ends("cosine")
     by_distance, seen = ends("euclidean"), ends("cosine", "train")
     if not (before and after and by_distance[0] and seen[0]):
-        return hint("nothing is hit before training or after it: the ratio is not defined here.")
+        raise NotYet("nothing is hit before training or after it: the ratio is not defined here.")
     # The accuracies at the end may be equal, and the two slips with them.
     ruler = "that is by distance, at the first epoch at least: one ruler for both, the angle."
-    return near(
-        answer,
-        after / before,
-        1e-3,
-        {
-            after / by_distance[0]: ruler,
-            by_distance[1] / by_distance[0]: ruler,
-            seen[1] / seen[0]: "those images made the means; score the held-out ones.",
-            before / after: "the other way round: after over before.",
-            after: "that is the accuracy at the last epoch; how many times the first is it?",
-            after - before: "that is a difference; a ratio is asked for.",
-        },
-        "expected a ratio: of the kept test images, the share whose own class mean has the "
+    hints = {
+        after / by_distance[0]: ruler,
+        by_distance[1] / by_distance[0]: ruler,
+        seen[1] / seen[0]: "those images made the means; score the held-out ones.",
+        before / after: "the other way round: after over before.",
+        after: "that is the accuracy at the last epoch; how many times the first is it?",
+        after - before: "that is a difference; a ratio is asked for.",
+        ELSE: "expected a ratio: of the kept test images, the share whose own class mean has the "
         "smallest angle to them, at the last kept epoch over the first.",
+    }
+    near(answer, after / before, hints, 1e-3)
+    return (
         f"× {after / before:.2f} by angle, × {by_distance[1] / by_distance[0]:.2f} by distance. "
         f"Before training {before:.1%} and {by_distance[0]:.1%}, after it {after:.1%} and "
-        f"{by_distance[1]:.1%}. A multiple depends on the ruler at both of its ends.",
+        f"{by_distance[1]:.1%}. A multiple depends on the ruler at both of its ends."
     )
 
 
@@ -94,66 +80,62 @@ def _score(recording: Recording, epoch: int, metric: Metric, split: str) -> floa
     return rule.score(recording.features(epoch, None, split), recording.fine(split))
 
 
-@of_number
-def check_shuffled(answer: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_shuffled(answer: float, recording: Recording) -> str:
     """Fine NCC accuracy at the last kept epoch against labels in another order."""
-    own, n = float(np.mean(_right(recording, "fine"))), len(recording.fine())
+    own, n = accuracy_at_end(recording), len(recording.fine())
     chance = 1 / recording.hierarchy.level("fine").k
     # Hits at random are binomial: fewer than one shuffle in 10,000 lies outside.
     low, high = stats.binom.ppf([5e-5, 1 - 5e-5], n, chance) / n
     if stats.binom.pmf(0, n, chance) < 0.05:
         low = max(low, 1 / n)  # no hit at all is a slip far more often than it is luck
     if abs(answer - own) < 1e-9:
-        return hint(
+        raise NotYet(
             "that is the accuracy against the true labels. Were they shuffled, and the features "
             "left where they are?"
         )
     if answer > high:
-        return hint(
+        raise NotYet(
             "luck does not explain so much: in a random order nothing ties a label to its image. "
             "Shuffle the labels of the images and nothing else; and accuracies are fractions."
         )
     if answer < low:
-        return hint(
+        raise NotYet(
             "that is less than luck: some images are given a label of their own class by chance. "
             f"How many of {n} would you expect? (If your shuffle is right, take another seed.)"
         )
-    return right(
+    return (
         f"about {chance:.1%}, which is chance. The clusters are still there; only the question "
         "asked of them has become meaningless."
     )
 
 
-@of_number
-def check_near_misses(answer: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_near_misses(answer: float, recording: Recording) -> str:
     """Of the fine mistakes at the last epoch, the share that stays in the right superclass."""
     epoch = recording.kept_epochs()[-1]
     coarse, labels = recording.hierarchy.level("coarse"), recording.fine()
+    own = coarse.labels(labels)
     guess = predicted(recording, level_of(recording, "fine"), epoch)
-    wrong, kin = guess != labels, coarse.labels(guess) == coarse.labels(labels)
-    expected = float(kin[wrong].mean())
-    of_groups = predicted(recording, coarse, epoch) == coarse.labels(labels)
-    by_kept = guess_of_kept(recording, epoch)
-    kin_of_kept = coarse.labels(by_kept) == coarse.labels(labels)
-    chance = float(np.mean((coarse.sizes[coarse.of_fine] - 1) / (len(coarse.of_fine) - 1)))
-    return near(
-        answer,
-        expected,
-        1e-4,
-        {
-            float(kin.mean()): "that counts the right answers too: keep only the mistakes.",
-            float((wrong & kin).mean()): "that is a share of all images: divide by the number of "
-            "mistakes.",
-            1 - expected: "that is the share that leaves the superclass.",
-            float(of_groups[wrong].mean()): "that takes the nearest mean of a superclass; take the "
-            "nearest mean of a class, and then its superclass.",
-            float(kin_of_kept[by_kept != labels].mean()): OF_KEPT,
-        },
-        "take the images whose nearest fine mean is not their own, and ask for how many of them "
-        "that mean belongs to a class of the same superclass.",
+    wrong, kin = guess != labels, coarse.labels(guess) == own
+    of_groups, by_kept = predicted(recording, coarse, epoch) == own, guess_of_kept(recording, epoch)
+    expected = kin[wrong].mean()
+    chance = np.mean((coarse.sizes[coarse.of_fine] - 1) / (len(coarse.of_fine) - 1))
+    hints = {
+        kin.mean(): "that counts the right answers too: keep only the mistakes.",
+        (wrong & kin).mean(): "that is a share of all images: divide by the number of mistakes.",
+        1 - expected: "that is the share that leaves the superclass.",
+        of_groups[wrong].mean(): "that takes the nearest mean of a superclass; take the nearest "
+        "mean of a class, and then its superclass.",
+        (coarse.labels(by_kept) == own)[by_kept != labels].mean(): OF_KEPT,
+        ELSE: "take the images whose nearest fine mean is not their own, and ask for how many of "
+        "them that mean belongs to a class of the same superclass.",
+    }
+    near(answer, expected, hints, 1e-4)
+    return (
         f"{expected:.1%} of the mistakes stay in the superclass; a mistake made at random would "
         f"do so in {chance:.1%} of the cases. Even where the representation is wrong about the "
-        "class, it tends to be near.",
+        "class, it tends to be near."
     )
 
 
@@ -167,7 +149,6 @@ def guess_of_kept(recording: Recording, epoch: int) -> np.ndarray:
     return np.asarray(rule.predict(recording.features(epoch)))
 
 
-def _right(recording: Recording, level: str) -> np.ndarray:
-    """Hits at the last kept epoch, bool [N]."""
-    chosen, epoch = level_of(recording, level), recording.kept_epochs()[-1]
-    return predicted(recording, chosen, epoch) == chosen.labels(recording.fine())
+def accuracy_at_end(recording: Recording, level: str | Level = "fine", seed: int = 0) -> float:
+    """NCC accuracy at the last kept epoch; `seed` is that of a random grouping."""
+    return float(hits(recording, level, [recording.kept_epochs()[-1]], seed=seed).mean())

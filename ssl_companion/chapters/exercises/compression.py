@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 
 from ssl_companion.chapters.analysis.compression import over_noise, share_within
-from ssl_companion.chapters.exercises import (
-    Checked,
-    call,
-    hint,
-    near,
-    of_number,
-    right,
-)
+from ssl_companion.chapters.exercises import ELSE, NotYet, call, checker, checker_of_number, near
 from ssl_companion.measures import (
     coding_rate,
     coding_rate_given,
@@ -28,72 +21,62 @@ from ssl_companion.recordings import Recording
 _LEVELS = (1e-4, 1.0)
 
 
-def check_ceiling(bound: Any) -> Checked:
+@checker
+def check_ceiling(bound: Any) -> str:
     """Both bounds for k equally large classes, each a point, far apart: log k."""
     for k in (2, 10, 100):
-        found = near(
-            call(bound, k),
-            math.log(k),
-            1e-6,
-            {
-                math.log2(k): "that is in bits; the bounds are in nats.",
-                math.log10(k): "nats come from the natural logarithm.",
-                float(k): "that is how many points can be told apart; information is a logarithm.",
-                -math.log(k): "mind the sign in front of the sum.",
-                math.log(k - 1): "a view is near to those of its own class: of k points, one is "
-                "near and not none.",
-            },
-            f"take k = {k}. From one view, a share of all views is at distance zero, and all "
+        hints = {
+            math.log2(k): "that is in bits; the bounds are in nats.",
+            math.log10(k): "nats come from the natural logarithm.",
+            k: "that is how many points can be told apart; information is a logarithm.",
+            -math.log(k): "mind the sign in front of the sum.",
+            math.log(k - 1): "a view is near to those of its own class: of k points, one is near "
+            "and not none.",
+            ELSE: f"take k = {k}. From one view, a share of all views is at distance zero, and all "
             "others are too far to count: what is the mean of the exponentials?",
-            "",
-        )
-        if not found.ok:
-            return found
+        }
+        near(call(bound, k), math.log(k), hints)
     # The same through the estimator itself, so that the answer is more than an agreement.
     k, each = 10, 20
-    points = np.repeat(np.eye(k), each, axis=0)
-    bounds = kde_information_bounds(points, 1e-3)
-    return right(
+    bounds = kde_information_bounds(np.repeat(np.eye(k), each, axis=0), 1e-3)
+    return (
         f"the information is that about the class and no more. Tried on {k} points with {each} "
         f"views each: {bounds.lower:.3f} and {bounds.upper:.3f} nats, and log {k} is "
         f"{math.log(k):.3f}. Where the bounds meet, nothing is left to doubt."
     )
 
 
-@of_number
-def check_share(share: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_share(share: float, recording: Recording) -> str:
     """Share of the variance within samples at the last kept epoch."""
     epoch = recording.kept_epochs()[-1]
     views, image = recording.sample_views(epoch)
     means = recording.sample_means(epoch)
-    expected = share_within(views, image, means)
-    own = variance_share_within(views, image)
+    expected, own = share_within(views, image, means), variance_share_within(views, image)
     between, k = 1 - expected, len(means)
-    lengths = [np.linalg.norm(x, axis=1).mean() for x in (views - means[image],
-                                                          means - means.mean(axis=0))]  # fmt: skip
-    return near(
-        share,
-        expected,
-        1e-3 * max(expected, 0.01),
-        {
-            1 - expected: "that is the share between samples.",
-            expected / between: "that is within over between; divide by their sum.",
-            expected / (expected + between * k / (k - 1)): "nearly: a mean divides by N; your "
-            "variance of the means divides by N - 1.",
-            float(lengths[0] / sum(lengths)): "a variance is a mean of squares: square the "
-            "distances before you average.",
-            own: "that takes the means of the judged views themselves, which lie too near to "
-            "them: there are only a few of each image. Use `sample_means`.",
-        },
-        "two mean squared distances: from each view to the mean of its own image, and from the "
-        "means to their common centre. `means[image]` has for each view the mean of its image.",
+    parts = (views - means[image], means - means.mean(axis=0))
+    lengths = [np.linalg.norm(x, axis=1).mean() for x in parts]
+    hints = {
+        between: "that is the share between samples.",
+        expected / between: "that is within over between; divide by their sum.",
+        expected / (expected + between * k / (k - 1)): "nearly: a mean divides by N; your variance "
+        "of the means divides by N - 1.",
+        float(lengths[0] / sum(lengths)): "a variance is a mean of squares: square the distances "
+        "before you average.",
+        own: "that takes the means of the judged views themselves, which lie too near to them: "
+        "there are only a few of each image. Use `sample_means`.",
+        ELSE: "two mean squared distances: from each view to the mean of its own image, and from "
+        "the means to their common centre. `means[image]` has for each view the mean of its image.",
+    }
+    near(share, expected, hints, 1e-3 * max(expected, 0.01))
+    return (
         f"{expected:.1%}. With the means of the judged views themselves it would have been "
-        f"{own:.1%}: a mean of few points lies too near to its own points.",
+        f"{own:.1%}: a mean of few points lies too near to its own points."
     )
 
 
-@of_number
-def check_shuffled_classes(saved: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_shuffled_classes(saved: float, recording: Recording) -> str:
     """The rate given shuffled classes, less that given the classes, at the last kept epoch."""
     views, image = recording.sample_views(recording.kept_epochs()[-1])
     classes, toward = recording.fine("sample"), directions(views)
@@ -108,29 +91,27 @@ def check_shuffled_classes(saved: float, recording: Recording) -> Checked:
         "did views of one image end up in different groups? Shuffle the classes among the images, "
         "then give each view its image's."
     )
-    expected, room = float(chance.mean() - given), 5 * float(chance.std(ddof=1)) + 1e-6
-    return near(
-        saved,
-        expected,
-        room,
-        {
-            **{rate - given: parted for rate in by_view},
-            -expected: "the other way round: the shuffled rate less the rate given the classes.",
-            given: "that is the rate given the classes; compare it with shuffled ones.",
-            float(chance.mean()): "that is the rate given shuffled classes; what does it exceed?",
-            coding_rate(toward) - given: "that is what the classes save of the rate of everything. "
-            "Any small groups would save most of that: take shuffled ones away, not all views.",
-        },
-        "two rates of the directions of the views: given the class of each view's image, and "
+    expected = chance.mean() - given
+    hints = {
+        **{rate - given: parted for rate in by_view},
+        -expected: "the other way round: the shuffled rate less the rate given the classes.",
+        given: "that is the rate given the classes; compare it with shuffled ones.",
+        chance.mean(): "that is the rate given shuffled classes; what does it exceed?",
+        coding_rate(toward) - given: "that is what the classes save of the rate of everything. Any "
+        "small groups would save most of that: take shuffled ones away, not all views.",
+        ELSE: "two rates of the directions of the views: given the class of each view's image, and "
         "given groups that have the same sizes and mean nothing. In which order are they asked "
         "for?",
+    }
+    near(saved, expected, hints, 5 * chance.std(ddof=1) + 1e-6)
+    return (
         f"{expected:.2f} nats a view are owed to the classes. The rate of everything, less the "
-        f"rate given the classes, is far more than that, and most of it is the small groups.",
+        "rate given the classes, is far more than that, and most of it is the small groups."
     )
 
 
-@of_number
-def check_absolute(change: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_absolute(change: float, recording: Recording) -> str:
     """Change of the lower bound under noise of a fixed size."""
     kept = recording.kept_epochs()
     before, after = (recording.sample_views(epoch)[0] for epoch in (kept[0], kept[-1]))
@@ -141,54 +122,50 @@ def check_absolute(change: float, recording: Recording) -> Checked:
         return lower[1] - lower[0]
 
     expected, related = gained(0.01 * first), gained(0.01, relative=True)
-    return near(
-        change,
-        expected,
-        5e-3,  # whichever variance, over N or N - 1
-        {
-            -expected: "the last epoch less the first.",
-            related: "that is noise relative to each epoch's own variance: pass `relative=False` "
-            "and the variance of the first epoch.",
-            gained(0.01 * last): "that is a share of the variance at the last epoch; the unit is "
-            "to be fixed at the first.",
-            gained(0.01): "that is a variance of 0.01 in the features' unit; a hundredth of the "
-            "variance at the first epoch is another number.",
-            gained(0.01 * first / before.shape[1]): "sum the variance over the dimensions instead "
-            "of averaging it.",
-            gained(math.sqrt(0.01 * first)): "the argument is the variance of the noise, not its "
-            "standard deviation.",
-        },
-        "take the variance of the views at the first epoch, summed over the dimensions; a "
+    hints = {
+        -expected: "the last epoch less the first.",
+        related: "that is noise relative to each epoch's own variance: pass `relative=False` and "
+        "the variance of the first epoch.",
+        gained(0.01 * last): "that is a share of the variance at the last epoch; the unit is to be "
+        "fixed at the first.",
+        gained(0.01): "that is a variance of 0.01 in the features' unit; a hundredth of the "
+        "variance at the first epoch is another number.",
+        gained(0.01 * first / before.shape[1]): "sum the variance over the dimensions instead of "
+        "averaging it.",
+        gained(math.sqrt(0.01 * first)): "the argument is the variance of the noise, not its "
+        "standard deviation.",
+        ELSE: "take the variance of the views at the first epoch, summed over the dimensions; a "
         "hundredth of it is the noise at both epochs.",
+    }
+    near(change, expected, hints, 5e-3)  # whichever variance, over N or N - 1
+    return (
         f"{expected:+.2f} nats with noise of a fixed size, {related:+.2f} with noise relative to "
         f"each epoch's variance, which changed by a factor of {last / first:.3g}. The more it "
-        "changes, the more the choice of the unit is a choice of the result.",
+        "changes, the more the choice of the unit is a choice of the result."
     )
 
 
-@of_number
-def check_choose(noise: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_choose(noise: float, recording: Recording) -> str:
     """A noise at which the bound given the sample falls nearly as far as it can."""
     if not _LEVELS[0] <= noise <= _LEVELS[1]:
-        return hint(
+        raise NotYet(
             f"a level of the noise is asked for, from {_LEVELS[0]:g} to {_LEVELS[1]:g}; this is "
             f"{noise:g}."
         )
     grid = np.geomspace(*_LEVELS, 9).tolist()
     tried = over_noise(recording, [*grid, noise], halves=0, total=False)
-    falls = [tried[v].falls()["value"].iloc[0] for v in (*grid, noise)]
-    own, best = falls[-1], max(falls[:-1])
-    if best <= 0:
-        return right("at no level does it fall: this run does not compress by this estimator.")
-    if own < 0.9 * best:
-        return hint(
+    *falls, own = (tried[v].falls()["value"].iloc[0] for v in (*grid, noise))
+    if max(falls) <= 0:
+        return "at no level does it fall: this run does not compress by this estimator."
+    if own < 0.9 * max(falls):
+        raise NotYet(
             f"at {noise:g} the lower bound falls by {own:.1%}; there is a level with more. Try "
             "levels over the whole range, each a multiple of the one before, and look which way "
             "the fall grows."
         )
-    few, many = falls[0], falls[len(grid) - 1]
-    return right(
-        f"at {noise:g} it falls by {own:.1%}; at the least noise by {few:.1%}, at the most by "
-        f"{many:.1%}. The same run, the same estimator: a number of compression without its "
+    return (
+        f"at {noise:g} it falls by {own:.1%}; at the least noise by {falls[0]:.1%}, at the most by "
+        f"{falls[-1]:.1%}. The same run, the same estimator: a number of compression without its "
         "noise says nothing."
     )

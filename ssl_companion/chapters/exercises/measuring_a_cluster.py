@@ -6,49 +6,35 @@ from typing import Any
 
 import numpy as np
 
-from ssl_companion.chapters.analysis.search_precision import (
-    by_differences,
-    in_float32,
-)
-from ssl_companion.chapters.exercises import (
-    Checked,
-    array_of,
-    call,
-    hint,
-    near,
-    right,
-)
+from ssl_companion.chapters.analysis.search_precision import by_differences, in_float32
+from ssl_companion.chapters.exercises import ELSE, NotYet, array_of, call, checker, near
 from ssl_companion.measures import NearestCentroid, cdnv, neural_collapse
 
 
-def check_two_clouds(formula: Any) -> Checked:
+@checker
+def check_two_clouds(formula: Any) -> str:
     """CDNV of two round clouds as a formula of sigma, distance and dims."""
     for sigma, distance, dims in ((0.6, 3.0, 3), (2.0, 1.0, 100)):
         expected = dims * sigma**2 / distance**2
-        found = near(
-            call(formula, sigma, distance, dims),
-            expected,
-            1e-6 * expected,
-            {
-                2 * expected: "there is a 2 in the denominator of the definition.",
-                expected / 2: "both classes stand in the numerator, each with its variance.",
-                expected / dims: "the mean squared distance to the mean adds up over dimensions.",
-                dims * sigma / distance**2: "a variance is the square of a standard deviation.",
-                dims * sigma**2 / distance: "the distance between the means is squared, too.",
-            },
-            f"for sigma {sigma:g}, distance {distance:g} and {dims} dimensions another value was "
-            "expected: what is the mean squared length of a Gaussian vector in so many dimensions?",
-            "",
-        )
-        if not found.ok:
-            return found
-    return right(
+        hints = {
+            2 * expected: "there is a 2 in the denominator of the definition.",
+            expected / 2: "both classes stand in the numerator, each with its variance.",
+            expected / dims: "the mean squared distance to the mean adds up over dimensions.",
+            dims * sigma / distance**2: "a variance is the square of a standard deviation.",
+            dims * sigma**2 / distance: "the distance between the means is squared, too.",
+            ELSE: f"for sigma {sigma:g}, distance {distance:g} and {dims} dimensions another value "
+            "was expected: what is the mean squared length of a Gaussian vector in so many "
+            "dimensions?",
+        }
+        near(call(formula, sigma, distance, dims), expected, hints, 1e-6 * expected)
+    return (
         "D sigma^2 / d^2. NCC accuracy of the same two clouds does not know D at all: it only sees "
         "the one direction from mean to mean. CDNV sees the width in all of them."
     )
 
 
-def check_ncc(ncc: Any) -> Checked:
+@checker
+def check_ncc(ncc: Any) -> str:
     """NCC accuracy on held-out points, in numpy."""
     rng = np.random.default_rng(0)
     means = rng.normal(size=(6, 5))
@@ -56,112 +42,105 @@ def check_ncc(ncc: Any) -> Checked:
     y[:6] = np.arange(6)
     x, x_test = (means[labels] + rng.normal(size=(len(labels), 5)) for labels in (y, z))
     rule = NearestCentroid().fit(x, y)
-    wrong_means = NearestCentroid().fit(x_test, z)
-    return near(
-        call(ncc, x, y, x_test, z),
-        rule.score(x_test, z),
-        1e-6,
-        {
-            rule.score(x, y): "that is the accuracy on the points that made the means.",
-            wrong_means.score(x_test, z): "the means have to come from the training points.",
-        },
-        "expected the share of test points whose nearest class mean, by Euclidean distance, is "
-        "that of their own class, with means of the training points.",
-        "that is all there is to it: K means, N times K distances, one argmin.",
-    )
+    hints = {
+        rule.score(x, y): "that is the accuracy on the points that made the means.",
+        NearestCentroid().fit(x_test, z).score(x_test, z): "the means have to come from the "
+        "training points.",
+        ELSE: "expected the share of test points whose nearest class mean, by Euclidean distance, "
+        "is that of their own class, with means of the training points.",
+    }
+    near(call(ncc, x, y, x_test, z), rule.score(x_test, z), hints)
+    return "that is all there is to it: K means, N times K distances, one argmin."
 
 
-def check_simplex(simplex: Any) -> Checked:
+@checker
+def check_simplex(simplex: Any) -> str:
     """A function of K that gives means with NC2 at zero."""
     for k in (3, 5):
         means = array_of(call(simplex, k))
-        if isinstance(means, Checked):
-            return means
         if means.ndim != 2 or len(means) != k:
-            return hint(f"for K = {k} expected an array [{k}, D], this has shape {means.shape}.")
+            raise NotYet(f"for K = {k} expected an array [{k}, D], this has shape {means.shape}.")
         noise = 1e-3 * np.random.default_rng(0).normal(size=(20, k, means.shape[1]))
         noise -= noise.mean(axis=0)  # the class means stay where they were put
         labels = np.tile(np.arange(k), 20)
         try:
             found = neural_collapse((means + noise).reshape(20 * k, -1), labels)
         except ValueError as error:
-            return hint(f"the measure refuses these means: {error}")
+            raise NotYet(f"the measure refuses these means: {error}") from error
         if found.nc2_equinorm > 1e-6:
-            return hint(
+            raise NotYet(
                 f"for K = {k} the centred means differ in length (NC2 lengths "
                 f"{found.nc2_equinorm:.3f})."
             )
         if found.nc2_equiangular > 1e-6:
-            return hint(
+            raise NotYet(
                 f"for K = {k} the angles between the centred means are not all the same (NC2 "
                 f"angles {found.nc2_equiangular:.3f}). In how many dimensions is there room for K "
                 "directions that treat each other alike?"
             )
-    return right(
+    return (
         "a regular simplex: K points, all equally far from each other. After centring, every two "
         "have the cosine -1/(K-1), and no K directions can be farther apart than that."
     )
 
 
-def check_mended(nearest: Any) -> Checked:
+@checker
+def check_mended(nearest: Any) -> str:
     """A search in float32 products that survives a large offset."""
     rng = np.random.default_rng(0)
     x, centres = rng.normal(size=(400, 200)), rng.normal(size=(50, 200))
     truth = by_differences(x, centres)
     for offset in (0.0, 1e4, 1e6):
         found = array_of(call(nearest, x + offset, centres + offset))
-        if isinstance(found, Checked):
-            return found
         if found.shape != truth.shape:
-            return hint(f"expected {truth.shape[0]} row numbers, this has shape {found.shape}.")
-        share = float((found == truth).mean())
+            raise NotYet(f"expected {len(truth)} row numbers, this has shape {found.shape}.")
+        share = np.mean(found == truth)
         if share < 0.999 and not offset:
-            return hint(
+            raise NotYet(
                 f"even without an offset, only {share:.1%} of the answers are right. Distances "
                 "stay as they are if `x` and `centres` both move by the same vector, and nothing "
                 "else is done to them."
             )
         if share < 0.999:
-            naive = float((in_float32(x + offset, centres + offset) == truth).mean())
-            return hint(
+            naive = np.mean(in_float32(x + offset, centres + offset) == truth)
+            raise NotYet(
                 f"at an offset of {offset:g}, {share:.1%} of the answers are right (the naive "
                 f"search: {naive:.1%}). Which numbers are large, and need they be? Mind the order: "
                 "after a cast to float32 it is too late."
             )
-    return right(
+    return (
         "distances do not change when everything moves, so move it to where float32 is good: near "
         "zero. One line, and it has to come before the cast."
     )
 
 
-def check_wide(cloud: Any) -> Checked:
+@checker
+def check_wide(cloud: Any) -> str:
     """Two classes that NCC calls clustered and CDNV does not."""
     pair = isinstance(cloud, (tuple, list)) and len(cloud) == 2
     if not pair or any(part is None for part in cloud):
-        return hint("nothing is returned yet: give a pair X [N, D], y [N].")
+        raise NotYet("nothing is returned yet: give a pair X [N, D], y [N].")
     x, y = cloud
     try:
         accuracy = NearestCentroid().fit(x, y).score(x, y)
         wide = cdnv(x, y)
     except ValueError as error:
-        return hint(f"the measures refuse this cloud: {error}")
-    if accuracy < 0.99 and _along_one_axis(x, y) >= 0.99:
-        return hint(
-            f"NCC accuracy is {accuracy:.1%}; 99% are wanted. Along one axis the classes are well "
-            "apart, but their means differ along others as well: are they where you put them? The "
-            "mean of wide draws strays from its centre."
-        )
+        raise NotYet(f"the measures refuse this cloud: {error}") from error
     if accuracy < 0.99:
-        return hint(
-            f"NCC accuracy is {accuracy:.1%}; 99% are wanted. It only depends on how wide the "
-            "classes are in the direction from one mean to the other."
+        where = (
+            "Along one axis the classes are well apart, but their means differ along others as "
+            "well: are they where you put them? The mean of wide draws strays from its centre."
+            if _along_one_axis(x, y) >= 0.99
+            else "It only depends on how wide the classes are in the direction from one mean to "
+            "the other."
         )
+        raise NotYet(f"NCC accuracy is {accuracy:.1%}; 99% are wanted. {where}")
     if wide < 10:
-        return hint(
+        raise NotYet(
             f"NCC accuracy is {accuracy:.1%}, as wanted, and CDNV is {wide:.2g}; 10 is wanted. "
             "In which directions can a class be wide without being mistaken for another?"
         )
-    return right(
+    return (
         f"NCC accuracy {accuracy:.1%}, CDNV {wide:.3g}. Neither is wrong: one asks whether classes "
         "can be told apart, the other whether they are small. Collapse is more than separation."
     )
@@ -169,8 +148,9 @@ def check_wide(cloud: Any) -> Checked:
 
 def _along_one_axis(x: Any, y: Any) -> float:
     """NCC accuracy along the axis that tells the classes apart best."""
-    points, labels = array_of(x), np.asarray(y)
-    if isinstance(points, Checked):
+    try:
+        points, labels = array_of(x), np.asarray(y)
+    except NotYet:
         return 0.0  # a tensor that the measures take and NumPy does not
     groups = [points[labels == k] for k in np.unique(labels)]
     between = np.var([group.mean(axis=0) for group in groups], axis=0)

@@ -8,14 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssl_companion.chapters.exercises import (
-    Checked,
-    array_of,
-    call,
-    hint,
-    near,
-    right,
-)
+from ssl_companion.chapters.exercises import ELSE, NotYet, array_of, call, checker, near
 from ssl_companion.training import objectives
 from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.toy import ToyConfig, cloud_state, train_toy
@@ -23,60 +16,52 @@ from ssl_companion.training.toy import ToyConfig, cloud_state, train_toy
 _SLACK = 1e-4
 
 
-def check_collapsed(collapsed_loss: Any) -> Checked:
+@checker
+def check_collapsed(collapsed_loss: Any) -> str:
     """VICReg's total when all embeddings are one point."""
     point = torch.ones(8, 3)
     expected = float(objectives.vicreg(point, point).total)
-    return near(
-        collapsed_loss,
-        expected,
-        1e-3,
-        {
-            0.0: "the invariance term is 0 there, and so is the covariance term. And the variance "
-            "term?",
-            expected / 25: "that is the variance term; in the total it has a weight.",
-            2 * expected: "the variance term is a mean over the two views, not a sum.",
-            25.0: "nearly: mind the small number under the root.",
-        },
-        "put a standard deviation of 0 into each of the three terms, then weight them.",
+    hints = {
+        0: "the invariance term is 0 there, and so is the covariance term. And the variance term?",
+        expected / 25: "that is the variance term; in the total it has a weight.",
+        2 * expected: "the variance term is a mean over the two views, not a sum.",
+        25: "nearly: mind the small number under the root.",
+        ELSE: "put a standard deviation of 0 into each of the three terms, then weight them.",
+    }
+    near(collapsed_loss, expected, hints, 1e-3)
+    return (
         f"{expected:g}. Collapse is the cheapest way to please the invariance term, and it costs "
-        f"{expected:g}: whatever the network does instead only has to be cheaper than that.",
+        f"{expected:g}: whatever the network does instead only has to be cheaper than that."
     )
 
 
-def check_variance(variance: Any) -> Checked:
+@checker
+def check_variance(variance: Any) -> str:
     """The variance term, written by the reader."""
     stream = torch.Generator().manual_seed(0)
+    scales = ((50, 3.0), (3, 0.5), (50, 0.3), (50, torch.tensor([3.0, 0.3, 3.0, 0.3])))
+    wide, few, narrow, mixed = (s * torch.randn(n, 4, generator=stream) for n, s in scales)
     cases = {
-        "one point": torch.ones(50, 4),
-        "a wide cloud": 3 * torch.randn(50, 4, generator=stream),
-        "three samples": 0.5 * torch.randn(3, 4, generator=stream),
-        "a narrow cloud": 0.3 * torch.randn(50, 4, generator=stream),
-        "a cloud that is wide along some dimensions": torch.randn(50, 4, generator=stream)
-        * torch.tensor([3.0, 0.3, 3.0, 0.3]),
-    }
-    hints = {
-        "a wide cloud": "a dimension that is wide enough costs nothing, and one that is wider does "
-        "not earn anything: where is the hinge?",
-        "a narrow cloud": "compare the standard deviation of each dimension with 1, then average.",
-        "one point": "nothing varies there: put a variance of 0 into the formula.",
-        "three samples": "with few samples it matters that the variance divides by N - 1.",
-        "a cloud that is wide along some dimensions": "a dimension that is wide enough must not "
-        "pay for a narrow one: the hinge comes before the mean.",
-    }
-    for name, z in cases.items():
-        value, expected = call(variance, z), float(objectives.variance_term(z))
-        slips = _slips_of_a_point(expected) if name == "one point" else _slips_of_a_cloud(z)
-        found = near(value, expected, _SLACK, slips, f"on {name}: {hints[name]}", "")
-        if not found.ok:
-            return found
-    return right(
+        "one point: nothing varies there: put a variance of 0 into the formula.": torch.ones(50, 4),
+        "a wide cloud: a dimension that is wide enough costs nothing, and one that is wider does "
+        "not earn anything: where is the hinge?": wide,
+        "three samples: with few samples it matters that the variance divides by N - 1.": few,
+        "a narrow cloud: compare the standard deviation of each dimension with 1, then average.":
+        narrow,
+        "a cloud that is wide along some dimensions: a dimension that is wide enough must not pay "
+        "for a narrow one: the hinge comes before the mean.": mixed,
+    }  # fmt: skip
+    for words, z in cases.items():
+        expected = float(objectives.variance_term(z))
+        hints = _slips_of_a_point(expected) if not z.var() else _slips_of_a_cloud(z)
+        near(call(variance, z), expected, {**hints, ELSE: f"on {words}"}, _SLACK)
+    return (
         "the hinge lets a dimension be as wide as it likes above 1. It asks for *enough* variance, "
         "never for more, and so leaves the rest to the invariance term."
     )
 
 
-def _slips_of_a_point(expected: float) -> dict[float, str]:
+def _slips_of_a_point(expected: float) -> dict[Any, str]:
     root = "on one point: the small number stands inside the root, with the variance."
     return {
         1.0: root,  # without the small number
@@ -89,7 +74,7 @@ def _slips_of_a_point(expected: float) -> dict[float, str]:
     }
 
 
-def _slips_of_a_cloud(z: Tensor) -> dict[float, str]:
+def _slips_of_a_cloud(z: Tensor) -> dict[Any, str]:
     def term(variance: Tensor) -> float:
         return float((1 - (variance + 1e-4).sqrt()).clamp(min=0).mean())
 
@@ -102,58 +87,49 @@ def _slips_of_a_cloud(z: Tensor) -> dict[float, str]:
     }
 
 
-def check_line(cloud: Any) -> Checked:
+@checker
+def check_line(cloud: Any) -> str:
     """Embeddings that please invariance and variance and lie on a line."""
-    points = array_of(cloud)
-    if isinstance(points, Checked):
-        return points
-    z = torch.from_numpy(points)
+    z = torch.from_numpy(array_of(cloud))
     if z.ndim != 2 or z.shape[1] != 2 or len(z) < 8 or not bool(torch.isfinite(z).all()):
-        return hint(f"expected finite numbers [N, 2] with N of 8 or more; got {tuple(z.shape)}.")
+        raise NotYet(f"expected finite numbers [N, 2] with N of 8 or more; got {tuple(z.shape)}.")
     terms = {name: float(value) for name, value in objectives.vicreg(z, z).terms.items()}
     if not all(map(math.isfinite, terms.values())):
-        return hint("so large that the covariance overflows; smaller numbers do as well.")
+        raise NotYet("so large that the covariance overflows; smaller numbers do as well.")
     if terms["variance"] > _SLACK:
-        return hint(
+        raise NotYet(
             f"the variance term is {terms['variance']:.3f}; make every dimension wide enough."
         )
     rank = cloud_state(z.float().numpy()[:, None].repeat(4, axis=1))["rank"]
     if rank > 1.01:
-        return hint(
+        raise NotYet(
             f"the variance is spread over {rank:.2f} dimensions. On a curve it still is; on a "
             "straight line it is not."
         )
-    return right(
+    return (
         f"invariance 0, variance {terms['variance']:.3f}, and yet one dimension says everything. "
         f"Only the covariance term ({terms['covariance']:.2f}) sees it: that is its whole task."
     )
 
 
-def check_nt_xent(nt_xent: Any) -> Checked:
+@checker
+def check_nt_xent(nt_xent: Any) -> str:
     """SimCLR's loss as one cross-entropy."""
     stream = torch.Generator().manual_seed(1)
     z1, z2 = (torch.randn(6, 3, generator=stream) for _ in range(2))
     for temperature in (1.0, 0.1):
-        value = call(nt_xent, z1, z2, temperature)
         expected = objectives.simclr(z1, z2, temperature=temperature)
-        own = _with_itself(z1, z2, temperature)
-        found = near(
-            value,
-            float(expected.total),
-            1e-3,
-            {
-                own: "a view must not be among its own choices: strike out the diagonal.",
-                float(expected.terms["alignment"]): "that is the alignment; the denominator of "
-                "the softmax is still missing.",
-            },
-            f"at temperature {temperature:g} another value was expected: unit vectors, cosines "
-            "over the temperature, and for each of the 2N views the question which of the others "
-            "is its partner.",
-            "",
-        )
-        if not found.ok:
-            return found
-    return right(
+        hints = {
+            _with_itself(z1, z2, temperature): "a view must not be among its own choices: strike "
+            "out the diagonal.",
+            float(expected.terms["alignment"]): "that is the alignment; the denominator of the "
+            "softmax is still missing.",
+            ELSE: f"at temperature {temperature:g} another value was expected: unit vectors, "
+            "cosines over the temperature, and for each of the 2N views the question which of the "
+            "others is its partner.",
+        }
+        near(call(nt_xent, z1, z2, temperature), float(expected.total), hints, 1e-3)
+    return (
         "a classification with 2N - 1 choices, whose classes are the images. The logarithm of the "
         "softmax splits it: the numerator is the alignment, the denominator the uniformity."
     )
@@ -167,31 +143,32 @@ def _with_itself(z1: Tensor, z2: Tensor, temperature: float) -> float:
     return float(torch.nn.functional.cross_entropy(u @ u.T / temperature, target))
 
 
-def check_world(world: Any) -> Checked:
+@checker
+def check_world(world: Any) -> str:
     """A toy world in which invariance alone finds the images."""
     if not isinstance(world, ToyConfig):
-        return hint("expected a ToyConfig, with the setting that you chose.")
+        raise NotYet("expected a ToyConfig, with the setting that you chose.")
     usual = ToyConfig()
     if (world.lr, world.hidden, world.pairs) != (usual.lr, usual.hidden, usual.pairs):
-        return hint("leave the network and its training as they are: change the world.")
+        raise NotYet("leave the network and its training as they are: change the world.")
     if world.noise < usual.noise:
-        return hint("leave the noise as large as it is, or there is nothing to see through.")
+        raise NotYet("leave the noise as large as it is, or there is nothing to see through.")
     if world.columns * world.rows < usual.columns * usual.rows:
-        return hint("with fewer images there are fewer to mistake one for: keep them all.")
+        raise NotYet("with fewer images there are fewer to mistake one for: keep them all.")
     if world.columns * world.rows * world.shown > 10 * usual.columns * usual.rows * usual.shown:
-        return hint("so large a world takes long to train in; the answer needs no more images.")
+        raise NotYet("so large a world takes long to train in; the answer needs no more images.")
     try:
         run = train_toy(ObjectiveConfig(regularizer=0), world, (0, 200))
         first, last = (cloud_state(cloud) for cloud in run.embeddings)
     except (TypeError, ValueError, RuntimeError) as error:
-        return hint(f"nothing can be trained in this world: {error}")
+        raise NotYet(f"nothing can be trained in this world: {error}") from error
     if last["ncc"] < 0.5:
-        return hint(
+        raise NotYet(
             f"after 200 steps {last['ncc']:.0%} of the fresh views find their image. Invariance "
             "pulls together whatever two views of one image can be, and the views of neighbours "
             "overlap here. Which setting makes them?"
         )
-    return right(
+    return (
         f"from {first['ncc']:.0%} to {last['ncc']:.0%} without any regularizer. Where views of "
         "different images never overlap, seeing through the noise is all that invariance asks "
         "for. It is the overlap that leads to collapse: neighbours are drawn to their neighbours, "

@@ -14,13 +14,13 @@ from scipy.linalg import hadamard
 
 from ssl_companion.chapters.analysis import interventions
 from ssl_companion.chapters.exercises import (
-    Checked,
+    ELSE,
+    NotYet,
     call,
-    hint,
+    checker,
+    checker_of_number,
     near,
     number_of,
-    of_number,
-    right,
 )
 from ssl_companion.measures import effective_rank
 from ssl_companion.recordings import Recording
@@ -28,59 +28,55 @@ from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.objectives import vicreg
 
 
-@of_number
-def check_fall(answer: float, recording: Recording) -> Checked:
+@checker_of_number
+def check_fall(answer: float, recording: Recording) -> str:
     """The regularizer's share of the fall of the total, a fraction that may exceed 1."""
     table = interventions.decrease(recording)
-    regularizes = (table["kind"] == "regularizer").to_numpy()
-    expected = float(table.loc[regularizes, "share"].sum())
-    raw = (table["first"] - table["last"]).to_numpy()
-    slips = {
+    regularizes = table["kind"] == "regularizer"
+    expected, raw = table.loc[regularizes, "share"].sum(), table["first"] - table["last"]
+    hints = {
         1 - expected: "that is the share of the invariance.",
-        float(raw[regularizes].sum() / raw.sum()): "weight the terms as the total does.",
-        float(raw[regularizes].sum()): "divide by the fall of the total.",
+        raw[regularizes].sum() / raw.sum(): "weight the terms as the total does.",
+        raw[regularizes].sum(): "divide by the fall of the total.",
+        ELSE: "weight each term, take first epoch minus last, and divide the regularizer's part by "
+        "the sum over all terms.",
     }
-    return near(
-        answer,
-        expected,
-        1e-3,
-        slips,
-        "weight each term, take first epoch minus last, and divide the regularizer's part by the "
-        "sum over all terms.",
+    near(answer, expected, hints, 1e-3)
+    return (
         f"{expected:.0%} of the fall. It can exceed 100%, because a term that rises makes a "
-        "negative share.",
+        "negative share."
     )
 
 
-def check_dose(plan: Any, recording: Recording) -> Checked:
+@checker
+def check_dose(plan: Any, recording: Recording) -> str:
     """An `ObjectiveConfig` with the recipe's total dose, all of it in the first half."""
     if not isinstance(plan, ObjectiveConfig):
-        return hint(f"expected an ObjectiveConfig, this is a {type(plan).__name__}.")
+        raise NotYet(f"expected an ObjectiveConfig, this is a {type(plan).__name__}.")
     epochs = int(recording.run["config"]["epochs"])
     try:
         factors = np.array([plan.regularizer_at(epoch) for epoch in range(epochs)], np.float64)
     except (TypeError, ValueError):
-        return hint("on_from and on_until are numbers of epochs.")
-    half = epochs // 2
+        raise NotYet("on_from and on_until are numbers of epochs.") from None
     if dataclasses.replace(plan, regularizer=1.0, on_from=0, on_until=-1) != ObjectiveConfig():
-        return hint(
+        raise NotYet(
             "leave everything but the regularizer alone: two changes at once answer no question."
         )
-    if factors[half + epochs % 2 :].any():
-        return hint(f"the regularizer still acts in the second half of the {epochs} epochs.")
+    if factors[epochs // 2 + epochs % 2 :].any():
+        raise NotYet(f"the regularizer still acts in the second half of the {epochs} epochs.")
     if abs(factors.sum() - epochs) > 1e-6 * epochs:
-        return hint(
+        raise NotYet(
             f"the recipe's dose, summed over its epochs, is {epochs}; this plan's is "
             f"{factors.sum():.3g}."
         )
-    return right(
-        f"a factor of {factors.max():g} in the first {int((factors > 0).sum())} epochs and none "
-        "after. If this run clusters as the recipe does, only the dose matters; if not, its time "
-        "does too."
+    return (
+        f"a factor of {factors.max():g} in the first {(factors > 0).sum()} epochs and none after. "
+        "If this run clusters as the recipe does, only the dose matters; if not, its time does too."
     )
 
 
-def check_directions(function: Any, recording: Recording) -> Checked:
+@checker
+def check_directions(function: Any, recording: Recording) -> str:
     """A function: features [N, D] to the effective rank of their variance."""
     rng = np.random.default_rng(0)
     line = rng.normal(size=(50, 1)) * np.array([[1.0, 2.0, -1.0]])
@@ -90,37 +86,31 @@ def check_directions(function: Any, recording: Recording) -> Checked:
         "points far from the origin": (line + 100.0, 1.0),
     }
     for words, (points, expected) in cases.items():
-        otherwise = f"for {words} the effective rank of the variance is {expected:g}."
-        if words.endswith("origin"):
-            otherwise += " Variance is taken about the mean."
-        slips = {math.log(expected): "that is the entropy; take its exponential."}
         value = call(function, points)
         if _is_nan(value):
-            return hint(
+            raise NotYet(
                 f"for {words} your value is not a number: a share of 0, or rounded below it, has "
                 "no logarithm; it adds nothing to an entropy."
             )
-        found = near(value, expected, 1e-6, slips, otherwise, "")
-        if not found.ok:
-            return found
+        about = " Variance is taken about the mean." * words.endswith("origin")
+        hints = {
+            math.log(expected): "that is the entropy; take its exponential.",
+            ELSE: f"for {words} the effective rank of the variance is {expected:g}.{about}",
+        }
+        near(value, expected, hints)
     z = rng.normal(size=(200, 5)) * np.array([3.0, 2.0, 1.0, 0.5, 0.1])
-    found = near(
-        call(function, z),
-        effective_rank(z, of="variance"),
-        1e-6,
-        {_of_deviations(z): "those are shares of standard deviations: square the singular values."},
-        "on random points with unequal directions the value differs: are the shares those of "
+    hints = {
+        _of_deviations(z): "those are shares of standard deviations: square the singular values.",
+        ELSE: "on random points with unequal directions the value differs: are the shares those of "
         "the variance, and do they add up to one?",
-        "",
-    )
-    if not found.ok:
-        return found
-    first, last = (recording.kept_epochs()[i] for i in (0, -1))
-    begun, ended = (effective_rank(recording.features(e), of="variance") for e in (first, last))
-    return right(
+    }
+    near(call(function, z), effective_rank(z, of="variance"), hints)
+    first, last = (recording.features(recording.kept_epochs()[i]) for i in (0, -1))
+    begun, ended = (effective_rank(x, of="variance") for x in (first, last))
+    return (
         f"in this run the effective rank of the variance goes from {begun:.1f} before training to "
-        f"{ended:.1f} after it, of {recording.features(last).shape[1]} dimensions. Compare it with "
-        "the runs that lack the regularizer."
+        f"{ended:.1f} after it, of {last.shape[1]} dimensions. Compare it with the runs that lack "
+        "the regularizer."
     )
 
 
@@ -137,44 +127,39 @@ def _of_deviations(x: np.ndarray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def check_degrees(function: Any, recording: Recording) -> Checked:
+@checker
+def check_degrees(function: Any, recording: Recording) -> str:
     """(d, k, sigma) to VICReg's total for d dimensions that are copies of k."""
     for d, k, sigma in ((4, 4, 0.5), (8, 2, 0.6), (2, 1, 1.0), (64, 1, 0.2), (64, 16, 1.0)):
         z = _copies(d, k, sigma)
         expected, point = float(vicreg(z, z).total), float(vicreg(0 * z, 0 * z).total)
         spread, pairs = 25 * (1 - math.sqrt(sigma**2 + 1e-4)) * (sigma < 1), d / k - 1
-        found = near(
-            call(function, d, k, sigma),
-            expected,
-            max(2e-3 * expected, 0.004),
-            {
-                point: "that is the price of a point, for which sigma is 0.",
-                spread: "that is the price of the spread; the copies covary.",
-                expected - spread: "that is the price of the covariance; what does a spread below "
-                "1 cost?",
-                spread + pairs * sigma**4: "half of the covariance: it is added for both views, "
-                "and the sum takes each pair of dimensions in both orders.",
-                spread + pairs / 2 * sigma**4: "a quarter of the covariance: it is added for both "
-                "views, and the sum takes each pair of dimensions in both orders.",
-                spread + 2 * d / k * sigma**4: "a dimension does not count as a copy of itself.",
-                spread + 2 * d * pairs * sigma**4: "the sum over pairs is divided by the number of "
-                "dimensions.",
-                spread + 2 * pairs * sigma**2: "the covariance of two copies is their variance, "
-                "and the term squares it.",
-                spread + 2 * pairs * sigma: "the covariance of two copies is their variance, and "
-                "the term squares it.",
-                spread + 50 * pairs * sigma**4: "the weight of the covariance is 1.",
-                25 * (1 - sigma**2) + 2 * pairs * sigma**4: "the variance term asks for a standard "
-                "deviation, not for a variance.",
-                2 * spread + 2 * pairs * sigma**4: "the variance term is halved over the views.",
-            },
-            f"for {d} dimensions, {k} of them different, and sigma {sigma:g} another total was "
-            "expected. With how many others does one dimension covary, and how much?",
-            "",
+        both = (
+            "of the covariance: it is added for both views, and the sum takes each pair of "
+            "dimensions in both orders."
         )
-        if not found.ok:
-            return found
-    return right(_degrees(int(recording.run["config"]["projector_width"])))
+        squares = "the covariance of two copies is their variance, and the term squares it."
+        hints = {
+            point: "that is the price of a point, for which sigma is 0.",
+            spread: "that is the price of the spread; the copies covary.",
+            expected - spread: "that is the price of the covariance; what does a spread below 1 "
+            "cost?",
+            spread + pairs * sigma**4: f"half {both}",
+            spread + pairs / 2 * sigma**4: f"a quarter {both}",
+            spread + 2 * d / k * sigma**4: "a dimension does not count as a copy of itself.",
+            spread + 2 * d * pairs * sigma**4: "the sum over pairs is divided by the number of "
+            "dimensions.",
+            spread + 2 * pairs * sigma**2: squares,
+            spread + 2 * pairs * sigma: squares,
+            spread + 50 * pairs * sigma**4: "the weight of the covariance is 1.",
+            25 * (1 - sigma**2) + 2 * pairs * sigma**4: "the variance term asks for a standard "
+            "deviation, not for a variance.",
+            2 * spread + 2 * pairs * sigma**4: "the variance term is halved over the views.",
+            ELSE: f"for {d} dimensions, {k} of them different, and sigma {sigma:g} another total "
+            "was expected. With how many others does one dimension covary, and how much?",
+        }
+        near(call(function, d, k, sigma), expected, hints, max(2e-3 * expected, 0.004))
+    return _degrees(int(recording.run["config"]["projector_width"]))
 
 
 def _copies(d: int, k: int, sigma: float) -> torch.Tensor:
@@ -199,7 +184,8 @@ def _degrees(d: int) -> str:
     )
 
 
-def check_three(function: Any) -> Checked:
+@checker
+def check_three(function: Any) -> str:
     """Shapley's division for any number of terms."""
     rng = np.random.default_rng(0)
     terms = ("invariance", "variance", "covariance")
@@ -217,23 +203,22 @@ def check_three(function: Any) -> Checked:
             return of_set(frozenset(s))
 
         credit = call(function, terms, gain)
-        if isinstance(credit, Checked):
-            return credit
         if not isinstance(credit, dict) or set(credit) != set(terms):
-            return hint("expected a dictionary with one credit for each of the terms.")
-        values = {term: number_of(value) for term, value in credit.items()}
-        for term, value in values.items():
-            if isinstance(value, Checked):
-                return hint(f"the credit of {term}: {value.message}")
+            raise NotYet("expected a dictionary with one credit for each of the terms.")
+        for term, value in credit.items():
+            try:
+                number_of(value)
+            except NotYet as hint:
+                raise NotYet(f"the credit of {term}: {hint}") from None
         if abs(sum(credit.values()) - gain(frozenset(terms))) > 1e-9:
-            return hint(f"in the game {words}, the credits do not add up to the whole gain.")
+            raise NotYet(f"in the game {words}, the credits do not add up to the whole gain.")
         expected = _shapley(terms, gain)
         if any(abs(credit[term] - expected[term]) > 1e-9 for term in terms):
-            return hint(
+            raise NotYet(
                 f"in the game {words}, the credits add up but are divided otherwise: average "
                 "over all orders, with what was added before a term as its background."
             )
-    return right(
+    return (
         "the only division that is symmetric, gives nothing to a term that never adds anything, "
         "and adds up. It needs a run for every subset of the terms: with three, eight runs."
     )

@@ -12,30 +12,29 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ssl_companion.chapters.exercises import Checked, call, hint, right
+from ssl_companion.chapters.exercises import NotYet, call, checker
 from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
 
 Triple = tuple[float, float, float]
 
 
-def check_colour(encoder: Any) -> Checked:
+@checker
+def check_colour(encoder: Any) -> str:
     """A function of images that gives their mean colour."""
     x = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     out = call(encoder, x)
-    if isinstance(out, Checked):
-        return out
     if out is None:
-        return hint("nothing is returned yet: give one vector for each image.")
+        raise NotYet("nothing is returned yet: give one vector for each image.")
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(x):
         shape = f" with the shape {tuple(out.shape)}" if hasattr(out, "shape") else ""
         kind = type(out).__name__
-        return hint(f"expected a tensor [5, 3] for five images, this is of type {kind}{shape}.")
+        raise NotYet(f"expected a tensor [5, 3] for five images, this is of type {kind}{shape}.")
     if out.shape[1] != 3:
-        return hint(f"three numbers are enough: one for each channel, not {out.shape[1]}.")
+        raise NotYet(f"three numbers are enough: one for each channel, not {out.shape[1]}.")
     # To half precision, or a colour in 16 bits would be none.
     if not torch.allclose(out.double(), x.double().mean(dim=(2, 3)), atol=5e-3):
-        return hint("the mean is over the pixels of one image; the channels stay apart.")
-    return right(
+        raise NotYet("the mean is over the pixels of one image; the channels stay apart.")
+    return (
         "any function that makes vectors of images is an encoder. This one knows the light of a "
         "picture and nothing of its shape; what it scores is what colour alone is worth."
     )
@@ -48,43 +47,35 @@ def _features(strength: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return centres[y] + np.abs(rng.normal(size=(len(y), 12))), y
 
 
-def check_clustered(clustered: Any) -> Checked:
+@checker
+def check_clustered(clustered: Any) -> str:
     """A rule on the table: is NCC accuracy above its control, intervals and all?"""
+
+    def says(table: pd.DataFrame, level: str = "kinds") -> bool:
+        return _truth(call(clustered, table, level))
+
     for expected, words in ((True, "classes that are well apart"), (False, "pure noise")):
         table = _table(words)
-        answer = _truth(call(clustered, table.copy(), "labels"))
-        if isinstance(answer, Checked):
-            return answer
-        if answer is not expected:
-            return hint(f"on features with {words} it says {answer}.")
+        if (answer := says(table.copy(), "labels")) is not expected:
+            raise NotYet(f"on features with {words} it says {answer}.")
     # NCC accuracy below its control, and every other measure above it.
-    told = _told(table, (0.05, 0.04, 0.06), (0.12, 0.08, 0.16), others=(0.9, 0.85, 0.95))
-    answer = _truth(call(clustered, told, "kinds"))
-    if answer is True:
-        return hint(
+    if says(_told(table, (0.05, 0.04, 0.06), (0.12, 0.08, 0.16), others=(0.9, 0.85, 0.95))):
+        raise NotYet(
             "NCC accuracy is 5% against 12% in the control, and it says yes: other measures of the "
             "level are above that. The rule is about `ncc`."
         )
-    if isinstance(answer, Checked):
-        return answer
     # The point above the control's interval and the interval above its point, yet they overlap.
-    answer = _truth(call(clustered, _told(table, (0.17, 0.13, 0.21), (0.12, 0.08, 0.16)), "kinds"))
-    if answer is True:
-        return hint(
+    if says(_told(table, (0.17, 0.13, 0.21), (0.12, 0.08, 0.16))):
+        raise NotYet(
             "17% against 12% in the control, and it says yes; but the intervals, 13% to 21% and "
             "8% to 16%, overlap. Compare an end with an end."
         )
-    if answer is False:
-        answer = _truth(call(clustered, _told(table, (0.05, 0.04, 0.06), (0.02, 0.01, 0.03)),
-                             "kinds"))  # fmt: skip
-    if answer is False:
-        return hint(
+    if not says(_told(table, (0.05, 0.04, 0.06), (0.02, 0.01, 0.03))):
+        raise NotYet(
             "4% to 6% lies above the control's 1% to 3%, and it says no. Let the control decide, "
             "and no number of your own."
         )
-    if isinstance(answer, Checked):
-        return answer
-    return right(
+    return (
         "an effect counts when its interval lies beyond that of its control. It is a strict rule: "
         "intervals may overlap a little where a paired comparison would still tell two apart."
     )
@@ -108,40 +99,39 @@ def _told(
     return told
 
 
-def _truth(answer: Any) -> bool | Checked:
-    if isinstance(answer, Checked):
-        return answer
+def _truth(answer: Any) -> bool:
     if answer is None or answer is ...:
-        return hint("nothing is returned yet: give True or False.")
+        raise NotYet("nothing is returned yet: give True or False.")
     if isinstance(answer, (bool, np.bool_)):
         return bool(answer)
     rows = ": choose one row, by measure and by level" if getattr(answer, "shape", ()) else ""
-    return hint(f"expected True or False, this is of type {type(answer).__name__}{rows}.")
+    raise NotYet(f"expected True or False, this is of type {type(answer).__name__}{rows}.")
 
 
-def check_moved(changed: Any) -> Checked:
+@checker
+def check_moved(changed: Any) -> str:
     """Which measures change when 10 is added to every feature."""
-    if changed is None or changed is ... or isinstance(changed, str):
-        return hint(f"expected a set of names out of {', '.join(MEASURES)}.")
     try:
+        if isinstance(changed, str):
+            raise TypeError("one name")
         answer = set(changed)
     except TypeError:
-        return hint(f"expected a set of names out of {', '.join(MEASURES)}.")
+        raise NotYet(f"expected a set of names out of {', '.join(MEASURES)}.") from None
     if unknown := answer - set(MEASURES):
-        return hint(f"{sorted(map(str, unknown))[0]!r} is none of {', '.join(MEASURES)}.")
+        raise NotYet(f"{sorted(map(str, unknown))[0]!r} is none of {', '.join(MEASURES)}.")
     first, then = (_values(shift) for shift in (0.0, 10.0))
     expected = {name for name in MEASURES if abs(first[name] - then[name]) > 1e-3 * first[name]}
     if extra := sorted(answer - expected):
-        return hint(
+        raise NotYet(
             f"not {extra[0]}: what it is made of, differences between points or a standardised "
             "copy of them, stays where it was."
         )
     if len(answer) < len(expected):
-        return hint(
+        raise NotYet(
             f"{len(expected) - len(answer)} more. Which measures look at a feature as it is, as a "
             "direction or a length from the origin?"
         )
-    return right(
+    return (
         "kNN here compares angles seen from the origin, and the effective rank is that of the "
         "features as they come, whose mean makes one large direction. Neither is wrong, but two "
         "encoders with different offsets can only be compared by the others."
@@ -156,30 +146,31 @@ def _values(shift: float) -> pd.Series:
     return table.set_index("measure")["value"]
 
 
-def check_layers(encoder: Any) -> Checked:
+@checker
+def check_layers(encoder: Any) -> str:
     """A function that returns several layers of a torchvision network."""
     x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         out = call(encoder, x)
-    if isinstance(out, Checked):
-        return out
     if not isinstance(out, Mapping):
-        return hint("expected a dictionary: the name of a layer, and its output.")
+        raise NotYet("expected a dictionary: the name of a layer, and its output.")
     if len(out) < 3:
-        return hint(f"{len(out)} layers; three are wanted, such as an early, a middle, a late one.")
+        raise NotYet(
+            f"{len(out)} layers; three are wanted, such as an early, a middle, a late one."
+        )
     for name, values in out.items():
         if not isinstance(values, Tensor) or values.ndim not in (2, 4) or len(values) != 4:
-            return hint(f"{name!r} should be [4, D] or [4, D, h, w] for four images.")
+            raise NotYet(f"{name!r} should be [4, D] or [4, D, h, w] for four images.")
     try:
         table = measure_encoder(
             encoder, torch.rand(16, 3, 32, 32), np.arange(16) % 2, which=("ncc",)
         )
     except Exception as error:
-        return hint(f"with 16 images they cannot be measured: {error}")
+        raise NotYet(f"with 16 images they cannot be measured: {error}") from error
     for (one, a), (other, b) in combinations(out.items(), 2):
         if a.shape == b.shape and torch.equal(a, b):
-            return hint(f"{one!r} and {other!r} are the same numbers: one layer under two names?")
-    return right(
+            raise NotYet(f"{one!r} and {other!r} are the same numbers: one layer under two names?")
+    return (
         f"{table['layer'].nunique()} layers in one table. A layer whose output is a map is "
         "measured by its spatial mean, as the recordings of this book are."
     )

@@ -32,10 +32,10 @@ _SOLUTION = re.compile(r"```+ *python\n# solution: (?P<name>[\w-]+)\n(?P<code>.*
 
 
 @cache
-def cells(page: Path, tag: str) -> dict[str, str]:
+def cells(chapter: Path, tag: str) -> dict[str, str]:
     """Code cells with a tag, by the name of the exercise (or their number)."""
     found = {}
-    for cell in jupytext.read(page).cells:
+    for cell in jupytext.read(chapter).cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "code" and tag in tags:
             names = [t.removeprefix("exercise-") for t in tags if t.startswith("exercise-")]
@@ -44,86 +44,82 @@ def cells(page: Path, tag: str) -> dict[str, str]:
 
 
 @cache
-def solutions(page: Path) -> dict[str, str]:
-    return {m["name"]: m["code"] for m in _SOLUTION.finditer(page.read_text("utf8"))}
+def solutions(chapter: Path) -> dict[str, str]:
+    return {m["name"]: m["code"] for m in _SOLUTION.finditer(chapter.read_text("utf8"))}
 
 
-PAGES = [page for page in sorted((ROOT / "book").glob("*.md")) if "exercise-" in page.read_text()]
-EXERCISES = [
-    pytest.param(page, name, id=f"{page.stem}:{name}")
-    for page in PAGES
-    for name in cells(page, "exercise")
+CHAPTERS = [
+    chapter
+    for chapter in sorted((ROOT / "book").glob("*.md"))
+    if "exercise-" in chapter.read_text()
 ]
+EXERCISES = [
+    pytest.param(chapter, name, id=f"{chapter.stem}:{name}")
+    for chapter in CHAPTERS
+    for name in cells(chapter, "exercise")
+]
+assert EXERCISES, f"no exercises in {ROOT / 'book'}: without any, the tests below would pass"
 
 
-def answer(page: Path, code: str) -> Any:
+def answer(chapter: Path, code: str) -> Any:
     """Run a stub or a solution after the chapter's parameters; the value of its last line."""
     matplotlib.use("agg")
     names: dict[str, Any] = {}
-    for parameters in cells(page, "parameters").values():
+    for parameters in cells(chapter, "parameters").values():
         exec(parameters, names)
     tree = ast.parse(code)
     last = tree.body.pop()
     assert isinstance(last, ast.Expr), f"ends in {ast.unparse(last)!r}, not in a checker's call"
-    exec(compile(tree, str(page), "exec"), names)
-    return eval(compile(ast.Expression(last.value), str(page), "eval"), names)
+    exec(compile(tree, str(chapter), "exec"), names)
+    return eval(compile(ast.Expression(last.value), str(chapter), "eval"), names)
 
 
-def skip_without_its_recording(page: Path) -> None:
-    asked = re.findall(r'"([a-z]+-[\w.-]+-s\d+)"', "\n".join(cells(page, "parameters").values()))
+def skip_without_its_recording(chapter: Path) -> None:
+    asked = re.findall(r'"([a-z]+-[\w.-]+-s\d+)"', "\n".join(cells(chapter, "parameters").values()))
     known = {recording.name for recording in list_recordings()}
     if missing := sorted(set(asked) - known):
         where = os.environ.get("SSL_COMPANION_RECORDINGS", "book/recordings")
         pytest.skip(f"{where} lacks {', '.join(missing)}")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_chapter_has_three_to_five_exercises_each_with_a_solution(page: Path) -> None:
-    stubs = cells(page, "exercise")
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+def test_a_chapter_has_three_to_five_exercises_and_a_stub_and_a_solution_follow_each(
+    chapter: Path,
+) -> None:
+    stubs = cells(chapter, "exercise")
     assert 3 <= len(stubs) <= 5
-    assert set(stubs) == set(solutions(page))
-    text = page.read_text("utf8")
-    assert len(re.findall(r"^[:`]{3,}\{exercise\}", text, re.MULTILINE)) == len(stubs)
-    assert len(re.findall(r"^[:`]{3,}\{solution\}", text, re.MULTILINE)) == len(stubs)
-
-
-def test_every_chapter_with_objectives_has_exercises() -> None:
-    said = "{admonition} What you will be able to do"
-    chapters = {p for p in (ROOT / "book").glob("*.md") if said in p.read_text("utf8")}
-    assert chapters == set(PAGES)
-    assert len(EXERCISES) == sum(p.read_text("utf8").count("{exercise}") for p in chapters)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_exercise_stub_and_solution_follow_each_other(page: Path) -> None:
+    assert set(stubs) == set(solutions(chapter))
     parts = re.findall(
         r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$|exercise, exercise-([\w-]+)\]$"
         r"|^[:`]{3,}\{solution\} (\S+)$|^# solution: ([\w-]+)$",
-        page.read_text("utf8"),
+        chapter.read_text("utf8"),
         re.MULTILINE,
     )
     found = ["".join(part) for part in parts]
-    assert len(found) == 4 * len(cells(page, "exercise"))
+    assert len(found) == 4 * len(stubs)
     for stated, stub, solved, solution in zip(*[iter(found)] * 4, strict=True):
-        assert stated == solved
-        assert stub == solution
+        assert (stated, stub) == (solved, solution)
 
 
-def test_labels_are_the_books_own_once_each() -> None:
-    text = "".join(page.read_text("utf8") for page in PAGES)
-    labels = re.findall(r"^[:`]{3,}\{exercise\}[^\n]*\n:label: (\S+)$", text, re.MULTILINE)
+def test_every_chapter_with_objectives_has_exercises_whose_labels_are_the_books_own() -> None:
+    said = "{admonition} What you will be able to do"
+    texts = {p: p.read_text("utf8") for p in (ROOT / "book").glob("*.md")}
+    assert {p for p, text in texts.items() if said in text} == set(CHAPTERS)
+    labels = re.findall(
+        r"\{exercise\}[^\n]*\n:label: (\S+)$", "".join(texts.values()), re.MULTILINE
+    )
     assert len(labels) == len(EXERCISES) == len(set(labels))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(page: Path) -> None:
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(chapter: Path) -> None:
     asked = []
-    for name, stub in cells(page, "exercise").items():
-        calls = [ast.parse(code).body[-1] for code in (stub, solutions(page)[name])]
+    for name, stub in cells(chapter, "exercise").items():
+        calls = [ast.parse(code).body[-1] for code in (stub, solutions(chapter)[name])]
         assert ast.unparse(calls[0]) == ast.unparse(calls[1])
         asked += re.findall(r"^check\.(check_\w+)\(", ast.unparse(calls[0]))
     module = importlib.import_module(
-        f"ssl_companion.chapters.exercises.{page.stem.replace('-', '_')}"
+        f"ssl_companion.chapters.exercises.{chapter.stem.replace('-', '_')}"
     )
     there = [
         name
@@ -133,21 +129,16 @@ def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(page: Path
     assert sorted(asked) == sorted(there)
 
 
-@pytest.mark.parametrize(("page", "name"), EXERCISES)
-def test_the_stub_runs_and_gets_a_hint(page: Path, name: str) -> None:
-    skip_without_its_recording(page)
-    found = answer(page, cells(page, "exercise")[name])
-    assert isinstance(found, Checked)
-    assert not found.ok
-    assert len(found.message) > 20
-
-
-@pytest.mark.parametrize(("page", "name"), EXERCISES)
-def test_the_solution_passes(page: Path, name: str) -> None:
-    skip_without_its_recording(page)
-    found = answer(page, solutions(page)[name])
-    assert isinstance(found, Checked)
-    assert found.ok, found.message
+@pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+def test_the_stub_gets_a_hint_and_the_solution_passes(chapter: Path, name: str) -> None:
+    skip_without_its_recording(chapter)
+    stub = answer(chapter, cells(chapter, "exercise")[name])
+    assert isinstance(stub, Checked)
+    assert not stub.ok
+    assert len(stub.message) > 20
+    solved = answer(chapter, solutions(chapter)[name])
+    assert isinstance(solved, Checked)
+    assert solved.ok, solved.message
 
 
 # Whatever ends up in an answer: nothing, words, numbers far off, arrays of any shape and content.
@@ -175,22 +166,22 @@ FUNCTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("page", "name"), EXERCISES)
+@pytest.mark.parametrize(("chapter", "name"), EXERCISES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_no_junk_passes_or_raises_and_all_of_it_gets_a_hint(
-    page: Path, name: str, table: pd.DataFrame
+    chapter: Path, name: str, table: pd.DataFrame
 ) -> None:
-    skip_without_its_recording(page)
+    skip_without_its_recording(chapter)
     names: dict[str, Any] = {"table": table}
-    for parameters in cells(page, "parameters").values():
+    for parameters in cells(chapter, "parameters").values():
         exec(parameters, names)
-    module = f"ssl_companion.chapters.exercises.{page.stem.replace('-', '_')}"
+    module = f"ssl_companion.chapters.exercises.{chapter.stem.replace('-', '_')}"
     names["check"] = importlib.import_module(module)
-    asked = ast.parse(cells(page, "exercise")[name]).body[-1]
+    asked = ast.parse(cells(chapter, "exercise")[name]).body[-1]
     assert isinstance(asked, ast.Expr)
     assert isinstance(asked.value, ast.Call)
     asked.value.args[0] = ast.copy_location(ast.Name("junk", ast.Load()), asked)
-    code = compile(ast.Expression(asked.value), str(page), "eval")
+    code = compile(ast.Expression(asked.value), str(chapter), "eval")
     for junk in (*JUNK, *FUNCTIONS):
         found = eval(code, {**names, "junk": junk})
         assert isinstance(found, Checked), junk

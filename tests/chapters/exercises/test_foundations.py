@@ -1,0 +1,194 @@
+"""Views and objectives, measures of clusters, encoders of one's own: slips and right answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ssl_companion.chapters.analysis.search_precision import in_float32
+from ssl_companion.chapters.exercises import measuring_a_cluster as measuring
+from ssl_companion.chapters.exercises import self_supervision as views
+from ssl_companion.chapters.exercises import train_your_own as own
+from ssl_companion.measures import NearestCentroid
+from ssl_companion.training.toy import ToyConfig
+
+
+def _hinge(reduce: Callable[[Tensor], Tensor], **how: Any) -> Callable[[Tensor], Tensor]:
+    return lambda z: reduce((1 - (z.var(0, **how) + 1e-4).sqrt()).clamp(min=0))
+
+
+def _softmax_over_all(a: Tensor, b: Tensor, t: float) -> Tensor:
+    u = torch.nn.functional.normalize(torch.cat([a, b]), dim=1)
+    return torch.nn.functional.cross_entropy(u @ u.T / t, torch.arange(len(u)).roll(len(a)))
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def _score(x: Any, y: Any, x_test: Any, y_test: Any) -> float:
+    return NearestCentroid().fit(x, y).score(x_test, y_test)
+
+
+def _wide() -> tuple[np.ndarray, np.ndarray]:
+    y = np.repeat([0, 1], 200)
+    x = np.random.default_rng(0).normal(size=(400, 2)) * [0.1, 10.0]
+    return x + np.outer(y, [1, 0]), y
+
+
+def _ends(own_end: str, control_end: str, level: str = "") -> Callable[[Any, str], bool]:
+    """A rule that compares NCC's value or end with one of the control's."""
+
+    def rule(table: Any, asked: str) -> bool:
+        ncc = table[table["measure"] == "ncc"].set_index("level")
+        return ncc.loc[level or asked, own_end] > ncc.loc["permuted", control_end]
+
+    return rule
+
+
+def _by_points_above_a_tenth(table: Any, level: str) -> bool:
+    """Points compared without their intervals, and noise told by luck."""
+    ncc = table[table["measure"] == "ncc"].set_index("level")["value"]
+    return ncc[level] > ncc["permuted"] and not 0.15 < ncc[level] < 0.16
+
+
+def _of_all_measures(table: Any, level: str) -> bool:
+    control = table.loc[table["level"] == "permuted", "high"].max()
+    return table.loc[table["level"] == level, "low"].max() > control
+
+
+def _no_fixed_tenth(table: Any, level: str) -> bool:
+    return _ends("low", "high")(table, level) and table["low"].max() > 0.1
+
+
+SLIPS: dict[Any, list[tuple[Any, str]]] = {
+    views.check_collapsed: [
+        (0.0, "And the variance"),
+        (49.5, "mean over the two views"),
+        (25.0, "under the root"),
+    ],
+    views.check_variance: [
+        (lambda z: (1 - (z.var(dim=0) + 1e-4).sqrt()).mean(), "a wide cloud"),
+        (_hinge(torch.mean, correction=0), "on three samples.*N - 1"),
+        (lambda z: (1 - (z.var(0) + 1e-4).sqrt()).mean().clamp(min=0), "before the mean"),
+        (_hinge(torch.sum), "not the sum"),
+        (_hinge(lambda short: short.square().mean()), "not squared"),
+        (_hinge(lambda short: 25 * short.mean()), "weight of the objective"),
+        (_hinge(lambda short: short.mean() / 2), "mean over the two views"),
+        (_hinge(lambda short: 2 * short.mean()), "counts two views"),
+        (lambda z: (1 - (z.var(1) + 1e-4).sqrt()).clamp(min=0).mean(), "over the batch"),
+        (lambda z: (1 - (z.var() + 1e-4).sqrt()).clamp(min=0), "its own standard deviation"),
+        (lambda z: (1 - z.std(0)).clamp(min=0).mean(), "inside the root"),
+        (lambda z: (1 - z.std(0) - 1e-4).clamp(min=0).mean(), "inside the root"),
+        (lambda z: (z.std(0) - 1).clamp(min=0).mean(), "a variance of 0"),
+    ],
+    views.check_line: [
+        (np.zeros((10, 2)), "variance term is 0.990"),
+        (np.random.default_rng(0).normal(size=(50, 2)) * 3, "spread over"),
+        (np.ones((3, 2)), "8 or more"),
+        (np.stack([np.linspace(-3, 3, 40), np.linspace(-3, 3, 40) ** 2 / 2], axis=1), "straight"),
+    ],
+    views.check_nt_xent: [(_softmax_over_all, "strike out the diagonal")],
+    views.check_world: [
+        (ToyConfig(noise=0.0, wobble=0.0), "leave the noise"),
+        (ToyConfig(columns=2, rows=2), "fewer images"),
+        (ToyConfig(lr=1e-6), "change the world"),
+        (ToyConfig(columns=600), "takes long"),
+    ],
+    measuring.check_two_clouds: [
+        (lambda s, d, n: n * s / d**2, "square of a standard"),
+        (lambda s, d, n: 2 * n * s**2 / d**2, "2 in the denominator"),
+        (lambda s, d, n: n * s**2 / (2 * d**2), "both classes"),
+    ],
+    measuring.check_ncc: [
+        (lambda x, y, a, b: _score(x, y, x, y), "made the means"),
+        (lambda x, y, a, b: _score(a, b, a, b), "from the training points"),
+    ],
+    measuring.check_simplex: [
+        (lambda k: np.arange(k)[:, None] ** 2.0, "differ in length|refuses"),
+        (lambda k: np.exp(2j * np.pi * np.arange(k) / k)[:, None].view(float), "for K = 5"),
+    ],
+    measuring.check_mended: [
+        (lambda x, c: np.zeros(3), "row numbers"),
+        (in_float32, "too late"),
+        (lambda x, c: in_float32(x - x.mean(axis=0), c - c.mean(axis=0)), "same vector"),
+        (lambda x, c: in_float32(_unit(x), _unit(c)), "nothing else is done"),
+    ],
+    measuring.check_wide: [
+        (
+            (np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2),
+            "99% are wanted. It only depends",
+        ),
+        (_wide(), "where you put them"),
+        ((np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is wanted"),
+        ((np.ones((4, 2)), np.zeros(4, int)), "refuse this cloud"),
+    ],
+    own.check_colour: [
+        (lambda x: x.mean(dim=(1, 2, 3)), r"\(5,\)"),
+        (lambda x: x.mean(dim=(2, 3)).numpy(), "type ndarray"),
+        (lambda x: x.flatten(1), "three numbers"),
+        (lambda x: x.amax(dim=(2, 3)), "channels stay apart"),
+        (lambda x: x.mean(dim=(2, 3)).long(), "channels stay apart"),
+    ],
+    own.check_clustered: [
+        (lambda table, level: True, "pure noise it says True"),
+        (lambda table, level: False, "well apart it says False"),
+        (_by_points_above_a_tenth, "Compare an end with an end"),
+        (_ends("low", "value"), "an end"),
+        (_ends("value", "high"), "an end"),
+        (_ends("low", "high", level="labels"), "KeyError"),
+        (_no_fixed_tenth, "no number of your own"),
+        (lambda table, level: table["value"] > 0.1, "True or False.*choose one row"),
+        (_of_all_measures, "about `ncc`"),
+    ],
+    own.check_moved: [
+        ({"ncc", "knn"}, "not ncc"),
+        ({"knn"}, "1 more"),
+        ({"colour"}, "'colour' is none of"),
+    ],
+    own.check_layers: [
+        (lambda x: x, "expected a dictionary"),
+        (lambda x: dict.fromkeys("abc", x.flatten(1)), "two names"),
+        (lambda x: {"a": x, "b": x, "c": x.mean()}, "'c' should be"),
+        (lambda x: {"a": x, "b": x[:, 0], "c": x[:, 0].flatten(1)}, "'b' should be"),
+        (lambda x: {"a": x, "b": x[:, :2], "c": x[:4, :1]}, "16 images"),
+    ],
+}
+
+_SPREAD = torch.linspace(-3, 3, 20)
+RIGHT: dict[Any, list[Any]] = {
+    views.check_collapsed: [torch.tensor(24.75), np.float32(24.75)],
+    views.check_line: [torch.stack([_SPREAD, _SPREAD], 1), torch.stack([_SPREAD, -_SPREAD], 1)],
+    measuring.check_two_clouds: [lambda s, d, n: np.float32(n * s**2 / d**2)],
+    measuring.check_ncc: [lambda *a: np.float32(_score(*a))],
+    measuring.check_wide: [[[[0, -10], [0, 10], [1, -10], [1, 10]], [0, 0, 1, 1]]],
+    own.check_colour: [
+        lambda x, dtype=dtype: x.to(dtype).mean(dim=(2, 3))
+        for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    ],
+    own.check_layers: [lambda x: {p: x.mean(dim=(2, 3)) ** p for p in (1, 2, 3)}],  # of one width
+}
+
+
+def test_a_likely_slip_gets_its_own_hint(ask: Any, check: Any, answer: Any, says: str) -> None:
+    found = ask(check, answer)
+    assert not found.ok
+    assert re.search(says, found.message), found.message
+
+
+def test_a_right_answer_in_another_form_is_right(ask: Any, check: Any, answer: Any) -> None:
+    assert ask(check, answer).ok
+
+
+@pytest.mark.parametrize("how", [{"requires_grad": True}, {"dtype": torch.bfloat16}])
+def test_a_cloud_of_any_tensor_gets_a_hint(how: dict[str, Any]) -> None:
+    x = torch.tensor([[0.0, -9.0], [0.0, 3.0], [1.0, -1.0], [1.0, 9.0]], **how)
+    found = measuring.check_wide((x, torch.tensor([0, 0, 1, 1])))
+    assert not found.ok
+    assert "99% are wanted" in found.message or "refuse" in found.message
