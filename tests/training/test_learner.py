@@ -8,13 +8,7 @@ from torch import nn
 
 from ssl_companion.training import objectives
 from ssl_companion.training.config import ObjectiveConfig
-from ssl_companion.training.model import (
-    Learner,
-    Teacher,
-    batch_loss,
-    projector,
-    teacher_momentum,
-)
+from ssl_companion.training.model import Learner, Teacher, batch_loss, projector, teacher_momentum
 
 from .conftest import Make
 
