@@ -69,10 +69,7 @@ def contestants(images: Tensor, device: str, compiled: bool) -> dict[str, Callab
             for _ in range(2)
         ]
 
-    runs: dict[str, Callable[[], object]] = {
-        "torchvision v2, PIL": one_by_one,
-        "ours": batched,
-    }
+    runs: dict[str, Callable[[], object]] = {"torchvision v2, PIL": one_by_one, "ours": batched}
     if compiled:
         compiled_apply = torch.compile(augmentation.apply, fullgraph=True)
         runs["ours, compiled"] = lambda: batched(compiled_apply)

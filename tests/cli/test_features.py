@@ -108,10 +108,7 @@ def test_features_become_a_recording_and_its_explorer_one_file(
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [
-        ("small/clustering-vicreg-s1", "keeps no features"),
-        ("nowhere", "no recording 'nowhere'"),
-    ],
+    [("small/clustering-vicreg-s1", "keeps no features"), ("nowhere", "no recording 'nowhere'")],
 )
 def test_an_explorer_needs_features_and_a_place(
     name: str, said: str, tmp_path: Path, call: Call

@@ -94,11 +94,6 @@ def fake() -> Fake:
     return make_fake()
 
 
-@pytest.fixture
-def make() -> Callable[..., Fake]:
-    return make_fake
-
-
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own and no data set; returns the cache's folder."""
@@ -166,8 +161,3 @@ def same_images(found: Any, fake: Fake) -> bool:
         )
 
     return rows(found.images, found.fine, found.files) == rows(fake.images, fake.fine, fake.names)
-
-
-@pytest.fixture
-def agree() -> Callable[[Any, Fake], bool]:
-    return same_images

@@ -16,6 +16,8 @@ import pytest
 from ssl_companion.data import CacheError, DataError, cache, cifar100, load
 from ssl_companion.data.images import Decoded, in_canonical_order
 
+from .conftest import make_fake, same_images
+
 
 @pytest.fixture
 def decoded(fake: Any) -> Decoded:
@@ -166,9 +168,9 @@ def decoded_folders(cache_folder: Path) -> list[Path]:
 
 @pytest.mark.slow
 def test_processes_that_load_at_once_agree(
-    make_unpacked: Callable[..., Path], surroundings: Path, make: Callable[..., Any]
+    make_unpacked: Callable[..., Path], surroundings: Path
 ) -> None:
-    command = loader(make_unpacked(make(4000)))
+    command = loader(make_unpacked(make_fake(4000)))
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(5)
@@ -182,12 +184,9 @@ def test_processes_that_load_at_once_agree(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
 def test_a_load_killed_at_any_moment_does_no_harm(
-    make_unpacked: Callable[..., Path],
-    surroundings: Path,
-    make: Callable[..., Any],
-    agree: Callable[..., bool],
+    make_unpacked: Callable[..., Path], surroundings: Path
 ) -> None:
-    big = make(8000)
+    big = make_fake(8000)
     root = make_unpacked(big)
     start = time.monotonic()
     subprocess.run(loader(root), check=True, capture_output=True)
@@ -204,4 +203,4 @@ def test_a_load_killed_at_any_moment_does_no_harm(
         process.wait()
         found = cache.read_split(folder)
         assert found is None or len(found[0].fine) == 8000
-    assert agree(load(root=root), big)
+    assert same_images(load(root=root), big)

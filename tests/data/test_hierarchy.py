@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -88,42 +89,33 @@ def test_random_groupings_of_a_seed_are_nested_and_of_two_seeds_differ() -> None
     assert adjusted_rand_score(controls[1].of_fine, other.of_fine) < 0.25
 
 
-def test_labels_reject_what_is_no_label() -> None:
-    level = CIFAR100.level("coarse")
-    with pytest.raises(ValueError, match="fine: 100 among the labels; expected 0 to 99"):
-        level.labels(np.array([3, 100]))
-    with pytest.raises(ValueError, match="fine: -1 among the labels; expected 0 to 99"):
-        level.labels(np.array([-1]))
-    with pytest.raises(ValueError, match="float64"):
-        level.labels(np.array([1.0]))
+FOUR = Level("fine", ("p", "q", "r", "s"), np.arange(4))
+HALVES = Level("halves", ("ab", "cd"), np.array([0, 0, 1, 1]))
+CROSSED = Level("crossed", ("ac", "bd"), np.array([0, 1, 0, 1]))
 
 
-def test_levels_are_read_only() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        CIFAR100.level("coarse").of_fine[0] = 3
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda coarse: coarse.labels(np.array([3, 100])), "fine: 100 .*; expected 0 to 99"),
+        (lambda coarse: coarse.labels(np.array([-1])), "fine: -1 .*; expected 0 to 99"),
+        (lambda coarse: coarse.labels(np.array([1.0])), "float64"),
+        (lambda coarse: coarse.of_fine.__setitem__(0, 3), "read-only"),
+        (lambda _: CIFAR100.level("eight"), "'eight'; expected one of fine, coarse, seven, living"),
+        (lambda _: CIFAR100.level("random-eight"), "'random-eight'; expected one of fine, coarse"),
+        (lambda _: hierarchy_of("cifar10"), "'cifar10'; expected one of cifar100, glyphs100"),
+        (lambda _: Level("odd", tuple("abc"), np.array([0, 0, 1, 1])), "expected each of 0 to 2"),
+        (lambda _: Level("odd", tuple("ab"), np.array([0.0, 1.0])), "integers"),
+        (lambda _: Hierarchy("x", (FOUR, HALVES, CROSSED)), "'crossed' splits a class of 'halves'"),
+        (lambda _: Hierarchy("x", (HALVES,)), "'halves' is the first; expected one named 'fine'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(call: Callable[[Level], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(CIFAR100.level("coarse"))
 
 
-def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'eight'; expected one of fine, coarse, seven, living"):
-        CIFAR100.level("eight")
-    with pytest.raises(ValueError, match="'random-eight'; expected one of fine, coarse"):
-        CIFAR100.level("random-eight")
-    with pytest.raises(ValueError, match="'cifar10'; expected one of cifar100, glyphs100"):
-        hierarchy_of("cifar10")
+def test_what_makes_sense_is_not() -> None:
+    Hierarchy("nested", (FOUR, HALVES))
     assert hierarchy_of("cifar100") is CIFAR100
     assert hierarchy_of("glyphs100") is GLYPHS100
-
-
-def test_levels_that_contradict_themselves_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected each of 0 to 2"):
-        Level("odd", ("a", "b", "c"), np.array([0, 0, 1, 1]))
-    with pytest.raises(ValueError, match="integers"):
-        Level("odd", ("a", "b"), np.array([0.0, 1.0]))
-    fine = Level("fine", ("p", "q", "r", "s"), np.arange(4))
-    halves = Level("halves", ("ab", "cd"), np.array([0, 0, 1, 1]))
-    crossed = Level("crossed", ("ac", "bd"), np.array([0, 1, 0, 1]))
-    Hierarchy("nested", (fine, halves))
-    with pytest.raises(ValueError, match="'crossed' splits a class of 'halves'"):
-        Hierarchy("crossed", (fine, halves, crossed))
-    with pytest.raises(ValueError, match="'halves' is the first; expected one named 'fine'"):
-        Hierarchy("headless", (halves,))

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +10,12 @@ from hypothesis import strategies as st
 from ssl_companion.data import CIFAR100, ImageSet, balanced_indices
 from ssl_companion.data.images import fingerprint
 
+from .conftest import make_fake
+
 
 @pytest.fixture
-def images(make: Callable[..., Any]) -> ImageSet:
-    fake = make(600)
+def images() -> ImageSet:
+    fake = make_fake(600)
     fine = np.array(fake.fine)
     files = np.array(fake.names)
     print_ = fingerprint(fake.images, fine)

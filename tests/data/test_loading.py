@@ -12,6 +12,8 @@ import pytest
 
 from ssl_companion.data import CIFAR100, DataError, ImageSet, describe_sources, load, loading
 
+from .conftest import make_fake, same_images
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*images, CIFAR-100")
 
 
@@ -29,11 +31,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_all_layouts_give_the_same_set(
-    parquet_folder: Path,
-    unpacked_folder: Path,
-    archive_file: Path,
-    fake: Any,
-    agree: Callable[..., bool],
+    parquet_folder: Path, unpacked_folder: Path, archive_file: Path, fake: Any
 ) -> None:
     roots = [
         parquet_folder,
@@ -43,7 +41,7 @@ def test_all_layouts_give_the_same_set(
         archive_file,
     ]
     sets = [load(split="test", root=root) for root in roots]
-    assert agree(sets[0], fake)
+    assert same_images(sets[0], fake)
     for images in sets:
         assert np.array_equal(images.images, sets[0].images)
         assert np.array_equal(images.files, sets[0].files)
@@ -104,22 +102,19 @@ def test_a_split_that_is_not_there_is_named(parquet_folder: Path) -> None:
 
 @pytest.mark.parametrize("same_date", [False, True])
 def test_a_changed_source_is_decoded_again(
-    make_unpacked: Callable[..., Path],
-    make: Callable[..., Any],
-    agree: Callable[..., bool],
-    same_date: bool,
+    make_unpacked: Callable[..., Path], same_date: bool
 ) -> None:
-    unpacked_folder = make_unpacked(make(200))
+    unpacked_folder = make_unpacked(make_fake(200))
     load(root=unpacked_folder)
     path = unpacked_folder / "cifar-100-python" / "train"
-    other = make(200, seed=1)
+    other = make_fake(200, seed=1)
     stamps = path.stat()
     time.sleep(0.02)
     make_unpacked(other)
     assert path.stat().st_size == stamps.st_size
     if same_date:
         os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
-    assert agree(load(root=unpacked_folder), other)
+    assert same_images(load(root=unpacked_folder), other)
 
 
 def test_auto_takes_what_there_is(
@@ -144,11 +139,7 @@ def test_download_goes_to_the_root(no_network: list[Path], tmp_path: Path) -> No
 
 
 def test_download_replaces_damaged_files(
-    parquet_folder: Path,
-    archive_file: Path,
-    fake: Any,
-    agree: Callable[..., bool],
-    monkeypatch: pytest.MonkeyPatch,
+    parquet_folder: Path, archive_file: Path, fake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.truncate(parquet_folder / "train-00000-of-00001.parquet", 1000)
     with pytest.raises(DataError, match="not a file of CIFAR-100"):
@@ -158,7 +149,7 @@ def test_download_replaces_damaged_files(
         return Path(shutil.copy(archive_file, folder))
 
     monkeypatch.setattr(loading, "fetch", fetch)
-    assert agree(load(root=parquet_folder, download=True), fake)
+    assert same_images(load(root=parquet_folder, download=True), fake)
 
 
 def test_no_download_where_there_is_data(no_network: list[Path], parquet_folder: Path) -> None:

@@ -73,8 +73,10 @@ def one_by_one(image, p: ViewParameters, i: int, f=oracle, steps=STEPS):
 def test_views_equal_torchvisions_one_image_at_a_time(height, width, functional):
     images = pictures(60, height, width)
     p = augmentation.draw_parameters(60, ALL, seeded(), height, width)
+    kept = images.clone()
     ours = augmentation.apply(images, p)
     assert ours.dtype == torch.float32
+    assert torch.equal(images, kept)
     for i in range(60):
         theirs = one_by_one(images[i].float() / 255, p, i, functional)
         torch.testing.assert_close(ours[i], theirs, rtol=0, atol=1e-5)
@@ -162,26 +164,20 @@ def test_views_that_vary_in_nothing_are_the_images():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_floating_images_are_taken_in_unit_range(dtype):
     images, p = pictures(20), augmentation.draw_parameters(20, ViewConfig(), seeded())
-    ours = augmentation.apply((images.double() / 255).to(dtype), p)
+    given = (images.double() / 255).to(dtype)
+    kept = given.clone()
+    augmentation.apply(given, neutral(20))
+    ours = augmentation.apply(given, p)
+    assert torch.equal(given, kept)
     assert ours.dtype == torch.float32
     tolerance = 5e-3 if dtype is torch.float16 else 1e-6
     torch.testing.assert_close(ours, augmentation.apply(images, p), rtol=0, atol=tolerance)
 
 
-def test_the_images_stay_as_they_are():
-    images = pictures(20).float() / 255
-    kept = images.clone()
-    for p in (neutral(20), augmentation.draw_parameters(20, ALL, seeded())):
-        augmentation.apply(images, p)
-        assert torch.equal(images, kept)
-
-
 def test_views_stay_in_unit_range_and_finite():
     extreme = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8), torch.eye(8).expand(3, 8, 8)])
-    images = extreme.repeat(100, 1, 1, 1)
-    ours = augmentation.apply(
-        images, augmentation.draw_parameters(300, replace(ALL, strength=1.0), seeded(), 8, 8)
-    )
+    drawn = augmentation.draw_parameters(300, replace(ALL, strength=1.0), seeded(), 8, 8)
+    ours = augmentation.apply(extreme.repeat(100, 1, 1, 1), drawn)
     assert ours.min() >= -1e-6
     assert ours.max() <= 1 + 1e-6
 
@@ -265,7 +261,17 @@ def test_the_number_of_threads_stays():
         torch.set_num_threads(threads)
 
 
-def _agrees_when_compiled(backend: str) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "aot_eager",
+        pytest.param("inductor", marks=[
+            pytest.mark.slow,
+            pytest.mark.skipif(shutil.which("c++") is None, reason="Inductor needs a compiler"),
+        ]),
+    ],
+)  # fmt: skip
+def test_compiled_in_one_graph_views_are_the_same(backend):
     torch.compiler.reset()
     compiled = torch.compile(augmentation.apply, fullgraph=True, backend=backend)
     images = pictures(24)
@@ -276,16 +282,6 @@ def _agrees_when_compiled(backend: str) -> None:
                 compiled(images, p), augmentation.apply(images, p), rtol=0, atol=1e-5
             )
     torch.compiler.reset()
-
-
-def test_one_graph_without_breaks_or_recompilation():
-    _agrees_when_compiled("aot_eager")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("c++") is None, reason="Inductor needs a C++ compiler")
-def test_compiled_views_are_the_same():
-    _agrees_when_compiled("inductor")
 
 
 @pytest.mark.gpu

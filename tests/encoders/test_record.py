@@ -326,11 +326,7 @@ def test_a_hierarchy_survives_being_written() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    scale=st.floats(-12, 12),
-    offset=st.floats(-6, 6),
-    seed=st.integers(0, 99),
-)
+@given(scale=st.floats(-12, 12), offset=st.floats(-6, 6), seed=st.integers(0, 99))
 def test_kept_means_stay_apart_at_any_scale_and_offset(
     scale: float, offset: float, seed: int
 ) -> None:

@@ -152,11 +152,7 @@ def test_streamed_statistics_give_the_same(clusters):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    log_scale=st.integers(-6, 6),
-    shift=st.floats(-1e3, 1e3),
-)
+@given(seed=st.integers(0, 2**32 - 1), log_scale=st.integers(-6, 6), shift=st.floats(-1e3, 1e3))
 def test_rotation_shift_scale_and_names_change_nothing(seed, log_scale, shift):
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(200) % 5)

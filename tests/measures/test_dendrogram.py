@@ -34,16 +34,12 @@ def test_label_distances_count_the_levels_that_differ():
     assert found.tolist() == [0, 1, 2, 1, 2, 2]
 
 
-def test_a_tree_is_found_again():
+def test_a_tree_is_found_again_and_two_heights_correlate_fully():
     means = means_on_the_tree()
     assert cophenetic_correlation(means, TREE) > 0.9
     assert cut_agreement(means, COARSE) == pytest.approx(1.0)
     assert cut_agreement(means, UPPER) == pytest.approx(1.0)
-
-
-def test_two_heights_correlate_fully():
-    means = means_on_the_tree((1.0, 5.0, 0.0))
-    assert cophenetic_correlation(means, [COARSE]) == pytest.approx(1.0)
+    assert cophenetic_correlation(means_on_the_tree((1, 5, 0)), [COARSE]) == pytest.approx(1.0)
 
 
 def test_equals_scipy_written_out():

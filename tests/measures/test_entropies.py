@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import logsumexp
 
-from ssl_companion.measures import (
-    kde_information_bounds,
-    renyi_entropy,
-    renyi_information,
-)
+from ssl_companion.measures import kde_information_bounds, renyi_entropy, renyi_information
 
 ALPHAS = [0.5, 1.0, 1.01, 2.0, 5.0]
 

@@ -118,8 +118,9 @@ def test_ties_go_to_the_lowest_row():
     np.testing.assert_array_equal(model.predict([[0.0, 0.0], [2.0, 0.0], [0.0, 3.0]]), [0, 0, 3])
     many = NearestCentroid.from_centroids(np.tile(means, (20, 1)))
     np.testing.assert_array_equal(many.predict([[0.0, 0.0], [2.0, 0.0], [0.0, 3.0]]), [0, 0, 3])
+    late = NearestCentroid.from_centroids(means)
     means[:] = 0  # the model has its own copy
-    np.testing.assert_array_equal(model.predict([[0.0, 3.0]]), [3])
+    np.testing.assert_array_equal(late.predict([[0.0, 3.0]]), [3])
     collapsed = np.full((500, 16), 0.1)
     assert not NearestCentroid().fit(collapsed, np.arange(500) % 50).predict(collapsed).any()
 

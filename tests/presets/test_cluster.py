@@ -65,11 +65,6 @@ def test_threads_hold_in_the_job_and_after_it_was_preempted(
     assert asked == [3, 3, 3, 3]
 
 
-def test_an_unknown_cluster_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'cloud'"):
-        submit([], ClusterConfig(kind="cloud"), tmp_path, tmp_path, LOOP)
-
-
 class FakeExecutor:
     """An executor that writes down what it is asked for."""
 
@@ -167,8 +162,14 @@ def test_a_run_without_its_teacher_is_not_queued(
     assert not executors
 
 
-def test_minutes_are_refused(executors: list[FakeExecutor], tmp_path: Path) -> None:
-    timed = replace(LOOP, minutes=9)
-    with pytest.raises(ValueError, match=r"minutes: 9; expected none.*--job.minutes"):
-        submit(tiny_runs(), ClusterConfig(), tmp_path, tmp_path, timed)
+@pytest.mark.parametrize(
+    ("cluster", "minutes", "said"),
+    [("cloud", None, "'cloud'"), ("slurm", 9, r"minutes: 9; expected none.*--job.minutes")],
+)
+def test_what_no_cluster_takes_is_refused(
+    executors: list[FakeExecutor], tmp_path: Path, cluster: str, minutes: int | None, said: str
+) -> None:
+    loop = replace(LOOP, minutes=minutes)
+    with pytest.raises(ValueError, match=said):
+        submit(tiny_runs(), ClusterConfig(kind=cluster), tmp_path, tmp_path, loop)
     assert not executors

@@ -16,18 +16,9 @@ import torch
 from ssl_companion.__main__ import main
 from ssl_companion.data import ImageSet
 from ssl_companion.measures import NearestCentroid
-from ssl_companion.recordings import (
-    MeasureConfig,
-    Recording,
-    RecordingError,
-    open_recording,
-)
+from ssl_companion.recordings import MeasureConfig, Recording, RecordingError, open_recording
 from ssl_companion.recordings.groupings import GROUPING_KINDS, read_groupings
-from ssl_companion.recordings.importing import (
-    import_run,
-    load_network,
-    read_other_run,
-)
+from ssl_companion.recordings.importing import import_run, load_network, read_other_run
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.extract import extract
 

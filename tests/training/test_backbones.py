@@ -14,13 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from ssl_companion.data import DataError, load
-from ssl_companion.training.backbones import (
-    Backbone,
-    ResLH,
-    ResNet18,
-    ViT,
-    make_backbone,
-)
+from ssl_companion.training.backbones import Backbone, ResLH, ResNet18, ViT, make_backbone
 from ssl_companion.training.extract import extract
 from ssl_companion.training.optim import OptimConfig, make_optimizer
 

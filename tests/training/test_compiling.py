@@ -148,36 +148,29 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return make
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang", "CC=/opt/bin/cc"])
-def test_auto_compiles_on_a_gpu_that_has_what_it_takes(
-    machine: Callable[..., None], compiler: str
-) -> None:
-    machine(compiler=compiler)
-    assert to_compile("auto", CUDA)
-    assert not hindrance(CUDA)
-    assert not to_compile("auto", CPU)
-    assert not to_compile("no", CUDA)
-
-
 @pytest.mark.parametrize(
-    ("lacking", "why"),
+    ("gpu", "why"),
     [
+        *(({"compiler": compiler}, "") for compiler in ("gcc", "clang", "CC=/opt/bin/cc")),
         ({"capability": (6, 1)}, "compute capability is 6.1"),
         ({"compiler": ""}, "neither gcc nor clang"),
         ({"triton": False}, "no Triton that works"),
         ({"module": None}, "no Triton that works"),
     ],
 )
-def test_auto_does_without_what_is_lacking(
-    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, lacking: dict[str, Any], why: str
+def test_auto_compiles_on_a_gpu_that_lacks_nothing(
+    machine: Make, monkeypatch: pytest.MonkeyPatch, gpu: dict[str, Any], why: str
 ) -> None:
-    machine(**{name: value for name, value in lacking.items() if name != "module"})
-    if "module" in lacking:  # of a torch in which it is somewhere else
+    machine(**{name: value for name, value in gpu.items() if name != "module"})
+    if "module" in gpu:  # of a torch in which it is somewhere else
         monkeypatch.delattr("torch.utils._triton.has_triton")
     assert why in hindrance(CUDA)
-    assert not to_compile("auto", CUDA)
+    assert bool(why) == bool(hindrance(CUDA))
+    assert to_compile("auto", CUDA) == (not why)
     assert to_compile("yes", CUDA)
     assert to_compile("yes", CPU)
+    assert not to_compile("auto", CPU)
+    assert not to_compile("no", CUDA)
 
 
 @pytest.mark.parametrize("compiles", [True, False])

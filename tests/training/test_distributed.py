@@ -18,9 +18,7 @@ import torch
 from torch import nn
 
 from ssl_companion.training import distributed
-from ssl_companion.training.config import (
-    run_config_from_dict,
-)
+from ssl_companion.training.config import run_config_from_dict
 from ssl_companion.training.distributed import (
     any_process,
     data_parallel,
@@ -32,11 +30,7 @@ from ssl_companion.training.distributed import (
     world,
 )
 from ssl_companion.training.run import read_run
-from ssl_companion.training.snapshots import (
-    load_snapshot,
-    snapshot_epochs,
-    snapshot_path,
-)
+from ssl_companion.training.snapshots import load_snapshot, snapshot_epochs, snapshot_path
 
 from .conftest import CPU, OBJECTIVES, Make
 

@@ -8,13 +8,7 @@ from torch import nn
 
 from ssl_companion.training import objectives
 from ssl_companion.training.config import ObjectiveConfig
-from ssl_companion.training.model import (
-    Learner,
-    Teacher,
-    batch_loss,
-    projector,
-    teacher_momentum,
-)
+from ssl_companion.training.model import Learner, Teacher, batch_loss, projector, teacher_momentum
 
 from .conftest import Make
 
@@ -73,15 +67,10 @@ def test_factors_scale_the_recipe_and_the_regularizer_is_off_outside_its_epochs(
         torch.testing.assert_close(loss.total, torch.as_tensor(expected))
 
 
-def test_simclrs_temperature_arrives(tiny: Make) -> None:
+def test_simclrs_temperature_and_supervisions_labels_for_both_views_arrive(tiny: Make) -> None:
     (z,) = embeddings()
-    config = tiny(ObjectiveConfig("simclr", temperature=0.07))
-    expected = objectives.simclr(*z.chunk(2), temperature=0.07)
-    assert torch.equal(batch_loss((z,), config, 0).total, expected.total)
-
-
-def test_supervised_sees_the_labels_for_both_views(tiny: Make) -> None:
-    (z,) = embeddings()
+    found = batch_loss((z,), tiny(ObjectiveConfig("simclr", temperature=0.07)), 0)
+    assert torch.equal(found.total, objectives.simclr(*z.chunk(2), temperature=0.07).total)
     labels = torch.tensor([0, 1, 2, 3, 4, 0])
     loss = batch_loss((z,), tiny("supervised"), 0, labels)
     halves = [nn.functional.cross_entropy(half, labels) for half in z.chunk(2)]

@@ -198,9 +198,14 @@ def test_both_views_are_of_the_rows_and_differ_by_view_and_by_step(
     assert torch.equal(shown[0][0], shown[2][0])
 
 
-@pytest.mark.parametrize("objective", ["vicreg", "simclr", "barlow_twins", "supervised"])
+SWITCHED = ObjectiveConfig(on_from=1)
+
+
+@pytest.mark.parametrize(
+    "objective", ["vicreg", "simclr", "barlow_twins", "supervised", SWITCHED], ids=str
+)
 def test_history_holds_the_means_of_an_epochs_terms(
-    new_trainer: Make, tiny: Make, images: ImageSet, objective: str
+    new_trainer: Make, tiny: Make, images: ImageSet, objective: str | ObjectiveConfig
 ) -> None:
     # Steps too small to change a float32: every step's terms can be computed apart.
     config = tiny(objective, lr=1e-30, epochs=2)

@@ -172,8 +172,7 @@ def test_matrices_and_filters_decay_and_adapt_the_rest_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [("lars", LARS), ("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)],
+    ("name", "kind"), [("lars", LARS), ("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)]
 )
 def test_each_name_makes_its_optimizer_with_the_configured_values(name: str, kind: type) -> None:
     config = OptimConfig(name, lr=0.5, weight_decay=0.2, momentum=0.7, eta=0.1)  # type: ignore[arg-type]

@@ -35,11 +35,7 @@ def processor(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 @pytest.mark.parametrize(
     ("asked", "has", "expected"),
-    [
-        ("bf16", True, torch.bfloat16),
-        ("bf16", False, torch.float32),
-        ("fp32", True, torch.float32),
-    ],
+    [("bf16", True, torch.bfloat16), ("bf16", False, torch.float32), ("fp32", True, torch.float32)],
 )
 def test_a_step_computes_what_the_processor_has(
     new_trainer: Make, processor: Callable[[bool], None], asked: str, has: bool, expected: object
@@ -121,12 +117,7 @@ def test_the_operating_system_agrees() -> None:
 
 
 @pytest.mark.parametrize(
-    "use",
-    [
-        computed,
-        autocast,
-        lambda precision, _: extract(NETWORK, PIXEL, precision=precision),
-    ],
+    "use", [computed, autocast, lambda precision, _: extract(NETWORK, PIXEL, precision=precision)]
 )
 def test_an_unknown_precision(use: Callable[[str, torch.device], object]) -> None:
     with pytest.raises(ValueError, match="precision: 'fp16'; expected 'bf16' or 'fp32'"):

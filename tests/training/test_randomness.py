@@ -9,12 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssl_companion.training.runtime import (
-    derived_seed,
-    generator,
-    random_states,
-    set_random_states,
-)
+from ssl_companion.training.runtime import derived_seed, generator, random_states, set_random_states
 
 purposes = st.text(max_size=12)
 positions = st.lists(st.integers(0, 10**6), max_size=3)

@@ -6,9 +6,7 @@ import torch
 
 from ssl_companion.data import augmentation
 from ssl_companion.training.backbones import make_backbone
-from ssl_companion.training.extract import (
-    recalibrate_batchnorm,
-)
+from ssl_companion.training.extract import recalibrate_batchnorm
 from ssl_companion.training.runtime import generator
 
 from .conftest import Make
