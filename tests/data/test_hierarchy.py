@@ -90,6 +90,7 @@ def test_random_groupings_of_a_seed_are_nested_and_of_two_seeds_differ() -> None
 
 
 FOUR = Level("fine", ("p", "q", "r", "s"), np.arange(4))
+OTHER = Level("other", ("p", "q", "r", "s"), np.arange(4))
 HALVES = Level("halves", ("ab", "cd"), np.array([0, 0, 1, 1]))
 CROSSED = Level("crossed", ("ac", "bd"), np.array([0, 1, 0, 1]))
 
@@ -107,6 +108,7 @@ CROSSED = Level("crossed", ("ac", "bd"), np.array([0, 1, 0, 1]))
         (lambda _: Level("odd", tuple("abc"), np.array([0, 0, 1, 1])), "expected each of 0 to 2"),
         (lambda _: Level("odd", tuple("ab"), np.array([0.0, 1.0])), "integers"),
         (lambda _: Hierarchy("x", (FOUR, HALVES, CROSSED)), "'crossed' splits a class of 'halves'"),
+        (lambda _: Hierarchy("x", (OTHER,)), "'other' is the first; expected one named 'fine'"),
         (lambda _: Hierarchy("x", (HALVES,)), "'halves' is the first; expected one named 'fine'"),
     ],
 )
