@@ -26,6 +26,7 @@ from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 
 os.environ[BOOK_VARIABLE] = "html"
 
+_ICON = re.compile(r'(<i class="theme-switch [^>]*?)\s+title="[^"]*"')
 _FIGURE = re.compile(r'<figure class="frames" id="figure-(?P<name>[a-z0-9-]+)">')
 
 
@@ -95,6 +96,19 @@ def stop_thebe(app: Sphinx, config: Any) -> None:
     styles[:] = [style for style in styles if style[0] != "sphinx-thebe.css"]
 
 
+def drop_icon_titles(app: Sphinx, exception: Exception | None) -> None:
+    """Take the titles off the theme's icons.
+
+    A script turns icons into drawings, whose titles would be read as the button's text, and it
+    may do so before one of the page's own scripts could take them away.
+    """
+    if exception is None and app.builder.format == "html":
+        for path in Path(app.outdir).rglob("*.html"):
+            before = path.read_text("utf8")
+            if (after := _ICON.sub(r"\1", before)) != before:
+                path.write_text(after, "utf8")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_config_value("companion_inputs", "", "env")  # another digest: all is read again
@@ -103,6 +117,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", stop_thebe)
     app.connect("source-read", write_address)
     app.connect("html-page-context", leave_out_or_lead, priority=600)  # after the theme's buttons
+    app.connect("build-finished", drop_icon_titles)
     app.connect("build-finished", put_plain_notebooks)
     app.connect("build-finished", companion_card.draw_card)
     app.add_transform(NumberFigures)

@@ -14,9 +14,9 @@
 // that to a page opened from a file. Its titles are shown alone then.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 // Buttons and folded code carry names that are not what they show: who says "click Show the code" to
-// a voice control would not be understood (WCAG 2.5.3, label in name). The icons become drawings
-// whose titles would be read as text, and a bibliography's roles contradict what it contains.
+// a voice control would not be understood (WCAG 2.5.3, label in name). A bibliography's roles
+// contradict what it contains.
 for (const [selector, attribute] of [
-  ["summary", "aria-label"], [".search-button-field", "aria-label"], [".theme-switch", "title"],
+  ["summary", "aria-label"], [".search-button-field", "aria-label"],
   [".citation-list, [role=doc-biblioentry]", "role"],
 ]) document.querySelectorAll(selector).forEach(element => element.removeAttribute(attribute));
