@@ -65,6 +65,7 @@ def configure(app: Sphinx, config: Any) -> None:
     """Fill in what follows from the repository: its address, version, date, cache folder."""
     root, built, options = Path(app.srcdir), Path(app.outdir).parent, config.html_theme_options
     repository = find_repository(app, config)
+    config.companion_url = repository.url
     options["extra_footer"] = footer(root)
     companion_card.set_up(app, repository.url)
     options["navbar_persistent"] = []  # the theme's second search field
@@ -112,6 +113,7 @@ def drop_icon_titles(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_config_value("companion_inputs", "", "env")  # another digest: all is read again
+    app.add_config_value("companion_url", "", "env")  # it stands in the first cells
     app.add_config_value("companion_address", None, "")
     app.connect("config-inited", configure, priority=100)
     app.connect("config-inited", stop_thebe)
