@@ -154,9 +154,8 @@ def encoder(planned: Plan, folder: str | Path, epoch: int, train: ImageSet) -> B
     snapshots = planned.run.folder(Path(folder) / "runs") / "snapshots"
     known = snapshot_epochs(snapshots)
     if epoch not in known:
-        raise ValueError(
-            f"epoch: {epoch!r}; expected one of {known or 'none: no run of this plan'} ({folder})"
-        )
+        there = f"expected one of {known}" if known else "expected a run of this plan"
+        raise ValueError(f"epoch: {epoch!r}; {there} in {folder}")
     network = load_snapshot(snapshot_path(snapshots, epoch), config)
     if epoch == 0:
         images = training_images(config, train).images

@@ -146,7 +146,7 @@ def test_a_trained_plan_leaves_a_recording_and_its_networks(tmp_path: Path) -> N
     )
     with pytest.raises(ValueError, match=r"epoch: 1; expected one of \(0, 2\)"):
         quick.encoder(planned, tmp_path, 1, train)
-    with pytest.raises(ValueError, match="has no run of this plan"):
+    with pytest.raises(ValueError, match="epoch: 0; expected a run of this plan"):
         quick.encoder(planned, tmp_path / "elsewhere", 0, train)
 
     # The same folder serves another plan.
