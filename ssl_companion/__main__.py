@@ -1,4 +1,7 @@
-"""`python -m ssl_companion` and the console script `ssl-companion`."""
+"""`python -m ssl_companion` and the console script `ssl-companion`.
+
+The one place that knows both the library's commands and those of the chapters; nothing imports it.
+"""
 
 from __future__ import annotations
 

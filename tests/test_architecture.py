@@ -55,6 +55,7 @@ def test_at_most_three_modules_are_loose() -> None:
 
 
 def test_the_library_never_imports_the_chapters() -> None:
+    # `__main__` is no room: it puts the commands of the library and of the chapters together.
     arrows = {
         (module, other)
         for module, tree in MODULES.items()

@@ -100,9 +100,9 @@ def correlation(
     """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if a.shape != b.shape or a.ndim != 1:
-        raise ValueError(f"x and y have shapes {a.shape} and {b.shape}; expected [N] both")
+        raise ValueError(f"x, y: shapes {a.shape}, {b.shape}; expected [N] both")
     if kind not in ("spearman", "pearson"):
-        raise ValueError(f"kind is {kind!r}; expected 'spearman' or 'pearson'")
+        raise ValueError(f"kind: {kind!r}; expected 'spearman' or 'pearson'")
     if len(a) < 3:
         return _UNKNOWN
     of = spearman if kind == "spearman" else pearson
@@ -135,7 +135,7 @@ def correlation_ahead(
     a, c, b = (np.asarray(v, np.float64) for v in (x, rival, y))
     if not a.shape == b.shape == c.shape or a.ndim != 1:
         raise ValueError(
-            f"x, rival and y have shapes {a.shape}, {c.shape} and {b.shape}; expected [N] each"
+            f"x, rival, y: shapes {a.shape}, {c.shape}, {b.shape}; expected [N] each"
         )
     if len(a) < 3:
         return _UNKNOWN

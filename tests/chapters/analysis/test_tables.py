@@ -99,7 +99,7 @@ def test_correlations_agree_with_scipy(kind: str) -> None:
 def test_a_correlation_of_nothing_is_nan() -> None:
     assert np.isnan(classifiers.correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]).value)
     assert np.isnan(classifiers.correlation([1.0, 2.0], [1.0, 2.0]).value)
-    with pytest.raises(ValueError, match="kind is 'kendall'"):
+    with pytest.raises(ValueError, match="kind: 'kendall'"):
         classifiers.correlation([1.0], [1.0], "kendall")
 
 
