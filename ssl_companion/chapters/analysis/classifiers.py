@@ -134,9 +134,7 @@ def correlation_ahead(
     """
     a, c, b = (np.asarray(v, np.float64) for v in (x, rival, y))
     if not a.shape == b.shape == c.shape or a.ndim != 1:
-        raise ValueError(
-            f"x, rival, y: shapes {a.shape}, {c.shape}, {b.shape}; expected [N] each"
-        )
+        raise ValueError(f"x, rival, y: shapes {a.shape}, {c.shape}, {b.shape}; expected [N] each")
     if len(a) < 3:
         return _UNKNOWN
 
