@@ -1,15 +1,15 @@
-"""The one rule by which every verdict is given, and the nine rules as data.
+"""The one rule by which every verdict is given.
 
-They were fixed before anything was measured with this package: no least effect was chosen by
-looking at a recording; `why` says where it comes from. *What* is measured became stricter later,
-where a control could not have failed or an interval was over the wrong units; CHANGELOG.md says
-what, and which verdicts that changed.
+What each claim asks for, as data, is `rules`. A verdict here needs more than an effect: the same
+measurement has to answer rightly on runs whose answer is known. Where it does not, or where the
+interval is too wide to tell, the verdict is *undecided*, and no effect is large enough to change
+that.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -22,6 +22,7 @@ class Verdict(str, Enum):
 
     REPRODUCED = "reproduced"
     PARTLY = "partly"
+    UNDECIDED = "undecided"
     NOT_REPRODUCED = "not reproduced"
     NOT_MEASURED = "not measured"
 
@@ -41,6 +42,9 @@ class Rule:
         least: the smallest effect that supports the claim in full.
         unit: of the effect.
         why: the reasons for `least`.
+        known: what had been measured of this effect when `least` was set; "" for nothing.
+        whole: whether the whole interval has to reach `least`. Otherwise the estimate has to
+            reach it, and the whole interval to lie past `null`.
     """
 
     direction: Literal["above", "below"]
@@ -48,6 +52,8 @@ class Rule:
     least: float
     unit: str
     why: str
+    known: str = ""
+    whole: bool = True
 
     def __post_init__(self) -> None:
         if self.direction not in ("above", "below"):
@@ -65,79 +71,79 @@ class Rule:
         """Whether a value is `least` or beyond."""
         return value == self.least or self.beyond(value, self.least)
 
+    def ends(self, of: Interval) -> tuple[float, float]:
+        """The end of an interval that lies nearer to nothing, and the farther one."""
+        return (of.low, of.high) if self.direction == "above" else (of.high, of.low)
+
     def __str__(self) -> str:
         sign = "≥" if self.direction == "above" else "≤"
         return f"{self.unit} {sign} {self.least:.3g} (nothing: {self.null:g})"
 
 
-def decide(effect: Interval, rule: Rule, control: Interval | None) -> Verdict:
-    """The verdict on an effect, given what its negative control comes to.
+@dataclass(frozen=True)
+class Control:
+    """The same measurement where the answer is known.
 
-    - *not reproduced*: the effect is not defined (NaN), or its interval does not lie past both
-      the null and the whole interval of the control, or the control reaches the least effect as
-      well, so that the measurement would say yes to anything;
-    - *reproduced*: the whole interval reaches the least effect;
-    - *partly*: the interval lies past null and control, but not all of it reaches the least
-      effect; and whatever has no control, however large.
-
-    A control that is not defined (NaN: nothing varies in it) shows no effect.
+    Attributes:
+        words: what it was made on: "trained on labels", "other random groupings".
+        effect: with its interval; NaN where it is not defined, which answers no.
+        answer: what it has to come to: "yes", the least effect, or "no".
+        recordings: names of those used.
+        lost: why an effect does not count there ("the information about the image fell"); such a
+            run answers no whatever its effect is.
     """
-    near = effect.low if rule.direction == "above" else effect.high
-    if not all(map(math.isfinite, (effect.value, effect.low, effect.high))):
-        return Verdict.NOT_REPRODUCED
+
+    words: str
+    effect: Interval
+    answer: Literal["yes", "no"]
+    recordings: tuple[str, ...] = ()
+    lost: str = ""
+
+    def is_right(self, rule: Rule) -> bool:
+        """Whether the rule gives the known answer on it.
+
+        "Yes" is the least effect, with an interval (where it has one) past nothing; "no" is
+        anything less than the least effect.
+        """
+        value, (near, _) = self.effect.value, rule.ends(self.effect)
+        reaches = math.isfinite(value) and rule.reaches(value) and not self.lost
+        if self.answer == "no":
+            return not reaches
+        return reaches and (not math.isfinite(near) or rule.beyond(near, rule.null))
+
+
+def decide(effect: Interval, rule: Rule, controls: Sequence[Control] = ()) -> Verdict:
+    """The verdict on an effect, given what the same measurement says where the answer is known.
+
+    In this order:
+
+    - *undecided*: the effect is not defined (NaN); there is no control of one kind, or one of
+      them is answered wrongly, so that the measurement tells nothing apart; or the interval holds
+      both nothing and the least effect, so that it is too wide to say;
+    - *not reproduced*: the interval does not lie past nothing, nor past the interval of every
+      negative control;
+    - *reproduced*: the whole interval reaches the least effect (`Rule.whole`; otherwise the
+      estimate does);
+    - *partly*: what lies past nothing and the controls without reaching the least effect.
+    """
+    near, far = rule.ends(effect)
+    if not all(map(math.isfinite, (effect.value, near, far))):
+        return Verdict.UNDECIDED
+    if {control.answer for control in controls} != {"yes", "no"}:
+        return Verdict.UNDECIDED
+    if not all(control.is_right(rule) for control in controls):
+        return Verdict.UNDECIDED
     if not rule.beyond(near, rule.null):
+        return Verdict.UNDECIDED if rule.reaches(far) else Verdict.NOT_REPRODUCED
+    if not all(_is_past(near, control, rule) for control in controls if control.answer == "no"):
         return Verdict.NOT_REPRODUCED
-    if control is not None and math.isfinite(control.value):
-        far = control.high if rule.direction == "above" else control.low
-        overlaps = not rule.beyond(near, far if math.isfinite(far) else control.value)
-        if overlaps or rule.reaches(control.value):
-            return Verdict.NOT_REPRODUCED
-    if control is None or not rule.reaches(near):
-        return Verdict.PARTLY
-    return Verdict.REPRODUCED
+    reached = rule.reaches(near if rule.whole else effect.value)
+    return Verdict.REPRODUCED if reached else Verdict.PARTLY
 
 
-_POINTS = (
-    "Five points of accuracy are the chance level of twenty classes, and several times the "
-    "sampling error of two thousand images: an advantage below that has no use."
-)
-
-CLUSTERING = Rule(
-    "above", 1.0, 1.5, "ratio of NCC accuracies",
-    "An untrained network separates classes a little already. Half as much again is more than "
-    "the choice of an initialisation or an architecture usually moves.",
-)  # fmt: skip
-REGULARIZER = Rule(
-    "above", 0.5, 2 / 3, "share of the gain",
-    "At one half both terms count the same. To drive is to carry at least twice as much as the "
-    "other: two thirds.",
-)  # fmt: skip
-DOWNSTREAM = Rule(
-    "above", 0.0, 0.5, "rank correlation",
-    "0.5 is the conventional threshold of a large correlation (Cohen 1988).",
-)  # fmt: skip
-COMPRESSION = Rule(
-    "above", 0.0, 0.5, "share of estimators that lose less share that gain",
-    "The abstract names no estimator, so the claim should hold for most of those in use: at zero "
-    "as many gain as lose. To count, one has to change by a tenth, beyond what noise moves.",
-)  # fmt: skip
-SEMANTIC = Rule("above", 0.0, 0.05, "growth of the advantage in accuracy", _POINTS)
-HIERARCHY = Rule(
-    "above", 0.0, 0.05, "least growth of the advantage in accuracy",
-    _POINTS + " It is asked of every level, because the mean would hide the one that fails.",
-)  # fmt: skip
-TIME = Rule(
-    "above", 0.0, 0.8, "rank correlation",
-    "1 is a rise at every step. 0.8 lets neighbouring epochs change places, but not early and "
-    "late ones.",
-)  # fmt: skip
-DEPTH = Rule(
-    "above", 0.0, 0.8, "rank correlation",
-    "1 is a rise at every layer. With six layers, 0.8 lets neighbours change places, but not "
-    "first and last.",
-)  # fmt: skip
-GENERALITY = Rule(
-    "above", 0.5, 0.75, "share of runs",
-    "Below one half the claim fails more often than it holds; a rule of thumb that is said to "
-    "hold across settings should not fail in more than one of four.",
-)  # fmt: skip
+def _is_past(near: float, control: Control, rule: Rule) -> bool:
+    """Whether the nearer end of an effect lies past all of a negative control."""
+    if control.lost or not math.isfinite(control.effect.value):
+        return True
+    _, far = rule.ends(control.effect)
+    return rule.beyond(near, far if math.isfinite(far) else control.effect.value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs
-from ssl_companion.chapters.claims.decision import Rule, Verdict, decide, least
+from ssl_companion.chapters.claims.decision import Control, Rule, Verdict, decide, least
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import RecordingError
 
@@ -16,28 +16,53 @@ CITATION = "Ben-Shaul et al., NeurIPS 2023, arXiv:2305.15614 (abstract)"
 
 @dataclass(frozen=True)
 class Part:
-    """What one run says, or some that differ by their seed alone; it is judged apart.
+    """One row of evidence, judged apart: one rule on one run, or on some that differ by their seed.
 
     Attributes:
         effect: with its 95% interval, in the rule's unit; NaN where it is not defined.
-        control: the same of the negative control; None where there was nothing to make it of.
-        over: what the effect's interval is over: "3 seeds", "2000 test images".
+        controls: the same measurement where the answer is known, of both kinds.
+        over: what the effect's interval is over: "3 seeds", "1 run: 800 test images".
         recordings: names of those used.
         size: of the runs, in words, where there are runs of several sizes: "full size".
         which: of those of that size, in words: "3 seeds", "an independent implementation".
+        rule: by which it is judged; None: the claim's first.
+        pilot: whether it rests on a single training run, so that another seed might change it.
+        lost: why the effect does not count, in words: it is *not reproduced* then.
+        fails: why the row cannot tell, in words ("the reference recipe misses"): *undecided* then.
     """
 
     effect: Interval
-    control: Interval | None
+    controls: tuple[Control, ...]
     over: str
     recordings: tuple[str, ...]
     size: str = ""
     which: str = ""
+    rule: Rule | None = None
+    pilot: bool = False
+    lost: str = ""
+    fails: str = ""
 
     @property
     def name(self) -> str:
         """Size and which; "" where there is nothing to tell it from."""
         return ", ".join(filter(None, (self.size, self.which)))
+
+    def controls_that(self, answer: str) -> tuple[Control, ...]:
+        """The controls whose known answer is "yes", or "no"."""
+        return tuple(control for control in self.controls if control.answer == answer)
+
+    @property
+    def control(self) -> Interval | None:
+        """That of the first negative control."""
+        return next((control.effect for control in self.controls_that("no")), None)
+
+    def judged(self, rule: Rule) -> Verdict:
+        """Its verdict by its own rule, or by `rule` where it has none."""
+        if self.fails:
+            return Verdict.UNDECIDED
+        if self.lost:
+            return Verdict.NOT_REPRODUCED
+        return decide(self.effect, self.rule or rule, self.controls)
 
 
 @dataclass(frozen=True)
@@ -66,7 +91,7 @@ class Evidence:
 
     @property
     def control(self) -> Interval | None:
-        """That of the first part."""
+        """That of the first part's first negative control."""
         return self.parts[0].control
 
     @property
@@ -89,9 +114,11 @@ class Claim:
         statement: what the abstract claims, in one sentence.
         measurement: what the effect is, in words.
         rule: what it has to be.
-        control: what the negative control is, in words.
+        control: what the negative controls are, in words.
+        positive: what the positive control is, in words.
         needs: the command that records what is needed.
         evidence: recordings by name -> evidence; raises `NotRecorded` where they do not do.
+        also: further rows of evidence that the claim takes: what is measured, and its rule.
     """
 
     id: str
@@ -99,38 +126,63 @@ class Claim:
     measurement: str
     rule: Rule
     control: str
+    positive: str
     needs: str
     evidence: Callable[[Runs], Evidence]
+    also: tuple[tuple[str, Rule], ...] = ()
 
     def judge(self, recordings: Runs) -> LedgerRow:
         """Measure and decide; recordings that are missing make a row "not measured".
 
-        Each part is decided by the same rule, and the least of their verdicts is the claim's.
+        Each part is decided by its rule, and the least of their verdicts is the claim's.
         """
         try:
             evidence = self.evidence(recordings)
         except (NotRecorded, RecordingError) as error:
             return LedgerRow(self, None, Verdict.NOT_MEASURED, f"{error}. To record: {self.needs}")
-        verdicts = tuple(decide(part.effect, self.rule, part.control) for part in evidence.parts)
-        said = (evidence.note, _agreement(evidence.parts, verdicts))
+        verdicts = tuple(part.judged(self.rule) for part in evidence.parts)
+        said = (
+            evidence.note,
+            *_why_not(self, evidence.parts),
+            _agreement(evidence.parts, verdicts),
+        )
         return LedgerRow(self, evidence, least(verdicts), " ".join(filter(None, said)), verdicts)
+
+
+def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
+    """What keeps parts from being judged by their effect, a sentence each."""
+    said = []
+    for part in parts:
+        rule, of = part.rule or claim.rule, f" ({part.name})" if part.name else ""
+        if part.fails or part.lost:
+            said.append(f"{(part.fails or part.lost).capitalize()}{of}.")
+            continue
+        for answer, kind in (("yes", "positive"), ("no", "negative")):
+            controls = part.controls_that(answer)
+            if not controls:
+                said.append(f"No {kind} control is recorded{of}.")
+            said += [
+                f"The {kind} control, {control.words}, is answered wrongly{of}."
+                for control in controls
+                if not control.is_right(rule)
+            ]
+    return list(dict.fromkeys(said))
 
 
 def _agreement(parts: Sequence[Part], verdicts: Sequence[Verdict]) -> str:
     """Whether the parts agree, in a sentence; "" for a single one."""
     if len(parts) == 1:
         return ""
-    counts: dict[str, int] = {}
-    for part in parts:
-        counts[part.size] = counts.get(part.size, 0) + len(part.recordings)
-    runs = " and ".join(f"{n} run{'s' * (n > 1)} at {size}" for size, n in counts.items())
     if len(set(verdicts)) == 1:
-        return f"Judged apart, {runs} agree."
+        return f"Judged apart, the {len(parts)} rows of evidence agree."
     who: dict[Verdict, list[str]] = {}
     for part, verdict in zip(parts, verdicts, strict=True):
         who.setdefault(verdict, []).append(part.name)
     of_each = [f"{verdict.value} ({'; '.join(names)})" for verdict, names in who.items()]
-    return f"Judged apart, {runs} differ: {', '.join(of_each)}. The least of these counts."
+    return (
+        f"Judged apart, the {len(parts)} rows of evidence differ: {', '.join(of_each)}. The least "
+        "of these counts."
+    )
 
 
 @dataclass(frozen=True)
@@ -151,8 +203,24 @@ class LedgerRow:
     note: str
     verdicts: tuple[Verdict, ...] = ()
 
+    @property
+    def pilot(self) -> bool:
+        """Whether the verdict rests on single training runs: no row that has it has several."""
+        if self.evidence is None:
+            return False
+        judged = zip(self.evidence.parts, self.verdicts, strict=True)
+        return all(part.pilot for part, verdict in judged if verdict is self.verdict)
+
+    @property
+    def judged(self) -> str:
+        """The verdict in words: "reproduced", "undecided (pilot)"."""
+        return f"{self.verdict.value} (pilot)" if self.pilot else self.verdict.value
+
     def as_dict(self) -> dict[str, object]:
-        """Plain JSON types; numbers that are not defined are None."""
+        """Plain JSON types; numbers that are not defined are None.
+
+        The numbers of a row are those of its first part; `parts` has all of them.
+        """
         found, rule = self.evidence, self.claim.rule
         parts = found.parts if found else ()
         return {
@@ -160,23 +228,20 @@ class LedgerRow:
             "statement": self.claim.statement,
             "citation": CITATION,
             "measurement": self.claim.measurement,
-            "rule": str(rule),
-            "direction": rule.direction,
-            "null": rule.null,
-            "least_effect": rule.least,
-            "unit": rule.unit,
             "why": rule.why,
-            **_numbers(parts[0] if parts else None),
+            "known": rule.known,
+            **_numbers(parts[0] if parts else None, rule),
             "control": self.claim.control,
             "recordings": list(found.recordings) if found else [],
             "verdict": self.verdict.value,
+            "pilot": self.pilot,
             "note": self.note,
             "parts": [
                 {
                     "name": part.name,
-                    **_numbers(part),
-                    "recordings": list(part.recordings),
+                    **_numbers(part, rule),
                     "verdict": verdict.value,
+                    "pilot": part.pilot,
                 }
                 for part, verdict in zip(parts, self.verdicts, strict=True)
             ],
@@ -192,33 +257,62 @@ class LedgerRow:
         if len(parts) < 2:
             return ""
         return "; ".join(
-            f"{part.name}: {words(part.effect)}, {verdict.value}"
+            f"{part.name}: {words(part.effect)}, {verdict.value}" + " (pilot)" * part.pilot
             for part, verdict in zip(parts, self.verdicts, strict=True)
         )
 
     def short(self) -> dict[str, object]:
-        """The columns of a table: claim, effect, interval, rule, control, verdict."""
+        """The columns of a table: claim, effect, over, rule, both controls, verdict."""
         found = self.evidence
         return {
             "claim": self.claim.id,
             "effect": in_brackets(found.effect) if found else "-",
-            "rule": str(self.claim.rule),
-            "control": in_brackets(found.control) if found else "-",
             "over": found.over if found else "-",
-            "verdict": self.verdict.value,
+            "rule": str(self.claim.rule),
+            "yes": _controls_in_words(found, "yes"),
+            "no": _controls_in_words(found, "no"),
+            "verdict": self.judged,
         }
 
 
-def _numbers(part: Part | None) -> dict[str, object]:
-    effect, control = (part.effect, part.control) if part else (None, None)
+def _controls_in_words(found: Evidence | None, answer: str) -> str:
+    controls = found.parts[0].controls_that(answer) if found else ()
+    return "; ".join(in_brackets(control.effect) for control in controls) or "-"
+
+
+def _numbers(part: Part | None, rule: Rule) -> dict[str, object]:
+    """What a part's effect is, what it had to be, and its controls."""
+    rule = part.rule or rule if part else rule
+    effect = part.effect if part else None
+    positive, negative = (
+        [_control(one, rule) for one in (part.controls_that(answer) if part else ())]
+        for answer in ("yes", "no")
+    )
     return {
         "effect": _number(effect, "value"),
         "low": _number(effect, "low"),
         "high": _number(effect, "high"),
-        "interval_over": part.over if part else None,
-        "control_effect": _number(control, "value"),
-        "control_low": _number(control, "low"),
-        "control_high": _number(control, "high"),
+        "unit": part.over if part else None,
+        "rule": str(rule),
+        "measured_in": rule.unit,
+        "direction": rule.direction,
+        "null": rule.null,
+        "least_effect": rule.least,
+        "positive_control": positive[0] if positive else None,
+        "negative_controls": negative,
+        "measured_on": list(part.recordings) if part else [],
+    }
+
+
+def _control(of: Control, rule: Rule) -> dict[str, object]:
+    return {
+        "words": of.words,
+        "effect": _number(of.effect, "value"),
+        "low": _number(of.effect, "low"),
+        "high": _number(of.effect, "high"),
+        "measured_on": list(of.recordings),
+        "lost": of.lost,
+        "right": of.is_right(rule),
     }
 
 

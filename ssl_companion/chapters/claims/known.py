@@ -1,0 +1,87 @@
+"""Runs whose answer is known, by which every rule is held: the preset "controls".
+
+Supervised training surely clusters the classes it is taught, aligns with them and forgets what
+they do not need; a network trained on labels drawn by lot, one that invariance alone has collapsed
+and one that was not trained at all surely do nothing of the kind. All are of one size and have
+three seeds. A rule that says no to the first, or yes to one of the others, tells nothing apart.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_seeds
+from ssl_companion.chapters.claims.decision import Control
+from ssl_companion.chapters.claims.runs import SEEDS, same_training
+from ssl_companion.measures import Interval
+from ssl_companion.recordings import Recording, RecordingError
+
+FAMILY = "controls"
+
+
+class Known(NamedTuple):
+    """A kind of run, in words, and the answer that every rule has to give on it."""
+
+    words: str
+    answer: Literal["yes", "no"]
+
+
+KINDS: dict[str, Known] = {
+    "supervised": Known("trained on the labels", "yes"),
+    "by-lot": Known("trained on labels drawn by lot", "no"),
+    "collapsed": Known("trained for invariance alone", "no"),
+    "untrained": Known("not trained", "no"),
+}
+
+
+def known_runs(recordings: Runs, kind: str) -> list[Recording]:
+    """The runs of a kind ("recipe" or one of `KINDS`), by seed; of one training but for the seed."""
+    named = re.compile(rf"{FAMILY}-{kind}-s(\d+)")
+    found = {int(m[1]): run for name, run in recordings.items() if (m := named.fullmatch(name))}
+    runs = [found[seed] for seed in sorted(found)]
+    return [run for run in runs if same_training(run, runs[0])]
+
+
+def controls(
+    recordings: Runs,
+    measure: Callable[[Recording], float],
+    *,
+    ratios: bool = False,
+    lost: Callable[[Recording], str] = lambda run: "",
+) -> tuple[Control, ...]:
+    """What a measure comes to on each kind of run that is recorded.
+
+    Args:
+        recordings: by name.
+        measure: a run's effect, in the rule's unit; it may be NaN, or raise `NotRecorded` or
+            `RecordingError` where a run does not keep what it takes (that run is passed over).
+        ratios: average over seeds as ratios.
+        lost: why a run's effect does not count; "" where it does.
+
+    Returns:
+        A control a kind, with Student's interval over its seeds, if there are `SEEDS` or more.
+    """
+    out = []
+    for kind, known in KINDS.items():
+        values, names, whys = [], [], []
+        for run in known_runs(recordings, kind):
+            try:
+                values.append(measure(run))
+            except (NotRecorded, RecordingError):
+                continue
+            names.append(run.name)
+            whys.append(lost(run))
+        if values:
+            gone = whys[0] if all(whys) else ""
+            effect = _mean(values, ratios)
+            out.append(Control(known.words, effect, known.answer, tuple(names), gone))
+    return tuple(out)
+
+
+def _mean(values: list[float], ratios: bool) -> Interval:
+    if len(values) >= SEEDS and all(map(math.isfinite, values)):
+        return over_seeds(values, ratios=ratios)
+    return Interval(sum(values) / len(values), math.nan, math.nan)
