@@ -140,6 +140,22 @@ def intact_runs(recordings: Runs) -> dict[str, Recording]:
     return {name: recordings[name] for name in chosen.values()}
 
 
+#: the setting that all others are changes of
+REFERENCE_SETTING = "architecture-recipe"
+#: settings outside of what the paper claims: without the views' colour jitter there is little that
+#: a network could become invariant to
+BOUNDARIES = ("hyperparameters-strength-0",)
+
+
+def settings(recordings: Runs) -> dict[str, list[Recording]]:
+    """Every setting of the presets `FAMILIES` with its runs, by seed; without labels."""
+    found: dict[str, list[Recording]] = {}
+    for name in sorted(self_supervised(recordings), key=_seed_last):
+        if name.startswith(FAMILIES):
+            found.setdefault(without_seed(name), []).append(recordings[name])
+    return found
+
+
 _SEED = re.compile(r"-s(\d+)$")
 
 
