@@ -410,10 +410,12 @@ def sizes_in_words(runs: Runs) -> str:
     if not runs:
         return "There are no recordings, so there are no verdicts."
     longest = max(runs.values(), key=lambda run: (run.epochs[-1], run.name))
+    sizes = [f"{full} of the size meant for an accelerator", f"{reduced} of a reduced one"]
+    if others := len(runs) - full - reduced:
+        sizes.append(f"{others} of a size that no preset asks for")
     said = (
-        f"These verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, {full} of the "
-        f"size meant for an accelerator and {reduced} of a reduced one. The longest is "
-        f"*{longest.title}*."
+        f"These verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, "
+        f"{', '.join(sizes[:-1])} and {sizes[-1]}. The longest is *{longest.title}*."
     )
     if reduced:
         said += (
