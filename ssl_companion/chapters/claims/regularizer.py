@@ -13,6 +13,7 @@ from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import (
     RESAMPLES,
@@ -26,7 +27,7 @@ from ssl_companion.chapters.analysis.pixel_baselines import compare_with_pixels
 from ssl_companion.chapters.claims import rules
 from ssl_companion.chapters.claims.decision import Control, Rule
 from ssl_companion.chapters.claims.evidence import Evidence, Part
-from ssl_companion.chapters.claims.runs import SEEDS, by_folder, same_training, size_of
+from ssl_companion.chapters.claims.runs import SEEDS, by_folder, same_training
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import interval
 from ssl_companion.recordings import Recording
@@ -61,20 +62,33 @@ class ArmSet(NamedTuple):
         return tuple(self.folder + self.by_seed[s][arm].name for s in seeds for arm in arms)
 
 
-def arm_sets(recordings: Runs) -> list[ArmSet]:
-    """The regularizer's runs, in sets: all that were trained as the first recipe there was."""
+#: how the names of VICReg's interventions begin: those of the chapter, and those on the network of
+#: the comparisons
+_FAMILIES = ("regularizer", "terms-vicreg")
+
+
+def arm_sets(recordings: Runs, families: Iterable[str] = _FAMILIES) -> list[ArmSet]:
+    """The interventions in sets: in each, all that were trained as its first recipe was."""
     found = []
-    for folder, runs in by_folder(recordings, "regularizer").items():
-        arms = {name: name.partition("-")[2].rpartition("-s")[0] for name in runs}
-        recipes = [name for name in sorted(runs) if arms[name] == RECIPE]
-        by_seed: dict[int, dict[str, Recording]] = {}
-        for name, run in runs.items() if recipes else ():
-            if same_training(run, runs[recipes[0]], but=("objective",)):
-                by_seed.setdefault(run.run["seed"], {})[arms[name]] = run
-        if by_seed:
-            size = size_of(runs[recipes[0]])
-            found.append(ArmSet(size, folder, dict(sorted(by_seed.items()))))
+    for family in families:
+        for folder, runs in by_folder(recordings, family).items():
+            arms = {name: name.removeprefix(f"{family}-").rpartition("-s")[0] for name in runs}
+            recipes = [name for name in sorted(runs) if arms[name] == RECIPE]
+            by_seed: dict[int, dict[str, Recording]] = {}
+            for name, run in runs.items() if recipes else ():
+                if same_training(run, runs[recipes[0]], but=("objective",)):
+                    by_seed.setdefault(run.run["seed"], {})[arms[name]] = run
+            if by_seed:
+                size = _size(runs[recipes[0]])
+                found.append(ArmSet(size, folder, dict(sorted(by_seed.items()))))
     return found
+
+
+def _size(run: Recording) -> str:
+    config, data = run.run["config"], run.run["data"]
+    return (
+        f"{config['backbone'].upper()}, {data['train_images']:,} images, {config['epochs']} epochs"
+    )
 
 
 def elasticity(gains: dict[str, float]) -> float:
@@ -242,19 +256,65 @@ _WORDS = {
     WITHOUT: "without the regularizer",
     WITHOUT_INVARIANCE: "without the invariance",
     WEAK: "the regularizer at 1/5",
+    "weight-0.04": "the regularizer at 1/25",
     WEAK_INVARIANCE: "the invariance at 1/5",
     SHUFFLED: "positives shuffled",
 }
 
 
+def losses(recordings: Runs) -> pd.DataFrame:
+    """What share of the recipe's gain every intervention loses, set by set.
+
+    Args:
+        recordings: by name; those of several sizes are held apart.
+
+    Returns:
+        size, intervention, seeds, gain (the recipe's, mean), value, low, high (the share lost:
+        its mean over seeds, with Student's interval from three seeds on, else NaN). Above 1 the
+        run ends below where it began; below 0 it gains more than the recipe.
+    """
+    rows = []
+    for one in arm_sets(recordings):
+        for arm, words in _WORDS.items():
+            own = one.having((RECIPE, arm))
+            if not own:
+                continue
+            whole = [gain(runs[RECIPE]) for runs in own.values()]
+            lost = [_over(g - gain(r[arm]), g) for g, r in zip(whole, own.values(), strict=True)]
+            mean = float(np.mean(lost))
+            several = len(lost) >= SEEDS and all(map(math.isfinite, lost))
+            found = over_seeds(lost) if several else Interval(mean, math.nan, math.nan)
+            rows.append({
+                "size": one.size, "intervention": words, "seeds": len(own),
+                "gain": float(np.mean(whole)),
+                "value": found.value, "low": found.low, "high": found.high,
+            })  # fmt: skip
+    return pd.DataFrame(rows, columns=_LOSS_COLUMNS)
+
+
+_LOSS_COLUMNS = ["size", "intervention", "seeds", "gain", "value", "low", "high"]
+
+
+def interaction(own: dict[str, Recording]) -> float:
+    """What both terms gain together beyond the sum of what either gains alone, as a share of it."""
+    both, *alone = (gain(own[arm]) for arm in (RECIPE, WITHOUT, WITHOUT_INVARIANCE))
+    return _over(both - sum(alone), both)
+
+
 def _beside(of: ArmSet) -> str:
-    """What is kept of the recipe's gain under each intervention, in a sentence; it is no part of
-    the verdict."""
-    seed, own = next((s, own) for s, own in of.by_seed.items() if RECIPE in own)
+    """What each intervention loses under the first seed that has most of them, in a sentence; it
+    is no part of the verdict."""
+    recipes = {seed: own for seed, own in of.by_seed.items() if RECIPE in own}
+    seed = max(recipes, key=lambda s: (len(recipes[s]), -s))
+    own = recipes[seed]
     whole = gain(own[RECIPE])
-    kept = [
-        f"{words} {_over(gain(own[arm]), whole):.0%}" for arm, words in _WORDS.items() if arm in own
+    lost = [
+        f"{words} {_over(whole - gain(own[arm]), whole):.0%}"
+        for arm, words in _WORDS.items()
+        if arm in own
     ]
-    where = f"{of.size}, seed {seed}"
-    said = f"Gain of the recipe {whole:+.3f} ({where})"
-    return f"{said}; of that gain remains: {', '.join(kept)}." if kept else f"{said}."
+    said = f"The recipe gains {whole:+.3f} ({of.size}, seed {seed})"
+    said += f"; of that is lost: {', '.join(lost)}." if lost else "."
+    if {RECIPE, WITHOUT, WITHOUT_INVARIANCE} <= set(own):
+        said += f" Interaction of the two terms: {interaction(own):.0%} of the gain."
+    return said

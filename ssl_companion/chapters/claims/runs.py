@@ -98,11 +98,6 @@ def by_folder(recordings: Runs, preset: str) -> dict[str, dict[str, Recording]]:
     return found
 
 
-def size_of(run: Recording) -> str:
-    """How large a run is, in words."""
-    return _SIZES[scale_of(run) or ""]
-
-
 def seeds(recordings: Runs) -> list[Recording]:
     """The runs of the trajectory, by seed: the first, and those that differ in nothing else."""
     return _by_seed(recordings, _OWN)
