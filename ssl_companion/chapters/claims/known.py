@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_seeds
 from ssl_companion.chapters.claims.decision import Control
-from ssl_companion.chapters.claims.runs import SEEDS, same_training
+from ssl_companion.chapters.claims.runs import SEEDS, recordings_by_name, same_training
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording, RecordingError
 
@@ -43,6 +43,12 @@ def known_runs(recordings: Runs, kind: str) -> list[Recording]:
     found = {int(m[1]): run for name, run in recordings.items() if (m := named.fullmatch(name))}
     runs = [found[seed] for seed in sorted(found)]
     return [run for run in runs if same_training(run, runs[0])]
+
+
+def with_known(yours: Runs) -> Runs:
+    """Somebody's own runs, with the book's runs whose answer is known to hold the rules by."""
+    book = recordings_by_name()
+    return {n: run for n, run in book.items() if n.startswith(f"{FAMILY}-")} | dict(yours)
 
 
 def controls(
