@@ -121,25 +121,24 @@ _ROWS = (
 
 
 def regularizer_drives(recordings: Runs) -> Evidence:
-    """What is lost by weakening either term, and without the regularizer; a part for each size.
+    """What is lost by weakening either term, and without the regularizer; two parts for each set.
+
+    A set of which a seed has all that both rows take is judged; what others lose is told beside.
 
     Raises:
-        NotRecorded: the arms of one of the two rows are not recorded at any size.
+        NotRecorded: there is no such set.
     """
-    sets, parts = arm_sets(recordings), []
-    for row in _ROWS:
-        found = [part for one in sets if (part := _part(one, row)) is not None]
-        if not found:
-            named = ", ".join(f"regularizer-{arm}-s*" for arm in row.arms)
-            raise NotRecorded(f"{row.words}: no seed of which all of {named} are recorded")
-        parts += found
+    sets = arm_sets(recordings)
+    arms = dict.fromkeys(arm for row in _ROWS for arm in row.arms)
+    parts = [_part(one, row) for one in sets if one.having(arms) for row in _ROWS]
+    if not parts:
+        named = ", ".join(f"regularizer-{arm}-s*" for arm in arms)
+        raise NotRecorded(f"no seed of which all of {named} are recorded, trained alike")
     return Evidence(tuple(parts), " ".join(_beside(one) for one in sets))
 
 
-def _part(of: ArmSet, row: _Row) -> Part | None:
+def _part(of: ArmSet, row: _Row) -> Part:
     by_seed = of.having(row.arms)
-    if not by_seed:
-        return None
     several = len(by_seed) >= SEEDS
     seeds = list(by_seed) if several else list(by_seed)[:1]
     recipes = [own[RECIPE] for own in by_seed.values()]
