@@ -1,6 +1,6 @@
 """How the rules came about: every version of what a claim asks for, read from git.
 
-    python book/_tools/rule_history.py           write ssl_companion/chapters/analysis/rule_history.json
+    python book/_tools/rule_history.py           write `chapters/analysis/rule_history.json`
     python book/_tools/rule_history.py --check   write nothing, fail where git says otherwise
 
 Sources of old commits are parsed and never run. What has a shape that this does not know is an
@@ -80,6 +80,10 @@ class _Source:
                 return name
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 return [self.value(part) for part in parts]
+            case ast.JoinedStr(values=parts):
+                return "".join(self.value(part) for part in parts)
+            case ast.FormattedValue(value=of, conversion=-1, format_spec=None):
+                return str(self.value(of))
             case ast.UnaryOp(op=ast.USub(), operand=of):
                 return -self.value(of)
             case ast.BinOp(left=a, op=ast.Add(), right=b):
@@ -89,18 +93,31 @@ class _Source:
         raise ValueError(f"{ast.unparse(node)!r}: expected a literal; teach `_Source.value` it")
 
     def rules(self) -> dict[str, dict[str, Any]]:
-        """Every rule by its name."""
-        return {
-            name: _RULE | self._fields(node, "Rule")
-            for name, node in self.known.items()
-            if _is_call(node, "Rule")
-        }
+        """Every rule by its name.
+
+        Raises:
+            ValueError: a rule has none.
+        """
+        named = {name: node for name, node in self.known.items() if _is_call(node, "Rule")}
+        made = (node for module in self.modules.values() for node in ast.walk(module))
+        for node in made:
+            if isinstance(node, ast.expr) and _is_call(node, "Rule") and node not in named.values():
+                raise ValueError(f"{ast.unparse(node)!r}: expected a rule with a name of its own")
+        return {name: _RULE | self._fields(node, "Rule") for name, node in named.items()}
 
     def claims(self) -> dict[str, dict[str, Any] | str]:
-        """What each claim says of its measurement, or why that cannot be read."""
+        """What each claim says of its measurement, or why that cannot be read.
+
+        Raises:
+            ValueError: they are listed in another way.
+        """
         found: dict[str, dict[str, Any] | str] = {}
-        listed = self.known.get("CLAIMS")
-        for node in listed.elts if isinstance(listed, ast.Tuple) else []:
+        listed = self.known.get("CLAIMS", ast.Tuple(elts=[], ctx=ast.Load()))
+        if not isinstance(listed, ast.Tuple) or not all(_is_call(n, "Claim") for n in listed.elts):
+            raise ValueError(
+                f"CLAIMS: {ast.unparse(listed)[:60]!r}; expected a tuple of Claim(...)"
+            )
+        for node in listed.elts:
             assert isinstance(node, ast.Call)
             name = self.value(node.args[0])
             try:

@@ -70,9 +70,8 @@ def versions(claim: str) -> pd.DataFrame:
         claim: its id.
 
     Returns:
-        A row a change: "written" (date and commit) and "by then" (recordings, and the verdict
-        where the ledger of that time is kept), both in a version's first row only; "what",
-        "before", "after".
+        A row a change: "written" (date and commit) and "by then" (recordings, and the last verdict
+        that the repository kept), both in a version's first row only; "what", "before", "after".
 
     Raises:
         KeyError: no such claim.
@@ -82,7 +81,7 @@ def versions(claim: str) -> pd.DataFrame:
     for version in history()["claims"][claim]:
         then = f"{_recorded(version)} recorded"
         if verdict := history()["commits"][version["commit"]]["verdicts"].get(claim):
-            then += f"; the verdict was “{verdict}”"
+            then += f"; last kept verdict: {verdict}"
         head = {"written": f"{_when(version)} ({version['commit']})", "by then": then}
         for what, before, after in _changes(old, version):
             lines.append(head | {"what": what, "before": before, "after": after})
