@@ -183,7 +183,7 @@ def test_the_page_names_commits_and_claims_of_the_file() -> None:
     named = set(HASH.findall(page))
     assert named
     assert named <= found["commits"].keys() | {one["commit"] for one in found["touched"]}
-    assert re.findall(r'versions\("([\w-]+)"\)', page) == list(found["claims"])
+    assert re.findall(r'rule_versions\("([\w-]+)"\)', page) == list(found["claims"])
 
 
 def history(*versions: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_tables_say_what_changed_and_what_was_there(monkeypatch: pytest.MonkeyPa
     )
     made = history(*versions)
     monkeypatch.setattr(tables, "history", lambda: made)
-    shown = tables.versions("depth")
+    shown = tables.rule_versions("depth")
     assert shown[["what", "before", "after"]].to_numpy().tolist() == [
         ["measured", "", "it"],
         ["threshold", "", "points ≥ 0.5 (nothing: 0)"],
@@ -232,7 +232,7 @@ def test_tables_say_what_changed_and_what_was_there(monkeypatch: pytest.MonkeyPa
         "nothing recorded", "1 recorded; last kept verdict: partly",
         "2 recorded; last kept verdict: partly",
     ]  # fmt: skip
-    [row] = tables.overview().to_dict("records")
+    [row] = tables.rules_overview().to_dict("records")
     assert row["rewritten"] == (
         "2 Jan 2026, 10:00: threshold (1 recorded); "
         "3 Jan 2026, 10:00: measured, threshold (2 recorded)"

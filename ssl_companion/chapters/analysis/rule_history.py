@@ -38,7 +38,7 @@ def recorded_by(commit: str) -> int:
     return len(history()["commits"][commit]["recorded"])
 
 
-def overview() -> pd.DataFrame:
+def rules_overview() -> pd.DataFrame:
     """A row a claim: when its rule was first written, and each time it was rewritten.
 
     Returns:
@@ -63,7 +63,7 @@ def overview() -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def versions(claim: str) -> pd.DataFrame:
+def rule_versions(claim: str) -> pd.DataFrame:
     """What each version of a claim's rule changed, oldest first.
 
     Args:
