@@ -19,7 +19,7 @@ from ssl_companion.chapters.claims import rules as present
 from ssl_companion.chapters.claims.decision import Rule
 
 PAGE = ROOT / "book/how-the-rules-came-about.md"
-HASH = re.compile(r"`([0-9a-f]{7})`")
+HASH = re.compile(r"[`\"]([0-9a-f]{7})[`\"]")
 RULE = """\
 class Rule:
     direction: str
@@ -183,6 +183,7 @@ def test_the_page_names_commits_and_claims_of_the_file() -> None:
     named = set(HASH.findall(page))
     assert named
     assert named <= found["commits"].keys() | {one["commit"] for one in found["touched"]}
+    assert tables.verdicts_before("9286e6e").keys() == found["claims"].keys()
     assert re.findall(r'rule_versions\("([\w-]+)"\)', page) == list(found["claims"])
 
 

@@ -38,6 +38,11 @@ def recorded_by(commit: str) -> int:
     return len(history()["commits"][commit]["recorded"])
 
 
+def verdicts_before(commit: str) -> dict[str, str]:
+    """The last verdicts that the repository kept before a commit that changed a rule, by claim."""
+    return dict(history()["commits"][commit]["verdicts"])
+
+
 def rules_overview() -> pd.DataFrame:
     """A row a claim: when its rule was first written, and each time it was rewritten.
 
