@@ -141,7 +141,7 @@ def test_a_run_that_was_not_measured_is_said_by_name(write: Write) -> None:
     table = pd.read_csv(run.path / "measures.csv")
     table[table["epoch"] > 0].to_csv(run.path / "measures.csv", index=False)
     with pytest.raises(NotRecorded, match="regularizer-recipe-s0 has no NCC accuracy before"):
-        regularizer.gain(open_recording(run.path))
+        regularizer.gained(open_recording(run.path))
 
 
 gains = st.floats(-0.3, 0.6)
