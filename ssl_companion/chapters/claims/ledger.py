@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import Runs
-from ssl_companion.chapters.claims import decision, many_runs, trajectory
+from ssl_companion.chapters.claims import compression, decision, many_runs, rules, trajectory
 from ssl_companion.chapters.claims.evidence import Claim, LedgerRow
 from ssl_companion.chapters.claims.runs import recordings_to_judge
 
@@ -46,13 +46,22 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "compression",
         "The clustering compresses the information about the data.",
-        "share of nine estimators that lose at least a tenth from their peak to the end of "
-        "training, while NCC accuracy rises from that epoch on; less the share that end at least "
-        "a tenth above their lowest",
-        decision.COMPRESSION,
-        "the same of the run read backwards, from its last epoch to its first",
+        "fall of the share of a representation's entropy that is specific to the view, "
+        "H(Z | image) / H(Z), from before training to after it, at noise of 1% of the variance; "
+        "where I(Z; image) falls too, information is lost and not compressed",
+        rules.VIEW_SHARE,
+        "networks trained on labels drawn by lot (second row only: they forget the view as well), "
+        "collapsed by invariance alone, and not trained",
+        "a network trained on the labels",
         _TRAJECTORY,
-        trajectory.compresses,
+        compression.compresses,
+        also=(
+            (
+                "fall of the share that is specific to the image within its class, "
+                "H(Z | class) / H(Z), of images as they are",
+                rules.CLASS_SHARE,
+            ),
+        ),
     ),
     Claim(
         "semantic-over-random",
