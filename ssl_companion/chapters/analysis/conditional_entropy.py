@@ -190,7 +190,9 @@ class _Spectrum:
             return 0.0
         if s2 * (1 - used(lowest)) <= lowest:
             return float("nan")
-        z = float(brentq(lambda at: s2 * (1 - used(at)) - at, lowest, s2, xtol=1e-12 * s2))
+        z = float(
+            brentq(lambda at: s2 * (1 - used(at)) - at, lowest, s2, xtol=1e-12 * s2, rtol=1e-9)
+        )
         g, n = used(z), self.freedom
         return float(np.log1p(self.values / z).sum() + n * (np.log1p(-g) + g)) / 2
 
