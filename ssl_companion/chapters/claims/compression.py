@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from ssl_companion.chapters.analysis import conditional_entropy
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_seeds
 from ssl_companion.chapters.analysis.conditional_entropy import NOISE, NOISES, Course
@@ -21,7 +23,7 @@ from ssl_companion.chapters.claims.decision import Control, Rule, Verdict, least
 from ssl_companion.chapters.claims.evidence import Evidence, Part
 from ssl_companion.chapters.claims.runs import SEEDS
 from ssl_companion.measures import Interval
-from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings import Recording
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,13 @@ class Row:
 
 VIEW = Row("view_share", "specific to the view", rules.VIEW_SHARE)
 IN_CLASS = Row("class_share", "specific to the image in its class", rules.CLASS_SHARE)
+SHOWN = ("view_share", "class_share", "about_image")
 
-# The preset of known answers in runs of older presets, which keep features: taken only until that
-# preset is recorded, since the page and the row would otherwise have no control at all.
+# Runs of older presets that keep features and whose answer is known as well. They stand in only
+# until the preset "controls" is recorded: without any control, nothing could be decided.
 _OLDER = {
-    "supervised": "methods-supervised-s0",
-    "collapsed": "regularizer-invariance-only-s0",
+    "controls-supervised-s0": "methods-supervised-s0",
+    "controls-collapsed-s0": "regularizer-invariance-only-s0",
 }
 
 
@@ -126,6 +129,14 @@ def judged(recordings: Runs) -> list[Judged]:
     return found
 
 
+def with_known(recordings: Runs) -> Runs:
+    """The recordings, with older runs in the place of known answers where none can tell."""
+    if any(can_tell(run) for kind in known.KINDS for run in known.known_runs(recordings, kind)):
+        return recordings
+    older = {name: recordings[old] for name, old in _OLDER.items() if old in recordings}
+    return {**recordings, **older}
+
+
 def controls(recordings: Runs, row: Row, of: Measured, noise: float = NOISE) -> tuple[Control, ...]:
     """The same fall where its answer is known.
 
@@ -142,23 +153,9 @@ def controls(recordings: Runs, row: Row, of: Measured, noise: float = NOISE) -> 
     def lost(run: Recording) -> str:
         return of.lost([run], noise)
 
-    found = known.controls(recordings, fall, lost=lost) or _older(recordings, row, of, noise)
+    found = known.controls(with_known(recordings), fall, lost=lost)
     apart = known.KINDS["by-lot"].words if row is VIEW else None
     return tuple(control for control in found if control.words != apart)
-
-
-def _older(recordings: Runs, row: Row, of: Measured, noise: float) -> tuple[Control, ...]:
-    """Controls from single runs of older presets, with intervals over halves of their images."""
-    found = []
-    for kind, name in _OLDER.items():
-        run, answer = recordings.get(name), known.KINDS[kind]
-        try:
-            if run is not None:
-                fall, lost = of.fall(run, row, noise), of.lost([run], noise)
-                found.append(Control(answer.words, fall, answer.answer, (name,), lost))
-        except (NotRecorded, RecordingError):
-            continue
-    return tuple(found)
 
 
 def compresses(recordings: Runs) -> Evidence:
@@ -224,3 +221,28 @@ def _absolute(group: Judged, of: Measured) -> str:
         f"At noise of {NOISE:.0%}, H(Z) goes {ends('views')} nats and I(Z; image) "
         f"{ends('about_image')} ({', '.join(group.names)}). H(Z | image) itself: {given}."
     )
+
+
+def answers(recordings: Runs, noise: float = NOISE) -> pd.DataFrame:
+    """What is judged and every run whose answer is known, in one table.
+
+    Returns:
+        A row for each: trained (in words), recordings, answer ("" for what is judged), and for
+        each quantity of `SHOWN` its mean over the runs in the columns "<quantity> before" and
+        "<quantity> after"; lost, in words.
+    """
+    of, everything = Measured((noise,)), with_known(recordings)
+    groups = [(group.runs, group.names, group.size, "") for group in judged(recordings)]
+    for kind, answer in known.KINDS.items():
+        runs = tuple(filter(can_tell, known.known_runs(everything, kind)))
+        if runs:
+            names = tuple(run.name for run in runs)
+            groups.append((runs, names, answer.words, answer.answer))
+    rows = []
+    for own, names, words, answer_of in groups:
+        row: dict[str, object] = {"trained": words, "recordings": ", ".join(names),
+                                  "answer": answer_of, "lost": of.lost(own, noise)}  # fmt: skip
+        for quantity in SHOWN:
+            row[f"{quantity} before"], row[f"{quantity} after"] = of.means(own, quantity, noise)
+        rows.append(row)
+    return pd.DataFrame(rows)

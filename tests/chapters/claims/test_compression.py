@@ -142,3 +142,13 @@ def test_runs_without_views_are_not_measured(
     run = write_synthetic(OWN, tmp_path, features=False, **SHORT)
     with pytest.raises(NotRecorded, match="entropies in its table"):
         compresses({OWN: run})
+
+
+def test_everything_that_is_judged_or_known_stands_in_one_table(
+    answers: dict[str, Recording], own: Callable[[str], Recording]
+) -> None:
+    table = compression.answers({**answers, OWN: own("clusters")})
+    assert table["answer"].tolist() == ["", "", "yes", "no", "no", "no"]
+    assert [bool(lost) for lost in table["lost"]] == [False] * 4 + [True, False]
+    first = compresses({**answers, OWN: own("clusters")}).parts[0].effect.value
+    assert table["view_share before"][0] - table["view_share after"][0] == pytest.approx(first)
