@@ -15,7 +15,7 @@ from the features that were kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
@@ -235,14 +235,21 @@ def _with_features(recording: Recording) -> tuple[int, ...]:
 def entropies(
     recording: Recording, epoch: int, noises: Sequence[float] = (NOISE,)
 ) -> list[Entropies]:
-    """Of one epoch at each level of noise: from the table if it has them, or else live.
+    """Of one epoch at each level of noise: from the table, and live what that has not.
 
     Raises:
         RecordingError: neither is kept.
     """
-    if is_tabled(recording):
-        return [_from_tables(recording, epoch, noise) for noise in noises]
-    return Kept.of(recording, epoch).entropies(noises)
+    found = [_from_tables(recording, epoch, noise) for noise in noises]
+    if epoch not in _with_features(recording):
+        if not is_tabled(recording):
+            Kept.of(recording, epoch)  # says what is missing
+        return found
+    live = Kept.of(recording, epoch).entropies(noises)
+    return [
+        Entropies(*(b if np.isnan(a) else a for a, b in zip(astuple(t), astuple(x), strict=True)))
+        for t, x in zip(found, live, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
