@@ -32,8 +32,8 @@ def add_entropies() -> Callable[[Recording], Recording]:
                 for level, whole, given in (("sample", e.views, e.given_image),
                                             ("fine", e.images, e.given_class)):  # fmt: skip
                     where = (epoch, run.layers[-1], level, "train")
-                    rows.append((*where, f"rate@{noise}", whole, 9))
-                    rows.append((*where, f"rate_given@{noise}", given, 9))
+                    rows.append((*where, f"rate@{noise:g}", whole, 9))
+                    rows.append((*where, f"rate_given@{noise:g}", given, 9))
         file = run.path / "measures.csv"
         table = pd.read_csv(file)
         added = pd.DataFrame(rows, columns=table.columns)

@@ -212,7 +212,7 @@ def is_tabled(recording: Recording) -> bool:
 
 def _from_tables(recording: Recording, epoch: int, noise: float) -> Entropies:
     def at(measure: str, level: str) -> float:
-        name = f"{measure}@{noise}"
+        name = f"{measure}@{noise:g}"
         return at_epoch(recording, epoch, name, level=level, split="train")
 
     return Entropies(

@@ -177,12 +177,17 @@ def compresses(recordings: Runs) -> Evidence:
 
 
 def parts_at(recordings: Runs, groups: Sequence[Judged], of: Measured, noise: float) -> list[Part]:
-    """Both rows of every group at a level of noise; without those that are not measured at it."""
+    """Both rows of every group at a level of noise.
+
+    At another level than the rule's, without those that a table does not have at it, or of which
+    it has no known answer.
+    """
     found = []
     for row in (VIEW, IN_CLASS):
         known_answers = controls(recordings, row, of, noise)
         parts = [group.part(row, known_answers, of, noise) for group in groups]
-        found += [part for part in parts if noise == NOISE or not math.isnan(part.effect.value)]
+        measured = [part for part in parts if known_answers and not math.isnan(part.effect.value)]
+        found += parts if noise == NOISE else measured
     return found
 
 
