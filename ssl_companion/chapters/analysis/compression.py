@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from ssl_companion.chapters.analysis.accuracies import level_of, table_row
+from ssl_companion.chapters.analysis.conditional_entropy import NOISE
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
     coding_rate,
@@ -90,9 +91,6 @@ class CompressionInputs:
             self.test_classes[tests],
             self.class_means,
         )
-
-
-NOISE = 0.01
 
 
 def share_within(points: np.ndarray, group: np.ndarray, means: np.ndarray) -> float:
@@ -193,7 +191,6 @@ ESTIMATOR_KINDS = {
     "Rényi entropy": "entropy",
     "effective rank": "effective rank",
 }
-HALVES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +257,7 @@ def trajectories(
     *,
     epochs: Sequence[int] | None = None,
     noise: float = NOISE,
-    halves: int = HALVES,
+    halves: int = 10,
     seed: int = 0,
     which: Sequence[str] | None = None,
 ) -> Trajectories:

@@ -29,7 +29,7 @@ from ssl_companion.recordings.format import SAMPLE
 
 NOISE = 0.01
 NOISES = (0.01, 0.1, 1.0)
-HALVES = 40
+_HALVES = 40
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _spectrum(centred: np.ndarray, freedom: int) -> _Spectrum:
 
 def is_tabled(recording: Recording) -> bool:
     """Whether the recording's table has the entropies, of all views and images."""
-    return bool(np.isfinite(_from_tables(recording, recording.epochs[-1], NOISE).view_share))
+    return bool(np.isfinite(_from_tables(recording, recording.epochs[0], NOISE).view_share))
 
 
 def _from_tables(recording: Recording, epoch: int, noise: float) -> Entropies:
@@ -253,7 +253,7 @@ def entropies(
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class EntropyCourse:
     """Entropies over epochs.
 
     Attributes:
@@ -319,9 +319,9 @@ def course(
     *,
     epochs: Sequence[int] | None = None,
     noises: Sequence[float] = (NOISE,),
-    halves: int = HALVES,
+    halves: int = _HALVES,
     seed: int = 0,
-) -> Course:
+) -> EntropyCourse:
     """Entropies over the epochs of a recording.
 
     Args:
@@ -349,16 +349,16 @@ def course(
         for h in range(halves if any(kept) else 0)
     ]
     samples, images = next(((len(one.views), len(one.images)) for one in kept if one), (0, 0))
-    return Course(recording.name, at, tuple(noises), whole, drawn, samples, images)
+    return EntropyCourse(recording.name, at, tuple(noises), whole, drawn, samples, images)
 
 
 def before_and_after(
     recording: Recording,
     *,
     noises: Sequence[float] = (NOISE,),
-    halves: int = HALVES,
+    halves: int = _HALVES,
     seed: int = 0,
-) -> Course:
+) -> EntropyCourse:
     """As `course`, of the first and the last epoch alone."""
     at = epochs_of(recording)
     return course(

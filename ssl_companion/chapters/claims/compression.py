@@ -16,7 +16,7 @@ import pandas as pd
 
 from ssl_companion.chapters.analysis import conditional_entropy
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_seeds
-from ssl_companion.chapters.analysis.conditional_entropy import NOISE, NOISES, Course
+from ssl_companion.chapters.analysis.conditional_entropy import NOISE, NOISES, EntropyCourse
 from ssl_companion.chapters.claims import known, rules
 from ssl_companion.chapters.claims import runs as chosen
 from ssl_companion.chapters.claims.decision import Control, Rule, Verdict, least
@@ -47,14 +47,14 @@ _OLDER = {
 }
 
 
-class Measured:
+class MeasuredEntropies:
     """The entropies before and after training of each run, computed once."""
 
     def __init__(self, noises: Sequence[float] = NOISES) -> None:
         self.noises = tuple(noises)
-        self._courses: dict[str, Course] = {}
+        self._courses: dict[str, EntropyCourse] = {}
 
-    def __call__(self, run: Recording) -> Course:
+    def __call__(self, run: Recording) -> EntropyCourse:
         """Of a run; raises `NotRecorded` if it has none."""
         name = str(run.path)
         if name not in self._courses:
@@ -68,9 +68,10 @@ class Measured:
     def lost(self, runs: Sequence[Recording], noise: float = NOISE) -> str:
         """Why nothing counts as compressed: the information about the image fell; "" if not."""
         before, after = self.means(runs, "about_image", noise)
-        if not after < before:
+        if math.isnan(before) or after >= before:
             return ""
-        return f"the information about the image fell, from {before:.2g} to {after:.2g} nats"
+        left = "nothing" if math.isnan(after) else f"{after:.2g} nats"
+        return f"the information about the image fell, from {before:.2g} nats to {left}"
 
     def means(self, runs: Sequence[Recording], quantity: str, noise: float) -> tuple[float, float]:
         """A quantity before and after training, means over runs."""
@@ -95,7 +96,9 @@ class Judged:
     size: str
     which: str
 
-    def part(self, row: Row, controls: tuple[Control, ...], of: Measured, noise: float) -> Part:
+    def part(
+        self, row: Row, controls: tuple[Control, ...], of: MeasuredEntropies, noise: float
+    ) -> Part:
         """Their part of the evidence on one row."""
         falls = [of.fall(run, row, noise) for run in self.runs]
         single = len(self.runs) == 1
@@ -137,7 +140,9 @@ def with_known(recordings: Runs) -> Runs:
     return {**recordings, **older}
 
 
-def controls(recordings: Runs, row: Row, of: Measured, noise: float = NOISE) -> tuple[Control, ...]:
+def controls_of(
+    recordings: Runs, row: Row, of: MeasuredEntropies, noise: float = NOISE
+) -> tuple[Control, ...]:
     """The same fall where its answer is known.
 
     Labels drawn by lot are no control of the view's share: all views of an image have one such
@@ -146,7 +151,7 @@ def controls(recordings: Runs, row: Row, of: Measured, noise: float = NOISE) -> 
 
     def fall(run: Recording) -> float:
         value = of.fall(run, row, noise).value
-        if math.isnan(value):
+        if math.isnan(value) and not of.lost([run], noise):
             raise NotRecorded(f"{run.name}: no entropies at noise of {noise:g}")
         return value
 
@@ -160,7 +165,7 @@ def controls(recordings: Runs, row: Row, of: Measured, noise: float = NOISE) -> 
 
 def compresses(recordings: Runs) -> Evidence:
     """How far the shares fall that are specific to the view, and to the image in its class."""
-    of, groups = Measured(), judged(recordings)
+    of, groups = MeasuredEntropies(), judged(recordings)
     if not groups:
         raise NotRecorded(
             "no run of the trajectory's recipe (clustering-vicreg-s*, controls-recipe-s*) with "
@@ -176,7 +181,9 @@ def compresses(recordings: Runs) -> Evidence:
     return Evidence(tuple(parts), " ".join(filter(None, said)))
 
 
-def parts_at(recordings: Runs, groups: Sequence[Judged], of: Measured, noise: float) -> list[Part]:
+def parts_at(
+    recordings: Runs, groups: Sequence[Judged], of: MeasuredEntropies, noise: float
+) -> list[Part]:
     """Both rows of every group at a level of noise.
 
     At another level than the rule's, without those that a table does not have at it, or of which
@@ -184,7 +191,7 @@ def parts_at(recordings: Runs, groups: Sequence[Judged], of: Measured, noise: fl
     """
     found = []
     for row in (VIEW, IN_CLASS):
-        known_answers = controls(recordings, row, of, noise)
+        known_answers = controls_of(recordings, row, of, noise)
         parts = [group.part(row, known_answers, of, noise) for group in groups]
         measured = [part for part in parts if known_answers and not math.isnan(part.effect.value)]
         found += parts if noise == NOISE else measured
@@ -192,7 +199,7 @@ def parts_at(recordings: Runs, groups: Sequence[Judged], of: Measured, noise: fl
 
 
 def by_noise(
-    recordings: Runs, groups: Sequence[Judged], of: Measured
+    recordings: Runs, groups: Sequence[Judged], of: MeasuredEntropies
 ) -> dict[Row, dict[float, Verdict]]:
     """The verdict on each row at each level of noise, the least of the groups'."""
     found: dict[Row, dict[float, Verdict]] = {VIEW: {}, IN_CLASS: {}}
@@ -205,7 +212,7 @@ def by_noise(
     return found
 
 
-def _by_noise(recordings: Runs, groups: Sequence[Judged], of: Measured) -> str:
+def _by_noise(recordings: Runs, groups: Sequence[Judged], of: MeasuredEntropies) -> str:
     """How the verdicts depend on the noise, in a sentence."""
     said = []
     for row, verdicts in by_noise(recordings, groups, of).items():
@@ -214,7 +221,7 @@ def _by_noise(recordings: Runs, groups: Sequence[Judged], of: Measured) -> str:
     return f"By the noise, as a share of the variance: {'; '.join(said)}."
 
 
-def _absolute(group: Judged, of: Measured) -> str:
+def _absolute(group: Judged, of: MeasuredEntropies) -> str:
     """What the entropies themselves do, in two sentences."""
 
     def ends(quantity: str, noise: float = NOISE) -> str:
@@ -236,7 +243,7 @@ def answers(recordings: Runs, noise: float = NOISE) -> pd.DataFrame:
         each quantity of `SHOWN` its mean over the runs in the columns "<quantity> before" and
         "<quantity> after"; lost, in words.
     """
-    of, everything = Measured((noise,)), with_known(recordings)
+    of, everything = MeasuredEntropies((noise,)), with_known(recordings)
     groups = [(group.runs, group.names, group.size, "") for group in judged(recordings)]
     for kind, answer in known.KINDS.items():
         runs = tuple(filter(can_tell, known.known_runs(everything, kind)))

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ssl_companion.chapters.analysis.accuracies import NotRecorded
 from ssl_companion.chapters.claims import compression, known
-from ssl_companion.chapters.claims.compression import IN_CLASS, VIEW, Measured, compresses
+from ssl_companion.chapters.claims.compression import IN_CLASS, VIEW, MeasuredEntropies, compresses
 from ssl_companion.chapters.claims.decision import Verdict
 from ssl_companion.chapters.claims.evidence import Part
-from ssl_companion.recordings import Recording
+from ssl_companion.recordings import Recording, open_recording
 
 KINDS = {"supervised": "clusters", "by-lot": "permuted", "collapsed": "collapsed",
          "untrained": "untrained", "recipe": "clusters"}  # fmt: skip
@@ -72,7 +73,10 @@ def test_a_run_that_clusters_compresses(
 
 @pytest.mark.parametrize("row", [VIEW, IN_CLASS], ids=lambda row: row.quantity)
 def test_every_known_answer_is_given(answers: dict[str, Recording], row: compression.Row) -> None:
-    found = {control.words: control for control in compression.controls(answers, row, Measured())}
+    found = {
+        control.words: control
+        for control in compression.controls_of(answers, row, MeasuredEntropies())
+    }
     lot = known.KINDS["by-lot"].words
     apart = {lot} if row is VIEW else set()
     assert set(found) == {kind.words for kind in known.KINDS.values()} - apart
@@ -99,6 +103,22 @@ def test_a_run_of_another_kind_in_its_place(
     part = _parts({**answers, OWN: own(story)}, words)[0]
     assert part.judged(VIEW.rule) is verdict
     assert bool(part.lost) is (story == "collapsed")
+
+
+def test_a_network_that_collapsed_to_a_point_has_lost_everything(
+    write_synthetic: Callable[..., Recording],
+    add_entropies: Callable[..., Recording],
+    tmp_path: Path,
+) -> None:
+    run = add_entropies(write_synthetic("controls-collapsed-s0", tmp_path, **SHORT))
+    (run.path / "features.safetensors").unlink()
+    table = pd.read_csv(run.path / "measures.csv")
+    gone = table["measure"].str.startswith("rate") & (table["epoch"] == run.epochs[-1])
+    table[~gone].to_csv(run.path / "measures.csv", index=False)  # nothing to relate noise to
+    point = open_recording(run.path)
+    (control,) = compression.controls_of({point.name: point}, VIEW, MeasuredEntropies())
+    assert control.lost.endswith("nats to nothing")
+    assert control.is_right(VIEW.rule)
 
 
 def test_without_known_answers_nothing_is_decided(own: Callable[[str], Recording]) -> None:
