@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ssl_companion.chapters.analysis import compression, depth_and_time
+from ssl_companion.chapters.analysis import depth_and_time
 from ssl_companion.chapters.claims import (
     CLAIMS,
     Evidence,
@@ -85,22 +84,6 @@ def test_the_order_matters(
     along = depth_and_time.places_along
     monkeypatch.setattr(depth_and_time, "places_along", lambda *how: along(*how)[::-1])
     row = judge(name, world("clusters"))
-    assert row.evidence is not None
-    assert row.evidence.effect.value < 0
-    assert row.verdict is Verdict.NOT_REPRODUCED
-
-
-def test_a_run_read_backwards_does_not_compress(
-    world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forwards = compression.trajectories
-
-    def backwards(*of: Any, **how: Any) -> compression.Trajectories:
-        found = forwards(*of, **how)
-        return replace(found, whole=found.whole[..., ::-1], halves=found.halves[..., ::-1])
-
-    monkeypatch.setattr(compression, "trajectories", backwards)
-    row = judge("compression", world("clusters"))
     assert row.evidence is not None
     assert row.evidence.effect.value < 0
     assert row.verdict is Verdict.NOT_REPRODUCED
