@@ -22,12 +22,9 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
 )
 from ssl_companion.chapters.analysis.clustering import ncc_over_epochs
 from ssl_companion.chapters.analysis.random_targets import (
-    CONTROLS,
     RANDOM_GROUPINGS,
     advantage,
-    null_advantage,
 )
-from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import draw_counts, interval, spearman
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
@@ -150,60 +147,19 @@ def advantage_along(
     return pd.DataFrame(rows)
 
 
-def order_of_advantage(
-    recording: Recording,
-    along: str,
-    *,
-    groupings: int = RANDOM_GROUPINGS,
-    seed: int = 0,
-    live: bool = True,
-) -> tuple[pd.DataFrame, Interval]:
-    """How well the advantage over random groupings is ordered by epoch or by depth.
-
-    Accuracy itself would not do: random groupings, too, gain by whatever tells classes apart,
-    and in the order of time.
-
-    Returns:
-        A table (level, value: Spearman's correlation), and the mean over the levels with an
-        interval over classes and groupings. `live`: see `recalls`.
-    """
-    rows, draws = [], []
-    places = places_along(recording, along)
-    for level, values, drawn in _advantages(recording, places, groupings, seed, live):
-        rows.append({"level": level, "value": float(rank_order(values))})
-        draws.append(rank_order(drawn, axis=0))
-    table = pd.DataFrame(rows)
-    return table, interval(float(table["value"].mean(skipna=False)), np.mean(draws, axis=0))
-
-
 def _advantages(
-    recording: Recording, places: Sequence[EpochLayer], groupings: int, seed: int, live: bool = True
+    recording: Recording, places: Sequence[EpochLayer], groupings: int, seed: int
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """For each upper level: its name, its advantage [S], and draws of that [S, R]."""
     finest, *upper = recording.hierarchy.levels
     for level in upper:
-        found = advantage(recording, level, places, groupings, seed=seed, live=live)
+        found = advantage(recording, level, places, groupings, seed=seed)
         yield level.name, found.value, found.draws
     if not upper:
-        [own] = recalls(recording, [finest], places, live=live)
+        [own] = recalls(recording, [finest], places)
         weights = draw_counts(finest.k, seed=seed)
         drawn = drawn_balanced(own, finest.of_fine, weights)
         yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
-
-
-def order_of_controls(
-    recording: Recording, along: str, *, controls: int = CONTROLS, seed: int = 0, live: bool = True
-) -> np.ndarray:
-    """`order_of_advantage` of random groupings in the levels' places, float64 [controls]."""
-    places, names = places_along(recording, along), recording.hierarchy.names[1:]
-    orders = [
-        rank_order(
-            null_advantage(recording, level, places, controls=controls, seed=seed, live=live)
-        )
-        for level in names
-    ]
-    mean: np.ndarray = np.mean(orders, axis=0)
-    return mean
 
 
 def mean_order(run: Recording, along: str) -> float:
