@@ -176,6 +176,19 @@ def random_grouping(level: Level, seed: int) -> Level:
     return Level(RANDOM + level.name, names, level.of_fine[shuffle])
 
 
+def held_out_classes(hierarchy: Hierarchy) -> np.ndarray:
+    """One fine class of every superclass, always the same: those that a held-out run does not see.
+
+    Drawn by `numpy.random.default_rng(0)`, superclass by superclass.
+
+    Returns:
+        int64 [K], ascending, of the K classes of the level above the fine one.
+    """
+    rng, above = np.random.default_rng(0), hierarchy.levels[1].of_fine
+    drawn = [rng.choice(np.flatnonzero(above == i)) for i in range(int(above.max()) + 1)]
+    return np.sort(np.array(drawn, np.int64))
+
+
 def _group(name: str, groups: Mapping[str, Sequence[str]], finer: Level) -> Level:
     """A level from the names of what each of its classes holds, one level down."""
     index_of = {member: i for i, members in enumerate(groups.values()) for member in members}

@@ -70,7 +70,14 @@ class ImageSet(LabelSet):
 
     def subset(self, n_per_class: int, seed: int = 0) -> ImageSet:
         """The images at `balanced_indices(self.fine, n_per_class, seed)`, in memory."""
-        kept = balanced_indices(self.fine, n_per_class, seed)
+        return self.part(balanced_indices(self.fine, n_per_class, seed))
+
+    def part(self, kept: np.ndarray) -> ImageSet:
+        """The images at some places, in memory, with a fingerprint of their own.
+
+        Args:
+            kept: integers [n], indices, or bool [N].
+        """
         images = np.asarray(self.images)[kept]
         fine, files = self.fine[kept], self.files[kept]
         for array in (images, fine, files):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ssl_companion.data import ImageSet, hierarchy_of
+from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings.measuring import Target, measure_snapshot
 from ssl_companion.training.backbones import make_backbone, padding
@@ -70,9 +71,10 @@ def estimate(runs: list[Run], device: torch.device, compiled: str = "auto") -> l
             snapshot = cost.image * (n + m + sampled)
         every = n * (measure.every_sample_views + 1) * len(measure.every_sample_at)
         measuring = snapshot * len(run.snapshots) + cost.image * every
-        training = cost.step * config.epochs * (n // config.batch)
+        training = cost.step * config.epochs * (_trained(run) // config.batch)
         disk = disk_bytes(run)
-        work = len(run.snapshots) * cost.snapshot + (CHECKPOINTS_KEPT + 1) * cost.checkpoint + disk
+        snapshots = len(run.snapshots) + len(run.steps)
+        work = snapshots * cost.snapshot + (CHECKPOINTS_KEPT + 1) * cost.checkpoint + disk
         rows.append(
             {
                 "name": run.name,
@@ -112,9 +114,16 @@ def _kind_of(run: Run) -> str:
 
 
 def _images(run: Run) -> tuple[int, int]:
-    """How many it trains on, and how many test it."""
+    """How many training images it is measured on, and how many test images."""
     data = run.config.data
     return run.config.images_per_class * _CLASSES or _TRAIN[data], _TEST[data]
+
+
+def _trained(run: Run) -> int:
+    """How many images it trains on."""
+    n, _ = _images(run)
+    out = len(held_out_classes(hierarchy_of(run.config.data))) if run.config.held_out else 0
+    return n * (_CLASSES - out) // _CLASSES
 
 
 def _targets(run: Run) -> int:
@@ -127,7 +136,7 @@ def _time(run: Run, device: torch.device, compiled: str) -> _Cost:
     # One epoch holds all the steps: the next one's permutation would make the device wait.
     n = (first + timed) * run.config.batch
     noise = _noise(n, "train", run)
-    config = replace(run.config, images_per_class=0)
+    config = replace(run.config, images_per_class=0, held_out=False)
     loop = LoopConfig(device=device, compile=compiled, progress=False)
     trainer = Trainer(config, noise, loop)
 

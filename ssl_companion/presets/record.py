@@ -179,7 +179,7 @@ def record_run(
     folder = run.folder(runs_folder)
     trained = _trained(folder)
     timed = replace(loop, minutes=budget.left())
-    if not train(run.config, train_images, folder, timed, run.snapshots):
+    if not train(run.config, train_images, folder, timed, run.snapshots, run.steps):
         return False
     if not trained and any_process(budget.spent, device):
         return False

@@ -37,6 +37,7 @@ class Run:
         config: what is trained.
         measure: what is measured and kept.
         snapshots: epochs after which it is measured.
+        steps: training steps after which it is looked at besides, in its first epochs.
         scale: of the preset; empty for a run by hand.
         teacher: the run whose recording `measure.against` has to be; None: any by that name.
     """
@@ -48,6 +49,7 @@ class Run:
     snapshots: tuple[int, ...]
     scale: Scale | Literal[""] = ""
     teacher: Run | None = None
+    steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -95,6 +97,7 @@ def describe_config(config: RunConfig) -> str:
     """A configuration in words: objective, backbone, data, images, epochs, seed."""
     data = {"cifar100": "CIFAR-100", "glyphs100": "Glyphs-100 (stand-in)"}[config.data]
     part = f", {config.images_per_class} images a class" if config.images_per_class else ""
+    part += " without the classes held out" if config.held_out else ""
     return (
         f"{OBJECTIVE_TITLES[config.objective.name]}, {config.backbone.upper()}, {data}{part}, "
         f"{config.epochs} epochs, seed {config.seed}"

@@ -53,7 +53,7 @@ from ssl_companion.recordings.targets import (
 )
 from ssl_companion.training.config import RunConfig, pick_device, run_config_from_dict
 from ssl_companion.training.extract import recalibrate_batchnorm
-from ssl_companion.training.run import read_run, training_images
+from ssl_companion.training.run import measured_images, read_run, training_images
 from ssl_companion.training.runtime import computed
 from ssl_companion.training.snapshots import (
     load_classifier,
@@ -115,7 +115,7 @@ def write_recording(
         folder=run_folder,
         recipe=recipe,
         whole=train,
-        train=training_images(recipe, train),
+        train=measured_images(recipe, train),
         test=test,
         config=config,
         device=device,
@@ -209,7 +209,8 @@ class _Snapshots:
         snapshot, recipe = snapshot_path(self.folder / "snapshots", epoch), self.recipe
         backbone = load_snapshot(snapshot, recipe, self.device)
         if _settled(epoch):
-            recalibrate_batchnorm(backbone, self.train.images, recipe.views, recipe.precision)
+            images = training_images(recipe, self.whole).images
+            recalibrate_batchnorm(backbone, images, recipe.views, recipe.precision)
         measured = measure_snapshot(
             backbone,
             epoch,

@@ -26,6 +26,7 @@ class Batches:
         compiles: compile the making of views.
 
     Attributes:
+        labels: int64 [images], on the device: the images' own, or those by lot.
         per_epoch: number of batches in an epoch; a remainder is dropped.
     """
 
@@ -34,7 +35,10 @@ class Batches:
     ) -> None:
         self.config, self.device = config, device
         self.images = torch.from_numpy(images.images.copy()).to(device)
-        self.labels = torch.from_numpy(images.fine.copy()).to(device)
+        labels = torch.from_numpy(images.fine.copy())
+        if config.objective.labels == "by lot":
+            labels = labels[torch.randperm(len(labels), generator=generator(config.seed, "labels"))]
+        self.labels = labels.to(device)
         self.per_epoch = len(images) // config.batch
         self._order: tuple[int, Tensor] | None = None  # an epoch and its permutation
         self._drawn: tuple[int, Tensor] | None = None  # some steps' number and their parameters

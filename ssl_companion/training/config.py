@@ -21,10 +21,12 @@ from ssl_companion.training.runtime import check_precision
 
 ObjectiveName = Literal["vicreg", "simclr", "barlow_twins", "byol", "supervised"]
 Positives = Literal["own", "shuffled"]
+Labels = Literal["own", "by lot"]
 
-# Settings of the objective that came after the first recordings, and what they say where they ask
-# for nothing: left out then, so that a run of before has the digest that it was recorded with.
-_LATER: dict[str, Any] = {"positives": "own"}
+# Settings that came after the first recordings, and what they say where they ask for nothing: left
+# out then, so that a run of before has the digest that it was recorded with.
+_LATER: dict[str, Any] = {"held_out": False}
+_LATER_OBJECTIVE: dict[str, Any] = {"positives": "own", "labels": "own"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class ObjectiveConfig:
         positives: whose second view meets an image's first one: its "own", or one of another
             image of the batch ("shuffled"). The latter is a control: both terms act, and there
             is nothing in common but what all images share, so no invariance to learn.
+        labels: of the supervised objective: an image's "own", or those of the training images
+            handed out again "by lot", one permutation for the whole run, so that classes keep
+            their sizes. The latter is a control: what is learned is nothing but images by heart
+            (Zhang et al., arXiv:1611.03530).
     """
 
     name: ObjectiveName = "vicreg"
@@ -60,6 +66,7 @@ class ObjectiveConfig:
     on_from: int = 0
     on_until: int = -1
     positives: Positives = "own"
+    labels: Labels = "own"
 
     def __post_init__(self) -> None:
         if self.name not in get_args(ObjectiveName):
@@ -78,6 +85,12 @@ class ObjectiveConfig:
         if self.name == "supervised" and self.positives != "own":
             raise ValueError(
                 f"positives: {self.positives!r}; expected 'own' with labels, which make no pairs"
+            )
+        if self.labels not in get_args(Labels):
+            raise ValueError(f"labels: {self.labels!r}; expected one of {get_args(Labels)}")
+        if self.name != "supervised" and self.labels != "own":
+            raise ValueError(
+                f"labels: {self.labels!r}; expected 'own' with {self.name!r}, which sees none"
             )
 
     def regularizer_at(self, epoch: int) -> float:
@@ -106,6 +119,8 @@ class RunConfig:
             what "fp32" does (see `training.runtime`). "fp32" computes everything in float32,
             but that on CUDA convolutions round what they multiply to TF32 where torch is set
             so, as it is by default (`torch.backends.cudnn.allow_tf32`).
+        held_out: train without the images of `data.hierarchy.held_out_classes`, one class of
+            each superclass. What was learned is measured on all classes.
     """
 
     backbone: str = "res-5-250"
@@ -119,6 +134,7 @@ class RunConfig:
     batch: int = 256
     seed: int = 0
     precision: Literal["bf16", "fp32"] = "bf16"
+    held_out: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 2), ("projector_width", 1)):
@@ -131,9 +147,10 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, nested as the dataclasses are; without later settings at rest."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        for name, at_rest in _LATER.items():
-            if plain["objective"][name] == at_rest:
-                del plain["objective"][name]
+        for settings, later in ((plain, _LATER), (plain["objective"], _LATER_OBJECTIVE)):
+            for name, at_rest in later.items():
+                if settings[name] == at_rest:
+                    del settings[name]
         return plain
 
     def digest(self) -> str:

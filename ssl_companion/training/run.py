@@ -9,8 +9,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.data.images import ImageSet
 from ssl_companion.io import provenance
 from ssl_companion.io.atomic import atomic_file
@@ -19,13 +21,23 @@ from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.distributed import process_group, wait_for_all, world
 from ssl_companion.training.runtime import computed
-from ssl_companion.training.snapshots import log_spaced, save_snapshot
+from ssl_companion.training.snapshots import Unit, log_spaced, save_snapshot
 from ssl_companion.training.trainer import Trainer
 
 
-def training_images(config: RunConfig, images: ImageSet) -> ImageSet:
-    """The part of the training set that `config` trains on (`images_per_class`, by seed 0)."""
+def measured_images(config: RunConfig, images: ImageSet) -> ImageSet:
+    """The part of the training set that a run of `config` is measured on: `images_per_class` of
+    every class, by seed 0. It is trained on these too, but for classes that are held out."""
     return images.subset(config.images_per_class) if config.images_per_class else images
+
+
+def training_images(config: RunConfig, images: ImageSet) -> ImageSet:
+    """The part of the training set that `config` trains on: `measured_images`, and of these, where
+    classes are held out, those of the other classes."""
+    measured = measured_images(config, images)
+    if not config.held_out:
+        return measured
+    return measured.part(~np.isin(measured.fine, held_out_classes(measured.hierarchy)))
 
 
 def train(
@@ -34,6 +46,7 @@ def train(
     folder: str | Path,
     loop: LoopConfig | None = None,
     epochs: tuple[int, ...] = (),
+    steps: tuple[int, ...] = (),
 ) -> bool:
     """Train `config` in `folder`, from its last checkpoint where there is one.
 
@@ -43,6 +56,7 @@ def train(
         folder: gets `run.json` (what ran, where, since when), `checkpoints/`, `snapshots/`.
         loop: how to run; with `minutes` the call may stop before the end.
         epochs: those after which a snapshot is kept; by default `log_spaced`.
+        steps: those after which one is kept besides, as far as they lie before the end.
 
     Returns:
         True when the run is complete, False when it stopped for the minutes and can go on.
@@ -60,13 +74,22 @@ def train(
     with process_group(loop.device) as device, _alone(folder):
         _claim(folder, config, used, device)
 
-        def on_epoch(trainer: Trainer, epoch: int) -> None:
-            if epoch in kept and world()[0] == 0:
+        def save(trainer: Trainer, number: int, unit: Unit) -> None:
+            if world()[0] == 0:
                 backbone, head = trainer.learner.backbone, trainer.learner.head
                 classifier = head if isinstance(head, torch.nn.Linear) else None
-                save_snapshot(folder / "snapshots", epoch, backbone, config.digest(), classifier)
+                folder_of = folder / "snapshots"
+                save_snapshot(folder_of, number, backbone, config.digest(), classifier, unit)
 
-        trainer = Trainer(config, used, loop, folder / "checkpoints", on_epoch)
+        def on_epoch(trainer: Trainer, epoch: int) -> None:
+            if epoch in kept:
+                save(trainer, epoch, "epoch")
+
+        def on_step(trainer: Trainer, step: int) -> None:
+            if step in steps and step < trainer.steps:
+                save(trainer, step, "step")
+
+        trainer = Trainer(config, used, loop, folder / "checkpoints", on_epoch, on_step)
         first, started = trainer.step, time.monotonic()
         _forget_peak_memory(trainer.device)
         complete = trainer.run()
@@ -144,6 +167,7 @@ def _note(folder: Path, trainer: Trainer, complete: bool, seconds: float) -> Non
         "wall_seconds": round(run.get("wall_seconds", 0.0) + seconds, 3),
         "peak_memory_bytes": max((p for p in peaks if p is not None), default=None),
         "end": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "first_losses": trainer.first_losses,
         "losses": trainer.history.rows,
     }
     _write(folder / "run.json", run)

@@ -1,4 +1,4 @@
-"""Snapshots: the backbone's weights after chosen epochs, from which a run is measured.
+"""Snapshots: the backbone's weights after chosen epochs and steps, from which a run is measured.
 
 Training writes snapshots and nothing else; measuring reads them. So measuring can be done
 again, with more measures or on another machine, without training again.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import safetensors
 import safetensors.torch
@@ -21,7 +22,10 @@ from ssl_companion.training.config import RunConfig
 from ssl_companion.training.runtime import derived_seed
 
 _CLASSIFIER = "classifier."
-_NAME = re.compile(r"epoch-(\d{5})\.safetensors")
+_NAME = re.compile(r"(epoch|step)-(\d{5})\.safetensors")
+
+#: What is counted: a snapshot after so many epochs, or after so many steps.
+Unit = Literal["epoch", "step"]
 
 
 def log_spaced(epochs: int) -> tuple[int, ...]:
@@ -38,23 +42,33 @@ def log_spaced(epochs: int) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
-def snapshot_path(folder: str | Path, epoch: int) -> Path:
-    """Where the snapshot of `epoch` stands in `folder`."""
-    return Path(folder) / f"epoch-{epoch:05d}.safetensors"
+def snapshot_path(folder: str | Path, number: int, unit: Unit = "epoch") -> Path:
+    """Where the snapshot after so many epochs, or steps, stands in `folder`."""
+    return Path(folder) / f"{unit}-{number:05d}.safetensors"
 
 
 def snapshot_epochs(folder: str | Path) -> tuple[int, ...]:
     """The epochs that have a snapshot in `folder`, ascending."""
-    matches = (_NAME.fullmatch(path.name) for path in Path(folder).glob("epoch-*.safetensors"))
-    return tuple(sorted(int(match[1]) for match in matches if match))
+    return _numbers(folder, "epoch")
+
+
+def snapshot_steps(folder: str | Path) -> tuple[int, ...]:
+    """The steps that have a snapshot of their own in `folder`, ascending."""
+    return _numbers(folder, "step")
+
+
+def _numbers(folder: str | Path, unit: Unit) -> tuple[int, ...]:
+    matches = (_NAME.fullmatch(path.name) for path in Path(folder).glob(f"{unit}-*.safetensors"))
+    return tuple(sorted(int(match[2]) for match in matches if match))
 
 
 def save_snapshot(
     folder: str | Path,
-    epoch: int,
+    number: int,
     backbone: Backbone,
     digest: str,
     classifier: nn.Linear | None = None,
+    unit: Unit = "epoch",
 ) -> Path:
     """Write the weights, float32 and without padding, with the configuration's digest.
 
@@ -63,7 +77,7 @@ def save_snapshot(
     Raises:
         CheckpointError: the disk is full or the folder is not writable.
     """
-    path = snapshot_path(folder, epoch)
+    path = snapshot_path(folder, number, unit)
     whole = dict(backbone.exported_state())
     if classifier is not None:
         whole |= {_CLASSIFIER + name: value for name, value in classifier.state_dict().items()}

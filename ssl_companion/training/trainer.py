@@ -79,6 +79,11 @@ class Trainer:
         on_epoch: called as `on_epoch(trainer, epoch)` after `epoch` finished epochs, first
             with 0; by every process, so that it may measure. Nothing it draws may come from
             the global random state.
+        on_step: called the same way after every step, with the number of steps taken.
+
+    Attributes:
+        first_losses: the raw terms and their total in the first step, so before any update;
+            empty before it, and where that was taken by a version that did not keep them.
     """
 
     def __init__(
@@ -88,9 +93,10 @@ class Trainer:
         loop: LoopConfig | None = None,
         folder: str | Path | None = None,
         on_epoch: Callable[[Trainer, int], None] | None = None,
+        on_step: Callable[[Trainer, int], None] | None = None,
     ) -> None:
         self.config, self.loop = config, loop or LoopConfig()
-        self.folder, self.on_epoch = folder, on_epoch
+        self.folder, self.on_epoch, self.on_step = folder, on_epoch, on_step
         self.device = self.loop.device
         if self.device.type == "cuda" and world()[1] > 1:
             self.device = torch.device("cuda", torch.cuda.current_device())
@@ -109,6 +115,7 @@ class Trainer:
         self._build(images.hierarchy.level("fine").k, compiles)
         self.step, self.seconds, self.history = 0, 0.0, History()
         self._terms: list[Tensor] = []
+        self.first_losses: dict[str, float] = {}
         self._rate = 0.0
         if folder is not None and (path := latest_checkpoint(folder)) is not None:
             # `load` copies to where the network is, which may not have room for a second one.
@@ -160,6 +167,8 @@ class Trainer:
                 if ended or len(self._terms) % self.loop.check_every == 0:
                     self.check()
                 self.seconds += time.monotonic() - started
+                if self.on_step is not None:
+                    self.on_step(self, self.step)
                 if ended:
                     self._end_epoch(bar)
                     if self.on_epoch is not None:
@@ -178,6 +187,10 @@ class Trainer:
         """One descent step; its terms are kept on the device until `check`."""
         self._rate = learning_rate(self.step, self.steps, self.warmup, self.config.optim.lr)
         self._terms.append(self._descent(self.step, self.steps, self._rate))
+        if self.step == 0:
+            self.first_losses = dict(
+                zip(self._descent.names, self._terms[0].double().tolist(), strict=True)
+            )
         self.step += 1
 
     @property
@@ -220,6 +233,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "history": self.history.rows,
             "terms": torch.stack(self._terms).cpu() if self._terms else torch.zeros(0),
+            "first_losses": self.first_losses,
             "random": random_states(self.device),
         }
 
@@ -233,6 +247,7 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
         self.history = History(list(state["history"]))
         self._terms = [row.to(self.device) for row in state["terms"]]
+        self.first_losses = dict(state.get("first_losses", {}))  # absent from older checkpoints
         # The loop itself draws from no global state; a backbone with dropout would.
         set_random_states(state["random"], self.device)
 

@@ -14,6 +14,7 @@ from ssl_companion.data.hierarchy import (
     GLYPHS100,
     Hierarchy,
     Level,
+    held_out_classes,
     hierarchy_of,
     random_grouping,
 )
@@ -92,6 +93,16 @@ def test_random_groupings_of_a_seed_are_nested_and_of_two_seeds_differ() -> None
 FOUR = Level("fine", ("p", "q", "r", "s"), np.arange(4))
 OTHER = Level("other", ("p", "q", "r", "s"), np.arange(4))
 HALVES = Level("halves", ("ab", "cd"), np.array([0, 0, 1, 1]))
+
+
+@pytest.mark.parametrize("hierarchy", [CIFAR100, GLYPHS100])
+def test_one_class_of_every_superclass_is_held_out(hierarchy: Hierarchy) -> None:
+    out = held_out_classes(hierarchy)
+    assert sorted(hierarchy.levels[1].of_fine[out]) == list(range(20))
+    assert (out == held_out_classes(hierarchy)).all()
+    assert (np.diff(out) > 0).all()
+
+
 CROSSED = Level("crossed", ("ac", "bd"), np.array([0, 1, 0, 1]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import get_args
@@ -10,6 +11,7 @@ import pytest
 
 from ssl_companion.presets.catalogue import PRESET_NAMES, preset
 from ssl_companion.presets.runs import Run, Scale, teachers_first
+from ssl_companion.training.config import ObjectiveConfig
 
 SCALES = get_args(Scale)
 FOLLOWED = ("recipe", "off-midway", "on-midway", "invariance-only")  # through the switch
@@ -99,28 +101,64 @@ def test_the_reduced_recordings_are_of_these_configurations() -> None:
 
     A setting of what is measured that came later does not count at its default.
     """
-    runs = [run for name in PRESET_NAMES for run in preset(name, "reduced").runs]
+    recorded = [name for name in PRESET_NAMES if name not in ("regularizer", "controls")]
+    runs = [run for name in recorded for run in preset(name, "reduced").runs]
     told = {run.name: [run.config.digest(), run.measure.settings(), run.snapshots] for run in runs}
-    for arm in ("invariance-0.2", "shuffled"):  # came later
-        del told[f"regularizer-{arm}-s0"]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    assert digest == "902d190eba990e77ff402505c5e56e3caa6ce618e59822d1c48ed1c6ae43be14"
+    assert digest == "49ba2950706028772be104cd20e14a8fd62f2bd56571de13ba02bff43096cadf"
 
 
-def test_at_full_scale_what_a_comparison_needs_comes_first() -> None:
-    names = [run.name.removeprefix("regularizer-") for run in preset("regularizer", "full").runs]
-    assert list(dict.fromkeys(name[: -len("-s0")] for name in names)) == [
-        "recipe", "weight-0.2", "invariance-0.2", "shuffled", "invariance-only",
-        "regularizer-only", "no-variance", "no-covariance", "weight-5", "weight-0.04",
-        "off-midway", "on-midway",
-    ]  # fmt: skip
-    assert names[:18] == [f"{name[:-3]}-s{i % 3}" for i, name in enumerate(names[:18])]
-    assert all(name.endswith("-s0") for name in names[18:])
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_a_comparison_needs_comes_first(scale: Scale) -> None:
+    names = [run.name.removeprefix("regularizer-") for run in preset("regularizer", scale).runs]
+    seeded = ["recipe", "weight-0.2", "invariance-0.2", "shuffled", "invariance-only",
+              "regularizer-only"]  # fmt: skip
+    rest = ["no-variance", "no-covariance", "weight-5", "weight-0.04", "off-midway", "on-midway"]
+    assert names == [
+        *(f"{variant}-s{seed}" for seed in range(3) for variant in seeded),
+        *(f"{variant}-s0" for variant in rest),
+    ]
+    names = [run.name.removeprefix("controls-") for run in preset("controls", scale).runs]
+    variants = ["recipe", "supervised", "by-lot", "collapsed"]
+    per_seed = [[f"{variant}-s{seed}" for variant in variants] for seed in range(3)]
+    assert names == [*per_seed[0], "untrained-s0", *per_seed[1], *per_seed[2]]
+
+
+def test_the_interventions_have_the_trajectorys_network_and_images_at_the_reduced_scale() -> None:
+    (trajectory, *_), runs = (
+        preset(name, "reduced").runs for name in ("clustering", "regularizer")
+    )
+    for run in runs:
+        like = dataclasses.replace(
+            trajectory.config, epochs=15, seed=run.config.seed, objective=run.config.objective
+        )
+        assert run.config == like, run.name
+        assert run.steps == trajectory.steps == (20, 50, 100, 200)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_controls_differ_from_the_comparison_in_what_they_are_called_after(
+    scale: Scale,
+) -> None:
+    runs = runs_of("controls", scale)
+    base = runs_of("architecture", scale)["architecture-recipe-s1"].config
+    recipe = runs["controls-recipe-s1"].config
+    assert recipe == dataclasses.replace(base, held_out=True)
+    supervised, by_lot = (runs[f"controls-{v}-s1"].config for v in ("supervised", "by-lot"))
+    labels = runs_of("methods", scale)["methods-supervised-s0"].config
+    assert supervised == dataclasses.replace(labels, seed=1, held_out=True)
+    assert by_lot.objective == dataclasses.replace(supervised.objective, labels="by lot")
+    collapsed = dataclasses.replace(recipe, objective=ObjectiveConfig(regularizer=0))
+    assert runs["controls-collapsed-s1"].config == collapsed
+    assert runs["controls-untrained-s0"].config.optim.lr <= 1e-9
+    assert all(run.config.held_out and run.measure.keep == "none" for run in runs.values())
 
 
 def test_at_full_scale_comparisons_are_measured_at_few_epochs() -> None:
     few, switch = {0, 1, 3, 10, 30}, {15, 16, 17}
-    for name in ("regularizer", "methods", "architecture", "hyperparameters"):
+    for name in ("regularizer", "controls", "methods", "architecture", "hyperparameters"):
         for run in preset(name, "full").runs:
+            if run.name == "controls-untrained-s0":
+                continue
             followed = run.name in {f"regularizer-{variant}-s0" for variant in FOLLOWED}
             assert set(run.snapshots) == (few | switch if followed else few), run.name

@@ -88,10 +88,11 @@ def trained(split: Make, images: ImageSet) -> Make:
         config: RunConfig | ObjectiveConfig | str = "vicreg",
         images: ImageSet = images,
         at: tuple[int, ...] = (),
+        steps: tuple[int, ...] = (),
         **fields: Any,
     ) -> bool:
         config, loop = split(config, **fields)
-        return train(config, images, folder, loop, epochs=at)
+        return train(config, images, folder, loop, epochs=at, steps=steps)
 
     return make
 

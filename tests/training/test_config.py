@@ -33,19 +33,22 @@ VARIED = RunConfig(
     batch=8,
     seed=11,
     precision="fp32",
+    held_out=True,
 )
 
 
+BY_LOT = RunConfig(objective=ObjectiveConfig("supervised", labels="by lot"))
 SHUFFLED = RunConfig(objective=ObjectiveConfig("simclr", positives="shuffled"))
 
 
-@pytest.mark.parametrize("config", [RunConfig(), VARIED, SHUFFLED])
+@pytest.mark.parametrize("config", [RunConfig(), VARIED, SHUFFLED, BY_LOT])
 def test_json_and_back(config: RunConfig) -> None:
     assert run_config_from_dict(json.loads(json.dumps(config.as_dict()))) == config
 
 
 def test_a_later_setting_at_rest_leaves_the_digests_that_are_on_record() -> None:
-    assert "positives" not in RunConfig().as_dict()["objective"]
+    assert "held_out" not in RunConfig().as_dict()
+    assert not {"positives", "labels"} & RunConfig().as_dict()["objective"].keys()
     digest = "7ce50eb4933dcb383f5721a0edecc901e676df6ac1aebc4e1fad30bfea454e11"
     assert RunConfig().digest() == digest
     for recording in list_recordings():
@@ -60,8 +63,8 @@ def test_every_field_counts_in_the_digest() -> None:
     for field in dataclasses.fields(RunConfig):
         changed = dataclasses.replace(base, **{field.name: getattr(VARIED, field.name)})
         seen.add(changed.digest())
-    seen.add(SHUFFLED.digest())
-    assert len(seen) == 2 + len(dataclasses.fields(RunConfig))
+    seen |= {SHUFFLED.digest(), BY_LOT.digest()}
+    assert len(seen) == 3 + len(dataclasses.fields(RunConfig))
 
 
 @pytest.mark.parametrize(
@@ -94,6 +97,7 @@ def test_fields_of_another_version_are_named(values: dict[str, object], message:
         (ObjectiveConfig, "temperature", 0.0),
         (ObjectiveConfig, "momentum", 1.1),
         (ObjectiveConfig, "positives", "others"),
+        (ObjectiveConfig, "labels", "others"),
         (LoopConfig, "minutes", -1.0),
         (LoopConfig, "minutes", math.nan),
         (LoopConfig, "checkpoint_minutes", -1.0),
@@ -107,6 +111,8 @@ def test_values_that_make_no_sense(make: Callable[..., object], field: str, valu
         make(**{field: value})
     with pytest.raises(ValueError, match=r"^positives: 'shuffled'; expected 'own' with labels"):
         ObjectiveConfig("supervised", positives="shuffled")
+    with pytest.raises(ValueError, match=r"^labels: 'by lot'; expected 'own' with 'vicreg', which"):
+        ObjectiveConfig(labels="by lot")
 
 
 @pytest.mark.parametrize(

@@ -12,22 +12,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import ssl_companion
+from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.data.images import ImageSet
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.io.lock import BusyError, one_at_a_time
 from ssl_companion.training import run as run_module
 from ssl_companion.training.checkpoint import CheckpointError, checkpoint_paths
-from ssl_companion.training.config import run_config_from_dict
-from ssl_companion.training.run import read_run, training_images
+from ssl_companion.training.config import ObjectiveConfig, run_config_from_dict
+from ssl_companion.training.run import measured_images, read_run, training_images
 from ssl_companion.training.snapshots import (
     load_classifier,
     load_snapshot,
     snapshot_epochs,
     snapshot_path,
+    snapshot_steps,
 )
 
 from .conftest import Make, assert_same_snapshots
@@ -76,6 +79,52 @@ def test_snapshots_are_of_their_epochs_and_keep_a_classifier_where_there_is_one(
     weights = [load_classifier(path, config).weight for path in paths]
     assert weights[0].shape == (100, 4)
     assert not torch.equal(*weights)
+
+
+def test_snapshots_between_epochs_are_of_their_steps(
+    tmp_path: Path, trained: Make, tiny: Make
+) -> None:
+    config = tiny(epochs=2)
+    for name, minutes in (("whole", None), ("slices", 1e-9)):
+        while not trained(tmp_path / name, config, at=(0, 2), steps=(1, 6, 8, 50), minutes=minutes):
+            pass
+    folder = tmp_path / "whole" / "snapshots"
+    assert snapshot_epochs(folder) == (0, 2)
+    assert snapshot_steps(folder) == (1, 6)  # of 8 steps the last is an epoch's
+    for step in (1, 6):
+        state = load_snapshot(snapshot_path(folder, step, "step"), config).state_dict()
+        assert int(state["stem.1.num_batches_tracked"]) == step
+    assert_same_snapshots(tmp_path / "whole", tmp_path / "slices")
+
+
+def test_the_first_losses_are_those_before_any_update(
+    tmp_path: Path, trained: Make, new_trainer: Make
+) -> None:
+    assert trained(tmp_path / "whole")
+    while not trained(tmp_path / "slices", minutes=1e-9):
+        pass
+    whole, slices = (read_run(tmp_path / name)["first_losses"] for name in ("whole", "slices"))
+    assert whole == slices
+    assert set(whole) == {"total", "invariance", "variance", "covariance"}
+    trainer = new_trainer()
+    assert trainer.first_losses == {}
+    trainer.train_step()
+    assert dict(zip(whole, trainer.state()["terms"][0].tolist(), strict=True)) == whole
+
+
+def test_labels_by_lot_are_the_same_labels_on_other_images(
+    images: ImageSet, new_trainer: Make
+) -> None:
+    by_lot = ObjectiveConfig("supervised", labels="by lot")
+    own, lot, again, other = (
+        new_trainer(objective, seed=seed).batches.labels.numpy()
+        for objective, seed in (("supervised", 0), (by_lot, 0), (by_lot, 0), (by_lot, 1))
+    )
+    assert (own == images.fine).all()
+    assert (lot == again).all()
+    assert (lot != own).any()
+    assert (lot != other).any()
+    assert (np.sort(lot) == np.sort(own)).all()
 
 
 def test_a_run_in_slices_ends_as_a_whole_one(tmp_path: Path, trained: Make) -> None:
@@ -159,6 +208,23 @@ def test_part_of_the_images(tmp_path: Path, trained: Make, tiny: Make, images: I
     assert read_run(tmp_path)["images"]["n"] == 10
     final = load_snapshot(snapshot_path(tmp_path / "snapshots", 1), config)
     assert final.state_dict()["stem.1.num_batches_tracked"] == 2  # ten images, batches of five
+
+
+def test_classes_held_out_are_measured_but_not_trained_on(
+    tmp_path: Path, trained: Make, tiny: Make, noise_images: Make
+) -> None:
+    images = noise_images(200)  # two images of each of 100 classes
+    config = tiny("supervised", images_per_class=1, epochs=1, held_out=True)
+    seen, measured = training_images(config, images), measured_images(config, images)
+    assert len(measured) == 100
+    out = held_out_classes(images.hierarchy)
+    assert set(measured.fine) - set(seen.fine) == set(out.tolist())
+    assert len(seen) == 80
+    assert set(seen.files) <= set(measured.files)
+    trained(tmp_path, config, images)
+    run = read_run(tmp_path)
+    assert run["images"] == {"name": "noise", "n": 80, "fingerprint": seen.fingerprint}
+    assert load_classifier(snapshot_path(tmp_path / "snapshots", 1), config).weight.shape[0] == 100
 
 
 # --- folders that are refused ------------------------------------------------------------

@@ -22,6 +22,7 @@ from ssl_companion.training.snapshots import (
     save_snapshot,
     snapshot_epochs,
     snapshot_path,
+    snapshot_steps,
 )
 
 from ..conftest import small_disk
@@ -103,13 +104,17 @@ def test_padded_on_cuda_and_in_the_order_of_memory_of_the_images(
         assert set(file.keys()) == set(make_backbone("res-1-5", seed=0).state_dict())
 
 
-def test_the_epochs_that_are_there(tmp_path: Path) -> None:
+def test_the_epochs_and_steps_that_are_there(tmp_path: Path) -> None:
     assert snapshot_epochs(tmp_path / "absent") == ()
     for epoch in (10, 0, 200):
         save_snapshot(tmp_path, epoch, network(), "d")
+    for step in (50, 20):
+        save_snapshot(tmp_path, step, network(), "d", unit="step")
     for name in ("epoch-7.safetensors", "epoch-00003.safetensors.bak", "epoch-abcde.safetensors"):
         (tmp_path / name).touch()
     assert snapshot_epochs(tmp_path) == (0, 10, 200)
+    assert snapshot_steps(tmp_path) == (20, 50)
+    assert (tmp_path / "step-00020.safetensors").exists()
 
 
 def test_a_classifier_beside_the_backbone(tmp_path: Path, tiny: Make) -> None:

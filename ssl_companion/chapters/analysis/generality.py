@@ -140,6 +140,22 @@ def intact_runs(recordings: Runs) -> dict[str, Recording]:
     return {name: recordings[name] for name in chosen.values()}
 
 
+#: the setting that all others are changes of
+REFERENCE_SETTING = "architecture-recipe"
+#: settings outside of what the paper claims: without the views' colour jitter there is little that
+#: a network could become invariant to
+BOUNDARIES = ("hyperparameters-strength-0",)
+
+
+def settings(recordings: Runs) -> dict[str, list[Recording]]:
+    """Every setting of the presets `FAMILIES` with its runs, by seed; without labels."""
+    found: dict[str, list[Recording]] = {}
+    for name in sorted(self_supervised(recordings), key=_seed_last):
+        if name.startswith(FAMILIES):
+            found.setdefault(without_seed(name), []).append(recordings[name])
+    return found
+
+
 _SEED = re.compile(r"-s(\d+)$")
 
 
@@ -394,10 +410,12 @@ def sizes_in_words(runs: Runs) -> str:
     if not runs:
         return "There are no recordings, so there are no verdicts."
     longest = max(runs.values(), key=lambda run: (run.epochs[-1], run.name))
+    sizes = [f"{full} of the size meant for an accelerator", f"{reduced} of a reduced one"]
+    if others := len(runs) - full - reduced:
+        sizes.append(f"{others} of a size that no preset asks for")
     said = (
-        f"These verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, {full} of the "
-        f"size meant for an accelerator and {reduced} of a reduced one. The longest is "
-        f"*{longest.title}*."
+        f"These verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, "
+        f"{', '.join(sizes[:-1])} and {sizes[-1]}. The longest is *{longest.title}*."
     )
     if reduced:
         said += (

@@ -235,20 +235,3 @@ def outcome_in_words(row: Mapping[str, object] | pd.Series) -> str:
         f"({100 * float(row['gain']):+.1f} points, "  # type: ignore[arg-type]
         f"95% interval {100 * low:+.1f} to {100 * high:+.1f})"
     )
-
-
-def contributions_by_order(both: float, invariance: float, regularizer: float) -> pd.DataFrame:
-    """What each term adds, by which of them comes first; the last row is the mean of the two.
-
-    Args:
-        both, invariance, regularizer: gains over initialisation with both terms and with one.
-
-    Returns:
-        order, invariance, regularizer; the mean over `both` is `share_of_regularizer`.
-    """
-    rows = [
-        ("invariance first", invariance, both - invariance),
-        ("regularizer first", both - regularizer, regularizer),
-    ]
-    rows.append(("mean", (rows[0][1] + rows[1][1]) / 2, (rows[0][2] + rows[1][2]) / 2))
-    return pd.DataFrame(rows, columns=["order", "invariance", "regularizer"])

@@ -1,8 +1,8 @@
-"""Claims: the paper's nine, each with a rule fixed beforehand, a control and a verdict."""
+"""Claims: the paper's nine, each with a rule, controls whose answer is known, and a verdict."""
 
 from __future__ import annotations
 
-from ssl_companion.chapters.claims.decision import Rule, Verdict, decide
+from ssl_companion.chapters.claims.decision import Control, Rule, Verdict, decide
 from ssl_companion.chapters.claims.evidence import (
     CITATION,
     Claim,
@@ -20,6 +20,7 @@ __all__ = [
     "CITATION",
     "CLAIMS",
     "Claim",
+    "Control",
     "Evidence",
     "LedgerRow",
     "Part",

@@ -38,7 +38,7 @@ KINDS: dict[str, Known] = {
 
 
 def known_runs(recordings: Runs, kind: str) -> list[Recording]:
-    """The runs of a kind ("recipe" or one of `KINDS`), by seed; of one training but for the seed."""
+    """The runs of a kind ("recipe" or one of `KINDS`), by seed, all of one training."""
     named = re.compile(rf"{FAMILY}-{kind}-s(\d+)")
     found = {int(m[1]): run for name, run in recordings.items() if (m := named.fullmatch(name))}
     runs = [found[seed] for seed in sorted(found)]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import Runs
-from ssl_companion.chapters.claims import decision, many_runs, trajectory
+from ssl_companion.chapters.claims import many_runs, regularizer, rules, trajectory
 from ssl_companion.chapters.claims.evidence import Claim, LedgerRow
 from ssl_companion.chapters.claims.runs import recordings_to_judge
 
 _ALL = "`ssl-companion record`"
 _TRAJECTORY = "`ssl-companion record targets clustering`"
+
+_KNOWN = "networks trained on labels drawn by lot, collapsed by invariance alone, and not trained"
+_SUPERVISED = "a network trained on the labels"
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -18,49 +21,67 @@ CLAIMS: tuple[Claim, ...] = (
         "Self-supervised training clusters samples by their semantic labels.",
         "NCC accuracy on the fine classes (test images, last layer) after training, over that of "
         "the same network before training",
-        decision.CLUSTERING,
-        "the same with labels permuted among the images",
+        rules.CLUSTERING,
+        f"{_KNOWN}; and the run's own images with their labels permuted",
+        _SUPERVISED,
         _TRAJECTORY,
         trajectory.clusters,
     ),
     Claim(
         "regularizer",
         "The clustering is driven by the objective's regularization term.",
-        "the regularizer's share (Shapley's division) of the gain in NCC accuracy over "
-        "initialisation, from runs with both terms and with either one alone",
-        decision.REGULARIZER,
-        "the same, with the recipe under other seeds in place of both interventions",
+        "the share of the recipe's gain in NCC accuracy that is lost when the regularizer's weight "
+        "is divided by five, less what is lost when the invariance's is",
+        rules.ELASTICITY,
+        "the recipe under another seed in place of the weakened regularizer",
+        "the network before training in its place",
         "`ssl-companion record regularizer`",
-        many_runs.regularizer_drives,
+        regularizer.regularizer_drives,
+        also=(("the share of the gain that is lost without the regularizer", rules.NECESSITY),),
     ),
     Claim(
         "downstream",
         "The clustering improves downstream classification.",
-        "Spearman's correlation, over self-supervised runs, of the gains in NCC accuracy and in "
-        "linear-probe accuracy over each run's own initialisation",
-        decision.DOWNSTREAM,
-        "the same, with the linear accuracies shuffled among the runs",
+        "moves with: Spearman's correlation, over self-supervised runs, of the gains in NCC "
+        "accuracy and in linear-probe accuracy over each run's own initialisation",
+        rules.DOWNSTREAM,
+        f"the linear accuracies shuffled among the runs; for the second row {_KNOWN}",
+        f"kNN in place of NCC accuracy; for the second row {_SUPERVISED}",
         _ALL,
         many_runs.downstream_follows,
+        also=(
+            (
+                "improves: growth of 5-shot accuracy on twenty classes that were held out of "
+                "training, one of each superclass",
+                rules.TRANSFER,
+            ),
+        ),
     ),
     Claim(
         "compression",
         "The clustering compresses the information about the data.",
-        "share of nine estimators that lose at least a tenth from their peak to the end of "
-        "training, while NCC accuracy rises from that epoch on; less the share that end at least "
-        "a tenth above their lowest",
-        decision.COMPRESSION,
-        "the same of the run read backwards, from its last epoch to its first",
+        "how far the share of a representation's entropy that is specific to the view falls",
+        rules.VIEW_SHARE,
+        _KNOWN,
+        _SUPERVISED,
         _TRAJECTORY,
         trajectory.compresses,
+        also=(
+            (
+                "how far the share falls that is specific to the image within its class",
+                rules.CLASS_SHARE,
+            ),
+        ),
     ),
     Claim(
         "semantic-over-random",
         "Representations align with semantic classes more than with random ones.",
-        "balanced NCC accuracy on the coarse classes less that on random groupings of the same "
-        "sizes, after training less before",
-        decision.SEMANTIC,
-        "the same, with other random groupings in place of the coarse classes",
+        "balanced NCC accuracy on the coarse classes less that on the strongest of three kinds of "
+        "groupings of the same sizes (random, by looks in pixels, by the features before "
+        "training), after training less before",
+        rules.SEMANTIC,
+        f"other random groupings in place of the coarse classes; {_KNOWN}",
+        _SUPERVISED,
         _TRAJECTORY,
         trajectory.semantic_over_random,
     ),
@@ -68,38 +89,42 @@ CLAIMS: tuple[Claim, ...] = (
         "hierarchy",
         "Representations align with semantic classes at several levels of the hierarchy.",
         "as for semantic-over-random at each level above the fine one: the least of them",
-        decision.HIERARCHY,
-        "the same, with the label tree's leaves shuffled",
+        rules.HIERARCHY,
+        f"the same, with the label tree's leaves shuffled; {_KNOWN}",
+        _SUPERVISED,
         _TRAJECTORY,
         trajectory.every_level,
     ),
     Claim(
         "time",
         "That alignment increases during training.",
-        "Spearman's correlation of the advantage over random groupings with the epoch (last "
+        "Spearman's correlation of the advantage over the strongest control with the epoch (last "
         "layer), averaged over the levels above the fine one",
-        decision.TIME,
-        "the same, with other random groupings in the levels' place",
+        rules.TIME,
+        f"the same, with other random groupings in the levels' place; {_KNOWN}",
+        _SUPERVISED,
         _TRAJECTORY,
         trajectory.over_time,
     ),
     Claim(
         "depth",
         "That alignment increases deeper into the network.",
-        "Spearman's correlation of the advantage over random groupings with the layer (last "
+        "Spearman's correlation of the advantage over the strongest control with the layer (last "
         "epoch), averaged over the levels above the fine one",
-        decision.DEPTH,
-        "the same, with other random groupings in the levels' place",
+        rules.DEPTH,
+        f"the same, with other random groupings in the levels' place; {_KNOWN}",
+        _SUPERVISED,
         _TRAJECTORY,
         trajectory.over_depth,
     ),
     Claim(
         "generality",
         "All this holds across models, architectures and hyperparameters.",
-        "share of the intact self-supervised runs that meet the least effects of clustering and "
+        "share of the settings that meet the least effects of clustering and "
         "semantic-over-random, and by accuracy those of time and depth, all together",
-        decision.GENERALITY,
-        "the same with labels shuffled among the images (clustering, time and depth)",
+        rules.GENERALITY,
+        f"labels shuffled among the images (clustering, time and depth); {_KNOWN}",
+        _SUPERVISED,
         _ALL,
         many_runs.holds_elsewhere,
     ),

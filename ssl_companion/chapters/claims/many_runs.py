@@ -1,15 +1,15 @@
-"""Evidence from many runs: interventions on the objective, classifiers, and other settings."""
+"""Evidence from many runs: classifiers, classes never trained on, and other settings."""
 
 from __future__ import annotations
 
-from itertools import permutations
+import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from ssl_companion.chapters.analysis import classifiers, generality, regularizer
+from ssl_companion.chapters.analysis import classifiers, generality
 from ssl_companion.chapters.analysis.accuracies import (
-    RESAMPLES,
     NotRecorded,
     Runs,
     final,
@@ -17,152 +17,124 @@ from ssl_companion.chapters.analysis.accuracies import (
     start,
 )
 from ssl_companion.chapters.analysis.depth_and_time import rank_order
-from ssl_companion.chapters.claims import decision
+from ssl_companion.chapters.claims import known, rules
+from ssl_companion.chapters.claims.decision import Control
 from ssl_companion.chapters.claims.evidence import Evidence, Part
-from ssl_companion.chapters.claims.runs import (
-    SEEDS,
-    same_training,
-    without_those_beside,
-)
+from ssl_companion.chapters.claims.runs import SEEDS, without_those_beside
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import interval, wilson
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
 
 LEAST_RUNS = 5
-_VARIANTS = ("recipe", "invariance-only", "regularizer-only")
-
-
-def regularizer_drives(recordings: Runs) -> Evidence:
-    """The regularizer's share of the gain in fine NCC accuracy, by taking either term away."""
-    by_seed = _triples(recordings)
-    sets = list(by_seed.values())
-    gains = np.array([[_gain(run) for run in triple] for triple in sets])
-    if len(sets) >= SEEDS:
-        whole = over_seeds(list(gains[:, 0]))
-        effect = over_seeds([regularizer.share_of_regularizer(*row) for row in gains])
-        over = f"{len(sets)} seeds"
-    else:
-        whole, effect = _share_of_all_images(sets[0])
-        over = f"{_count(sets[0][0])} test images"
-        sets = sets[:1]
-    if not whole.low > 0:  # nothing was gained that could be shared out
-        effect = Interval(float("nan"), float("nan"), float("nan"))
-    words = ", ".join(f"{v} {g:+.3f}" for v, g in zip(_VARIANTS, gains[0], strict=True))
-    names = tuple(run.name for triple in sets for run in triple)
-    note = f"Gain in NCC accuracy over initialisation (seed {min(by_seed)}): {words}."
-    control = _untouched(regularizer.seeds_of(recordings, "recipe"), sets[0][0])
-    return Evidence((Part(effect, control, over, names),), note)
-
-
-def _triples(recordings: Runs) -> dict[int, tuple[Recording, ...]]:
-    """The recipe, and it without either term, by each seed that all three have.
-
-    Raises:
-        NotRecorded: one is absent, they have no seed in common, or they differ in more than the
-            objective (recordings of two scales).
-    """
-    table = regularizer.variants(recordings)
-    runs = {
-        variant: {
-            int(row["seed"]): recordings[row["recording"]]
-            for row in table[table["variant"] == variant].to_dict("records")
-        }
-        for variant in _VARIANTS
-    }
-    if lacking := [f"regularizer-{name}-s*" for name, found in runs.items() if not found]:
-        raise NotRecorded(f"no recording {', '.join(lacking)}")
-    shared = sorted(set.intersection(*map(set, runs.values())))
-    if not shared:
-        raise NotRecorded(f"regularizer-*: no seed of {', '.join(_VARIANTS)} is the same")
-    triples = {seed: tuple(found[seed] for found in runs.values()) for seed in shared}
-    fit = {
-        seed: triple
-        for seed, triple in triples.items()
-        if all(same_training(triple[0], other, but=("objective",)) for other in triple[1:])
-    }
-    if not fit:
-        names = ", ".join(f"{run.name} ({run.title})" for run in triples[shared[0]])
-        raise NotRecorded(f"these differ in more than the objective: {names}")
-    first = fit[min(fit)][0]
-    return {seed: triple for seed, triple in fit.items() if same_training(triple[0], first)}
-
-
-def _gain(run: Recording) -> float:
-    gain = final(run) - start(run)
-    if not np.isfinite(gain):
-        raise NotRecorded(f"{run.name} has no NCC accuracy before training or at its end")
-    return gain
-
-
-def _count(run: Recording) -> int:
-    rows = run.select(measure="ncc", level="fine", split="test", layer=run.layers[-1])
-    return int(rows["n"].iloc[-1])
-
-
-def _share_of_all_images(triple: tuple[Recording, ...]) -> tuple[Interval, Interval]:
-    """The recipe's gain and the regularizer's share of it, from the accuracies on all test images.
-
-    Each accuracy is drawn again as a binomial share, for itself: which images were right is kept
-    for a part of them only. As the runs are right about the same images more often than that,
-    the intervals are rather too wide. Runs that begin alike share the draws of their beginning.
-    """
-    n, rng, begun = _count(triple[0]), np.random.default_rng(0), {}
-    values, drawn = [], []
-    for run in triple:
-        first, last = start(run), final(run)
-        if first not in begun:
-            begun[first] = rng.binomial(n, first, RESAMPLES) / n
-        values.append(last - first)
-        drawn.append(rng.binomial(n, last, RESAMPLES) / n - begun[first])
-    shares = [regularizer.share_of_regularizer(*one) for one in zip(*drawn, strict=True)]
-    value = regularizer.share_of_regularizer(*values)
-    return interval(values[0], drawn[0]), interval(value, np.array(shares))
-
-
-def _untouched(recipes: list[Recording], like: Recording) -> Interval | None:
-    """The same share where both interventions are the recipe itself under other seeds.
-
-    Its mean over all orders is one half whatever the gains are; what it shows is its spread, how
-    far from one half the choice of seeds alone moves the share.
-    """
-    gains = [_gain(run) for run in recipes if same_training(run, like)]
-    if len(gains) < SEEDS:
-        return None
-    drawn = [regularizer.share_of_regularizer(*three) for three in permutations(gains, 3)]
-    return interval(float(np.mean(drawn)), np.array(drawn))
+_UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 def downstream_follows(recordings: Runs) -> Evidence:
-    """Rank correlation over runs of the gains in NCC accuracy and in linear accuracy.
+    """Whether classifiers move with clustering, and whether classes never trained on gain too."""
+    return Evidence((_moves_with(recordings), _transfers(recordings)), _rivals(recordings))
 
-    Of the presets' runs only. Those that stand beside them repeat the recipe of the trajectory,
-    which counts already: as further runs they would count one setting up to five times.
+
+def settings_compared(recordings: Runs) -> Runs:
+    """The presets' runs, each setting once.
+
+    Runs that stand beside them repeat the recipe of the trajectory, which counts already; those of
+    the preset controls are the answers that a rule is held by.
     """
-    table = classifiers.over_runs(without_those_beside(recordings))
+    own = without_those_beside(recordings)
+    return {name: run for name, run in own.items() if not name.startswith(f"{known.FAMILY}-")}
+
+
+def _moves_with(recordings: Runs) -> Part:
+    """Rank correlation over runs of the gains in NCC accuracy and in linear accuracy."""
+    table = classifiers.over_runs(settings_compared(recordings))
     if len(table) < LEAST_RUNS:
         raise NotRecorded(f"{len(table)} runs with linear probes; at least {LEAST_RUNS} are needed")
     ncc, linear = table["ncc_gain"].to_numpy(), table["linear_gain"].to_numpy()
     effect = classifiers.correlation(ncc, linear)
     if not ncc.max() > 0:  # none of them clusters
-        effect = Interval(float("nan"), float("nan"), float("nan"))
+        effect = _UNKNOWN
+    names = tuple(table["recording"])
     rng = np.random.default_rng(0)
     drawn = np.array([
         classifiers.correlation(ncc, rng.permutation(linear), resamples=1).value for _ in range(500)
     ])  # fmt: skip
-    end = classifiers.correlation(table["ncc"], table["linear"])
-    note = f"Of the accuracies themselves at the end of training: {end.value:.2f}."
-    control = interval(float(drawn.mean()), drawn)
-    over, names = f"{len(table)} runs", tuple(table["recording"])
-    return Evidence((Part(effect, control, over, names),), note)
+    controls = [
+        Control(
+            "the linear accuracies shuffled among the runs",
+            interval(float(drawn.mean()), drawn),
+            "no",
+            names,
+        )
+    ]
+    if table["knn_gain"].notna().all():
+        another = classifiers.correlation(table["knn_gain"], linear)
+        controls.append(
+            Control("another classifier (kNN) in place of NCC accuracy", another, "yes", names)
+        )
+    return Part(
+        effect, tuple(controls), f"{len(table)} runs", names, which="moves with",
+        rule=rules.DOWNSTREAM,
+    )  # fmt: skip
+
+
+def _rivals(recordings: Runs) -> str:
+    """What else moves with the probe, and whether NCC accuracy does so more, in two sentences."""
+    table = classifiers.rivals(settings_compared(recordings), gains=True)
+    others = table[table["ahead"].notna()].sort_values("value", ascending=False)
+    said = []
+    families = classifiers.over_runs(settings_compared(recordings))
+    families["family"] = families["recording"].str.partition("-")[0]
+    for name, own in families.groupby("family"):
+        if len(own) >= LEAST_RUNS:
+            r = classifiers.correlation(own["ncc_gain"], own["linear_gain"])
+            said.append(f"{name} {r.value:.2f} [{r.low:.2f}, {r.high:.2f}] ({len(own)} runs)")
+    note = f"By family: {', '.join(said)}." if said else ""
+    if len(others):
+        best = others.iloc[0]
+        note += (
+            f" The best rival is {best['predictor']} ({best['value']:.2f}); NCC accuracy is ahead "
+            f"of it by {best['ahead']:.2f} [{best['ahead_low']:.2f}, {best['ahead_high']:.2f}]."
+        )
+    return note.strip()
+
+
+HELD_OUT, FEW = "held-out", "few5"
+
+
+def few_shot_growth(run: Recording) -> float:
+    """Growth of few-shot accuracy on the classes that a run was not trained on.
+
+    Raises:
+        NotRecorded: the run was trained on all classes.
+    """
+    grown = final(run, FEW, level=HELD_OUT) - start(run, FEW, level=HELD_OUT)
+    if math.isnan(grown):
+        raise NotRecorded(f"{run.name} has no accuracy on classes held out of its training")
+    return grown
+
+
+def _transfers(recordings: Runs) -> Part:
+    """Growth of few-shot accuracy on twenty classes that no run has seen, over seeds."""
+    runs = known.known_runs(recordings, "recipe")
+    names = tuple(run.name for run in runs)
+    row = Part(_UNKNOWN, (), "no run", names, which="improves", rule=rules.TRANSFER)
+    if not runs:
+        return replace(row, fails="no run with classes held out of its training is recorded")
+    grown = [few_shot_growth(run) for run in runs]
+    several = len(runs) >= SEEDS
+    effect = over_seeds(grown) if several else Interval(grown[0], grown[0], grown[0])
+    over = f"{len(runs)} seeds" if several else "1 run"
+    answers = known.controls(recordings, few_shot_growth)
+    return replace(row, effect=effect, controls=answers, over=over, pilot=not several)
 
 
 #: what a run has to have, by column of `generality.every_run`, and by how much
 PROPERTY_TITLES = {
-    "ratio": decision.CLUSTERING,
-    "advantage": decision.SEMANTIC,
-    "time": decision.TIME,
-    "depth": decision.DEPTH,
+    "ratio": rules.CLUSTERING,
+    "advantage": rules.SEMANTIC,
+    "time": rules.TIME,
+    "depth": rules.DEPTH,
 }
 
 
@@ -180,26 +152,71 @@ def properties(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def holds_elsewhere(recordings: Runs) -> Evidence:
-    """The share of intact runs in which clustering, alignment, time and depth all hold."""
-    runs = generality.intact_runs(recordings)
-    if len(runs) < LEAST_RUNS:
-        raise NotRecorded(f"{len(runs)} intact runs; at least {LEAST_RUNS} are needed")
-    luck = generality.grouping_bias(runs)
-    table = properties(generality.every_run(runs, luck=luck))
+    """The share of settings in which clustering, alignment, time and depth all hold.
+
+    A setting has what the mean over its seeds has. The reference, the recipe that every setting is
+    a change of, has to have all of it; else the comparison tells nothing of a change.
+    """
+    runs = generality.settings(recordings)
+    counted = {name: own for name, own in runs.items() if name not in generality.BOUNDARIES}
+    if len(counted) < LEAST_RUNS:
+        raise NotRecorded(f"{len(counted)} settings; at least {LEAST_RUNS} are needed")
+    luck = generality.grouping_bias({r.name: r for own in runs.values() for r in own})
+    table = properties(_means(counted, luck))
     missed = table.loc[~table["holds"], "recording"]
     shares = ", ".join(f"{name} {int(table[name].sum())}" for name in PROPERTY_TITLES)
-    note = f"Of {len(table)} runs: {shares}."
-    if np.isfinite(luck):
-        held = int(properties(generality.every_run(runs, luck=0.0))["holds"].sum())
-        note += (
-            f" Advantages are over one random grouping less its luck ({luck:+.3f}, from the runs "
-            f"that keep features); with that left in, {held} of them would hold."
-        )
-    note += f" Misses: {', '.join(missed) or 'none'}."
-    shuffled = np.array([_on_shuffled_labels(run) for run in runs.values()])
-    effect = _share(table["holds"].to_numpy(bool))
-    over, names = f"{len(table)} runs", tuple(table["recording"])
-    return Evidence((Part(effect, _share(shuffled), over, names),), note)
+    single = sum(len(own) < SEEDS for own in counted.values())
+    note = f"Of {len(table)} settings: {shares}. Misses: {', '.join(missed) or 'none'}."
+    if single:
+        note += f" {single} settings have fewer than {SEEDS} seeds."
+    beyond = [name for name in runs if name in generality.BOUNDARIES]
+    if beyond:
+        found = properties(_means({name: runs[name] for name in beyond}, luck))
+        holds = [
+            f"{n} {'holds' if h else 'misses'}" for n, h in found[["recording", "holds"]].values
+        ]
+        note += f" Outside of what is claimed, and not counted: {', '.join(holds)}."
+    part = Part(
+        _share(table["holds"].to_numpy(bool)),
+        _known_settings(recordings, counted, luck),
+        f"{len(table)} settings",
+        tuple(run.name for own in counted.values() for run in own),
+        pilot=2 * single > len(counted),
+        fails=_reference_misses(table),
+    )
+    return Evidence((part,), note)
+
+
+def _means(settings: dict[str, list[Recording]], luck: float) -> pd.DataFrame:
+    """Properties of each setting, means over its seeds; its name stands in "recording"."""
+    rows = []
+    for name, own in settings.items():
+        table = generality.every_run({run.name: run for run in own}, luck=luck)
+        rows.append({"recording": name, **table[list(PROPERTY_TITLES)].mean(skipna=False)})
+    return pd.DataFrame(rows)
+
+
+def _reference_misses(table: pd.DataFrame) -> str:
+    rows = table[table["recording"] == generality.REFERENCE_SETTING]
+    if rows.empty:
+        return f"the reference setting, {generality.REFERENCE_SETTING}, is not recorded"
+    lacking = [name for name in PROPERTY_TITLES if not rows.iloc[0][name]]
+    if not lacking:
+        return ""
+    return f"the reference setting, {generality.REFERENCE_SETTING}, itself misses {lacking[0]}"
+
+
+def _known_settings(
+    recordings: Runs, settings: dict[str, list[Recording]], luck: float
+) -> tuple[Control, ...]:
+    shuffled = np.array([all(map(_on_shuffled_labels, own)) for own in settings.values()])
+    names = tuple(run.name for own in settings.values() for run in own)
+    by_lot = Control("labels shuffled among the images", _share(shuffled), "no", names)
+
+    def holds(run: Recording) -> float:
+        return float(properties(_means({run.name: [run]}, luck))["holds"].iloc[0])
+
+    return (*known.controls(recordings, holds), by_lot)
 
 
 def _on_shuffled_labels(run: Recording) -> bool:
@@ -210,12 +227,12 @@ def _on_shuffled_labels(run: Recording) -> bool:
     first, last = numbers[-1, 0], numbers[-1, -1]
     return bool(
         first > 0
-        and decision.CLUSTERING.reaches(last / first)
-        and decision.TIME.reaches(float(rank_order(numbers[-1])))
-        and decision.DEPTH.reaches(float(rank_order(numbers[:, -1])))
+        and rules.CLUSTERING.reaches(last / first)
+        and rules.TIME.reaches(float(rank_order(numbers[-1])))
+        and rules.DEPTH.reaches(float(rank_order(numbers[:, -1])))
     )
 
 
 def _share(holds: np.ndarray) -> Interval:
-    """A share of runs with its interval."""
+    """A share with its interval."""
     return wilson(float(holds.mean()), len(holds))

@@ -2,7 +2,8 @@
 
 The recipe of the trajectory was trained more than once: by this package, by an independent
 implementation (`REFERENCE`), and on a smaller network under several seeds, in the folder `SMALL`.
-In `FULL` wait full-size interventions until the rest of their set is recorded; no claim reads them.
+In `FULL` stand full-size interventions of which the rest is not recorded yet. Only claims that ask
+for them by folder read them.
 A recording at one scale has the name of that at the other, so names alone do not say which runs
 may be compared: `same_training` does.
 """
@@ -61,13 +62,18 @@ def recordings_by_name(root: str | Path | None = None) -> Runs:
 
 
 def recordings_to_judge(root: str | Path | None = None) -> Runs:
-    """`recordings_by_name`, and those of the trajectory's recipe that stand beside them.
+    """`recordings_by_name`, and those of the same presets that stand beside them.
 
-    These are "reference-vicreg-s0" and so on, of an independent implementation, and the small runs
-    as "small/clustering-vicreg-s0" and so on. Only claims about the trajectory take them.
+    These are "reference-vicreg-s0" and so on, of an independent implementation, and runs of other
+    sizes as "small/clustering-vicreg-s0" or "full/regularizer-recipe-s0". Only claims about the
+    trajectory and about the regularizer take them.
     """
-    small = {f"{SMALL}/{name}": run for name, run in set_aside(SMALL, root).items()}
-    return {**_of((*PRESET_NAMES, REFERENCE), root), **small}
+    beside = {
+        f"{folder}/{name}": run
+        for folder in (SMALL, FULL)
+        for name, run in set_aside(folder, root).items()
+    }
+    return {**_of((*PRESET_NAMES, REFERENCE), root), **beside}
 
 
 def _of(families: tuple[str, ...], root: str | Path | None) -> dict[str, Recording]:
@@ -77,8 +83,19 @@ def _of(families: tuple[str, ...], root: str | Path | None) -> dict[str, Recordi
 
 def without_those_beside(recordings: Runs) -> Runs:
     """Without the runs that `recordings_to_judge` adds to the presets'."""
-    beside = (f"{REFERENCE}-", f"{SMALL}/")
+    beside = (f"{REFERENCE}-", f"{SMALL}/", f"{FULL}/")
     return {name: run for name, run in recordings.items() if not name.startswith(beside)}
+
+
+def by_folder(recordings: Runs, preset: str) -> dict[str, dict[str, Recording]]:
+    """The runs of a preset by where they stand ("full/", "" and "small/"), by the name there."""
+    found: dict[str, dict[str, Recording]] = {}
+    for folder in (f"{FULL}/", "", f"{SMALL}/"):
+        start = f"{folder}{preset}-"
+        own = {n.removeprefix(folder): r for n, r in recordings.items() if n.startswith(start)}
+        if own:
+            found[folder] = own
+    return found
 
 
 def seeds(recordings: Runs) -> list[Recording]:

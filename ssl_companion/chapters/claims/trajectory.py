@@ -77,30 +77,43 @@ def _live(looked: Looked, effect: Interval, control: Interval, over: str) -> Par
 def clusters(recordings: Runs) -> Evidence:
     """How many times over its initialisation fine NCC accuracy rises.
 
-    The small runs' control is the same ratio on labels drawn at random for each image.
+    Controls: the runs whose answer is known, and each run's own images with their labels permuted.
     """
     parts, notes, small = [], [], small_seeds(recordings)
+    answers = known.controls(recordings, _ratio, ratios=True)
     for looked in runs_to_judge_apart(recordings, chosen.with_training_images):
         run = looked.run
         if small and looked.which == ONE_RUN:
             continue  # it is judged with the others below
-        effect, over = clustering.gain(run), f"{len(run.fine())} test images"
-        part = _live(looked, effect, clustering.gain_on_permuted_labels(run), over)
+        permuted = Control(_PERMUTED, clustering.gain_on_permuted_labels(run), "no", (looked.name,))
+        part = Part(
+            clustering.gain(run), (*answers, permuted), f"1 run: {len(run.fine())} test images",
+            (looked.name,), looked.size, looked.which, pilot=True,
+        )  # fmt: skip
         notes.append(f"{start(run):.1%} before training, {final(run):.1%} after ({looked.name})")
         same = seeds(recordings) if not looked.which else []
         parts.append(_over_seeds(part, same) if len(same) >= SEEDS else part)
     if small:
         names, count = chosen.names_of_small(small), f"{len(small)} seeds"
-        effect, control = _ratios(small), _ratios(small, RANDOM_IMAGE)
-        over = f"{count} (all test images)"
-        parts.append(Part(effect, control, over, names, "small size", count))
+        permuted = Control(_PERMUTED, _ratios(small, RANDOM_IMAGE), "no", names)
+        parts.append(Part(_ratios(small), (*answers, permuted), count, names, "small size", count))
     return _evidence(recordings, parts, f"NCC accuracy {'; '.join(notes)}." if notes else "")
+
+
+_PERMUTED = "labels permuted among the images"
+
+
+def _ratio(run: Recording) -> float:
+    """Final accuracy over that before training, of all test images."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.divide(final(run), start(run)))
 
 
 def _over_seeds(part: Part, runs: list[Recording]) -> Part:
     """A part whose effect is over seeds instead of the images of one."""
     count, names = f"{len(runs)} seeds", tuple(run.name for run in runs)
-    return replace(part, effect=_ratios(runs), over=count, recordings=names, which=count)
+    effect = _ratios(runs)
+    return replace(part, effect=effect, over=count, recordings=names, which=count, pilot=False)
 
 
 def _ratios(runs: list[Recording], level: str = "fine") -> Interval:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ssl_companion.chapters.claims import Claim, LedgerRow
+from ssl_companion.chapters.claims import Claim, LedgerRow, Part
 from ssl_companion.chapters.widgets.slider import in_book
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
@@ -61,27 +61,38 @@ def _escape(value: object) -> str:
 
 
 def rule_table(claim: Claim) -> Table:
-    """What is going to be measured of a claim and what it has to be: fixed beforehand."""
+    """What is measured of a claim, what it has to be, and by which runs the rule itself is held."""
     facts = {
         "claim": claim.statement,
         "measured": claim.measurement,
         "has to be": str(claim.rule),
         "because": claim.rule.why,
-        "control": claim.control,
+    }
+    for measurement, rule in claim.also:
+        facts |= {"and measured": measurement, "has to be, too": str(rule), "since": rule.why}
+    facts |= {
+        "has to say yes to": claim.positive,
+        "has to say no to": claim.control,
+        "known beforehand": " ".join(
+            filter(None, (claim.rule.known, *(rule.known for _, rule in claim.also)))
+        )
+        or "nothing of the kind",
     }
     return _facts(facts)
 
 
 def verdict_table(row: LedgerRow) -> Table:
     """A row of the ledger, as a chapter ends with it; of several parts, what each of them gives."""
-    facts = {"claim": row.claim.statement, "verdict": row.verdict.value}
+    facts = {"claim": row.claim.statement, "verdict": row.judged}
     if row.evidence is not None:
         found = row.evidence
+        first = found.parts[0]
         sure = f"{found.effect.confidence:.0%} interval " if _has_width(found.effect) else ""
         facts |= {
             "effect": f"{words(found.effect)}, {sure}over {found.over}",
-            "had to be": str(row.claim.rule),
-            "control": f"{words(found.control)} ({row.claim.control})",
+            "had to be": str(first.rule or row.claim.rule),
+            "had to say yes": controls_in_words(first, "yes"),
+            "had to say no": controls_in_words(first, "no"),
         }
         if apart := row.by_runs(words):
             facts["by runs"] = apart
@@ -89,8 +100,20 @@ def verdict_table(row: LedgerRow) -> Table:
     return _facts(facts | ({"note": row.note} if row.note else {}))
 
 
+def controls_in_words(part: Part, answer: str) -> str:
+    """What a part's controls of one answer come to: "3.1 (2.9 to 3.4) trained on the labels"."""
+    return (
+        "; ".join(
+            f"{words(control.effect)} {control.words}" + f" ({control.lost})" * bool(control.lost)
+            for control in part.controls_that(answer)
+        )
+        or "none recorded"
+    )
+
+
 def ledger_table(rows: Sequence[LedgerRow], chapters: Mapping[str, str] | None = None) -> Table:
-    """All claims: effect, control and verdict, one row each.
+    """All claims, one row each: the effect with what its interval is over, what it had to be, both
+    kinds of controls beside it, and the verdict.
 
     Args:
         rows: of the ledger.
@@ -98,18 +121,26 @@ def ledger_table(rows: Sequence[LedgerRow], chapters: Mapping[str, str] | None =
             there.
     """
     chapters = chapters or {}
-    lines = [
-        {
+    lines = []
+    for row in rows:
+        part = row.evidence.parts[0] if row.evidence else None
+        rule = part.rule if part and part.rule else row.claim.rule
+        lines.append({
             "claim": row.claim.statement,
-            "effect": words(row.evidence.effect) if row.evidence else "",
-            "had to be": str(row.claim.rule),
-            "control": words(row.evidence.control) if row.evidence else "",
-            "verdict": row.verdict.value,
-        }
-        for row in rows
-    ]
+            "effect": f"{words(part.effect)}; {part.over}" if part else "",
+            "had to be": str(rule),
+            "on known yes": _values(part, "yes"),
+            "on known no": _values(part, "no"),
+            "verdict": row.judged,
+        })  # fmt: skip
     pages = {r.claim.statement: chapters[r.claim.id] for r in rows if r.claim.id in chapters}
     return Table(pd.DataFrame(lines), index=False, pages=pages)
+
+
+def _values(part: Part | None, answer: str) -> str:
+    """The effects of a part's controls, in three digits."""
+    found = [control.effect.value for control in (part.controls_that(answer) if part else ())]
+    return ", ".join("not defined" if v != v else f"{v:.3g}" for v in found)
 
 
 def words(interval: Interval | None) -> str:

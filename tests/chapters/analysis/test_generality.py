@@ -208,7 +208,7 @@ def test_why_runs_do_not_count() -> None:
     for name in (*changed, "off-midway", "on-midway"):
         assert reasons[f"regularizer-{name}-s0"] == "objective not whole"
     recipe = reasons["regularizer-recipe-s0"]
-    assert recipe.startswith("the recipe at 6 epochs")
+    assert recipe.startswith("the recipe at 15 epochs")
     assert recipe.endswith("too short for these rules")
 
 
@@ -220,12 +220,11 @@ def test_at_full_scale_the_two_recipes_are_one_setting() -> None:
 
 def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:
     runs = {recording.name: recording for recording in list_recordings()}
-    for family, holds in (("architecture", True), ("regularizer", False)):  # at 28, at 6 epochs
-        seeds = {name: run for name, run in runs.items() if name.startswith(f"{family}-recipe-s")}
-        if len(seeds) < 3 or any(scale_of(run) != "reduced" for run in seeds.values()):
-            pytest.skip("no three seeds of the recipe at the reduced scale")
-        table = many_runs.properties(generality.every_run(seeds))
-        assert table["holds"].all() == holds, table
+    seeds = {name: run for name, run in runs.items() if name.startswith("architecture-recipe-s")}
+    if len(seeds) < 3 or any(scale_of(run) != "reduced" for run in seeds.values()):
+        pytest.skip("no three seeds of the recipe at the reduced scale")
+    table = many_runs.properties(generality.every_run(seeds))
+    assert table["holds"].all(), table
 
 
 def test_the_sizes_of_runs_are_told(clusters: Recording) -> None:
