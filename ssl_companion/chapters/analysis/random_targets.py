@@ -32,8 +32,8 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
     recalls,
 )
 from ssl_companion.data.hierarchy import Level, random_grouping
-from ssl_companion.measures import Interval, bootstrap_accuracy
-from ssl_companion.measures.resampling import draw_counts, interval
+from ssl_companion.measures import Interval, NearestCentroid, bootstrap_accuracy
+from ssl_companion.measures.resampling import draw_counts, interval, resampled
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
@@ -214,7 +214,8 @@ def growth_over_function(
 ) -> Interval:
     """Growth of NCC accuracy on classes less that on a random function of the image.
 
-    The function is what a teacher answers before it is trained: `FUNCTION`.
+    The function is what a teacher answers before it is trained: `FUNCTION`. Where the accuracy on
+    it falls, nothing is added for that: what forgets the function has not learnt the classes.
 
     Args:
         recording: that was measured on it, before training and after (all test images).
@@ -234,14 +235,47 @@ def growth_over_function(
             f"{recording.path}: was not measured against a teacher's targets; record the preset "
             "'targets', then 'clustering'"
         )
-    rng, value, drawn = np.random.default_rng(seed), 0.0, np.zeros(resamples)
-    for level, sign in ((of, 1), (FUNCTION, -1)):
-        rows = _ncc(recording, level).set_index("epoch")
-        for epoch, end in ((recording.epochs[0], -1), (recording.epochs[-1], 1)):
-            share, n = float(rows.loc[epoch, "value"]), int(rows.loc[epoch, "n"])
-            value += sign * end * share
-            drawn += sign * end * rng.binomial(n, share, resamples) / n
-    return interval(value, drawn)
+    rng, grown = np.random.default_rng(seed), []
+    for level in (of, FUNCTION):
+        rows = _ncc(recording, level).set_index("epoch").loc[[recording.epochs[i] for i in (0, -1)]]
+        share, n = rows["value"].to_numpy(), rows["n"].to_numpy()
+        drawn = rng.binomial(n, share, (resamples, 2)) / n
+        grown.append(np.append(share[1] - share[0], drawn[:, 1] - drawn[:, 0]))
+    return _beyond_function(*grown)
+
+
+def _beyond_function(of_classes: np.ndarray, of_function: np.ndarray) -> Interval:
+    """The difference of two growths: of each, the value and then its draws."""
+    found = of_classes - np.maximum(of_function, 0.0)
+    return interval(float(found[0]), found[1:])
+
+
+def live_growth_over_function(
+    recording: Recording, teacher: Recording, *, seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
+    """`growth_over_function` of the fine classes, for a run that was not measured on the function.
+
+    Every other kept test image makes the class means, and the rest is judged by them.
+
+    Args:
+        recording: with features.
+        teacher: with targets from before its training.
+        seed: of the bootstrap over images.
+        resamples: how many draws.
+    """
+    kept = recording.kept_epochs()
+    x = [recording.features(epoch) for epoch in (kept[0], kept[-1])]
+    grown = []
+    for labels in (recording.fine(), teacher.targets(0)[recording.rows()]):
+        classes, y = np.unique(labels[::2], return_inverse=True)
+        found = np.stack([
+            classes[NearestCentroid().fit(one[::2], y).predict(one[1::2])] == labels[1::2]
+            for one in x
+        ])  # fmt: skip
+        gained = found[1].astype(np.float64) - found[0]
+        drawn = resampled(gained, resamples=resamples, seed=seed)
+        grown.append(np.append(gained.mean(), drawn))
+    return _beyond_function(*grown)
 
 
 def teacher_agreement(teacher: Recording) -> pd.DataFrame:

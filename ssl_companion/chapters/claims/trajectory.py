@@ -270,21 +270,45 @@ def _of_accuracy(recordings: Runs, along: str) -> str:
     return f" Of accuracy itself ({', '.join(names)}): {each}."
 
 
+_TEACHER = "targets-teacher-s0"
+# Runs that keep features of both ends, for a control that no table has.
+_ON_FUNCTIONS = {
+    "methods-supervised-s0": known.KINDS["supervised"],
+    "regularizer-invariance-only-s0": known.KINDS["collapsed"],
+}
+
+
 def _against_functions(recordings: Runs) -> list[Part]:
     """Growth on the true classes less that on a random function, of runs measured against one."""
-    measure = random_targets.growth_over_function
-    known_runs = known.controls(recordings, lambda run: measure(run).value)
+    found = runs_to_judge_apart(recordings, random_targets.has_random_function)
+    answers = _known_on_functions(recordings) if found else []
     parts = []
-    for looked in runs_to_judge_apart(recordings, random_targets.has_random_function):
-        lots = measure(looked.run, of=RANDOM_IMAGE)
-        played = Control("labels drawn for each image", lots, "no", (looked.name,))
-        n = int(looked.run.run["data"]["test_images"])
+    for looked in found:
+        lots = random_targets.growth_over_function(looked.run, of=RANDOM_IMAGE)
+        by_lot = Control(_PERMUTED, lots, "no", (looked.name,))
+        effect, n = random_targets.growth_over_function(looked.run), _test_images(looked.run)
         which = ", ".join(filter(None, (looked.which, "against random functions")))
         parts.append(Part(
-            measure(looked.run), (played, *known_runs), f"1 run: {n:,} test images",
-            (looked.name,), looked.size, which, rule=SEMANTIC, pilot=True,
+            effect, (*answers, by_lot), f"1 run: {n:,} test images", (looked.name,),
+            looked.size, which, rule=SEMANTIC, pilot=True,
         ))  # fmt: skip
     return parts
+
+
+def _known_on_functions(recordings: Runs) -> list[Control]:
+    """The same of runs whose answer is known, by their kept test images."""
+    controls = []
+    for name, of in _ON_FUNCTIONS.items():
+        with contextlib.suppress(KeyError, IndexError, RecordingError):
+            effect = random_targets.live_growth_over_function(
+                recordings[name], recordings[_TEACHER]
+            )
+            controls.append(Control(of.words, effect, of.answer, (name,)))
+    return controls
+
+
+def _test_images(run: Recording) -> int:
+    return int(run.run["data"]["test_images"])
 
 
 LEAST_CHANGE = 0.1
