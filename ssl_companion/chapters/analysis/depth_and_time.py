@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,22 +10,13 @@ import pandas as pd
 from ssl_companion.chapters.analysis.accuracies import (
     NotRecorded,
     measured,
-    table_row,
     with_intervals,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
-    balanced,
-    drawn_balanced,
     epochs_judged,
-    images_judged,
-    recalls,
 )
 from ssl_companion.chapters.analysis.clustering import ncc_over_epochs
-from ssl_companion.chapters.analysis.random_targets import (
-    RANDOM_GROUPINGS,
-    advantage,
-)
-from ssl_companion.measures.resampling import draw_counts, interval, spearman
+from ssl_companion.measures.resampling import spearman
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
@@ -122,44 +113,6 @@ def places_along(recording: Recording, along: str) -> list[EpochLayer]:
         raise NotRecorded(f"{recording.name} keeps all layers at no epoch")
     at = max(shared) if along == "depth" else min(shared)
     return [(at, name) for name in recording.layers]
-
-
-def advantage_along(
-    recording: Recording, along: str, *, groupings: int = RANDOM_GROUPINGS, seed: int = 0
-) -> pd.DataFrame:
-    """The advantage of every upper level over random groupings, epoch by epoch or layer by layer.
-
-    Where there is one level only, nothing can be grouped, and its advantage is that over chance.
-
-    Args:
-        recording: with features, or with counts (`claims.kept_counts`).
-        along: see `places_along`.
-        groupings, seed: as for `random_targets.advantage`.
-
-    Returns:
-        epoch, layer, level, value, low, high, n.
-    """
-    places, rows, n = places_along(recording, along), [], images_judged(recording)
-    for level, values, drawn in _advantages(recording, places, groupings, seed):
-        for (epoch, layer), value, draws in zip(places, values, drawn, strict=True):
-            where = {"epoch": epoch, "layer": layer, "level": level}
-            rows.append(table_row(where, interval(float(value), draws), n))
-    return pd.DataFrame(rows)
-
-
-def _advantages(
-    recording: Recording, places: Sequence[EpochLayer], groupings: int, seed: int
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """For each upper level: its name, its advantage [S], and draws of that [S, R]."""
-    finest, *upper = recording.hierarchy.levels
-    for level in upper:
-        found = advantage(recording, level, places, groupings, seed=seed)
-        yield level.name, found.value, found.draws
-    if not upper:
-        [own] = recalls(recording, [finest], places)
-        weights = draw_counts(finest.k, seed=seed)
-        drawn = drawn_balanced(own, finest.of_fine, weights)
-        yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
 
 
 def mean_order(run: Recording, along: str) -> float:

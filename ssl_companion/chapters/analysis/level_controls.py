@@ -91,10 +91,10 @@ def controls_of(recording: Recording, level: str) -> dict[str, np.ndarray]:
 
     Those under which its images were counted, where that was done for more images than it keeps
     features of. Otherwise 100 by lot (`LOTS`); by looks those of its own file, or beside it
-    (`recordings.looks`); and by the network before training.
+    (`recordings.looks`), where there are any; and by the network before training.
 
     Raises:
-        NotRecorded: there are none of some kind.
+        NotRecorded: it keeps neither features nor counts under all these.
     """
     own = recording.hierarchy.level(level)
     counts = counted(recording, live=False)
@@ -106,13 +106,13 @@ def controls_of(recording: Recording, level: str) -> dict[str, np.ndarray]:
         if (level, kind) in by_looks:
             found[kind] = by_looks[level, kind]
     found[RANDOM] = np.stack([random_grouping(own, seed).of_fine for seed in LOTS])
-    if not recording.has_features or not {PIXELS, WHITENED} <= set(found):
-        raise NotRecorded(f"{recording.name}: keeps no groups by looks at the level {level!r}")
+    if not recording.has_features:
+        raise NotRecorded(f"{recording.name}: was not held against groups by looks at {level!r}")
     if UNTRAINED not in found:
         means, sizes = recording.class_means(recording.epochs[0]), own.sizes.tolist()
         drawn = [balanced_kmeans(means, sizes, seed=seed) for seed in range(STARTS)]
         found[UNTRAINED] = np.stack(drawn)
-    return {kind: found[kind] for kind in KINDS}
+    return {kind: found[kind] for kind in KINDS if kind in found}
 
 
 def _kept(counts: Groupings, level: str) -> dict[str, np.ndarray]:
@@ -143,7 +143,7 @@ def leads(
         level: above the fine one.
         places: pairs of an epoch and a layer.
         seed: of the bootstrap; all levels and kinds see the same draws of classes.
-        resamples: R.
+        resamples: R; 0 for no interval.
 
     Raises:
         NotRecorded: it keeps none of these.
@@ -213,12 +213,11 @@ def is_held_against_looks(recording: Recording) -> bool:
     """Whether a recording keeps what every upper level's lead over each kind of control takes."""
     if only_accuracies(recording):
         return True
+    levels = recording.hierarchy.names[1:]
     try:
-        for level in recording.hierarchy.names[1:]:
-            controls_of(recording, level)
+        return all(len(controls_of(recording, level)) == len(KINDS) for level in levels)
     except NotRecorded:
         return False
-    return True
 
 
 def has_layers(recording: Recording, ruler: str = "") -> bool:
@@ -251,6 +250,7 @@ def growth(
     layer: str | None = None,
     *,
     seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Against:
     """How much the lead over each kind of control grew from the first epoch to the last.
 
@@ -259,6 +259,7 @@ def growth(
         levels: by default all above the fine one.
         layer: by default the last.
         seed: of the bootstrap.
+        resamples: its draws; 0 for no interval.
 
     Returns:
         A row for each level and kind, the least of all of them, and the least over the levels of
@@ -272,7 +273,7 @@ def growth(
         raise NotRecorded(f"{recording.name}: keeps {layer} at fewer than two epochs")
     rows, values, draws, lots = [], [], [], []
     for level in levels:
-        found = leads(recording, level, places, seed=seed)
+        found = leads(recording, level, places, seed=seed, resamples=resamples)
         for kind, value in found.values.items():
             values.append(float(value[-1] - value[0]))
             draws.append(found.draws[kind][-1] - found.draws[kind][0])
@@ -282,7 +283,14 @@ def growth(
     return _against(rows, values, draws, np.min(_as_many(lots), axis=0))
 
 
-def order(recording: Recording, along: str, ruler: str = "", *, seed: int = 0) -> Against:
+def order(
+    recording: Recording,
+    along: str,
+    ruler: str = "",
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Against:
     """How well the lead over each kind of control is ordered by epoch or by depth.
 
     Accuracy itself would not do: all groupings gain by whatever tells classes apart, and in the
@@ -291,15 +299,17 @@ def order(recording: Recording, along: str, ruler: str = "", *, seed: int = 0) -
     Args:
         recording, along, ruler: see `places_of`.
         seed: of the bootstrap.
+        resamples: its draws; 0 for no interval.
 
     Returns:
         A row a kind: Spearman's correlation, the mean over the levels; then the least of them. Of
         fewer than three places nothing is said: NaN.
     """
     places = places_of(recording, along, ruler)
-    each = [leads(recording, name, places, seed=seed) for name in recording.hierarchy.names[1:]]
+    how = {"seed": seed, "resamples": resamples}
+    each = [leads(recording, name, places, **how) for name in recording.hierarchy.names[1:]]
     rows, values, draws = [], [], []
-    for kind in KINDS:
+    for kind in each[0].values:
         values.append(float(np.mean([_order(one.values[kind]) for one in each])))
         draws.append(np.mean([_order(one.draws[kind].T) for one in each], axis=0))
         where = {"level": "mean of the levels", "than": WORDS[kind]}
@@ -311,7 +321,7 @@ def order(recording: Recording, along: str, ruler: str = "", *, seed: int = 0) -
 def _order(values: np.ndarray) -> np.ndarray:
     """Spearman's correlation with the place, along the last axis."""
     n = values.shape[-1]
-    if n < 3:
+    if n < 3 or not values.size:
         return np.full(values.shape[:-1], np.nan)
     return spearman(values, np.arange(n))
 
@@ -333,6 +343,19 @@ def _against(
     return Against(table, _interval(float(np.min(values)), np.min(draws, axis=0)), lots)
 
 
+def shown(found: Against, form: str = "{:+.1%}") -> pd.DataFrame:
+    """`Against.table` as a page shows it: a row a kind, a column a level, with intervals."""
+
+    def words(row: pd.Series) -> str:
+        value, low, high = (form.format(row[name]) for name in ("value", "low", "high"))
+        return f"{value} ({low} to {high})" if np.isfinite(row["low"]) else value
+
+    table = found.table.assign(words=found.table.apply(words, axis=1))
+    wide = table.pivot(index="than", columns="level", values="words")
+    wide = wide.loc[list(dict.fromkeys(table["than"])), list(dict.fromkeys(table["level"]))]
+    return wide.rename_axis(index="held against", columns=None)
+
+
 def leads_table(
     recording: Recording, along: str, level: str | None = None, *, seed: int = 0
 ) -> pd.DataFrame:
@@ -351,7 +374,7 @@ def leads_table(
     each = [leads(recording, name, places, seed=seed) for name in names]
     n = 0 if only_accuracies(recording) else images_judged(recording, live=False)
     rows = []
-    for kind in KINDS:
+    for kind in each[0].values:
         value = np.mean([one.values[kind] for one in each], axis=0)
         draws = np.mean([one.draws[kind] for one in each], axis=0)
         for (epoch, layer), v, d in zip(places, value, draws, strict=True):

@@ -25,6 +25,7 @@ from ssl_companion.chapters.analysis import (
     random_targets,
 )
 from ssl_companion.chapters.analysis.accuracies import (
+    RESAMPLES,
     NotRecorded,
     Runs,
     final,
@@ -131,8 +132,8 @@ def semantic_over_random(recordings: Runs) -> Evidence:
     the image: the teacher's answers before it was trained.
     """
 
-    def measure(run: Recording) -> Against:
-        return level_controls.growth(run, run.hierarchy.names[1:2])
+    def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
+        return level_controls.growth(run, run.hierarchy.names[1:2], resamples=resamples)
 
     parts, note = _of_levels(recordings, measure, is_looked_at, words=_OTHERS)
     parts += _against_functions(recordings)
@@ -149,8 +150,8 @@ def every_level(recordings: Runs) -> Evidence:
 def over_time(recordings: Runs) -> Evidence:
     """Order of the lead over the strongest kind of grouping along the epochs."""
 
-    def measure(run: Recording) -> Against:
-        return level_controls.order(run, "epoch")
+    def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
+        return level_controls.order(run, "epoch", resamples=resamples)
 
     parts, note = _of_levels(recordings, measure, is_looked_at, limits=_ORDER, words=_OTHERS)
     return _evidence(recordings, parts, note + _of_accuracy(recordings, "epoch"))
@@ -167,8 +168,8 @@ def over_depth(recordings: Runs) -> Evidence:
     notes, rulers = [], []
     for ruler, words in level_controls.RULERS.items():
 
-        def measure(run: Recording, ruler: str = ruler) -> Against:
-            return level_controls.order(run, "depth", ruler)
+        def measure(run: Recording, ruler: str = ruler, resamples: int = RESAMPLES) -> Against:
+            return level_controls.order(run, "depth", ruler, resamples=resamples)
 
         def keeps(run: Recording, ruler: str = ruler) -> bool:
             return is_looked_at(run) and level_controls.has_layers(run, ruler)
@@ -211,7 +212,7 @@ _ORDER = (-1.0, 1.0)
 
 def _of_levels(
     recordings: Runs,
-    measure: Callable[[Recording], Against],
+    measure: Callable[..., Against],
     keeps: Callable[[Recording], bool],
     *,
     words: str,
@@ -222,19 +223,23 @@ def _of_levels(
 
     Args:
         recordings: by name.
-        measure: leads over each kind of control, in a run.
+        measure: leads over each kind of control, in a run; it takes `resamples`, too.
         keeps: whether a run keeps what that takes.
         words: what the groupings by lot are that take the levels' place.
         by: the ruler, in words.
         limits: see `over_seeds`.
     """
     parts, notes = [], []
-    known_runs = known.controls(recordings, lambda run: measure(run).least.value)
+
+    def value(run: Recording) -> float:
+        return measure(run, resamples=0).least.value
+
+    answers = known.controls(recordings, value)
     for looked in runs_to_judge_apart(recordings, keeps):
         found = measure(looked.run)
         lots = found.lots[np.isfinite(found.lots)]
         played = interval(float(lots.mean()) if len(lots) else math.nan, found.lots)
-        controls = (Control(words, played, "no", (looked.name,)), *known_runs)
+        controls = (Control(words, played, "no", (looked.name,)), *answers)
         which = ", ".join(filter(None, (looked.which, by)))
         over = f"1 run: {looked.run.hierarchy.levels[0].k} classes and their groupings"
         parts.append(
@@ -244,12 +249,11 @@ def _of_levels(
     recipe, values = known.known_runs(recordings, _RECIPE), []
     for run in recipe:
         with contextlib.suppress(NotRecorded, RecordingError):
-            values.append(measure(run).least.value)
+            values.append(value(run))
     if len(values) == len(recipe) >= SEEDS:
         effect, names = over_seeds(values, limits=limits), tuple(run.name for run in recipe)
         which = ", ".join(filter(None, (f"{len(recipe)} seeds", by)))
-        size = "small size, few images"
-        parts.append(Part(effect, known_runs, f"{len(recipe)} seeds", names, size, which))
+        parts.append(Part(effect, answers, f"{len(recipe)} seeds", names, "small size", which))
     return parts, " ".join(notes)
 
 
