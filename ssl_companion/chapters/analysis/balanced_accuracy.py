@@ -151,24 +151,21 @@ def drawn_balanced(recalls: np.ndarray, of_fine: np.ndarray, weights: np.ndarray
     """
     there = np.isfinite(recalls)
     groups = np.eye(int(of_fine.max()) + 1)[of_fine]
-    # One matrix product for all places: [R, K] @ [K, places * groups].
-    shape = (*recalls.shape[:-1], len(weights), groups.shape[1])
-    sums = _summed(np.where(there, recalls, 0.0), groups, weights).reshape(shape)
-    if there.all():
-        counts = np.broadcast_to(weights @ groups, shape)
-    else:
-        counts = _summed(there.astype(np.float64), groups, weights).reshape(shape)
+    sums = _summed(np.where(there, recalls, 0.0), groups, weights)
+    counts = weights @ groups if there.all() else _summed(there * 1.0, groups, weights)
     shares = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     mean: np.ndarray = shares.sum(axis=-1) / (counts > 0).sum(axis=-1)
     return mean
 
 
 def _summed(values: np.ndarray, groups: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sums over the classes of each group of values [..., K], by draw: [places, R, groups]."""
-    flat = values.reshape(-1, values.shape[-1])
-    by_class = (flat.T[:, :, None] * groups[:, None, :]).reshape(len(groups), -1)
-    found = (weights @ by_class).reshape(len(weights), len(flat), groups.shape[1])
-    return found.transpose(1, 0, 2)
+    """Sums over the classes of each group of values [..., K], by draw: [..., R, groups].
+
+    Place by place, so that equal values have equal sums to the last bit: what does not change is in
+    no order.
+    """
+    sums: np.ndarray = weights @ (values[..., :, None] * groups)
+    return sums
 
 
 def over_groupings(

@@ -34,11 +34,11 @@ def counts_for_verdicts(recording: Recording) -> Groupings:
     all its kept epochs, and every layer at the first and the last epoch that keep all.
 
     Args:
-        recording: with features, and with groupings by looks (`recordings.looks`).
+        recording: with features; without groupings by looks (`recordings.looks`) verdicts pass it
+            over.
 
     Raises:
-        NotRecorded: it has no groupings by looks.
-        RecordingError: it keeps no features.
+        NotRecorded: it keeps no features.
     """
     levels = recording.hierarchy.levels
     names, rows = [level.name for level in levels], [level.of_fine for level in levels]

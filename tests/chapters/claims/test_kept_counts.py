@@ -29,6 +29,7 @@ from ssl_companion.data.hierarchy import Hierarchy, random_grouping
 from ssl_companion.recordings import Recording, RecordingError, open_recording
 from ssl_companion.recordings.format import GROUPINGS_FILE
 from ssl_companion.recordings.groupings import read_groupings, write_groupings
+from ssl_companion.recordings.looks import LOOKS_FILE
 
 ALONG = ("epoch", "depth", "depth before training")
 
@@ -36,6 +37,8 @@ ALONG = ("epoch", "depth", "depth before training")
 def _dropped(run: Recording, to: Path) -> Recording:
     """A copy that keeps counts, and neither features nor the list of images."""
     folder = Path(shutil.copytree(run.path, to / run.name))
+    if (beside := run.path.parent / LOOKS_FILE).exists():
+        shutil.copy(beside, to)
     write_groupings(folder / GROUPINGS_FILE, counts_for_verdicts(open_recording(folder)))
     for name in ("features.safetensors", "subset.csv"):
         (folder / name).unlink()
