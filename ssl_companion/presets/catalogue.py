@@ -304,7 +304,8 @@ def _terms(scale: Scale) -> Iterator[Run]:
                 own = replace(of, name=objective)
                 config = replace(_comparison(scale), objective=own, seed=seed)
                 variant = f"{objective.replace('_', '-')}-{arm}"
-                yield _compared(scale, "terms", variant, words, config, _short_measure(scale))
+                run = _compared(scale, "terms", variant, words, config, _short_measure(scale))
+                yield replace(run, snapshots=(0, 1, 3, 10, config.epochs))
 
 
 _PRESETS: dict[str, Callable[[Scale], Iterator[Run]]] = {

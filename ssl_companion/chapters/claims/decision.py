@@ -34,7 +34,7 @@ def least(verdicts: Iterable[Verdict]) -> Verdict:
 
 @dataclass(frozen=True)
 class Rule:
-    """What an effect has to be, fixed before it is measured.
+    """What an effect has to be, and what was known when that was written.
 
     Attributes:
         direction: "above" if the claim says that the effect is large, "below" if small.

@@ -109,7 +109,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """One of the paper's claims and how it is decided here; all of it fixed beforehand.
+    """One of the paper's claims and how it is decided here.
 
     Attributes:
         id: short name.

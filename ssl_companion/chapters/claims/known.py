@@ -15,11 +15,11 @@ from typing import Literal, NamedTuple
 
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_seeds
 from ssl_companion.chapters.claims.decision import Control
-from ssl_companion.chapters.claims.runs import SEEDS, same_training
+from ssl_companion.chapters.claims.runs import SEEDS, recordings_by_name, same_training
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording, RecordingError
 
-FAMILY = "controls"
+PRESET = "controls"
 
 
 class Known(NamedTuple):
@@ -39,10 +39,16 @@ KINDS: dict[str, Known] = {
 
 def known_runs(recordings: Runs, kind: str) -> list[Recording]:
     """The runs of a kind ("recipe" or one of `KINDS`), by seed, all of one training."""
-    named = re.compile(rf"{FAMILY}-{kind}-s(\d+)")
+    named = re.compile(rf"{PRESET}-{kind}-s(\d+)")
     found = {int(m[1]): run for name, run in recordings.items() if (m := named.fullmatch(name))}
     runs = [found[seed] for seed in sorted(found)]
     return [run for run in runs if same_training(run, runs[0])]
+
+
+def with_known(yours: Runs) -> Runs:
+    """Somebody's own runs, with the book's runs whose answer is known to hold the rules by."""
+    book = recordings_by_name()
+    return {n: run for n, run in book.items() if n.startswith(f"{PRESET}-")} | dict(yours)
 
 
 def controls(

@@ -42,7 +42,7 @@ def settings_compared(recordings: Runs) -> Runs:
     the preset controls are the answers that a rule is held by.
     """
     own = without_those_beside(recordings)
-    return {name: run for name, run in own.items() if not name.startswith(f"{known.FAMILY}-")}
+    return {name: run for name, run in own.items() if not name.startswith(f"{known.PRESET}-")}
 
 
 def _moves_with(recordings: Runs) -> Part:

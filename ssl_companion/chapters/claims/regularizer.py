@@ -36,7 +36,7 @@ RECIPE, WEAK, WEAK_INVARIANCE = "recipe", "weight-0.2", "invariance-0.2"
 WITHOUT, WITHOUT_INVARIANCE, SHUFFLED = "invariance-only", "regularizer-only", "shuffled"
 
 #: gains of a seed's arms -> what is lost, as a share of the recipe's gain
-Loss = Callable[[dict[str, float]], float]
+_Loss = Callable[[dict[str, float]], float]
 
 
 class ArmSet(NamedTuple):
@@ -111,7 +111,7 @@ class _Row(NamedTuple):
     words: str
     rule: Rule
     arms: tuple[str, ...]
-    loss: Loss
+    loss: _Loss
 
 
 _ROWS = (
@@ -121,25 +121,24 @@ _ROWS = (
 
 
 def regularizer_drives(recordings: Runs) -> Evidence:
-    """What is lost by weakening either term, and without the regularizer; a part for each size.
+    """What is lost by weakening either term, and without the regularizer; two parts for each set.
+
+    A set of which a seed has all that both rows take is judged; what others lose is told beside.
 
     Raises:
-        NotRecorded: the arms of one of the two rows are not recorded at any size.
+        NotRecorded: there is no such set.
     """
-    sets, parts = arm_sets(recordings), []
-    for row in _ROWS:
-        found = [part for one in sets if (part := _part(one, row)) is not None]
-        if not found:
-            named = ", ".join(f"regularizer-{arm}-s*" for arm in row.arms)
-            raise NotRecorded(f"{row.words}: no seed of which all of {named} are recorded")
-        parts += found
+    sets = arm_sets(recordings)
+    arms = dict.fromkeys(arm for row in _ROWS for arm in row.arms)
+    parts = [_part(one, row) for one in sets if one.having(arms) for row in _ROWS]
+    if not parts:
+        named = ", ".join(f"regularizer-{arm}-s*" for arm in arms)
+        raise NotRecorded(f"no seed of which all of {named} are recorded, trained alike")
     return Evidence(tuple(parts), " ".join(_beside(one) for one in sets))
 
 
-def _part(of: ArmSet, row: _Row) -> Part | None:
+def _part(of: ArmSet, row: _Row) -> Part:
     by_seed = of.having(row.arms)
-    if not by_seed:
-        return None
     several = len(by_seed) >= SEEDS
     seeds = list(by_seed) if several else list(by_seed)[:1]
     recipes = [own[RECIPE] for own in by_seed.values()]
@@ -166,10 +165,10 @@ def _part(of: ArmSet, row: _Row) -> Part | None:
 
 
 def _gains(own: dict[str, Recording], arms: Iterable[str]) -> dict[str, float]:
-    return {arm: gain(own[arm]) for arm in arms}
+    return {arm: gained(own[arm]) for arm in arms}
 
 
-def gain(run: Recording) -> float:
+def gained(run: Recording) -> float:
     """Fine NCC accuracy after training less before it, of all test images.
 
     Raises:
@@ -189,7 +188,7 @@ def _of_one_seed(own: dict[str, Recording], row: _Row) -> tuple[Interval, int]:
     the intervals are rather too wide. Arms of one seed begin alike, and share those draws.
     """
     rng, begun = np.random.default_rng(0), {}
-    n = images_of(own[RECIPE])
+    n = _test_images(own[RECIPE])
     drawn = {}
     for arm in row.arms:
         first, last = start(own[arm]), final(own[arm])
@@ -200,7 +199,7 @@ def _of_one_seed(own: dict[str, Recording], row: _Row) -> tuple[Interval, int]:
     return interval(row.loss(_gains(own, row.arms)), np.array(losses)), n
 
 
-def images_of(run: Recording) -> int:
+def _test_images(run: Recording) -> int:
     """Test images behind a run's final accuracy."""
     rows = run.select(measure="ncc", level="fine", split="test", layer=run.layers[-1])
     return int(rows["n"].iloc[-1])
@@ -209,7 +208,7 @@ def images_of(run: Recording) -> int:
 def _fails(recipes: list[Recording]) -> str:
     """Why the recipe itself is no reference; "" where it is one."""
     for run in recipes:
-        if not gain(run) > 0:
+        if not gained(run) > 0:
             return f"the recipe gains nothing that could be lost: {run.name}"
         for row in compare_with_pixels(run).to_dict("records"):
             if row["level"] == "fine" and not row["after"] > row["whitened"]:
@@ -230,7 +229,7 @@ def _controls(of: ArmSet, row: _Row) -> tuple[Control, ...]:
     if len(recipes) < 2:
         return ()
     nothing, everything = [], []
-    for first, second in permutations([gain(run) for run in recipes.values()], 2):
+    for first, second in permutations([gained(run) for run in recipes.values()], 2):
         same = dict.fromkeys((WEAK_INVARIANCE, WITHOUT_INVARIANCE), first)
         nothing.append(row.loss({RECIPE: first, WEAK: second, WITHOUT: second, **same}))
         same = dict.fromkeys((WEAK_INVARIANCE, WITHOUT_INVARIANCE), second)
@@ -279,8 +278,8 @@ def losses(recordings: Runs) -> pd.DataFrame:
             own = one.having((RECIPE, arm))
             if not own:
                 continue
-            whole = [gain(runs[RECIPE]) for runs in own.values()]
-            lost = [_over(g - gain(r[arm]), g) for g, r in zip(whole, own.values(), strict=True)]
+            whole = [gained(runs[RECIPE]) for runs in own.values()]
+            lost = [_over(g - gained(r[arm]), g) for g, r in zip(whole, own.values(), strict=True)]
             mean = float(np.mean(lost))
             several = len(lost) >= SEEDS and all(map(math.isfinite, lost))
             found = over_seeds(lost) if several else Interval(mean, math.nan, math.nan)
@@ -297,7 +296,7 @@ _LOSS_COLUMNS = ["size", "intervention", "seeds", "gain", "value", "low", "high"
 
 def interaction(own: dict[str, Recording]) -> float:
     """What both terms gain together beyond the sum of what either gains alone, as a share of it."""
-    both, *alone = (gain(own[arm]) for arm in (RECIPE, WITHOUT, WITHOUT_INVARIANCE))
+    both, *alone = (gained(own[arm]) for arm in (RECIPE, WITHOUT, WITHOUT_INVARIANCE))
     return _over(both - sum(alone), both)
 
 
@@ -307,9 +306,9 @@ def _beside(of: ArmSet) -> str:
     recipes = {seed: own for seed, own in of.by_seed.items() if RECIPE in own}
     seed = max(recipes, key=lambda s: (len(recipes[s]), -s))
     own = recipes[seed]
-    whole = gain(own[RECIPE])
+    whole = gained(own[RECIPE])
     lost = [
-        f"{words} {_over(whole - gain(own[arm]), whole):.0%}"
+        f"{words} {_over(whole - gained(own[arm]), whole):.0%}"
         for arm, words in _WORDS.items()
         if arm in own
     ]

@@ -1,8 +1,8 @@
 """What each claim asks for, as data: units, thresholds, the reasons, and what was known.
 
-Nothing here was chosen by looking at the recording that it judges. Where something of the kind had
-been measured before a threshold was set, `known` says what, and the appendix of the book on how
-the rules came about has each version with its date, from the history of this file.
+Where something of the kind had been measured before a threshold was set, `known` says what. The
+appendix of the book on how the rules came about has each version with its date and what had been
+recorded by then, from git.
 """
 
 from __future__ import annotations
