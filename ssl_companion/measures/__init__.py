@@ -27,10 +27,13 @@ from ssl_companion.measures.entropies import (
     renyi_information,
 )
 from ssl_companion.measures.information import (
+    ConditionalRates,
     coding_rate,
     coding_rate_given,
+    conditional_rates,
     directions,
     effective_rank,
+    gaussian_rate,
     variance_share_within,
 )
 from ssl_companion.measures.kmeans import balanced_kmeans
@@ -46,6 +49,7 @@ from ssl_companion.measures.resampling import (
 
 __all__ = [
     "ClassStatistics",
+    "ConditionalRates",
     "InformationBounds",
     "Interval",
     "LinearProbe",
@@ -60,11 +64,13 @@ __all__ = [
     "cdnv_of",
     "coding_rate",
     "coding_rate_given",
+    "conditional_rates",
     "cophenetic_correlation",
     "cut_agreement",
     "dendrogram",
     "directions",
     "effective_rank",
+    "gaussian_rate",
     "kde_information_bounds",
     "label_distances",
     "nc4",
