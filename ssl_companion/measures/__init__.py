@@ -27,7 +27,6 @@ from ssl_companion.measures.entropies import (
     renyi_information,
 )
 from ssl_companion.measures.information import (
-    ConditionalRates,
     coding_rate,
     coding_rate_given,
     conditional_rates,
@@ -49,7 +48,6 @@ from ssl_companion.measures.resampling import (
 
 __all__ = [
     "ClassStatistics",
-    "ConditionalRates",
     "InformationBounds",
     "Interval",
     "LinearProbe",

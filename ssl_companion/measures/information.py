@@ -198,8 +198,8 @@ def conditional_rates(classes: ClassStatistics, noise: float) -> ConditionalRate
     Example:
         >>> y = [0, 0, 1, 1]
         >>> s = ClassStatistics("full").update([[0.0], [2.0], [9.0], [11.0]], y)
-        >>> [round(rate, 4) for rate in conditional_rates(s, 1.0)]  # log(2) / 2, log(1 + 2/28) / 2
-        [0.3466, 0.0345]
+        >>> [round(rate, 4) for rate in conditional_rates(s, 1.0)]  # log(2) / 2, log(1 + 6/85) / 2
+        [0.3466, 0.0341]
     """
     if classes.scatter != "full":
         raise ValueError(f"classes: scatter {classes.scatter!r}; expected 'full'")
