@@ -36,6 +36,11 @@ from ssl_companion.measures.kmeans import balanced_kmeans
 from ssl_companion.measures.resampling import draw_counts, interval, spearman
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import EpochLayer
+from ssl_companion.recordings.group_accuracies import (
+    GroupAccuracies,
+    LevelGroupings,
+    read_group_accuracies,
+)
 from ssl_companion.recordings.groupings import (
     PIXELS,
     RANDOM,
@@ -90,7 +95,7 @@ def controls_of(recording: Recording, level: str) -> dict[str, np.ndarray]:
     """The groupings that a level is held against, by kind: int64 [G, K].
 
     Those under which its images were counted, where that was done for more images than it keeps
-    features of. Otherwise 100 by lot (`LOTS`); by looks those of its own file, or beside it
+    features of. Otherwise 100 by lot (`LOTS`); by looks those of its own files, or beside it
     (`recordings.looks`), where there are any; and by the network before training.
 
     Raises:
@@ -105,6 +110,11 @@ def controls_of(recording: Recording, level: str) -> dict[str, np.ndarray]:
     for kind in (PIXELS, WHITENED):
         if (level, kind) in by_looks:
             found[kind] = by_looks[level, kind]
+    if recording.has_group_accuracies:
+        own_file = _accuracies(recording)
+        found |= {
+            kind: own_file.groups[own_file.of(level, kind)] for kind in _kinds(own_file, level)
+        }
     found[RANDOM] = np.stack([random_grouping(own, seed).of_fine for seed in LOTS])
     if not recording.has_features:
         raise NotRecorded(f"{recording.name}: was not held against groups by looks at {level!r}")
@@ -149,10 +159,10 @@ def leads(
         NotRecorded: it keeps none of these.
     """
     if only_accuracies(recording):
-        kept = recording.group_accuracies
+        kept = _accuracies(recording)
         own = kept.values(level, SEMANTIC, places)[0]
-        others = {kind: kept.values(level, kind, places) for kind in KINDS}
-        return Leads(level, own, others, {kind: np.empty((len(own), 0)) for kind in KINDS})
+        others = {kind: kept.values(level, kind, places) for kind in _kinds(kept, level)}
+        return Leads(level, own, others, {kind: np.empty((len(own), 0)) for kind in others})
     groups = controls_of(recording, level)
     semantic = recording.hierarchy.level(level)
     rows = np.concatenate([semantic.of_fine[None], *groups.values()])
@@ -175,7 +185,16 @@ def _level(of_fine: np.ndarray) -> Level:
 
 def only_accuracies(recording: Recording) -> bool:
     """Whether a recording keeps its accuracies under all these groupings, and no features."""
-    return not recording.has_features and getattr(recording, "has_group_accuracies", False)
+    return recording.has_group_accuracies and not recording.has_features
+
+
+@lru_cache(maxsize=32)
+def _accuracies(recording: Recording) -> GroupAccuracies:
+    return read_group_accuracies(recording)
+
+
+def _kinds(kept: LevelGroupings, level: str) -> list[str]:
+    return [kind for kind in KINDS if ((kept.levels == level) & (kept.kinds == kind)).any()]
 
 
 def places_of(recording: Recording, along: str, ruler: str = "") -> tuple[EpochLayer, ...]:
@@ -204,16 +223,16 @@ def places_of(recording: Recording, along: str, ruler: str = "") -> tuple[EpochL
 
 def _epochs(recording: Recording, layer: str) -> tuple[int, ...]:
     if only_accuracies(recording):
-        there = recording.group_accuracies.balanced
+        there = _accuracies(recording).balanced
         return tuple(epoch for epoch in recording.epochs if (epoch, layer) in there)
     return epochs_judged(recording, layer)
 
 
 def is_held_against_looks(recording: Recording) -> bool:
     """Whether a recording keeps what every upper level's lead over each kind of control takes."""
-    if only_accuracies(recording):
-        return True
     levels = recording.hierarchy.names[1:]
+    if only_accuracies(recording):
+        return all(_kinds(_accuracies(recording), level) == list(KINDS) for level in levels)
     try:
         return all(len(controls_of(recording, level)) == len(KINDS) for level in levels)
     except NotRecorded:
