@@ -17,7 +17,12 @@ from ssl_companion.chapters.claims import Verdict, judge
 from ssl_companion.chapters.claims.trajectory import _by_rulers
 from ssl_companion.data.hierarchy import GLYPHS100, random_grouping
 from ssl_companion.recordings import Recording, RecordingError, open_recording
-from ssl_companion.recordings.format import GROUPINGS_FILE
+from ssl_companion.recordings.format import GROUPINGS_FILE, LEVELS_FILE
+from ssl_companion.recordings.group_accuracies import (
+    GroupAccuracies,
+    balanced_of_hits,
+    write_group_accuracies,
+)
 from ssl_companion.recordings.groupings import (
     PIXELS,
     RANDOM,
@@ -221,3 +226,50 @@ def test_growth_over_a_random_function(
     assert found.value == pytest.approx(wanted)
     assert found.low < wanted < found.high
     assert found.high - found.low < 0.06
+
+
+def _as_accuracies(found: Groupings) -> GroupAccuracies:
+    levels = [str(name).rpartition("-")[2] for name in found.kinds]
+    kinds = [str(name).rpartition("-")[0] or SEMANTIC for name in found.kinds]
+    balanced = {
+        place: balanced_of_hits(hits, IMAGES, found.groups).astype(np.float32)
+        for place, hits in found.hits.items()
+    }
+    return GroupAccuracies(np.array(levels), np.array(kinds), found.groups, balanced)
+
+
+def test_seeds_of_which_accuracies_were_kept_are_judged_together(
+    plant: Plant, bare: Recording, tmp_path: Path
+) -> None:
+    place = dict.fromkeys(UPPER, 0.3)
+    runs = plant(0.4, place=place)
+    for seed, meaning in enumerate((0.36, 0.4, 0.44)):
+        name = f"controls-recipe-s{seed}"
+        folder = Path(shutil.copytree(bare.path, tmp_path / name))
+        found = counts(LOOKS, dict.fromkeys(UPPER, meaning), place, 50 + seed)
+        write_group_accuracies(folder / LEVELS_FILE, _as_accuracies(found))
+        runs[name] = open_recording(folder)
+        both = Path(shutil.copytree(bare.path, tmp_path / f"counted-{seed}"))
+        write_groupings(both / GROUPINGS_FILE, found)
+        for measure in (
+            level_controls.growth,
+            lambda run: level_controls.order(run, "depth", "@flat"),
+        ):
+            kept, counted = map(measure, (runs[name], open_recording(both)))
+            assert kept.least.value == pytest.approx(counted.least.value, abs=1e-4)
+            assert np.isnan(kept.least.low)
+    for name, parts in (("hierarchy", 2), ("depth", 6)):
+        row = judge(name, runs)
+        assert row.evidence is not None
+        assert len(row.evidence.parts) == parts
+        assert row.verdict is R, row.note
+        assert not row.pilot
+        last = row.evidence.parts[-1]
+        assert (last.over, last.size, last.pilot) == ("3 seeds", "small size", False)
+        values = [
+            (level_controls.growth(runs[one]) if name == "hierarchy" else
+             level_controls.order(runs[one], "depth", "@flat")).least.value
+            for one in last.recordings
+        ]  # fmt: skip
+        assert last.effect.value == pytest.approx(np.mean(values))
+        assert last.effect.low <= min(values)
