@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from ssl_companion.data import ImageSet
-from ssl_companion.data.hierarchy import GLYPHS100
+from ssl_companion.data.hierarchy import GLYPHS100, random_grouping
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.config import Subsets
@@ -28,6 +28,8 @@ from ssl_companion.recordings.format import (
     key,
     quantise,
 )
+from ssl_companion.recordings.groupings import PIXELS, WHITENED
+from ssl_companion.recordings.looks import LOOKS_FILE, Looks, write_looks
 from ssl_companion.recordings.measuring import levels_and_controls, shuffled_labels
 
 PER_CLASS = {"train": 12, "test": 10}
@@ -108,6 +110,8 @@ def _write(folder: Path, story: Story) -> Recording:
                 world.keep(tensors, epoch, layer, x)
         rows += world.sample_level(tensors, epoch)
     folder.mkdir(parents=True)
+    if not (folder.parent / LOOKS_FILE).exists():
+        write_looks(folder.parent / LOOKS_FILE, _looks())
     (folder / "run.json").write_text(json.dumps(_described(folder.name, story)))
     pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(folder / "measures.csv", index=False)
     last = np.arange(1, story.epochs[-1] + 1)
@@ -118,6 +122,18 @@ def _write(folder: Path, story: Story) -> Recording:
         world.subset().to_csv(folder / "subset.csv", index=False)
         safetensors.torch.save_file(tensors, folder / "features.safetensors")
     return open_recording(folder)
+
+
+def _looks() -> Looks:
+    """Classes that are said to look alike, by lot: in these worlds images have no looks."""
+    groups = {
+        (level.name, kind): np.stack([
+            random_grouping(level, 500 + 10 * i + s).of_fine for s in range(5)
+        ])
+        for level in GLYPHS100.levels[1:]
+        for i, kind in enumerate((PIXELS, WHITENED))
+    }  # fmt: skip
+    return Looks("synthetic", groups)
 
 
 def _ncc_rows(
@@ -143,6 +159,7 @@ def _described(name: str, story: Story) -> dict[str, object]:
         "layers": list(story.names),
         "epochs": list(story.epochs),
         "data": {"name": "glyphs100", "title": "synthetic", "stand_in": True,
+                 "train_fingerprint": "synthetic",
                  "train_images": 100 * PER_CLASS["train"], "test_images": 100 * PER_CLASS["test"]},
         "measured": {"config": {"map_images": 5}},
     }  # fmt: skip

@@ -29,8 +29,10 @@ from ssl_companion.measures.entropies import (
 from ssl_companion.measures.information import (
     coding_rate,
     coding_rate_given,
+    conditional_rates,
     directions,
     effective_rank,
+    gaussian_rate,
     variance_share_within,
 )
 from ssl_companion.measures.kmeans import balanced_kmeans
@@ -60,11 +62,13 @@ __all__ = [
     "cdnv_of",
     "coding_rate",
     "coding_rate_given",
+    "conditional_rates",
     "cophenetic_correlation",
     "cut_agreement",
     "dendrogram",
     "directions",
     "effective_rank",
+    "gaussian_rate",
     "kde_information_bounds",
     "label_distances",
     "nc4",

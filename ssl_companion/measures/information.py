@@ -1,12 +1,14 @@
 """Compression, estimator by estimator: none of them settles the question alone.
 
-Variance shares, coding rates and the effective rank stand here; the matrix-based entropy and
-the pairwise bounds on mutual information in `entropies`. Rates and entropies are in nats.
+Variance shares, coding rates, rates of Gaussian channels and the effective rank stand here; the
+matrix-based entropy and the pairwise bounds on mutual information in `entropies`. Rates and
+entropies are in nats.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -141,6 +143,78 @@ def _singular_values(x: Tensor) -> Tensor:
     if x.shape[-2] > 2 * x.shape[-1]:
         x = torch.linalg.qr(x, mode="r")[1]
     return torch.linalg.svdvals(x)
+
+
+def gaussian_rate(covariance: ArrayLike, noise_variance: float) -> float:
+    """Nats that a sample in Gaussian noise says of a Gaussian: 1/2 log det(I + C / s^2).
+
+    The mutual information I(z; z + e) of z ~ N(m, C) and e ~ N(0, s^2 I), the rate of parallel
+    Gaussian channels (Cover and Thomas, *Elements of Information Theory*, 2nd ed. 2006, ch. 9.4).
+    For a z of that covariance that is not Gaussian it is an upper bound.
+
+    Args:
+        covariance: symmetric, positive semidefinite up to rounding, [D, D].
+        noise_variance: s^2, in every dimension.
+
+    Raises:
+        ValueError: not a finite square matrix, or a noise variance not above zero.
+
+    Example:
+        >>> round(gaussian_rate([[3.0, 0.0], [0.0, 0.0]], 1.0), 4)  # log(4) / 2
+        0.6931
+    """
+    c = _checks.features(covariance, "covariance").double()
+    if c.shape[0] != c.shape[1]:
+        raise ValueError(f"covariance: shape {tuple(c.shape)}; expected a square matrix")
+    noise_variance = _checks.positive(noise_variance, "noise_variance")
+    spectrum = torch.linalg.eigvalsh(c).clamp_min(0)  # rounding may leave a little below
+    return float(torch.log1p(spectrum / noise_variance).sum() / 2)
+
+
+class ConditionalRates(NamedTuple):
+    """Gaussian rates of features, and of features whose class is known, in nats."""
+
+    total: float
+    given: float
+
+
+def conditional_rates(classes: ClassStatistics, noise: float) -> ConditionalRates:
+    """`gaussian_rate` of all samples, and of samples whose class is known.
+
+    The noise follows the features' scale: its variance in every dimension is `noise` times the
+    trace of their covariance, so that rates can be compared between epochs and layers. Covariances
+    are unbiased: S_T of the N samples with N - 1, and S_W, pooled over the K classes, with N - K.
+    The noise is the same for both. total - given estimates what the class says of the features.
+
+    Args:
+        classes: statistics with the scatter "full". A class may be an image, its samples views.
+        noise: above 0, for instance 0.1.
+
+    Raises:
+        ValueError: statistics without scatter matrix, no more samples than classes, or a noise
+            not above zero.
+        UndefinedMeasure: features without any variance.
+
+    Example:
+        >>> y = [0, 0, 1, 1]
+        >>> s = ClassStatistics("full").update([[0.0], [2.0], [9.0], [11.0]], y)
+        >>> [round(rate, 4) for rate in conditional_rates(s, 1.0)]  # log(2) / 2, log(1 + 6/85) / 2
+        [0.3466, 0.0341]
+    """
+    if classes.scatter != "full":
+        raise ValueError(f"classes: scatter {classes.scatter!r}; expected 'full'")
+    noise = _checks.positive(noise, "noise")
+    n, k = int(classes.counts.sum()), int((classes.counts > 0).sum())
+    if n <= k:
+        raise ValueError(f"classes: {n} samples of {k} classes; expected more samples than classes")
+    away = (classes.means - classes.global_mean) * (classes.counts > 0)[:, None]
+    between = (away * classes.counts[:, None]).T @ away
+    total = (classes.scatter_matrix + between) / (n - 1)
+    spread = float(total.trace())
+    if spread == 0.0:
+        raise UndefinedMeasure("classes: the same row throughout; expected features with variance")
+    rates = (gaussian_rate(c, noise * spread) for c in (total, classes.scatter_matrix / (n - k)))
+    return ConditionalRates(*rates)
 
 
 def effective_rank(X: ArrayLike, of: str = "features") -> float:

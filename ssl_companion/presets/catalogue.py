@@ -190,7 +190,7 @@ def _looked_into(variant: str, scale: Scale) -> MeasureConfig:
     end, measure = _intervention(scale).epochs, replace(_short_measure(scale), keep="last")
     at = (0, end // 2, end // 2 + 1, end) if variant in _FOLLOWED else (0, end)
     if scale == "reduced":
-        return replace(measure, keep_at=at, keep_train=5, keep_test=10)
+        return replace(measure, keep_at=at, keep_train=2, keep_test=8, keep_samples=100)
     measure = replace(measure, keep_at=at, keep_train=1, keep_test=5)
     if variant == "invariance-only":  # whose compression is compared with the trajectory's
         return replace(measure, keep_samples=100, map_views=20)

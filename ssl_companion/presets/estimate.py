@@ -14,6 +14,7 @@ import torch
 from ssl_companion.data import ImageSet, hierarchy_of
 from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.presets.runs import Run
+from ssl_companion.recordings.group_accuracies import PLACE_KEEPING
 from ssl_companion.recordings.measuring import Target, measure_snapshot
 from ssl_companion.training.backbones import make_backbone, padding
 from ssl_companion.training.checkpoint import CHECKPOINTS_KEPT
@@ -22,6 +23,7 @@ from ssl_companion.training.extract import extract
 from ssl_companion.training.trainer import Trainer
 
 _CLASSES = 100
+_GROUPINGS, _BY_LOOKS = 394, 90  # of the fine level and the three above, and those kept whole
 _TRAIN = {"cifar100": 50_000, "glyphs100": 10_000}
 _TEST = {"cifar100": 10_000, "glyphs100": 2_000}
 # Steps that warm up, and steps that are timed. On CUDA the first ones compile the network and
@@ -70,7 +72,9 @@ def estimate(runs: list[Run], device: torch.device, compiled: str = "auto") -> l
             sampled = measure.sample_images * (measure.sample_views + measure.sample_fresh)
             snapshot = cost.image * (n + m + sampled)
         every = n * (measure.every_sample_views + 1) * len(measure.every_sample_at)
-        measuring = snapshot * len(run.snapshots) + cost.image * every
+        # The maps of the first and the last snapshot take another pass each.
+        every += 2 * (n + m)
+        measuring = snapshot * (len(run.snapshots) + len(run.steps)) + cost.image * every
         training = cost.step * config.epochs * (_trained(run) // config.batch)
         disk = disk_bytes(run)
         snapshots = len(run.snapshots) + len(run.steps)
@@ -229,7 +233,10 @@ def disk_bytes(run: Run) -> float:
         total += 37 * (images + samples)  # whose features these are
     if measure.weights:
         total += 2 * weights
-    return float(total + 50 * 30 * size * len(layers) + 100 * run.config.epochs)
+    ends = 2 * (1 + len(PLACE_KEEPING)) * len(layers)
+    groupings = 2 * _GROUPINGS * (size + ends) + _BY_LOOKS * _CLASSES
+    rows = 50 * 42 * size * len(layers)
+    return float(total + groupings + rows + 100 * run.config.epochs)
 
 
 @functools.cache

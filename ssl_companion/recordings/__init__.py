@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ssl_companion.recordings.config import MeasureConfig
 from ssl_companion.recordings.format import FORMAT, RecordingError
+from ssl_companion.recordings.group_accuracies import GroupAccuracies, read_group_accuracies
 from ssl_companion.recordings.kept import group_means, measure_kept
 from ssl_companion.recordings.reader import (
     Recording,
@@ -15,6 +16,7 @@ from ssl_companion.recordings.writing import write_recording
 
 __all__ = [
     "FORMAT",
+    "GroupAccuracies",
     "MeasureConfig",
     "Recording",
     "RecordingError",
@@ -22,6 +24,7 @@ __all__ = [
     "list_recordings",
     "measure_kept",
     "open_recording",
+    "read_group_accuracies",
     "recordings_root",
     "write_recording",
 ]

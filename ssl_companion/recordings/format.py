@@ -8,8 +8,15 @@
     weights.safetensors   the backbone after the last epoch, float16 (some recordings)
     groupings.safetensors groups of classes, by their looks or those that verdicts take, and how
                           often each class is found in its group (see `groupings`; some recordings)
+    levels.safetensors    balanced accuracies under groupings of every level, by epoch and layer
+                          (see `group_accuracies`; recordings since that was added)
+    steps.csv             of runs with snapshots between epochs: step, level, split, measure, value,
+                          n, of the last layer. Their batch normalisation is settled first, as
+                          before training
 
-run.json has the SHA-256 of every other file, in recordings since that was added.
+run.json has the SHA-256 of every other file, in recordings since that was added. Its "images" are
+those that were trained on and its "data" says which were measured; they differ where classes were
+held out, and these are data["held_out"] then. "first_losses" are the terms before any update.
 
 Features are uint8 with an offset and a scale for each dimension:
 feature = offset + scale * code. Keys are "<epoch>/<layer>/<what>", with the affine map at
@@ -35,14 +42,17 @@ from ssl_companion.errors import CompanionError
 FORMAT = 1
 RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv"
 SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
-GROUPINGS_FILE = "groupings.safetensors"
+GROUPINGS_FILE, LEVELS_FILE, STEPS = "groupings.safetensors", "levels.safetensors", "steps.csv"
 MEASURE_COLUMNS = ("epoch", "layer", "level", "split", "measure", "value", "n")
+STEP_COLUMNS = ("step", "level", "split", "measure", "value", "n")
 #: A row of measures.csv: epoch, layer, level, split, measure, value, n.
 MeasureRow = tuple[int, str, str, str, str, float, int]
 
 # Levels besides the hierarchy's: labels in another order, some images as classes of their own (the
 # sample level), and all training images as classes.
 RANDOM_IMAGE, SAMPLE, EVERY_SAMPLE = "random-image", "sample", "sample-all"
+# Levels of a run that was trained without some classes: the images of these, and of the others.
+HELD_OUT, SEEN = "held-out", "seen"
 
 #: Where something was measured: an epoch and a layer (None: the last).
 EpochLayer = tuple[int, str | None]
@@ -72,6 +82,18 @@ def written(path: Path, kept: str = "") -> Iterator[None]:
 def key(epoch: int, layer: str, what: str) -> str:
     """The name of a tensor in `features.safetensors`."""
     return f"{epoch}/{layer}/{what}"
+
+
+def place_of(name: str, what: str) -> EpochLayer:
+    """The epoch and the layer in a tensor's name "<epoch>/<layer>/<what>".
+
+    Raises:
+        ValueError: another name.
+    """
+    epoch, layer, found = name.split("/")
+    if found != what:
+        raise ValueError(f"a tensor {name!r}; expected '<epoch>/<layer>/{what}'")
+    return int(epoch), layer
 
 
 def compact(means: Tensor) -> Tensor:

@@ -39,15 +39,22 @@ from ssl_companion.recordings.format import (
     RecordingError,
     written,
 )
-from ssl_companion.recordings.kept import group_means
+from ssl_companion.recordings.group_accuracies import (
+    PIXELS,
+    RANDOM,
+    SEMANTIC,
+    UNTRAINED,
+    WHITENED,
+    LevelGroupings,
+    class_products,
+    hits_by_products,
+)
 from ssl_companion.recordings.reader import Recording
 
-SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED = (
-    "semantic", "random", "pixels", "whitened pixels", "before training",
-)  # fmt: skip
 GROUPING_KINDS = (SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED)
 STARTS = 10  # groupings of each kind by looks: other starts of k-means, other groups
 _RANDOM = 20
+_RANDOM_LEVELS = 100  # of each level, in `level_groupings`
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +139,11 @@ def looks(train: ImageSet, components: int) -> dict[str, np.ndarray]:
 
 
 def groupings_of(
-    level: Level, means: Mapping[str, np.ndarray], starts: int = STARTS, seed: int = 0
+    level: Level,
+    means: Mapping[str, np.ndarray],
+    starts: int = STARTS,
+    seed: int = 0,
+    random: int = _RANDOM,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A level, random groupings of its sizes, and groupings by each of several means of classes.
 
@@ -140,18 +151,57 @@ def groupings_of(
         level: of K fine classes.
         means: by kind, float [K, D]; each gives `starts` groupings.
         starts: groupings of a kind, each the best of some starts of its own.
-        seed: of the starts; random groupings are those of the seeds 0 to 19.
+        seed: of the starts.
+        random: how many random groupings: those of the seeds from 0.
 
     Returns:
         kinds, str [G], and groups, int64 [G, K].
     """
     rows = [(SEMANTIC, level.of_fine)]
-    rows += [(RANDOM, random_grouping(level, i).of_fine) for i in range(_RANDOM)]
+    rows += [(RANDOM, random_grouping(level, i).of_fine) for i in range(random)]
     for kind, of_classes in means.items():
         for i in range(starts):
             rows.append((kind, balanced_kmeans(of_classes, level.sizes.tolist(), seed=seed + i)))
     kinds, groups = zip(*rows, strict=True)
     return np.array(kinds), np.stack(groups)
+
+
+_BY_LOOKS: dict[tuple[str, int], list[tuple[str, str, np.ndarray]]] = {}
+
+
+def level_groupings(train: ImageSet, before: np.ndarray | None, width: int) -> LevelGroupings:
+    """What `group_accuracies` are taken under, of every level of the hierarchy.
+
+    Of each level above the fine one: itself, 100 random groupings of its sizes, and 10 of the same
+    sizes by each kind of looks of the classes. Of the fine level, itself.
+
+    Args:
+        train: the training images that are measured, whose looks make groups.
+        before: means of the fine classes in the last layer before training, float [K, D]; None
+            where they are not known, and no groups are made of them.
+        width: principal components of the pixels that are whitened.
+    """
+    fine, *above = train.hierarchy.levels
+    by_images = (train.fingerprint, width)
+    if by_images not in _BY_LOOKS:  # many runs have the same images, and this takes a while
+        _BY_LOOKS[by_images] = _rows_by(above, looks(train, width), _RANDOM_LEVELS)
+    rows = [(fine.name, SEMANTIC, fine.of_fine), *_BY_LOOKS[by_images]]
+    if before is not None:
+        by_network = _rows_by(above, {UNTRAINED: np.asarray(before, np.float64)}, 0)
+        rows += [row for row in by_network if row[1] == UNTRAINED]
+    levels, kinds, groups = zip(*rows, strict=True)
+    return LevelGroupings(np.array(levels), np.array(kinds), np.stack(groups))
+
+
+def _rows_by(
+    levels: Sequence[Level], means: Mapping[str, np.ndarray], random: int
+) -> list[tuple[str, str, np.ndarray]]:
+    """Level, kind and groups of every grouping of some levels."""
+    return [
+        (level.name, str(kind), of_fine)
+        for level in levels
+        for kind, of_fine in zip(*groupings_of(level, means, random=random), strict=True)
+    ]
 
 
 def class_hits(
@@ -173,15 +223,9 @@ def class_hits(
     Returns:
         int64 [G, K].
     """
-    out = np.zeros(groups.shape, np.int64)
-    for g, of_fine in enumerate(groups):
-        names = tuple(str(i) for i in range(int(of_fine.max()) + 1))
-        rule = NearestCentroid.from_centroids(
-            group_means(means, counts, Level("grouping", names, of_fine))
-        )
-        found = np.asarray(rule.predict(x)) == of_fine[fine]
-        out[g] = np.bincount(fine[found], minlength=len(of_fine))
-    return out
+    features, centres = torch.as_tensor(x), torch.as_tensor(means)
+    gram = class_products(centres, centres)
+    return hits_by_products(class_products(features, centres), gram, fine, counts, groups)
 
 
 def measure_groupings(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,19 +20,28 @@ from ssl_companion import measures
 from ssl_companion.data import ImageSet
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import RANDOM, Hierarchy, Level
-from ssl_companion.data.images import LabelSet
+from ssl_companion.data.images import LabelSet, balanced_indices
 from ssl_companion.data.loading import SPLITS
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import ClassStatistics, NearestCentroid
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.format import (
     EVERY_SAMPLE,
+    HELD_OUT,
     RANDOM_IMAGE,
     SAMPLE,
+    SEEN,
+    EpochLayer,
     MeasureRow,
     compact,
     key,
     quantise,
+)
+from ssl_companion.recordings.group_accuracies import (
+    LevelGroupings,
+    balanced_accuracies,
+    class_products,
+    products_of_maps,
 )
 from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.extract import extract, extract_views
@@ -54,10 +63,12 @@ class Target:
 
 @dataclass(kw_only=True)
 class Measured:
-    """The yield of one snapshot: rows of `measures.csv`, and tensors of `features.safetensors`."""
+    """The yield of one snapshot: rows of `measures.csv`, tensors of `features.safetensors`, and
+    accuracies of `levels.safetensors`, float [G] by epoch and layer."""
 
     rows: list[MeasureRow] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    balanced: dict[EpochLayer, np.ndarray] = field(default_factory=dict)
 
     def add(self, epoch: int, layer: str, rows: Iterable[LevelRow]) -> None:
         """Add the rows of an epoch and a layer."""
@@ -77,6 +88,9 @@ def measure_snapshot(
     config: MeasureConfig,
     precision: str = "bf16",
     targets: Sequence[Target] = (),
+    groupings: LevelGroupings | None = None,
+    held_out: Sequence[int] = (),
+    end: bool = False,
 ) -> Measured:
     """Measure one snapshot on the training set that made it and on the test set.
 
@@ -88,6 +102,10 @@ def measure_snapshot(
         config: what to measure and keep.
         precision: of the forward passes.
         targets: further labels of both sets, for the last layer.
+        groupings: under which balanced accuracies are taken of the last layer.
+        held_out: the fine classes that it was trained without.
+        end: whether it is the first or the last, of which they are taken of every layer and of the
+            layers' maps.
     """
     subsets = Subsets.choose(train, test, config)
     out = measure_features(
@@ -99,7 +117,15 @@ def measure_snapshot(
         config,
         subsets,
         targets,
+        groupings,
+        held_out,
+        end,
     )
+    if groupings is not None and end:
+        counts = np.bincount(train.fine)
+        for name, products, gram in products_of_maps(backbone, train, test, precision):
+            found = balanced_accuracies(products, gram, test.fine, counts, groupings.groups)
+            out.balanced[epoch, name] = found
     total, pictures = config.sample_views + config.sample_fresh, train.images[subsets.sample]
     by_layer = extract_views(backbone, pictures, total, views, sample_stream(), precision=precision)
     measure_samples(out, by_layer, epoch, config, subsets)
@@ -119,6 +145,9 @@ def measure_features(
     config: MeasureConfig,
     subsets: Subsets,
     targets: Sequence[Target] = (),
+    groupings: LevelGroupings | None = None,
+    held_out: Sequence[int] = (),
+    end: bool = False,
 ) -> Measured:
     """Measure the features of one epoch against every level of the labels.
 
@@ -129,6 +158,10 @@ def measure_features(
         config: what to measure and keep.
         subsets: the images whose features are kept.
         targets: further labels of both sets, for the last layer.
+        groupings: under which balanced accuracies are taken of the last layer.
+        held_out: the fine classes that were not trained on; how well the last layer tells them
+            apart is measured by itself.
+        end: take balanced accuracies of every layer.
     """
     out = Measured()
     layers = tuple(x_train)
@@ -142,6 +175,14 @@ def measure_features(
             out.add(epoch, layer, _probe_rows(fine, train.hierarchy))
         for target in targets if last else ():
             out.add(epoch, layer, _target_rows(*pair, target))
+        if last and len(held_out):
+            out.add(epoch, layer, held_out_rows(fine, held_out))
+        if groupings is not None and (last or end):
+            means = fine.classes.means
+            products = class_products(pair[1], means), class_products(means, means)
+            counts = fine.classes.counts.cpu().numpy()
+            found = balanced_accuracies(*products, test.fine, counts, groupings.groups)
+            out.balanced[epoch, layer] = found
         if layer in kept:
             out.tensors[key(epoch, layer, "class_means")] = compact(fine.classes.means.cpu())
             out.keep(key(epoch, layer, "train"), pair[0][subsets.train])
@@ -237,7 +278,7 @@ def _class_rows(fine: AtLevel, train: LabelSet, test: LabelSet) -> Iterator[Leve
     """NCC accuracy and CDNV of every level, the rest of the fine classes and of all images."""
     at = {level.name: fine.grouped(level) for level in levels_and_controls(train.hierarchy)}
     y, z = shuffled_labels(train), shuffled_labels(test)
-    shuffled = ClassStatistics("trace").update(fine.x, y)
+    shuffled = ClassStatistics("full").update(fine.x, y)
     at[RANDOM_IMAGE] = AtLevel.of((fine.x, y), (fine.x_test, z), shuffled)
     n = len(fine.x)
     for name, here in at.items():
@@ -248,9 +289,83 @@ def _class_rows(fine: AtLevel, train: LabelSet, test: LabelSet) -> Iterator[Leve
         if name != "cdnv":
             with only_if_defined():
                 yield "fine", "train", name, of_classes(fine), n
+    yield from (("fine", *score) for score in _rates(fine.classes))
+    of_shuffled = [score for score in _rates(shuffled) if score[1].startswith("rate_given")]
+    yield from ((RANDOM_IMAGE, *score) for score in of_shuffled)
     for name, of_features in OF_FEATURES.items():
         with only_if_defined():
             yield "all", "test", name, of_features(fine.x_test), len(fine.x_test)
+
+
+#: Variances of the noise of Gaussian rates, as shares of the features' variance.
+RATE_NOISE = (0.01, 0.1, 1.0)
+
+
+def _rates(classes: ClassStatistics) -> Iterator[LevelScore]:
+    """Of the training split: rates "rate@<noise>", and "rate_given@<noise>" where the class is
+    known (see `measures.conditional_rates`)."""
+    n, k = int(classes.counts.sum()), len(classes.counts)
+    if n <= k:
+        return  # no spread within classes to speak of
+    with only_if_defined():
+        for noise in RATE_NOISE:
+            total, given = measures.conditional_rates(classes, noise)
+            yield "train", f"rate@{noise:g}", total, n
+            yield "train", f"rate_given@{noise:g}", given, n
+
+
+_FEW, _DRAWS = 5, 50
+
+
+def held_out_rows(fine: AtLevel, held_out: Sequence[int]) -> Iterator[LevelRow]:
+    """NCC accuracy of test images among the classes held out, and among the others.
+
+    Among those held out by the means of all their training images ("ncc") and of 5 of each class
+    ("few5": the mean over 50 draws, always the same).
+    """
+    out = np.isin(np.arange(len(fine.classes.counts)), held_out)
+    for level, some in ((HELD_OUT, out), (SEEN, ~out)):
+        rows, test = some[fine.y], some[fine.y_test]
+        number = np.cumsum(some) - 1  # of the classes, without gaps
+        y, z = number[fine.y[rows]], number[fine.y_test[test]]
+        x, x_test = fine.x[torch.from_numpy(rows)], fine.x_test[torch.from_numpy(test)]
+        yield level, "test", "ncc", NearestCentroid().fit(x, y).score(x_test, z), len(z)
+        if level == HELD_OUT:
+            each = min(_FEW, int(np.bincount(y).min()))
+            draws = [balanced_indices(y, each, seed) for seed in range(_DRAWS)]
+            scores = [NearestCentroid().fit(x[d], y[d]).score(x_test, z) for d in draws]
+            yield level, "test", f"few{_FEW}", float(np.mean(scores)), len(z)
+
+
+def measure_step(
+    backbone: Backbone,
+    step: int,
+    train: ImageSet,
+    test: ImageSet,
+    views: ViewConfig,
+    config: MeasureConfig,
+    precision: str = "bf16",
+) -> Measured:
+    """Measure a snapshot between epochs: NCC accuracy of the last layer at every level of the
+    hierarchy and at the sample level. Arguments as for `measure_snapshot`."""
+    out, layer = Measured(), backbone.layers[-1]
+    subsets = Subsets.choose(train, test, config)
+    x, x_test = (
+        extract(backbone, images.images, precision=precision)[layer] for images in (train, test)
+    )
+    fine = AtLevel.of(
+        (x, train.fine), (x_test, test.fine), ClassStatistics("none").update(x, train.fine)
+    )
+    for level in train.hierarchy.levels:
+        scores = fine.grouped(level).accuracies("ncc", ["test"])
+        out.add(step, layer, ((level.name, *score) for score in scores))
+    total, pictures = config.sample_views + config.sample_fresh, train.images[subsets.sample]
+    by_layer = extract_views(backbone, pictures, total, views, sample_stream(), precision=precision)
+    samples = Measured()
+    only_measure = replace(config, keep="none")
+    measure_samples(samples, {layer: by_layer[layer]}, step, only_measure, subsets)
+    out.rows += [row for row in samples.rows if row[3:5] == ("test", "ncc")]
+    return out
 
 
 def _probe_rows(fine: AtLevel, hierarchy: Hierarchy) -> Iterator[LevelRow]:
@@ -303,11 +418,12 @@ def measure_samples(
     for layer, x in by_layer.items():
         fit, fresh = x[:, :v], x[:, v:]
         flat, flat_fresh = fit.reshape(-1, x.shape[2]), fresh.reshape(-1, x.shape[2])
-        here = AtLevel.of((flat, y), (flat_fresh, z), ClassStatistics("trace").update(flat, y))
+        here = AtLevel.of((flat, y), (flat_fresh, z), ClassStatistics("full").update(flat, y))
         out.add(epoch, layer, ((SAMPLE, *score) for score in here.accuracies("ncc")))
         with only_if_defined():
             spread = OF_CLASSES["cdnv"](here)
             out.rows.append((epoch, layer, SAMPLE, "train", "cdnv", spread, len(flat)))
+        out.add(epoch, layer, ((SAMPLE, *score) for score in _rates(here.classes)))
         if layer in kept and layer == layers[-1]:
             some = torch.from_numpy(subsets.kept)
             means = here.classes.means.cpu()[some]

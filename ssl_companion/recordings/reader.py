@@ -22,10 +22,13 @@ from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
     GROUPINGS_FILE,
+    LEVELS_FILE,
     LOSSES,
     MEASURE_COLUMNS,
     MEASURES,
     RUN,
+    STEP_COLUMNS,
+    STEPS,
     SUBSET,
     WEIGHTS,
     RecordingError,
@@ -165,6 +168,15 @@ class Recording:
         return self._table(LOSSES, ("epoch", "total"))
 
     @functools.cached_property
+    def steps(self) -> pd.DataFrame:
+        """The beginning of training, step by step: step, level, split, measure, value, n, of the
+        last layer; step 0 is before training. No rows where no snapshots between epochs were kept.
+        """
+        if not (self.path / STEPS).exists():
+            return pd.DataFrame(columns=list(STEP_COLUMNS))
+        return self._table(STEPS, STEP_COLUMNS)
+
+    @functools.cached_property
     def measures(self) -> pd.DataFrame:
         """Tidy: epoch, layer, level, split, measure, value, n."""
         table = self._table(MEASURES, MEASURE_COLUMNS)
@@ -202,6 +214,16 @@ class Recording:
     def has_groupings(self) -> bool:
         """Whether hits under further groupings of classes were kept: see `groupings`."""
         return (self.path / GROUPINGS_FILE).exists()
+
+    @property
+    def has_group_accuracies(self) -> bool:
+        """Whether accuracies under groupings of every level were kept: see `group_accuracies`."""
+        return (self.path / LEVELS_FILE).exists()
+
+    @property
+    def held_out(self) -> tuple[int, ...]:
+        """The fine classes that were not trained on, of most recordings none."""
+        return tuple(self.run["data"].get("held_out", ()))
 
     def kept_epochs(self, layer: str | None = None, what: str = "test") -> tuple[int, ...]:
         """Epochs with features of `layer` (by default the last).

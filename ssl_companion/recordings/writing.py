@@ -7,6 +7,9 @@ the files of a recording, together or not at all.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import json
 import tempfile
 import time
@@ -15,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import safetensors
 import safetensors.torch
@@ -23,27 +27,44 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ssl_companion.data import ImageSet
+from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.data.images import LabelSet, balanced_indices
 from ssl_companion.io import provenance
 from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
+from ssl_companion.measures import ClassStatistics
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
     GROUPINGS_FILE,
+    LEVELS_FILE,
     LOSSES,
     MEASURE_COLUMNS,
     MEASURES,
     RUN,
+    STEP_COLUMNS,
+    STEPS,
     SUBSET,
     WEIGHTS,
     MeasureRow,
     RecordingError,
+    place_of,
     written,
 )
-from ssl_companion.recordings.groupings import Groupings, write_groupings
+from ssl_companion.recordings.group_accuracies import (
+    GroupAccuracies,
+    LevelGroupings,
+    open_group_accuracies,
+    write_group_accuracies,
+)
+from ssl_companion.recordings.groupings import Groupings, level_groupings, write_groupings
 from ssl_companion.recordings.kept import subset_rows
-from ssl_companion.recordings.measuring import Measured, Target, measure_snapshot
+from ssl_companion.recordings.measuring import (
+    Measured,
+    Target,
+    measure_snapshot,
+    measure_step,
+)
 from ssl_companion.recordings.reader import open_recording
 from ssl_companion.recordings.targets import (
     keep_targets,
@@ -51,15 +72,18 @@ from ssl_companion.recordings.targets import (
     targets_digest,
     teacher_predictions,
 )
+from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.config import RunConfig, pick_device, run_config_from_dict
-from ssl_companion.training.extract import recalibrate_batchnorm
+from ssl_companion.training.extract import extract, recalibrate_batchnorm
 from ssl_companion.training.run import measured_images, read_run, training_images
 from ssl_companion.training.runtime import computed
 from ssl_companion.training.snapshots import (
+    Unit,
     load_classifier,
     load_snapshot,
     snapshot_epochs,
     snapshot_path,
+    snapshot_steps,
 )
 
 _NOTHING_LOST = "What was trained and measured before is kept."
@@ -123,16 +147,21 @@ def write_recording(
     )
     started, fresh = time.monotonic(), 0
     parts: list[Measured] = []
-    for epoch in tqdm(snapshots.epochs, desc=f"measuring {destination.name}", disable=not progress):
-        found = snapshots.measured_before(epoch)
+    steps: list[Measured] = []
+    bar = tqdm(snapshots.all(), desc=f"measuring {destination.name}", disable=not progress)
+    for number, unit in bar:
+        found = snapshots.measured_before(number, unit)
         # Every call measures something new, however short its time: calls come to an end.
         late = minutes is not None and time.monotonic() - started > minutes * 60
         if late and fresh and found is None:
             return None
         fresh += found is None
-        parts.append(found or snapshots.measure(epoch))
+        found = found or snapshots.measure(number, unit)
+        (parts if unit == "epoch" else steps).append(found)
     losses = run.pop("losses")
     data = about_data(snapshots.train, test)
+    if recipe.held_out:
+        data["held_out"] = snapshots.held_out.tolist()
     measured = about_measuring(config, device) | {"computed": computed(recipe.precision, device)}
     if snapshots.targets:
         against = open_recording(config.against, root)
@@ -152,6 +181,8 @@ def write_recording(
         subsets=Subsets.choose(snapshots.train, test, config),
         losses=losses,
         weights=snapshots.last_weights() if config.weights else {},
+        level_groupings=snapshots.groupings,
+        steps=steps,
     ).write(destination, _NOTHING_LOST)
     return destination
 
@@ -189,49 +220,83 @@ class _Snapshots:
     def epochs(self) -> tuple[int, ...]:
         return snapshot_epochs(self.folder / "snapshots")
 
-    def measured_before(self, epoch: int) -> Measured | None:
-        """The measures of one snapshot, if they are in the run's folder already."""
-        try:
-            with safetensors.safe_open(self._piece(epoch), framework="pt") as file:
-                about = file.metadata() or {}
-                if about.get("wanted") != self._wanted(epoch):
-                    return None
-                rows = [tuple(row) for row in json.loads(about["rows"])]
-                return Measured(
-                    rows=rows,
-                    tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118
-                )
-        except (safetensors.SafetensorError, OSError):
-            return None  # there is none, or it was cut short
+    def all(self) -> list[tuple[int, Unit]]:
+        """Every snapshot: those of epochs, then those of steps."""
+        steps = snapshot_steps(self.folder / "snapshots")
+        return [*((n, "epoch") for n in self.epochs), *((n, "step") for n in steps)]
 
-    def measure(self, epoch: int) -> Measured:
-        """Measure one snapshot, and keep what comes out."""
-        snapshot, recipe = snapshot_path(self.folder / "snapshots", epoch), self.recipe
-        backbone = load_snapshot(snapshot, recipe, self.device)
-        if _settled(epoch):
+    @functools.cached_property
+    def held_out(self) -> np.ndarray:
+        """The classes that were not trained on, int64 [K], of most runs none."""
+        none = np.zeros(0, np.int64)
+        return held_out_classes(self.train.hierarchy) if self.recipe.held_out else none
+
+    @functools.cached_property
+    def groupings(self) -> LevelGroupings:
+        """Groupings of the classes at every level, the same whenever and wherever a run goes on."""
+        path = self.folder / "measured" / f"groupings-{self.train.fingerprint[:16]}.safetensors"
+        with contextlib.suppress(RecordingError):
+            return open_group_accuracies(path, self.train.hierarchy)
+        before = None
+        backbone = self._network(self.epochs[0], "epoch")
+        if self.epochs[0] == 0:
+            x = extract(backbone, self.train.images, precision=self.recipe.precision)
+            of_classes = ClassStatistics("none").update(x[backbone.layers[-1]], self.train.fine)
+            before = of_classes.means.cpu().numpy()
+        found = level_groupings(self.train, before, backbone.width)
+        write_group_accuracies(
+            path, GroupAccuracies(found.levels, found.kinds, found.groups, balanced={})
+        )
+        return found
+
+    def _network(self, number: int, unit: Unit) -> Backbone:
+        """A snapshot's network as it is measured."""
+        path, recipe = snapshot_path(self.folder / "snapshots", number, unit), self.recipe
+        backbone = load_snapshot(path, recipe, self.device)
+        if _settled(number, unit):
             images = training_images(recipe, self.whole).images
             recalibrate_batchnorm(backbone, images, recipe.views, recipe.precision)
-        measured = measure_snapshot(
-            backbone,
-            epoch,
-            self.train,
-            self.test,
-            recipe.views,
-            self.config,
-            recipe.precision,
-            self.targets,
-        )
-        if self.config.targets:
+        return backbone
+
+    def measured_before(self, number: int, unit: Unit) -> Measured | None:
+        """The measures of one snapshot, if they are in the run's folder already."""
+        try:
+            with safetensors.safe_open(self._piece(number, unit), framework="pt") as file:
+                about = file.metadata() or {}
+                if about.get("wanted") != self._wanted(number, unit):
+                    return None
+                rows = [tuple(row) for row in json.loads(about["rows"])]
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (safetensors.SafetensorError, OSError):
+            return None  # there is none, or it was cut short
+        names = [name for name in tensors if name.endswith("/balanced")]
+        balanced = {place_of(name, "balanced"): tensors.pop(name).numpy() for name in names}
+        return Measured(rows=rows, tensors=tensors, balanced=balanced)
+
+    def measure(self, number: int, unit: Unit) -> Measured:
+        """Measure one snapshot, and keep what comes out."""
+        recipe, backbone = self.recipe, self._network(number, unit)
+        about = self.train, self.test, recipe.views, self.config, recipe.precision
+        if unit == "step":
+            measured = measure_step(backbone, number, *about)
+        else:
+            ends = self.epochs[0], self.epochs[-1]
+            also = self.targets, self.groupings, self.held_out.tolist(), number in ends
+            measured = measure_snapshot(backbone, number, *about, *also)
+        if self.config.targets and unit == "epoch":
+            snapshot = snapshot_path(self.folder / "snapshots", number)
             classifier = load_classifier(snapshot, recipe, self.device)
             measured.tensors |= keep_targets(
-                epoch,
+                number,
                 *teacher_predictions(backbone, classifier, self.whole, self.test, recipe.precision),
             )
-        path = self._piece(epoch)
-        about = {"wanted": self._wanted(epoch), "rows": json.dumps(measured.rows)}
+        path = self._piece(number, unit)
+        said = {"wanted": self._wanted(number, unit), "rows": json.dumps(measured.rows)}
         tensors = {name: tensor.contiguous() for name, tensor in measured.tensors.items()}
+        for (epoch, layer), values in measured.balanced.items():
+            tensors[f"{epoch}/{layer}/balanced"] = torch.from_numpy(values)
         with written(path, _NOTHING_LOST), atomic_file(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, metadata=about)
+            safetensors.torch.save_file(tensors, temporary, metadata=said)
         return measured
 
     def last_weights(self) -> dict[str, Tensor]:
@@ -240,18 +305,29 @@ class _Snapshots:
         state = safetensors.torch.load_file(last)
         return {k: v.half() if v.dtype == torch.float32 else v for k, v in state.items()}
 
-    def _piece(self, epoch: int) -> Path:
-        return self.folder / "measured" / f"epoch-{epoch:05d}.safetensors"
+    def _piece(self, number: int, unit: Unit) -> Path:
+        return self.folder / "measured" / f"{unit}-{number:05d}.safetensors"
 
-    def _wanted(self, epoch: int) -> str:
+    def _wanted(self, number: int, unit: Unit) -> str:
         """What the measures of a snapshot depend on, besides the snapshot."""
         sets = [self.train.fingerprint, self.test.fingerprint, targets_digest(self.targets)]
-        return json.dumps([self.config.settings(), *sets, _settled(epoch)], sort_keys=True)
+        wanted = [self.config.settings(), *sets, _settled(number, unit), _MEASURES]
+        if unit == "epoch":
+            groups = hashlib.sha256(self.groupings.groups.tobytes()).hexdigest()
+            wanted += [groups, number in (self.epochs[0], self.epochs[-1])]
+        return json.dumps(wanted, sort_keys=True)
 
 
-def _settled(epoch: int) -> bool:
-    """Whether BatchNorm's statistics are brought to the untrained weights before measuring."""
-    return epoch == 0
+# Goes up when there is more to measure: what was measured before is then measured again.
+_MEASURES = 2
+
+
+def _settled(number: int, unit: Unit) -> bool:
+    """Whether BatchNorm's statistics are brought to the weights before measuring.
+
+    They begin as statistics of nothing, and lag behind weights that change fast.
+    """
+    return unit == "step" or number == 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -267,6 +343,8 @@ class Contents:
         losses: columns by name.
         weights: a network's, if they are kept.
         groupings: groups of classes by looks, and what was found in them.
+        level_groupings: under which the parts have balanced accuracies.
+        steps: of snapshots between epochs, the step in the place of the epoch.
         by: of each row of measures.csv, a word for how it came about: a further column.
     """
 
@@ -279,6 +357,8 @@ class Contents:
     losses: Any
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     groupings: Groupings | None = None
+    level_groupings: LevelGroupings | None = None
+    steps: Sequence[Measured] = ()
     by: Callable[[MeasureRow], str] | None = None
 
     def write(self, destination: Path, nothing_lost: str = "") -> None:
@@ -317,8 +397,23 @@ class Contents:
                 safetensors.torch.save_file(dict(self.weights), folder / WEIGHTS)
             if self.groupings:
                 write_groupings(folder / GROUPINGS_FILE, self.groupings)
+            if of := self.level_groupings:
+                balanced = {p: v for part in self.parts for p, v in part.balanced.items()}
+                found = GroupAccuracies(of.levels, of.kinds, of.groups, balanced)
+                write_group_accuracies(folder / LEVELS_FILE, found)
+            if self.steps:
+                self._steps().to_csv(folder / STEPS, index=False, float_format="%.7g")
             described["sha256"] = {f.name: file_digest(f) for f in sorted(folder.iterdir())}
             (folder / RUN).write_text(json.dumps(described, indent=1) + "\n")
+
+    def _steps(self) -> pd.DataFrame:
+        """The rows of steps.csv; step 0 is what was measured before training."""
+        measured = [row for part in self.steps for row in part.rows]
+        wanted = {row[1:5] for row in measured}
+        start = [row for part in self.parts for row in part.rows if row[0] == 0]
+        rows = [row for row in start if row[1:5] in wanted] + measured
+        table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).rename(columns={"epoch": "step"})
+        return table[list(STEP_COLUMNS)]
 
     def _subset(self) -> pd.DataFrame:
         """The rows of subset.csv."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,10 @@ class Backbone(nn.Module):
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Vectors of every tapped layer: name -> [N, D_layer], for images [N, 3, H, W]."""
         raise NotImplementedError(f"{type(self).__name__} has to define features(x)")
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        """What `features` takes the means of, place by place: name -> [N, D_layer, h, w]."""
+        raise NotImplementedError(f"{type(self).__name__} has no maps(x)")
 
     def forward(self, x: Tensor) -> Tensor:
         """The last layer's vectors, [N, D]."""
@@ -93,12 +97,17 @@ class ResLH(Backbone):
         self.stem, self.blocks = modules["stem"], blocks
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
+        return {name: self._tap(x) for name, x in self._outputs(x)}
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        return {name: x[:, : self.width] for name, x in self._outputs(x)}
+
+    def _outputs(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         x = self.stem(x)
-        taps = {"stem": self._tap(x)}
+        yield "stem", x
         for name, block in zip(self.layers[1:], self.blocks, strict=True):
             x = block(x)
-            taps[name] = self._tap(x)
-        return taps
+            yield name, x
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
@@ -169,11 +178,14 @@ class ResNet18(Backbone):
         self.layers = ("stem", *(f"block{i + 1}" for i in range(len(self.blocks))))
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
+        return {name: x.mean(dim=(2, 3)) for name, x in self.maps(x).items()}
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
         x = self.stem(x)
-        taps = {"stem": x.mean(dim=(2, 3))}
+        taps = {"stem": x}
         for name, block in zip(self.layers[1:], self.blocks, strict=True):
             x = block(x)
-            taps[name] = x.mean(dim=(2, 3))
+            taps[name] = x
         return taps
 
 
@@ -191,7 +203,8 @@ def _basic_block(before: int, after: int) -> nn.Module:
 class ViT(Backbone):
     """A small vision transformer for 32x32 images (torchvision's; arXiv:2010.11929).
 
-    Taps are means over all tokens; the last one stands behind the final layer norm.
+    Taps are means over all tokens; the last one stands behind the final layer norm. Maps are the
+    tokens in the place of their patches, without the class token, which has none.
     """
 
     def __init__(self, depth: int = 6, width: int = 192, patch: int = 4) -> None:
@@ -208,16 +221,25 @@ class ViT(Backbone):
         self.layers = ("stem", *(f"block{i + 1}" for i in range(depth)))
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
+        return {name: tokens.mean(dim=1) for name, tokens in self._tokens(x)}
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        side = self.net.image_size // self.net.patch_size
+        return {
+            name: tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+            for name, tokens in self._tokens(x)
+        }
+
+    def _tokens(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         tokens = self.net._process_input(x)
         token = self.net.class_token.expand(len(x), -1, -1)
         encoder = self.net.encoder
         tokens = torch.cat([token, tokens], dim=1) + encoder.pos_embedding
-        taps = {"stem": tokens.mean(dim=1)}
+        yield "stem", tokens
         blocks = list(encoder.layers)
         for name, block in zip(self.layers[1:], blocks, strict=True):
             tokens = block(tokens)
-            taps[name] = (encoder.ln(tokens) if block is blocks[-1] else tokens).mean(dim=1)
-        return taps
+            yield name, encoder.ln(tokens) if block is blocks[-1] else tokens
 
 
 def padding(device: torch.device) -> int:

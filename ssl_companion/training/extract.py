@@ -53,6 +53,34 @@ def extract(
 
 
 @torch.inference_mode()
+def extract_maps(
+    backbone: Backbone, images: np.ndarray | Tensor, *, batch: int = 250, precision: str = "bf16"
+) -> Iterator[tuple[slice, dict[str, Tensor]]]:
+    """Maps of every tapped layer of unaugmented images, batch by batch: they are large.
+
+    Args:
+        backbone: in evaluation mode.
+        images: uint8 [N, 3, H, W].
+        batch: images in a forward pass.
+        precision: as for `extract`.
+
+    Yields:
+        Which images, and name -> float32 [n, D_layer, h, w] of these, on the backbone's device.
+
+    Raises:
+        ValueError: as for `extract`.
+    """
+    device = _checked(backbone, precision)
+    for start in range(0, len(images), batch):
+        rows = slice(start, start + batch)
+        x = augmentation.normalise(_tensor(images[rows]).to(device).float() / 255)
+        x = x.contiguous(memory_format=torch.channels_last)
+        with autocast(precision, device):
+            maps = backbone.maps(x)
+        yield rows, {name: values.float() for name, values in maps.items()}
+
+
+@torch.inference_mode()
 def extract_views(
     backbone: Backbone,
     images: np.ndarray | Tensor,

@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.covariance import EmpiricalCovariance
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
+    ClassStatistics,
     coding_rate,
     coding_rate_given,
+    conditional_rates,
     directions,
     effective_rank,
+    gaussian_rate,
     variance_share_within,
 )
 
@@ -121,3 +126,44 @@ def test_effective_rank_at_its_ends(scale):
     one = np.outer(np.arange(1, 41), np.arange(1, 9)) * scale
     assert effective_rank(one) == pytest.approx(1, abs=1e-3)
     assert effective_rank(one, of="variance") == pytest.approx(1, abs=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, shift=st.floats(-1e4, 1e4), noise=st.sampled_from([0.01, 0.1, 1.0]))
+def test_rates_of_gaussian_channels_are_log_determinants(seed, shift, noise):
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat(np.arange(4), [30, 20, 10, 5]))
+    X = (2 * rng.standard_normal((4, 6))[y] + rng.standard_normal((65, 6))) @ np.diag(
+        [3, 1, 1, 0.1, 0.1, 0.0]
+    ) + shift
+    total = EmpiricalCovariance().fit(X).covariance_ * 65 / 64
+    within = sum(
+        (y == k).sum() * EmpiricalCovariance().fit(X[y == k]).covariance_ for k in range(4)
+    )
+    variance = noise * np.trace(total)
+
+    def by_hand(covariance):
+        return np.linalg.slogdet(np.eye(6) + covariance / variance)[1] / 2
+
+    found = conditional_rates(ClassStatistics("full").update(X, y), noise)
+    assert found.total == pytest.approx(by_hand(total), rel=1e-6)
+    assert found.given == pytest.approx(by_hand(within / 61), rel=1e-6)
+    assert gaussian_rate(total, variance) == pytest.approx(by_hand(total), rel=1e-9)
+    scaled = conditional_rates(ClassStatistics("full").update(1e3 * X, y), noise)
+    assert scaled == pytest.approx(found, rel=1e-6)  # the noise follows the scale
+
+
+def test_rates_at_their_ends():
+    y = np.arange(12) % 3
+    given_all = conditional_rates(ClassStatistics("full").update(np.eye(3)[y], y), 0.1)
+    assert given_all.given == 0.0 < given_all.total
+    with pytest.raises(UndefinedMeasure, match="the same row throughout"):
+        conditional_rates(ClassStatistics("full").update(np.ones((12, 3)), y), 0.1)
+    with pytest.raises(ValueError, match="classes: scatter 'trace'; expected 'full'"):
+        conditional_rates(ClassStatistics("trace").update(np.eye(3)[y], y), 0.1)
+    with pytest.raises(ValueError, match="classes: 3 samples of 3 classes; expected more"):
+        conditional_rates(ClassStatistics("full").update(np.eye(3), np.arange(3)), 0.1)
+    with pytest.raises(ValueError, match=r"covariance: shape \(2, 3\); expected a square"):
+        gaussian_rate(np.ones((2, 3)), 1.0)
+    with pytest.raises(ValueError, match="noise_variance: 0"):
+        gaussian_rate(np.eye(2), 0)

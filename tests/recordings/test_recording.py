@@ -29,6 +29,7 @@ from ssl_companion.recordings import (
     write_recording,
 )
 from ssl_companion.recordings.config import Subsets
+from ssl_companion.recordings.measuring import shuffled_labels
 from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.extract import extract, extract_views
@@ -152,6 +153,40 @@ def test_sample_level_rows_follow_from_the_same_views(
     maps, of = recording.map_views(2)
     assert maps.shape == (6, 6)
     np.testing.assert_array_equal(of, [0, 0, 0, 1, 1, 1])
+
+
+def test_rates_are_log_determinants_of_covariances(
+    recording: Recording, network: Network, config: RunConfig, train: ImageSet
+) -> None:
+    backbone = network(2)
+    place = {name: row for row, name in enumerate(train.files)}
+    rows = [place[name] for name in recording.files("sample")]
+    total = KEEP_ALL.sample_views + KEEP_ALL.sample_fresh
+    stream = generator(0, "sample-level")
+    views = extract_views(backbone, train.images[rows], total, config.views, stream)["block1"]
+    fit = views[:, : KEEP_ALL.sample_views].double().numpy()
+    x = extract(backbone, train.images)["block1"].double().numpy()
+    each = {
+        "sample": (fit.reshape(-1, 6), np.repeat(np.arange(len(rows)), KEEP_ALL.sample_views)),
+        "fine": (x, train.fine),
+        "random-image": (x, shuffled_labels(train)),
+    }
+    for level, (z, y) in each.items():
+        whole, k = np.cov(z.T), len(np.unique(y))
+        residual = z - np.stack([z[y == i].mean(axis=0) for i in range(k)])[y]
+        within = residual.T @ residual / (len(z) - k)
+        for noise in ("0.01", "0.1", "1"):
+            expected = {
+                name: np.linalg.slogdet(np.eye(6) + c / (float(noise) * np.trace(whole)))[1] / 2
+                for name, c in (("rate", whole), ("rate_given", within))
+            }
+            said = recording.select(epoch=2, layer="block1", level=level, split="train")
+            said = said.set_index("measure")
+            names = ["rate_given"] if level == "random-image" else list(expected)
+            for name in names:
+                assert said.value[f"{name}@{noise}"] == pytest.approx(expected[name], rel=1e-5)
+                assert said.n[f"{name}@{noise}"] == len(z)
+            assert (f"rate@{noise}" in said.index) == (level != "random-image")
 
 
 def test_all_images_as_classes(recording: Recording) -> None:

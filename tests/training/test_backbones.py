@@ -55,6 +55,37 @@ def test_the_width_of_resnet18s_taps() -> None:
 
 
 @by_name
+def test_maps_are_what_the_taps_are_means_of(name: str) -> None:
+    backbone = make_backbone(name, seed=0).eval()
+    features, maps = backbone.features(pixels()), backbone.maps(pixels())
+    assert maps.keys() == features.keys()
+    for layer, values in maps.items():
+        assert values.shape[:2] == features[layer].shape
+        if name.startswith("vit"):  # whose taps have the class token among them, too
+            assert values.shape[2:] == (8, 8)
+        else:
+            torch.testing.assert_close(values.mean(dim=(2, 3)), features[layer])
+
+
+def test_the_maps_of_a_transformer_lie_as_their_patches_do() -> None:
+    vit = make_backbone("vit-1-8", seed=0).eval()
+    assert isinstance(vit, ViT)
+    with torch.no_grad():
+        vit.net.encoder.pos_embedding.zero_()
+    x = pixels(1)
+    moved = x.roll((4, 8), dims=(2, 3))  # by a patch down and two to the right
+    before, after = vit.maps(x)["stem"], vit.maps(moved)["stem"]
+    torch.testing.assert_close(after, before.roll((1, 2), dims=(2, 3)))
+
+
+def test_maps_have_no_padding() -> None:
+    narrow = make_backbone("res-1-5", seed=0).eval()
+    padded = make_backbone("res-1-5", seed=0, pad_to=8).eval()
+    for layer, values in padded.maps(pixels()).items():
+        torch.testing.assert_close(values, narrow.maps(pixels())[layer], rtol=1e-4, atol=1e-5)
+
+
+@by_name
 def test_forward_is_the_last_tap(name: str) -> None:
     backbone = make_backbone(name, seed=0).eval()
     assert torch.equal(backbone(pixels()), backbone.features(pixels())[backbone.layers[-1]])

@@ -151,8 +151,39 @@ def drawn_balanced(recalls: np.ndarray, of_fine: np.ndarray, weights: np.ndarray
     """
     there = np.isfinite(recalls)
     groups = np.eye(int(of_fine.max()) + 1)[of_fine]
-    sums = (np.where(there, recalls, 0.0)[..., None, :] * weights) @ groups
-    counts = (there[..., None, :] * weights) @ groups
+    sums = _summed(np.where(there, recalls, 0.0), groups, weights)
+    counts = weights @ groups if there.all() else _summed(there * 1.0, groups, weights)
     shares = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     mean: np.ndarray = shares.sum(axis=-1) / (counts > 0).sum(axis=-1)
     return mean
+
+
+def _summed(values: np.ndarray, groups: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums over the classes of each group of values [..., K], by draw: [..., R, groups].
+
+    Place by place, so that equal values have equal sums to the last bit: what does not change is in
+    no order.
+    """
+    sums: np.ndarray = weights @ (values[..., :, None] * groups)
+    return sums
+
+
+def over_groupings(
+    recalls: np.ndarray, groups: np.ndarray, weights: np.ndarray, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Balanced accuracy under each of G groupings, and draws of its mean over them.
+
+    Args:
+        recalls: by fine class, [G, S, K].
+        groups: the group of each fine class, int64 [G, K].
+        weights: how often each class is in each of R draws, float [R, K].
+        times: how often each grouping is, float [R, G].
+
+    Returns:
+        [G, S], and [S, R] with the classes and the groupings drawn again.
+    """
+    values = np.stack([balanced(f, of) for f, of in zip(recalls, groups, strict=True)])
+    draws = np.zeros((recalls.shape[1], len(weights)))
+    for g, of_fine in enumerate(groups):
+        draws += drawn_balanced(recalls[g], of_fine, weights) * times[:, g] / len(groups)
+    return values, draws

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,25 +10,13 @@ import pandas as pd
 from ssl_companion.chapters.analysis.accuracies import (
     NotRecorded,
     measured,
-    table_row,
     with_intervals,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
-    balanced,
-    drawn_balanced,
     epochs_judged,
-    images_judged,
-    recalls,
 )
 from ssl_companion.chapters.analysis.clustering import ncc_over_epochs
-from ssl_companion.chapters.analysis.random_targets import (
-    CONTROLS,
-    RANDOM_GROUPINGS,
-    advantage,
-    null_advantage,
-)
-from ssl_companion.measures import Interval
-from ssl_companion.measures.resampling import draw_counts, interval, spearman
+from ssl_companion.measures.resampling import spearman
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
@@ -125,85 +113,6 @@ def places_along(recording: Recording, along: str) -> list[EpochLayer]:
         raise NotRecorded(f"{recording.name} keeps all layers at no epoch")
     at = max(shared) if along == "depth" else min(shared)
     return [(at, name) for name in recording.layers]
-
-
-def advantage_along(
-    recording: Recording, along: str, *, groupings: int = RANDOM_GROUPINGS, seed: int = 0
-) -> pd.DataFrame:
-    """The advantage of every upper level over random groupings, epoch by epoch or layer by layer.
-
-    Where there is one level only, nothing can be grouped, and its advantage is that over chance.
-
-    Args:
-        recording: with features, or with counts (`claims.kept_counts`).
-        along: see `places_along`.
-        groupings, seed: as for `random_targets.advantage`.
-
-    Returns:
-        epoch, layer, level, value, low, high, n.
-    """
-    places, rows, n = places_along(recording, along), [], images_judged(recording)
-    for level, values, drawn in _advantages(recording, places, groupings, seed):
-        for (epoch, layer), value, draws in zip(places, values, drawn, strict=True):
-            where = {"epoch": epoch, "layer": layer, "level": level}
-            rows.append(table_row(where, interval(float(value), draws), n))
-    return pd.DataFrame(rows)
-
-
-def order_of_advantage(
-    recording: Recording,
-    along: str,
-    *,
-    groupings: int = RANDOM_GROUPINGS,
-    seed: int = 0,
-    live: bool = True,
-) -> tuple[pd.DataFrame, Interval]:
-    """How well the advantage over random groupings is ordered by epoch or by depth.
-
-    Accuracy itself would not do: random groupings, too, gain by whatever tells classes apart,
-    and in the order of time.
-
-    Returns:
-        A table (level, value: Spearman's correlation), and the mean over the levels with an
-        interval over classes and groupings. `live`: see `recalls`.
-    """
-    rows, draws = [], []
-    places = places_along(recording, along)
-    for level, values, drawn in _advantages(recording, places, groupings, seed, live):
-        rows.append({"level": level, "value": float(rank_order(values))})
-        draws.append(rank_order(drawn, axis=0))
-    table = pd.DataFrame(rows)
-    return table, interval(float(table["value"].mean(skipna=False)), np.mean(draws, axis=0))
-
-
-def _advantages(
-    recording: Recording, places: Sequence[EpochLayer], groupings: int, seed: int, live: bool = True
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """For each upper level: its name, its advantage [S], and draws of that [S, R]."""
-    finest, *upper = recording.hierarchy.levels
-    for level in upper:
-        found = advantage(recording, level, places, groupings, seed=seed, live=live)
-        yield level.name, found.value, found.draws
-    if not upper:
-        [own] = recalls(recording, [finest], places, live=live)
-        weights = draw_counts(finest.k, seed=seed)
-        drawn = drawn_balanced(own, finest.of_fine, weights)
-        yield finest.name, balanced(own, finest.of_fine) - 1 / finest.k, drawn - 1 / finest.k
-
-
-def order_of_controls(
-    recording: Recording, along: str, *, controls: int = CONTROLS, seed: int = 0, live: bool = True
-) -> np.ndarray:
-    """`order_of_advantage` of random groupings in the levels' places, float64 [controls]."""
-    places, names = places_along(recording, along), recording.hierarchy.names[1:]
-    orders = [
-        rank_order(
-            null_advantage(recording, level, places, controls=controls, seed=seed, live=live)
-        )
-        for level in names
-    ]
-    mean: np.ndarray = np.mean(orders, axis=0)
-    return mean
 
 
 def mean_order(run: Recording, along: str) -> float:

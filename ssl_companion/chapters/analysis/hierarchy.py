@@ -17,7 +17,6 @@ from ssl_companion.chapters.analysis.accuracies import table_row
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
     drawn_balanced,
-    images_judged,
     recalls,
 )
 from ssl_companion.chapters.analysis.random_targets import (
@@ -28,7 +27,6 @@ from ssl_companion.chapters.analysis.random_targets import (
 )
 from ssl_companion.data.hierarchy import Hierarchy, Level, random_grouping
 from ssl_companion.measures import (
-    Interval,
     NearestCentroid,
     cophenetic_correlation,
     cut_agreement,
@@ -64,37 +62,6 @@ def against_random(
         for level in levels
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-def growth_by_level(
-    recording: Recording,
-    levels: Sequence[str | Level] | None = None,
-    *,
-    groupings: int = RANDOM_GROUPINGS,
-    seed: int = 0,
-    live: bool = True,
-) -> tuple[pd.DataFrame, Interval]:
-    """How much the advantage over random groupings grew at each level, and at the least of them.
-
-    Args:
-        recording: with features, or with counts (`chapters.claims.kept_counts`).
-        levels: by default all above the fine one.
-        groupings, seed: of the random groupings, and of the bootstrap.
-        live: see `recalls`.
-
-    Returns:
-        A table (level, value, low, high, n), and the interval of the smallest growth, which is
-        looked for anew in each draw of the bootstrap over classes and groupings.
-    """
-    levels = upper_levels(recording) if levels is None else levels
-    rows, draws, n = [], [], images_judged(recording, live=live)
-    for level in levels:
-        found = advantage(recording, level, ends(recording), groupings, seed=seed, live=live)
-        draws.append(found.draws[-1] - found.draws[0])
-        name = level.name if isinstance(level, Level) else level
-        rows.append(table_row({"level": name}, found.growth, n))
-    table = pd.DataFrame(rows)
-    return table, interval(float(table["value"].min()), np.min(draws, axis=0))
 
 
 @dataclass(frozen=True, eq=False)

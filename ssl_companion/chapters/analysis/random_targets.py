@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,16 +28,16 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
     drawn_balanced,
     epochs_judged,
     images_judged,
+    over_groupings,
     recalls,
 )
 from ssl_companion.data.hierarchy import Level, random_grouping
-from ssl_companion.measures import Interval, bootstrap_accuracy
-from ssl_companion.measures.resampling import draw_counts, interval
+from ssl_companion.measures import Interval, NearestCentroid, bootstrap_accuracy
+from ssl_companion.measures.resampling import draw_counts, interval, resampled
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
 RANDOM_GROUPINGS = 20
-CONTROLS = 40  # that play the level: enough for the middle 95% of them
 _TEACHER = re.compile(r"teacher-(\d+)")
 
 
@@ -105,19 +104,15 @@ def advantage(
     own = level_of(recording, level)
     others = _groupings(own, controls, seed) if isinstance(controls, int) else list(controls)
     found = recalls(recording, [own, *others], places, live=live)
-    of_fine = [one.of_fine for one in (own, *others)]
     weights = draw_counts(found.shape[-1], resamples, seed)
-    values = np.stack([balanced(f, of) for f, of in zip(found, of_fine, strict=True)])
-    own_draws = drawn_balanced(found[0], of_fine[0], weights)
-    g = len(others)
-    times = draw_counts(g, resamples, [seed, 1])
-    mean_draws = np.zeros_like(own_draws)
-    for i in range(g):
-        mean_draws += drawn_balanced(found[1 + i], of_fine[1 + i], weights) * times[:, i] / g
+    times = draw_counts(len(others), resamples, [seed, 1])
+    groups = np.stack([one.of_fine for one in others])
+    values, mean_draws = over_groupings(found[1:], groups, weights, times)
+    accuracy = balanced(found[0], own.of_fine)
+    own_draws = drawn_balanced(found[0], own.of_fine, weights)
     return Advantage(
-        values[0], own_draws, values[1:], values[0] - values[1:].mean(axis=0),
-        own_draws - mean_draws,
-    )  # fmt: skip
+        accuracy, own_draws, values, accuracy - values.mean(axis=0), own_draws - mean_draws
+    )
 
 
 def against_groupings(
@@ -191,54 +186,96 @@ def growth_of_advantage(
     return advantage(recording, level, places, groupings, live=live, **how).growth
 
 
-def null_advantage(
-    recording: Recording,
-    level: str | Level,
-    places: Sequence[EpochLayer],
-    *,
-    controls: int = CONTROLS,
-    groupings: int = RANDOM_GROUPINGS,
-    seed: int = 0,
-    live: bool = True,
-) -> np.ndarray:
-    """The advantage of further random groupings in the level's place, float64 [controls, S].
-
-    They differ from those that they are compared with. The i-th of each level come from one
-    shuffle of the classes: one tree.
-    """
-    own = level_of(recording, level)
-    drawn = [*_groupings(own, controls, seed + _APART), *_groupings(own, groupings, seed)]
-    found = recalls(recording, drawn, places, live=live)
-    values = np.stack([balanced(f, one.of_fine) for f, one in zip(found, drawn, strict=True)])
-    less: np.ndarray = values[:controls] - values[controls:].mean(axis=0)
-    return less
-
-
-def growth_of_controls(
-    recording: Recording, level: str | Level, layer: str | None = None, **how: Any
-) -> np.ndarray:
-    """`growth_of_advantage` of random groupings, float64 [controls]; how: as `null_advantage`."""
-    found = null_advantage(recording, level, ends(recording, layer), **how)
-    grown: np.ndarray = found[:, -1] - found[:, 0]
-    return grown
-
-
-_APART = 1000  # between the seeds of the groupings and of those that play the level
-
-
 def ends(recording: Recording, layer: str | None = None) -> tuple[EpochLayer, EpochLayer]:
     """The first and the last kept epoch of a layer."""
     kept = epochs_judged(recording, layer)
     return (kept[0], layer), (kept[-1], layer)
 
 
-def groupings_judged(level: Level) -> list[Level]:
-    """The random groupings that `advantage` and `null_advantage` ask for by default."""
-    return [*_groupings(level, RANDOM_GROUPINGS, 0), *_groupings(level, CONTROLS, _APART)]
-
-
 def _groupings(level: Level, count: int, seed: int) -> list[Level]:
     return [random_grouping(level, seed + i) for i in range(count)]
+
+
+FUNCTION = "teacher-000"  # a level: the answers of the teacher before it was trained
+
+
+def has_random_function(recording: Recording) -> bool:
+    """Whether a run was measured on a random function of the image, before training and after."""
+    ends = {recording.epochs[0], recording.epochs[-1]}
+    return len(ends) == 2 and ends <= set(_ncc(recording, FUNCTION)["epoch"])
+
+
+def _ncc(recording: Recording, level: str) -> pd.DataFrame:
+    return recording.select(measure="ncc", split="test", level=level, layer=recording.layers[-1])
+
+
+def growth_over_function(
+    recording: Recording, *, of: str = "fine", seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
+    """Growth of NCC accuracy on classes less that on a random function of the image.
+
+    The function is what a teacher answers before it is trained: `FUNCTION`. Where the accuracy on
+    it falls, nothing is added for that: what forgets the function has not learnt the classes.
+
+    Args:
+        recording: that was measured on it, before training and after (all test images).
+        of: the level in question.
+        seed: of the draws.
+        resamples: how many.
+
+    Returns:
+        A difference of fractions. Each of the four accuracies is drawn again as a binomial share,
+        for itself; they are of the same images, so the interval is rather too wide.
+
+    Raises:
+        RecordingError: it was not measured on one.
+    """
+    if not has_random_function(recording):
+        raise RecordingError(
+            f"{recording.path}: was not measured against a teacher's targets; record the preset "
+            "'targets', then 'clustering'"
+        )
+    rng, grown = np.random.default_rng(seed), []
+    for level in (of, FUNCTION):
+        rows = _ncc(recording, level).set_index("epoch").loc[[recording.epochs[i] for i in (0, -1)]]
+        share, n = rows["value"].to_numpy(), rows["n"].to_numpy()
+        drawn = rng.binomial(n, share, (resamples, 2)) / n
+        grown.append(np.append(share[1] - share[0], drawn[:, 1] - drawn[:, 0]))
+    return _beyond_function(*grown)
+
+
+def _beyond_function(of_classes: np.ndarray, of_function: np.ndarray) -> Interval:
+    """The difference of two growths: of each, the value and then its draws."""
+    found = of_classes - np.maximum(of_function, 0.0)
+    return interval(float(found[0]), found[1:])
+
+
+def live_growth_over_function(
+    recording: Recording, teacher: Recording, *, seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
+    """`growth_over_function` of the fine classes, for a run that was not measured on the function.
+
+    Every other kept test image makes the class means, and the rest is judged by them.
+
+    Args:
+        recording: with features.
+        teacher: with targets from before its training.
+        seed: of the bootstrap over images.
+        resamples: how many draws.
+    """
+    kept = recording.kept_epochs()
+    x = [recording.features(epoch) for epoch in (kept[0], kept[-1])]
+    grown = []
+    for labels in (recording.fine(), teacher.targets(0)[recording.rows()]):
+        classes, y = np.unique(labels[::2], return_inverse=True)
+        found = np.stack([
+            classes[NearestCentroid().fit(one[::2], y).predict(one[1::2])] == labels[1::2]
+            for one in x
+        ])  # fmt: skip
+        gained = found[1].astype(np.float64) - found[0]
+        drawn = resampled(gained, resamples=resamples, seed=seed)
+        grown.append(np.append(gained.mean(), drawn))
+    return _beyond_function(*grown)
 
 
 def teacher_agreement(teacher: Recording) -> pd.DataFrame:

@@ -18,9 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import RESAMPLES, table_row
-from ssl_companion.chapters.analysis.balanced_accuracy import (
-    drawn_balanced,
-)
+from ssl_companion.chapters.analysis.balanced_accuracy import over_groupings
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import draw_counts, interval
 from ssl_companion.recordings import Recording
@@ -63,16 +61,11 @@ def balanced_accuracies(
     Returns:
         values [S], and draws of classes and groupings [S, R].
     """
-    which, r = groupings.of(kind), len(weights)
-    times = draw_counts(len(which), r, [seed, 1])
-    values, draws = np.zeros(len(places)), np.zeros((len(places), r))
-    found = np.stack([groupings.recalls(place)[which] for place in places])  # [S, G, K]
-    once = np.ones((1, weights.shape[1]))
-    for i, g in enumerate(which):
-        of_fine = groupings.groups[g]
-        values += drawn_balanced(found[:, i], of_fine, once)[:, 0] / len(which)
-        draws += drawn_balanced(found[:, i], of_fine, weights) * times[:, i] / len(which)
-    return values, draws
+    which = groupings.of(kind)
+    times = draw_counts(len(which), len(weights), [seed, 1])
+    found = np.stack([groupings.recalls(place)[which] for place in places], axis=1)  # [G, S, K]
+    values, draws = over_groupings(found, groupings.groups[which], weights, times)
+    return values.mean(axis=0), draws
 
 
 def ahead(

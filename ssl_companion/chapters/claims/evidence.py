@@ -72,6 +72,7 @@ class Evidence:
     Attributes:
         parts: one or more; the first is the one that a row of the ledger shows.
         note: what else a reader should know, in one or two sentences.
+        together: what the parts' verdicts come to; the least of them unless a claim says otherwise.
 
     Raises:
         ValueError: no part.
@@ -79,6 +80,7 @@ class Evidence:
 
     parts: tuple[Part, ...]
     note: str = ""
+    together: Callable[[Sequence[Verdict]], Verdict] = least
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -134,19 +136,21 @@ class Claim:
     def judge(self, recordings: Runs) -> LedgerRow:
         """Measure and decide; recordings that are missing make a row "not measured".
 
-        Each part is decided by its rule, and the least of their verdicts is the claim's.
+        Each part is decided by its rule, and the least of their verdicts is the claim's, unless
+        the evidence puts them together otherwise.
         """
         try:
             evidence = self.evidence(recordings)
         except (NotRecorded, RecordingError) as error:
             return LedgerRow(self, None, Verdict.NOT_MEASURED, f"{error}. To record: {self.needs}")
         verdicts = tuple(part.judged(self.rule) for part in evidence.parts)
+        verdict = evidence.together(verdicts)
         said = (
             evidence.note,
             *_why_not(self, evidence.parts),
-            _agreement(evidence.parts, verdicts),
+            _agreement(evidence.parts, verdicts, verdict),
         )
-        return LedgerRow(self, evidence, least(verdicts), " ".join(filter(None, said)), verdicts)
+        return LedgerRow(self, evidence, verdict, " ".join(filter(None, said)), verdicts)
 
 
 def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
@@ -169,7 +173,7 @@ def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def _agreement(parts: Sequence[Part], verdicts: Sequence[Verdict]) -> str:
+def _agreement(parts: Sequence[Part], verdicts: Sequence[Verdict], together: Verdict) -> str:
     """Whether the parts agree, in a sentence; "" for a single one."""
     if len(parts) == 1:
         return ""
@@ -179,9 +183,11 @@ def _agreement(parts: Sequence[Part], verdicts: Sequence[Verdict]) -> str:
     for part, verdict in zip(parts, verdicts, strict=True):
         who.setdefault(verdict, []).append(part.name)
     of_each = [f"{verdict.value} ({'; '.join(names)})" for verdict, names in who.items()]
+    counts = "The least of these counts"
+    if together is not least(verdicts):
+        counts = f"Together they are {together.value}"
     return (
-        f"Judged apart, the {len(parts)} rows of evidence differ: {', '.join(of_each)}. The least "
-        "of these counts."
+        f"Judged apart, the {len(parts)} rows of evidence differ: {', '.join(of_each)}. {counts}."
     )
 
 
@@ -208,8 +214,9 @@ class LedgerRow:
         """Whether the verdict rests on single training runs: no row that has it has several."""
         if self.evidence is None:
             return False
-        judged = zip(self.evidence.parts, self.verdicts, strict=True)
-        return all(part.pilot for part, verdict in judged if verdict is self.verdict)
+        judged = list(zip(self.evidence.parts, self.verdicts, strict=True))
+        those = [part.pilot for part, verdict in judged if verdict is self.verdict]
+        return all(those or [part.pilot for part, _ in judged])
 
     @property
     def judged(self) -> str:

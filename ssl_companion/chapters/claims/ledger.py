@@ -86,19 +86,27 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "semantic-over-random",
         "Representations align with semantic classes more than with random ones.",
-        "balanced NCC accuracy on the coarse classes less that on the strongest of three kinds of "
-        "groupings of the same sizes (random, by looks in pixels, by the features before "
-        "training), after training less before",
+        "balanced NCC accuracy on the coarse classes less that on the strongest of four kinds of "
+        "groupings of the same sizes (100 random ones, by pixels, by whitened pixels, by the "
+        "features before training), after training less before",
         rules.SEMANTIC,
         f"other random groupings in place of the coarse classes; {_KNOWN}",
         _SUPERVISED,
         _TRAJECTORY,
         trajectory.semantic_over_random,
+        also=(
+            (
+                "growth of NCC accuracy on the fine classes less that on a random function of the "
+                "image (the answers of the teacher before its training; at least 0)",
+                rules.SEMANTIC,
+            ),
+        ),
     ),
     Claim(
         "hierarchy",
         "Representations align with semantic classes at several levels of the hierarchy.",
-        "as for semantic-over-random at each level above the fine one: the least of them",
+        "as for semantic-over-random at each level above the fine one: the least of the levels "
+        "and kinds",
         rules.HIERARCHY,
         f"the same, with the label tree's leaves shuffled; {_KNOWN}",
         _SUPERVISED,
@@ -120,7 +128,8 @@ CLAIMS: tuple[Claim, ...] = (
         "depth",
         "That alignment increases deeper into the network.",
         "Spearman's correlation of the advantage over the strongest control with the layer (last "
-        "epoch), averaged over the levels above the fine one",
+        "epoch), averaged over the levels above the fine one; by the layers' spatial means and by "
+        "taps that keep place: by one of these rulers alone, partly",
         rules.DEPTH,
         f"the same, with other random groupings in the levels' place; {_KNOWN}",
         _SUPERVISED,

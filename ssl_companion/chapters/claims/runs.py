@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ssl_companion.chapters.analysis.accuracies import Runs
 from ssl_companion.chapters.analysis.balanced_accuracy import epochs_judged
-from ssl_companion.chapters.claims.kept_counts import keeps_counts
+from ssl_companion.chapters.analysis.level_controls import is_held_against_looks, only_accuracies
 from ssl_companion.presets.catalogue import PRESET_NAMES, scale_of
 from ssl_companion.recordings import Recording, list_recordings, recordings_root
 
@@ -177,19 +177,18 @@ def left_out(recordings: Runs, used: Sequence[str]) -> str:
 
 
 def from_the_start(run: Recording) -> bool:
-    """Features of test images, or counts of them, from before training and from later."""
-    kept = _judged(run)
+    """Features of test images from before training and from later."""
+    kept = run.kept_epochs() if run.has_features else ()
     return len(kept) > 1 and kept[0] == run.epochs[0]
 
 
-def with_every_layer(run: Recording) -> bool:
-    """Features of test images, or counts of them, of every layer, before training and after it."""
-    ends = {run.epochs[0], run.epochs[-1]}
-    return all(ends <= set(_judged(run, layer)) for layer in run.layers)
-
-
-def _judged(run: Recording, layer: str | None = None) -> tuple[int, ...]:
-    return epochs_judged(run, layer) if run.has_features or keeps_counts(run) else ()
+def is_looked_at(run: Recording) -> bool:
+    """Features of test images, or counts of them, from before training and from later, and what
+    the levels are held against: groups by looks, too."""
+    if only_accuracies(run) or not is_held_against_looks(run):
+        return False
+    kept = epochs_judged(run)
+    return len(kept) > 1 and kept[0] == run.epochs[0]
 
 
 def with_training_images(run: Recording) -> bool:

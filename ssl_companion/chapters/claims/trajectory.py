@@ -11,19 +11,20 @@ together there, with Student's interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from ssl_companion.chapters.analysis import (
     clustering,
-    depth_and_time,
-    hierarchy,
+    level_controls,
+    random_targets,
 )
-from ssl_companion.chapters.analysis import random_targets as random_targets
 from ssl_companion.chapters.analysis.accuracies import (
+    RESAMPLES,
     NotRecorded,
     Runs,
     final,
@@ -31,21 +32,24 @@ from ssl_companion.chapters.analysis.accuracies import (
     start,
 )
 from ssl_companion.chapters.analysis.depth_and_time import mean_order
+from ssl_companion.chapters.analysis.level_controls import Against
 from ssl_companion.chapters.claims import known
 from ssl_companion.chapters.claims import runs as chosen
-from ssl_companion.chapters.claims.decision import Control
+from ssl_companion.chapters.claims.decision import Control, Verdict, least
 from ssl_companion.chapters.claims.evidence import Evidence, Part
+from ssl_companion.chapters.claims.rules import SEMANTIC
 from ssl_companion.chapters.claims.runs import (
     ONE_RUN,
     SEEDS,
     Looked,
+    is_looked_at,
     runs_to_judge_apart,
     seeds,
     small_seeds,
 )
 from ssl_companion.measures import Interval
-from ssl_companion.measures.resampling import interval
-from ssl_companion.recordings import Recording
+from ssl_companion.measures.resampling import interval, resampled
+from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE
 
 
@@ -119,89 +123,252 @@ def _ratios(runs: list[Recording], level: str = "fine") -> Interval:
 
 
 def semantic_over_random(recordings: Runs) -> Evidence:
-    """Growth of the coarse classes' advantage over random groupings of their sizes."""
-    parts, note = [], ""
-    for looked in runs_to_judge_apart(recordings, chosen.from_the_start):
-        run = looked.run
-        level = run.hierarchy.levels[1]
-        effect = random_targets.growth_of_advantage(run, level, live=False)
-        played = random_targets.growth_of_controls(run, level, live=False)
-        control = interval(float(played.mean()), played)
-        parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
-        note = note or f"Level {level.name!r}, {level.k} classes. {_shuffled(looked)}"
+    """Growth of the coarse level's lead over the strongest kind of grouping, and over functions.
+
+    The first rows are judged against groupings of classes by lot, by looks and by the untrained
+    network. A run that was measured against a teacher is judged again against random functions of
+    the image: the teacher's answers before it was trained.
+    """
+
+    def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
+        return level_controls.growth(run, run.hierarchy.names[1:2], resamples=resamples)
+
+    parts, note = _of_levels(recordings, measure, is_looked_at, words=_OTHERS)
+    parts += _against_functions(recordings)
     return _evidence(recordings, parts, note)
-
-
-def _shuffled(looked: Looked) -> str:
-    first, last = (at(looked.run, level=RANDOM_IMAGE) for at in (start, final))
-    return (
-        f"Labels shuffled among the images: NCC accuracy {first:.1%} before training and "
-        f"{last:.1%} after ({looked.name})."
-    )
-
-
-def _classes_and_groupings(looked: Looked) -> str:
-    classes = looked.run.hierarchy.levels[0].k
-    over = f"{classes} classes and {random_targets.RANDOM_GROUPINGS} groupings"
-    return f"{over} of {ONE_RUN}" if looked.which == ONE_RUN else over
 
 
 def every_level(recordings: Runs) -> Evidence:
-    """The least growth of the advantage over random groupings, among the upper levels."""
-    parts, note = [], ""
-    for looked in runs_to_judge_apart(recordings, chosen.from_the_start):
-        run = looked.run
-        table, effect = hierarchy.growth_by_level(run, live=False)
-        by_level = [
-            random_targets.growth_of_controls(run, level, live=False) for level in table["level"]
-        ]
-        played = np.min(by_level, axis=0)  # the least of each shuffled tree
-        control = interval(float(played.mean()), played)
-        parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
-        note = note or f"By level: {_by_level(table, '+.3f')} ({looked.name})."
+    """The least growth of the lead over the strongest kind of grouping, among the upper levels."""
+    words = "the label tree with its leaves shuffled"
+    parts, note = _of_levels(recordings, level_controls.growth, is_looked_at, words=words)
     return _evidence(recordings, parts, note)
 
 
-def _by_level(table: pd.DataFrame, form: str) -> str:
-    return ", ".join(f"{level} {value:{form}}" for level, value in table[["level", "value"]].values)
-
-
 def over_time(recordings: Runs) -> Evidence:
-    """Order of the advantage over random groupings along the epochs, averaged over levels."""
-    return _ordered(recordings, "epoch", chosen.from_the_start)
+    """Order of the lead over the strongest kind of grouping along the epochs."""
+
+    def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
+        return level_controls.order(run, "epoch", resamples=resamples)
+
+    parts, note = _of_levels(recordings, measure, is_looked_at, limits=_ORDER, words=_OTHERS)
+    return _evidence(recordings, parts, note + _of_accuracy(recordings, "epoch"))
 
 
 def over_depth(recordings: Runs) -> Evidence:
-    """Order of the advantage over random groupings along the layers, after training.
+    """Order of that lead along the layers after training, by each way to read a layer.
 
-    It takes every layer; a run that keeps the last alone is passed over.
+    A run that keeps the last layer alone is passed over. Layers are read by their spatial means,
+    and where a run was measured so, by taps that keep place. A run may be in order by one of these
+    rulers and not by another: what is reproduced by one alone is *partly* so.
     """
-    return _ordered(recordings, "depth", chosen.with_every_layer)
+    parts: list[Part] = []
+    notes, rulers = [], []
+    for ruler, words in level_controls.RULERS.items():
+
+        def measure(run: Recording, ruler: str = ruler, resamples: int = RESAMPLES) -> Against:
+            return level_controls.order(run, "depth", ruler, resamples=resamples)
+
+        def keeps(run: Recording, ruler: str = ruler) -> bool:
+            return is_looked_at(run) and level_controls.has_layers(run, ruler)
+
+        found, note = _of_levels(
+            recordings, measure, keeps, limits=_ORDER, words=_OTHERS, by=f"by {words}"
+        )
+        parts += found
+        rulers += [ruler] * len(found)
+        notes.append(note)
+    if set(rulers) == {""}:
+        notes.append("No run was measured by taps that keep place.")
+    notes.append(_of_accuracy(recordings, "depth").strip())
+    note = " ".join(filter(None, notes))
+    return replace(
+        _evidence(recordings, parts, note), together=lambda verdicts: _by_rulers(rulers, verdicts)
+    )
 
 
-def _ordered(recordings: Runs, along: str, keeps: Callable[[Recording], bool]) -> Evidence:
-    parts, note = [], ""
+def _by_rulers(rulers: Sequence[str], verdicts: Sequence[Verdict]) -> Verdict:
+    """The least of all verdicts; *partly* where one ruler reproduces it and another does not.
+
+    Each ruler is judged by the least of its rows. Spatial means are one ruler, taps that keep place
+    the other, of which all have to agree.
+    """
+    means, place = (
+        [verdict for ruler, verdict in zip(rulers, verdicts, strict=True) if bool(ruler) is kept]
+        for kept in (False, True)
+    )
+    each = [least(of) if of else Verdict.NOT_MEASURED for of in (means, place)]
+    if each.count(Verdict.REPRODUCED) == 1:
+        return Verdict.PARTLY
+    return least(verdicts)
+
+
+_OTHERS = "other random groupings in the level's place"
+_RECIPE = "recipe"
+_ORDER = (-1.0, 1.0)
+
+
+def _of_levels(
+    recordings: Runs,
+    measure: Callable[..., Against],
+    keeps: Callable[[Recording], bool],
+    *,
+    words: str,
+    by: str = "",
+    limits: tuple[float, float] = (-math.inf, math.inf),
+) -> tuple[list[Part], str]:
+    """A part for each run that is judged apart, one for the seeds of the recipe, and a note.
+
+    Args:
+        recordings: by name.
+        measure: leads over each kind of control, in a run; it takes `resamples`, too.
+        keeps: whether a run keeps what that takes.
+        words: what the groupings by lot are that take the levels' place.
+        by: the ruler, in words.
+        limits: see `over_seeds`.
+    """
+    parts, notes = [], []
+
+    def value(run: Recording) -> float:
+        return measure(run, resamples=0).least.value
+
+    answers = known.controls(recordings, value)
     for looked in runs_to_judge_apart(recordings, keeps):
-        run = looked.run
-        table, effect = depth_and_time.order_of_advantage(run, along, live=False)
-        played = depth_and_time.order_of_controls(run, along, live=False)
-        finite = played[np.isfinite(played)]
-        control = interval(float(finite.mean()) if len(finite) else float("nan"), played)
-        parts.append(_live(looked, effect, control, _classes_and_groupings(looked)))
-        note = note or _steps(looked, along, table)
-    if plain := [(run.name, mean_order(run, along)) for run in seeds(recordings)]:
-        note += f" Of accuracy itself ({', '.join(name for name, _ in plain)}): "
-        note += ", ".join(f"{value:.2f}" for _, value in plain) + "."
-    return _evidence(recordings, parts, note.strip())
+        found = measure(looked.run)
+        lots = found.lots[np.isfinite(found.lots)]
+        played = interval(float(lots.mean()) if len(lots) else math.nan, found.lots)
+        controls = (Control(words, played, "no", (looked.name,)), *answers)
+        which = ", ".join(filter(None, (looked.which, by)))
+        over = f"1 run: {looked.run.hierarchy.levels[0].k} classes and their groupings"
+        parts.append(
+            Part(found.least, controls, over, (looked.name,), looked.size, which, pilot=True)
+        )
+        notes.append(_each_kind(found, looked.name))
+    recipe, values = known.known_runs(recordings, _RECIPE), []
+    for run in recipe:
+        with contextlib.suppress(NotRecorded, RecordingError):
+            values.append(value(run))
+    if len(values) == len(recipe) >= SEEDS:
+        effect, names = over_seeds(values, limits=limits), tuple(run.name for run in recipe)
+        which = ", ".join(filter(None, (f"{len(recipe)} seeds", by)))
+        parts.append(Part(effect, answers, f"{len(recipe)} seeds", names, "small size", which))
+    return parts, " ".join(notes)
 
 
-def _steps(looked: Looked, along: str, table: pd.DataFrame) -> str:
-    """How many there are, and the order at each level; of depth, before training as well."""
+def _each_kind(found: Against, name: str) -> str:
+    """The effect over each kind of control, in a sentence: of the level where it is least."""
+    least_of = found.table.loc[found.table.groupby("than", sort=False)["value"].idxmin()]
+    each = ", ".join(f"{row.than} {row.value:+.3f}" for row in least_of.itertuples())
+    several = " (the least of the levels)" if found.table["level"].nunique() > 1 else ""
+    return f"{name}, over each kind of groups{several}: {each}."
+
+
+def _of_accuracy(recordings: Runs, along: str) -> str:
+    """The order of accuracy itself, which all groupings have a part in."""
+    if not (plain := [(run.name, mean_order(run, along)) for run in seeds(recordings)]):
+        return ""
+    names, values = zip(*plain, strict=True)
+    each = ", ".join(f"{value:.2f}" for value in values)
+    return f" Of accuracy itself ({', '.join(names)}): {each}."
+
+
+_TEACHER = "targets-teacher-s0"
+# Runs that keep features of both ends, for a control that no table has.
+_ON_FUNCTIONS = {
+    "methods-supervised-s0": known.KINDS["supervised"],
+    "regularizer-invariance-only-s0": known.KINDS["collapsed"],
+}
+
+
+def _against_functions(recordings: Runs) -> list[Part]:
+    """Growth on the true classes less that on a random function, of runs measured against one."""
+    found = runs_to_judge_apart(recordings, random_targets.has_random_function)
+    answers = _known_on_functions(recordings) if found else []
+    parts = []
+    for looked in found:
+        lots = random_targets.growth_over_function(looked.run, of=RANDOM_IMAGE)
+        by_lot = Control(_PERMUTED, lots, "no", (looked.name,))
+        effect, n = random_targets.growth_over_function(looked.run), _test_images(looked.run)
+        which = ", ".join(filter(None, (looked.which, "against random functions")))
+        parts.append(Part(
+            effect, (*answers, by_lot), f"1 run: {n:,} test images", (looked.name,),
+            looked.size, which, rule=SEMANTIC, pilot=True,
+        ))  # fmt: skip
+    return parts
+
+
+def _known_on_functions(recordings: Runs) -> list[Control]:
+    """The same of runs whose answer is known, by their kept test images."""
+    controls = []
+    for name, of in _ON_FUNCTIONS.items():
+        with contextlib.suppress(KeyError, IndexError, RecordingError):
+            effect = random_targets.live_growth_over_function(
+                recordings[name], recordings[_TEACHER]
+            )
+            controls.append(Control(of.words, effect, of.answer, (name,)))
+    return controls
+
+
+def _test_images(run: Recording) -> int:
+    return int(run.run["data"]["test_images"])
+
+
+LEAST_CHANGE = 0.1
+_HALVES = 20
+
+
+def compresses(recordings: Runs) -> Evidence:
+    """The share of estimators that fall while the classes cluster, less that of those that rise.
+
+    They read features of augmented views through training, which the small runs do not keep.
+    """
+    parts, notes = [], []
+    for looked in runs_to_judge_apart(recordings, chosen.with_views):
+        part, note = _compressed(looked)
+        parts.append(part)
+        notes.append(note)
+    return _evidence(recordings, parts, " ".join(notes))
+
+
+def _compressed(looked: Looked) -> tuple[Part, str]:
     run = looked.run
-    count = len(depth_and_time.places_along(run, along))
-    steps = "epochs" if along == "epoch" else "layers"
-    note = f"{count} {steps} of {looked.name}. By level: {_by_level(table, '.2f')}."
-    if along == "depth":
-        before = depth_and_time.order_of_advantage(run, "depth before training", live=False)[1]
-        note += f" Before training: {before.value:.2f}."
-    return note
+    epochs = chosen.epochs_with_views(run)
+    found = compression.trajectories(run, epochs=epochs, halves=_HALVES)
+    whole, halves = found.whole, found.halves
+    peaks = [epochs[i] for i in np.nan_to_num(whole, nan=-np.inf).argmax(axis=1)]
+    rises = {epoch: _rises(run, epoch) for epoch in dict.fromkeys(peaks)}
+    counts = np.array([rises[epoch] for epoch in peaks])
+    fell = (compression.falls(whole) >= LEAST_CHANGE) & counts
+    rose = compression.rises(whole) >= LEAST_CHANGE
+    # Read backwards, what falls has risen. What merely wanders does as well either way.
+    anyhow = np.ones_like(counts)
+    back, back_halves = (_net(lines[..., ::-1], anyhow).mean(axis=-1) for lines in (whole, halves))
+    part = _live(
+        looked,
+        interval(float(_net(whole, counts).mean()), _net(halves, counts).mean(axis=1)),
+        interval(float(back), back_halves),
+        f"{_HALVES} halves of the images",
+    )
+    note = (
+        f"Of {len(whole)} estimators {_named(fell)} compress, {_named(rose)} expand ({run.name})."
+    )
+    return part, note
+
+
+def _net(lines: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """1 for a line that falls and counts, -1 for one that rises: [..., estimators]."""
+    fell = (compression.falls(lines) >= LEAST_CHANGE) & counts
+    rose = compression.rises(lines) >= LEAST_CHANGE
+    net: np.ndarray = fell.astype(np.float64) - rose
+    return net
+
+
+def _named(which: np.ndarray) -> str:
+    names = [n for n, yes in zip(compression.ESTIMATORS, which, strict=True) if yes]
+    return f"{len(names)} ({', '.join(names)})" if names else "none"
+
+
+def _rises(run: Recording, since: int) -> bool:
+    """Whether fine NCC accuracy rises from an epoch to the last, beyond chance (95%)."""
+    drawn = resampled(hits(run, "fine", (since, run.kept_epochs()[-1])))
+    return bool(np.quantile(drawn[1] - drawn[0], 0.025) > 0)

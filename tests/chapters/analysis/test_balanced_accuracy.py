@@ -13,21 +13,19 @@ from hypothesis.extra import numpy as of_numpy
 from sklearn.metrics import balanced_accuracy_score
 
 from ssl_companion.chapters.analysis import (
-    depth_and_time,
     generality,
-    hierarchy,
     random_targets,
     regularizer,
 )
-from ssl_companion.chapters.analysis.accuracies import NotRecorded, hits, predicted
+from ssl_companion.chapters.analysis.accuracies import NotRecorded, predicted
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
     drawn_balanced,
     recalls,
 )
-from ssl_companion.data.hierarchy import Hierarchy, random_grouping
+from ssl_companion.data.hierarchy import random_grouping
 from ssl_companion.measures.resampling import draw_counts
-from ssl_companion.recordings import Recording, open_recording
+from ssl_companion.recordings import Recording
 
 
 @pytest.mark.parametrize("name", ["fine", "coarse", "family", "kind"])
@@ -84,26 +82,6 @@ def test_the_advantage_over_itself_is_nothing(clusters: Recording) -> None:
     assert found.others.shape == (2, 2)
 
 
-def test_levels_that_groupings_play_are_in_no_order(clusters: Recording) -> None:
-    table, order = depth_and_time.order_of_advantage(clusters, "epoch")
-    assert order.value == pytest.approx(table["value"].mean()) == 1
-    assert abs(depth_and_time.order_of_controls(clusters, "epoch").mean()) < 0.5
-    along = depth_and_time.advantage_along(clusters, "epoch")
-    assert len(along) == len(clusters.kept_epochs()) * len(table)
-    last = along[(along["epoch"] == 20) & (along["level"] == "family")].iloc[0]
-    by_hand = random_targets.advantage(clusters, "family", [(20, clusters.layers[-1])])
-    assert last["value"] == pytest.approx(by_hand.value[0])
-    with pytest.raises(ValueError, match="along: 'width'"):
-        depth_and_time.places_along(clusters, "width")
-
-
-def test_the_least_of_the_levels_is_drawn_with_its_classes(clusters: Recording) -> None:
-    table, least = hierarchy.growth_by_level(clusters, groupings=4)
-    lowest = table.loc[table["value"].idxmin()]
-    assert least.value == lowest["value"]
-    assert least.high <= lowest["high"] + 1e-9
-
-
 def test_luck_is_what_the_recorded_grouping_lacks(clusters: Recording) -> None:
     level = clusters.hierarchy.level("coarse")
     growths = []
@@ -140,15 +118,3 @@ def test_the_share_over_epochs_ends_at_the_share(
     assert last["clipped"] == pytest.approx(last["share"])  # no loss in it
     with pytest.raises(NotRecorded, match="regularizer-recipe-s1"):
         regularizer.share_over_epochs(runs, seed=1)
-
-
-def test_one_level_alone_is_held_against_chance(clusters: Recording) -> None:
-    run = open_recording(clusters.path)
-    object.__setattr__(run, "hierarchy", Hierarchy("flat", clusters.hierarchy.levels[:1]))
-    along = depth_and_time.advantage_along(run, "epoch")
-    assert set(along["level"]) == {"fine"}
-    plain = [hits(clusters, "fine", [epoch]).mean() for epoch in along["epoch"]]
-    np.testing.assert_allclose(along["value"], np.array(plain) - 0.01)  # as many of each class
-    table, order = depth_and_time.order_of_advantage(run, "epoch")
-    assert table["level"].tolist() == ["fine"]
-    assert order.value == 1

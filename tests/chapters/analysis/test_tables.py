@@ -186,19 +186,6 @@ def test_the_advantage_is_the_level_less_its_groupings(clusters: Recording) -> N
     assert grown.low < grown.value < grown.high
 
 
-def test_other_groupings_in_the_levels_place_have_no_advantage(clusters: Recording) -> None:
-    controls = random_targets.growth_of_controls(clusters, "coarse", controls=4, groupings=8)
-    assert abs(controls.mean()) < 0.1
-    assert controls.max() < random_targets.growth_of_advantage(clusters, "coarse", groupings=8).low
-
-
-def test_the_least_growth_is_that_of_one_level(clusters: Recording) -> None:
-    table, least = hierarchy.growth_by_level(clusters, groupings=4)
-    assert table["level"].tolist() == list(clusters.hierarchy.names[1:])
-    assert least.value == table["value"].min()
-    assert least.low <= table["low"].min() + 1e-9
-
-
 def test_the_tree_of_the_means_comes_to_be_the_tree_of_the_labels(clusters: Recording) -> None:
     table = hierarchy.tree_agreement(clusters, shuffles=5)
     table = table[~table["measure"].str.endswith("kind")]  # two clusters, often one leaf and all

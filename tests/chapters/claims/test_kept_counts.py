@@ -15,6 +15,7 @@ import safetensors.torch
 from ssl_companion.chapters.analysis import (
     depth_and_time,
     hierarchy,
+    level_controls,
     random_targets,
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import (
@@ -22,14 +23,13 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
     images_judged,
     recalls,
 )
-from ssl_companion.chapters.claims.kept_counts import (
-    counts_for_verdicts,
-    keeps_counts,
-)
+from ssl_companion.chapters.claims.kept_counts import counts_for_verdicts
+from ssl_companion.chapters.claims.runs import is_looked_at
 from ssl_companion.data.hierarchy import Hierarchy, random_grouping
 from ssl_companion.recordings import Recording, RecordingError, open_recording
 from ssl_companion.recordings.format import GROUPINGS_FILE
 from ssl_companion.recordings.groupings import read_groupings, write_groupings
+from ssl_companion.recordings.looks import LOOKS_FILE
 
 ALONG = ("epoch", "depth", "depth before training")
 
@@ -37,6 +37,8 @@ ALONG = ("epoch", "depth", "depth before training")
 def _dropped(run: Recording, to: Path) -> Recording:
     """A copy that keeps counts, and neither features nor the list of images."""
     folder = Path(shutil.copytree(run.path, to / run.name))
+    if (beside := run.path.parent / LOOKS_FILE).exists():
+        shutil.copy(beside, to)
     write_groupings(folder / GROUPINGS_FILE, counts_for_verdicts(open_recording(folder)))
     for name in ("features.safetensors", "subset.csv"):
         (folder / name).unlink()
@@ -59,8 +61,9 @@ def test_the_advantages_are_the_same(clusters: Recording, thin: Recording) -> No
             )
             for name in ("own", "own_draws", "others", "value", "draws"):
                 np.testing.assert_array_equal(getattr(counted, name), getattr(kept, name))
-        for of in (random_targets.growth_of_advantage, random_targets.growth_of_controls):
-            np.testing.assert_array_equal(of(thin, level), of(clusters, level))
+        assert random_targets.growth_of_advantage(thin, level) == (
+            random_targets.growth_of_advantage(clusters, level)
+        )
         pd.testing.assert_frame_equal(
             random_targets.against_groupings(thin, level),
             random_targets.against_groupings(clusters, level),
@@ -68,34 +71,24 @@ def test_the_advantages_are_the_same(clusters: Recording, thin: Recording) -> No
 
 
 def test_so_are_their_growth_and_their_order(clusters: Recording, thin: Recording) -> None:
-    (table, least), (other, same) = map(hierarchy.growth_by_level, (clusters, thin))
-    pd.testing.assert_frame_equal(table, other)
-    assert least == same
+    pairs = [tuple(map(level_controls.growth, (clusters, thin)))]
     for along in ALONG:
         assert depth_and_time.places_along(thin, along) == depth_and_time.places_along(
             clusters, along
         )
-        pd.testing.assert_frame_equal(
-            depth_and_time.advantage_along(thin, along),
-            depth_and_time.advantage_along(clusters, along),
-        )
-        (table, order), (other, same) = (
-            depth_and_time.order_of_advantage(run, along) for run in (clusters, thin)
-        )
-        pd.testing.assert_frame_equal(table, other)
-        assert order == same
-        np.testing.assert_array_equal(
-            depth_and_time.order_of_controls(thin, along),
-            depth_and_time.order_of_controls(clusters, along),
-        )
+        pairs.append(tuple(level_controls.order(run, along) for run in (clusters, thin)))
+    for one, same in pairs:
+        pd.testing.assert_frame_equal(one.table, same.table)
+        assert one.least == same.least
+        np.testing.assert_array_equal(one.lots, same.lots)
 
 
 def test_epochs_and_images_are_those_that_were_kept(clusters: Recording, thin: Recording) -> None:
     assert epochs_judged(thin) == epochs_judged(clusters) == clusters.kept_epochs()
     assert epochs_judged(thin, "stem") == (0, 20)  # the first and the last that keep all
     assert images_judged(thin) == images_judged(clusters) == len(clusters.fine())
-    assert keeps_counts(thin)
-    assert not keeps_counts(clusters)  # it needs none
+    assert is_looked_at(thin)
+    assert is_looked_at(clusters)
 
 
 def test_features_come_before_counts(clusters: Recording, tmp_path: Path) -> None:
@@ -111,11 +104,11 @@ def test_features_come_before_counts(clusters: Recording, tmp_path: Path) -> Non
 def test_what_was_not_counted_is_said_in_a_line(thin: Recording) -> None:
     level, last = thin.hierarchy.level("coarse"), thin.layers[-1]
     with pytest.raises(RecordingError) as raised:
-        recalls(thin, [level, random_grouping(level, 20)], [(20, None)])
+        recalls(thin, [level, random_grouping(level, 200)], [(20, None)])
     said = str(raised.value)
     assert said.startswith(str(thin.path / GROUPINGS_FILE))
     assert "'random-coarse'; it has 1 of 'fine', 1 of 'coarse', " in said
-    assert "60 of 'random-coarse'" in said
+    assert "100 of 'random-coarse'" in said
     assert "\n" not in said
     for place in ((4, "stem"), (3, None)):
         wanted = f"epoch {place[0]}, layer '{place[1] or last}'; there are 0/"
@@ -168,11 +161,11 @@ def test_counts_of_other_classes_are_foreign(
     thin: Recording, tmp_path: Path, write_synthetic: Callable[..., Recording]
 ) -> None:
     run = write_synthetic("bare", tmp_path, features=False)
-    assert not keeps_counts(run)
+    assert not is_looked_at(run)
     counts = read_groupings(thin)
     fewer = {place: hits[:, :50] for place, hits in counts.hits.items()}
     write_groupings(
         run.path / GROUPINGS_FILE, replace(counts, groups=counts.groups[:, :50], hits=fewer)
     )
     with pytest.raises(RecordingError, match="truncated or foreign"):
-        keeps_counts(run)
+        is_looked_at(open_recording(run.path))
