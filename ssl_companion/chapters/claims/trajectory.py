@@ -259,8 +259,8 @@ def _of_levels(
 
 def _each_kind(found: Against, name: str) -> str:
     """The effect over each kind of control, in a sentence: of the level where it is least."""
-    least_of = found.table.loc[found.table.groupby("than", sort=False)["value"].idxmin()]
-    each = ", ".join(f"{row.than} {row.value:+.3f}" for row in least_of.itertuples())
+    least_of = found.table.groupby("than", sort=False)["value"].min()
+    each = ", ".join(f"{than} {value:+.3f}" for than, value in least_of.items())
     several = " (the least of the levels)" if found.table["level"].nunique() > 1 else ""
     return f"{name}, over each kind of groups{several}: {each}."
 
