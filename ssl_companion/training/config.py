@@ -21,7 +21,7 @@ from ssl_companion.training.runtime import check_precision
 
 ObjectiveName = Literal["vicreg", "simclr", "barlow_twins", "byol", "supervised"]
 Positives = Literal["own", "shuffled"]
-Labels = Literal["own", "by lot"]
+LabelSource = Literal["own", "by lot"]
 
 # Settings that came after the first recordings, and what they say where they ask for nothing: left
 # out then, so that a run of before has the digest that it was recorded with.
@@ -66,7 +66,7 @@ class ObjectiveConfig:
     on_from: int = 0
     on_until: int = -1
     positives: Positives = "own"
-    labels: Labels = "own"
+    labels: LabelSource = "own"
 
     def __post_init__(self) -> None:
         if self.name not in get_args(ObjectiveName):
@@ -86,8 +86,8 @@ class ObjectiveConfig:
             raise ValueError(
                 f"positives: {self.positives!r}; expected 'own' with labels, which make no pairs"
             )
-        if self.labels not in get_args(Labels):
-            raise ValueError(f"labels: {self.labels!r}; expected one of {get_args(Labels)}")
+        if self.labels not in get_args(LabelSource):
+            raise ValueError(f"labels: {self.labels!r}; expected one of {get_args(LabelSource)}")
         if self.name != "supervised" and self.labels != "own":
             raise ValueError(
                 f"labels: {self.labels!r}; expected 'own' with {self.name!r}, which sees none"

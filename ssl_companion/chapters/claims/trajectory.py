@@ -41,7 +41,6 @@ from ssl_companion.chapters.claims.rules import SEMANTIC
 from ssl_companion.chapters.claims.runs import (
     ONE_RUN,
     SEEDS,
-    Looked,
     is_looked_at,
     runs_to_judge_apart,
     seeds,
@@ -67,10 +66,6 @@ def _evidence(recordings: Runs, parts: list[Part], note: str) -> Evidence:
     used = [name for part in parts for name in part.recordings]
     said = (note, chosen.left_out(recordings, used))
     return Evidence(tuple(parts), " ".join(filter(None, said)))
-
-
-def _live(looked: Looked, effect: Interval, control: Interval, over: str) -> Part:
-    return Part(effect, control, over, (looked.name,), looked.size, looked.which)
 
 
 def clusters(recordings: Runs) -> Evidence:
@@ -257,8 +252,8 @@ def _of_levels(
 
 def _each_kind(found: Against, name: str) -> str:
     """The effect over each kind of control, in a sentence: of the level where it is least."""
-    least_of = found.table.loc[found.table.groupby("than", sort=False)["value"].idxmin()]
-    each = ", ".join(f"{row.than} {row.value:+.3f}" for row in least_of.itertuples())
+    least_of = found.table.groupby("than", sort=False)["value"].min()
+    each = ", ".join(f"{than} {value:+.3f}" for than, value in least_of.items())
     several = " (the least of the levels)" if found.table["level"].nunique() > 1 else ""
     return f"{name}, over each kind of groups{several}: {each}."
 

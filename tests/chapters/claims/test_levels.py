@@ -139,6 +139,22 @@ def test_classes_that_look_alike_and_do_not_mean_alike_are_not(
     assert table["value"].max() > 0.3  # against groups by lot alone it would be
 
 
+@pytest.mark.parametrize("meaning", [0.0, -0.2])
+def test_nothing_is_reproduced_where_nothing_is_there(plant: Plant, meaning: float) -> None:
+    found = verdicts(plant(meaning, dict.fromkeys(LOOKS, 0.0)))
+    assert found["semantic-over-random"] is found["hierarchy"] is N
+    assert set(found.values()) <= ({N} if meaning else {N, U})
+
+
+def test_what_stands_still_has_no_order(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = plant(0.4)
+    first = (EPOCHS[0], "block5")
+    monkeypatch.setattr(level_controls, "places_of", lambda *_: (first,) * 5)
+    found = level_controls.order(runs[OWN], "epoch")
+    assert np.isnan(found.least.value)
+    assert judge("time", runs).verdict is U
+
+
 def test_every_level_is_asked(plant: Plant) -> None:
     found = verdicts(plant(dict.fromkeys(UPPER, 0.4) | {UPPER[-1]: 0.1}))
     assert (found["semantic-over-random"], found["hierarchy"]) == (R, N)
