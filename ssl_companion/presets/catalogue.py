@@ -307,7 +307,8 @@ def _terms(scale: Scale) -> Iterator[Run]:
                 own = replace(of, name=objective)
                 config = replace(_comparison(scale), objective=own, seed=seed)
                 variant = f"{objective.replace('_', '-')}-{arm}"
-                run = _compared(scale, "terms", variant, words, config, _short_measure(scale))
+                measure = replace(_short_measure(scale), groupings=False)
+                run = _compared(scale, "terms", variant, words, config, measure)
                 yield replace(run, snapshots=(0, 1, 3, 10, config.epochs))
 
 

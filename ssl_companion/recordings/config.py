@@ -11,7 +11,9 @@ import numpy as np
 from ssl_companion.data.images import LabelSet, balanced_indices
 
 # Settings that came after the first recordings, and what they say where they ask for nothing.
-_LATER: dict[str, tuple[Any, ...]] = {"keep_at": ((), []), "keep_samples": (0,)}
+_LATER: dict[str, tuple[Any, ...]] = {
+    "keep_at": ((), []), "keep_samples": (0,), "groupings": (True,),
+}  # fmt: skip
 
 _LEAST = {"sample_images": 2, "keep_samples": 0} | dict.fromkeys(
     ("sample_views", "sample_fresh", "every_sample_views", "keep_train", "keep_test",
@@ -40,6 +42,7 @@ class MeasureConfig:
         keep_train: training images of each class whose features are kept.
         keep_test: test images of each class whose features are kept.
         keep_samples: so many of the sample level's images are kept (0: all of them).
+        groupings: measure balanced accuracies under groupings of every level (`levels.safetensors`).
         keep_fresh: fresh views of each of these that are kept.
         map_images: so many images are kept for the maps.
         map_views: so many views of each of these.
@@ -69,6 +72,7 @@ class MeasureConfig:
     against: str = ""
     keep_at: tuple[int, ...] = ()
     keep_samples: int = 0
+    groupings: bool = True
 
     def __post_init__(self) -> None:
         if self.keep not in get_args(Keep):

@@ -232,8 +232,11 @@ class _Snapshots:
         return held_out_classes(self.train.hierarchy) if self.recipe.held_out else none
 
     @functools.cached_property
-    def groupings(self) -> LevelGroupings:
-        """Groupings of the classes at every level, the same whenever and wherever a run goes on."""
+    def groupings(self) -> LevelGroupings | None:
+        """Groupings of the classes at every level, the same whenever and wherever a run goes on;
+        None where none are asked for."""
+        if not self.config.groupings:
+            return None
         path = self.folder / "measured" / f"groupings-{self.train.fingerprint[:16]}.safetensors"
         with contextlib.suppress(RecordingError):
             return open_group_accuracies(path, self.train.hierarchy)
@@ -313,7 +316,8 @@ class _Snapshots:
         sets = [self.train.fingerprint, self.test.fingerprint, targets_digest(self.targets)]
         wanted = [self.config.settings(), *sets, _settled(number, unit), _MEASURES]
         if unit == "epoch":
-            groups = hashlib.sha256(self.groupings.groups.tobytes()).hexdigest()
+            of = self.groupings
+            groups = hashlib.sha256(of.groups.tobytes()).hexdigest() if of else ""
             wanted += [groups, number in (self.epochs[0], self.epochs[-1])]
         return json.dumps(wanted, sort_keys=True)
 
