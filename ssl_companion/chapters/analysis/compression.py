@@ -1,28 +1,23 @@
-"""Compression, estimator by estimator, on augmented views; lower means more compressed.
+"""Nine estimators of compression, on augmented views; lower means more compressed.
 
-The *data* are augmented views of the sample-level images: what the network saw in training.
-Coding rates are of directions (centred rows of length one), entropies and bounds in nats. Every
-estimator is computed on all images and on random halves of them, so that its value at an epoch
-and its fall from the peak have intervals.
-
-Two informations in noisy features are bounded. That between a noisy feature and its *view* is
-about everything: which image it is, and which crop and colours it has. That between the two when
-the *image is known* is about the crop and the colours only, which a representation of images
-should forget.
+They are for teaching: no verdict rests on them (see `conditional_entropy`). The *data* are
+augmented views of the sample-level images: what the network saw in training. Coding rates are of
+directions (centred rows of length one), entropies and bounds in nats. Every estimator is computed
+on all images and on random halves of them, so that its values and its change from before training
+to the end have intervals.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import logsumexp
 
 from ssl_companion.chapters.analysis.accuracies import level_of, table_row
+from ssl_companion.chapters.analysis.conditional_entropy import NOISE
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
     coding_rate,
@@ -98,9 +93,6 @@ class CompressionInputs:
         )
 
 
-NOISE = 0.01
-
-
 def share_within(points: np.ndarray, group: np.ndarray, means: np.ndarray) -> float:
     """Share of the variance that lies within groups whose means come from other points.
 
@@ -166,55 +158,26 @@ def estimates(
     return np.array(found)
 
 
-def falls(values: np.ndarray) -> np.ndarray:
-    """How far each line ends below its highest value, as a share of that: [..., epochs] -> [...].
+LEAST_CHANGE = 0.1
 
-    0 for a line that ends at its peak, 0.5 for one that has lost half. NaN for a line with a
-    gap.
+
+def changes(values: np.ndarray) -> np.ndarray:
+    """How far each line ends from where it began: [..., epochs] -> [...].
+
+    As a share of the larger of the two ends: from -1 to 1, 0.5 for a line that has doubled and
+    -0.5 for one that has halved. NaN where either is not defined.
     """
-    peak = values.max(axis=-1)
+    first, last = values[..., 0], values[..., -1]
+    larger = np.maximum(np.abs(first), np.abs(last))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(peak > 0, 1 - values[..., -1] / peak, np.nan)
+        return np.where(larger > 0, (last - first) / larger, np.nan)
 
 
-def rises(values: np.ndarray) -> np.ndarray:
-    """How far each line ends above its lowest value, as a share of its end: [..., epochs] -> [...].
-
-    The mirror of `falls`: 0 for a line that ends at its lowest, 0.5 for one that has doubled. A
-    line that goes up and comes halfway down both rises and falls.
-    """
-    last = values[..., -1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(last > 0, 1 - values.min(axis=-1) / last, np.nan)
-
-
-def shape_of_lines(table: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
-    """Which estimators rise, fall, or rise and then fall.
-
-    Args:
-        table: of `Trajectories.table`.
-        least: a smaller rise or fall, as a share of the peak, does not count.
-
-    Returns:
-        estimator, first, peak, peak_epoch, last, rise (from the first to the peak) and fall
-        (from there to the last; both as shares of the peak), shape in words: "not defined"
-        where a value of the line is not.
-    """
-    rows = []
-    for name, line in table.groupby("estimator", sort=False):
-        line = line.sort_values("epoch")
-        y = line["value"].to_numpy()
-        top = int(np.nan_to_num(y, nan=-np.inf).argmax())
-        first, last, peak = y[0], y[-1], y[top]
-        rise, fall = (peak - first) / peak, (peak - last) / peak
-        up, down = bool(rise >= least), bool(fall >= least)
-        shape = {(True, True): "rises, then falls", (True, False): "rises",
-                 (False, True): "falls", (False, False): "stays"}[up, down]  # fmt: skip
-        shape = shape if np.isfinite(y).all() else "not defined"
-        rows.append({"estimator": name, "first": first, "peak": peak,
-                     "peak_epoch": int(line["epoch"].iloc[top]), "last": last,
-                     "rise": rise, "fall": fall, "shape": shape})  # fmt: skip
-    return pd.DataFrame(rows)
+def in_words(change: float, least: float = LEAST_CHANGE) -> str:
+    """ "rises", "falls" or "stays", which is a change by less than `least` of the larger end."""
+    if not np.isfinite(change):
+        return "not defined"
+    return "stays" if abs(change) < least else "rises" if change > 0 else "falls"
 
 
 ESTIMATOR_KINDS = {
@@ -225,12 +188,9 @@ ESTIMATOR_KINDS = {
     "coding rate given the sample": "coding rates",
     "information, lower bound": "information",
     "information, upper bound": "information",
-    "information given the sample, lower bound": "information given the sample",
-    "information given the sample, upper bound": "information given the sample",
     "Rényi entropy": "entropy",
     "effective rank": "effective rank",
 }
-HALVES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,21 +227,22 @@ class Trajectories:
                 rows.append(self._row(where, self.whole[i, t], self.halves[:, i, t]))
         return pd.DataFrame(rows)
 
-    def falls(self) -> pd.DataFrame:
-        """How far each estimator ends below its peak, as a share of the peak.
+    def changes(self) -> pd.DataFrame:
+        """How far each estimator ends from where it began, and where it was highest.
 
         Returns:
-            name, peak_epoch, first, peak, last (of the estimator), value, low, high, n (the
-            fall; 0 for a line that ends at its peak).
+            estimator, first, last, peak, peak_epoch, value, low, high, n (of the change: see
+            `changes`), shape ("rises", "falls" or "stays": see `in_words`).
         """
-        fell, fell_half = falls(self.whole), falls(self.halves)
+        changed, changed_half = changes(self.whole), changes(self.halves)
         rows = []
         for i, name in enumerate(self.names):
             line = self.whole[i]
             at = int(np.nan_to_num(line, nan=-np.inf).argmax())
-            where = {"name": name, "peak_epoch": self.epochs[at],
-                     "first": line[0], "peak": line[at], "last": line[-1]}  # fmt: skip
-            rows.append(self._row(where, fell[i], fell_half[:, i]))
+            where = {"estimator": name, "first": line[0], "last": line[-1], "peak": line[at],
+                     "peak_epoch": self.epochs[at]}  # fmt: skip
+            row = self._row(where, changed[i], changed_half[:, i])
+            rows.append({**row, "shape": in_words(changed[i])})
         return pd.DataFrame(rows)
 
     def _row(self, where: dict[str, object], value: float, drawn: np.ndarray) -> dict[str, object]:
@@ -296,7 +257,7 @@ def trajectories(
     *,
     epochs: Sequence[int] | None = None,
     noise: float = NOISE,
-    halves: int = HALVES,
+    halves: int = 10,
     seed: int = 0,
     which: Sequence[str] | None = None,
 ) -> Trajectories:
@@ -312,30 +273,15 @@ def trajectories(
         which: names of estimators, by default all.
     """
     names = tuple(which or ESTIMATORS)
-    return _trajectories(
-        recording, names, level, epochs, halves, seed, lambda x: estimates(x, noise, names)
-    )
-
-
-def _trajectories(
-    recording: Recording,
-    names: tuple[str, ...],
-    level: str,
-    epochs: Sequence[int] | None,
-    halves: int,
-    seed: int,
-    estimated: Callable[[CompressionInputs], np.ndarray],
-) -> Trajectories:
-    """What `estimated` gives, [E], at each epoch, of all images and of halves of them."""
     kept = recording.kept_epochs(what="sample_views")
     epochs = tuple(kept if epochs is None else epochs)
     whole = np.empty((len(names), len(epochs)))
     parts = np.empty((halves, *whole.shape))
     for t, epoch in enumerate(epochs):
         inputs = CompressionInputs.of(recording, epoch, level)
-        whole[:, t] = estimated(inputs)
+        whole[:, t] = estimates(inputs, noise, names)
         for h in range(halves):
-            parts[h, :, t] = estimated(inputs.half(seed + h))
+            parts[h, :, t] = estimates(inputs.half(seed + h), noise, names)
     return Trajectories(recording.name, names, epochs, whole, parts, len(inputs.views))
 
 
@@ -372,89 +318,3 @@ def _rate_given(material: CompressionInputs, classes: np.ndarray) -> float:
         return coding_rate_given(directions(material.views), classes[material.image])
     except UndefinedMeasure:  # collapsed to a point: no directions
         return float("nan")
-
-
-TOTAL = ("information, lower bound", "information, upper bound")
-GIVEN = ("information given the sample, lower bound", "information given the sample, upper bound")
-
-
-def over_noise(
-    recording: Recording,
-    noises: Sequence[float],
-    *,
-    epochs: Sequence[int] | None = None,
-    halves: int = HALVES,
-    seed: int = 0,
-    total: bool = True,
-) -> dict[float, Trajectories]:
-    """The trajectories of the bounds at each level of noise, live: {noise: trajectories}.
-
-    Args:
-        recording: with features.
-        noises: variances, as shares of the features' variance at the same epoch.
-        epochs: by default all that keep views.
-        halves: of the images, for the intervals.
-        seed: of the halves.
-        total: bound the information about the view as well, `TOTAL`; without it only `GIVEN`,
-            which takes a fraction of the time.
-    """
-    names = (*TOTAL, *GIVEN) if total else GIVEN
-    found = _trajectories(
-        recording, names * len(noises), "fine", epochs, halves, seed,
-        lambda x: np.concatenate([_bounds(x, noise, total) for noise in noises]),
-    )  # fmt: skip
-    each = [slice(i * len(names), (i + 1) * len(names)) for i in range(len(noises))]
-    return {
-        noise: dataclasses.replace(
-            found, names=names, whole=found.whole[rows], halves=found.halves[:, rows]
-        )
-        for noise, rows in zip(noises, each, strict=True)
-    }
-
-
-def _bounds(material: CompressionInputs, noise: float, total: bool) -> tuple[float, ...]:
-    try:
-        given = bounds_given_sample(material.views, material.image, noise)
-        if not total:
-            return given
-        both = kde_information_bounds(material.views, noise)
-    except UndefinedMeasure:  # collapsed to a point: no variance to relate noise to
-        return (np.nan,) * (4 if total else 2)
-    return both.lower, both.upper, *given
-
-
-def bounds_given_sample(views: np.ndarray, image: np.ndarray, noise: float) -> tuple[float, float]:
-    """Bounds on I(view; feature + noise | image), in nats, from 0 to log(views an image).
-
-    The pairwise bounds of Kolchinsky and Tracey (arXiv:1706.02419), as in
-    `measures.kde_information_bounds`, within each image and averaged over the images.
-
-    Args:
-        views: features [M, D], the same number of views of every image.
-        image: which image each shows, [M].
-        noise: variance in every dimension, as a share of the variance of *all* views (summed
-            over the dimensions), so that it is the noise of the unconditional bounds.
-
-    Returns:
-        The lower and the upper bound.
-
-    Raises:
-        ValueError: images with different numbers of views, or noise not above zero.
-        UndefinedMeasure: views without variance.
-    """
-    counts = np.unique(image, return_counts=True)[1]
-    if len(set(counts.tolist())) != 1:
-        raise ValueError(f"image: {sorted(set(counts.tolist()))} views each; expected one number")
-    if not noise > 0:
-        raise ValueError(f"noise: {noise!r}; expected a number above 0")
-    x = views.astype(np.float64)[np.argsort(image, kind="stable")]
-    variance = noise * float(x.var(axis=0).sum())
-    if variance == 0:
-        raise UndefinedMeasure("views: no variance; expected some to relate noise to")
-    v = int(counts[0])
-    x = x.reshape(len(counts), v, -1)
-    squares = ((x[:, :, None] - x[:, None]) ** 2).sum(axis=-1)
-    lower, upper = (
-        -float((logsumexp(-squares / (c * variance), axis=2) - np.log(v)).mean()) for c in (8, 2)
-    )
-    return max(0.0, lower), max(0.0, upper)

@@ -62,17 +62,24 @@ class ArmSet(NamedTuple):
         return tuple(self.folder + self.by_seed[s][arm].name for s in seeds for arm in arms)
 
 
-#: how the names of VICReg's interventions begin: those of the chapter, and those on the network of
-#: the comparisons
-_FAMILIES = ("regularizer", "terms-vicreg")
+#: how the names of VICReg's interventions begin -> how those of the recipe that they change: those
+#: of the chapter, and those on the network of the comparisons, whose recipe is recorded with these
+_FAMILIES = {"regularizer": "regularizer-recipe", "terms-vicreg": "architecture-recipe"}
 
 
-def arm_sets(recordings: Runs, families: Iterable[str] = _FAMILIES) -> list[ArmSet]:
+def arm_sets(recordings: Runs) -> list[ArmSet]:
     """The interventions in sets: in each, all that were trained as its first recipe was."""
     found = []
-    for family in families:
-        for folder, runs in by_folder(recordings, family).items():
-            arms = {name: name.removeprefix(f"{family}-").rpartition("-s")[0] for name in runs}
+    for family, recipe in _FAMILIES.items():
+        beside = by_folder(recordings, recipe)
+        for folder, own in by_folder(recordings, family).items():
+            runs = beside.get(folder, {}) | own
+            arms = {
+                name: RECIPE
+                if name.startswith(f"{recipe}-")
+                else name.removeprefix(f"{family}-").rpartition("-s")[0]
+                for name in runs
+            }
             recipes = [name for name in sorted(runs) if arms[name] == RECIPE]
             by_seed: dict[int, dict[str, Recording]] = {}
             for name, run in runs.items() if recipes else ():

@@ -197,17 +197,3 @@ def with_training_images(run: Recording) -> bool:
         return False
     kept = run.kept_epochs()
     return {kept[0], kept[-1]} <= set(run.kept_epochs(what="train"))
-
-
-def epochs_with_views(run: Recording) -> tuple[int, ...]:
-    """Epochs at which features of test images are kept, and of views of single images."""
-    views = set(run.kept_epochs(what="sample_views")) & set(run.kept_epochs(what="map_views"))
-    return tuple(epoch for epoch in run.kept_epochs() if epoch in views)
-
-
-def with_views(run: Recording) -> bool:
-    """Features of views at three epochs or more, the first and the last kept one among them."""
-    if not (run.has_features and from_the_start(run)):
-        return False
-    kept, seen = run.kept_epochs(), epochs_with_views(run)
-    return len(seen) > 2 and (seen[0], seen[-1]) == (kept[0], kept[-1])

@@ -20,7 +20,6 @@ import numpy as np
 
 from ssl_companion.chapters.analysis import (
     clustering,
-    compression,
     level_controls,
     random_targets,
 )
@@ -29,7 +28,6 @@ from ssl_companion.chapters.analysis.accuracies import (
     NotRecorded,
     Runs,
     final,
-    hits,
     over_seeds,
     start,
 )
@@ -43,14 +41,13 @@ from ssl_companion.chapters.claims.rules import SEMANTIC
 from ssl_companion.chapters.claims.runs import (
     ONE_RUN,
     SEEDS,
-    Looked,
     is_looked_at,
     runs_to_judge_apart,
     seeds,
     small_seeds,
 )
 from ssl_companion.measures import Interval
-from ssl_companion.measures.resampling import interval, resampled
+from ssl_companion.measures.resampling import interval
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE
 
@@ -69,10 +66,6 @@ def _evidence(recordings: Runs, parts: list[Part], note: str) -> Evidence:
     used = [name for part in parts for name in part.recordings]
     said = (note, chosen.left_out(recordings, used))
     return Evidence(tuple(parts), " ".join(filter(None, said)))
-
-
-def _live(looked: Looked, effect: Interval, control: Interval, over: str) -> Part:
-    return Part(effect, control, over, (looked.name,), looked.size, looked.which)
 
 
 def clusters(recordings: Runs) -> Evidence:
@@ -133,7 +126,7 @@ def semantic_over_random(recordings: Runs) -> Evidence:
     """
 
     def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
-        return level_controls.growth(run, run.hierarchy.names[1:2], resamples=resamples)
+        return level_controls.growth_of_leads(run, run.hierarchy.names[1:2], resamples=resamples)
 
     parts, note = _of_levels(recordings, measure, is_looked_at, words=_OTHERS)
     parts += _against_functions(recordings)
@@ -143,7 +136,7 @@ def semantic_over_random(recordings: Runs) -> Evidence:
 def every_level(recordings: Runs) -> Evidence:
     """The least growth of the lead over the strongest kind of grouping, among the upper levels."""
     words = "the label tree with its leaves shuffled"
-    parts, note = _of_levels(recordings, level_controls.growth, is_looked_at, words=words)
+    parts, note = _of_levels(recordings, level_controls.growth_of_leads, is_looked_at, words=words)
     return _evidence(recordings, parts, note)
 
 
@@ -151,7 +144,7 @@ def over_time(recordings: Runs) -> Evidence:
     """Order of the lead over the strongest kind of grouping along the epochs."""
 
     def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
-        return level_controls.order(run, "epoch", resamples=resamples)
+        return level_controls.order_of_leads(run, "epoch", resamples=resamples)
 
     parts, note = _of_levels(recordings, measure, is_looked_at, limits=_ORDER, words=_OTHERS)
     return _evidence(recordings, parts, note + _of_accuracy(recordings, "epoch"))
@@ -169,7 +162,7 @@ def over_depth(recordings: Runs) -> Evidence:
     for ruler, words in level_controls.RULERS.items():
 
         def measure(run: Recording, ruler: str = ruler, resamples: int = RESAMPLES) -> Against:
-            return level_controls.order(run, "depth", ruler, resamples=resamples)
+            return level_controls.order_of_leads(run, "depth", ruler, resamples=resamples)
 
         def keeps(run: Recording, ruler: str = ruler) -> bool:
             return is_looked_at(run) and level_controls.has_layers(run, ruler)
@@ -313,64 +306,3 @@ def _known_on_functions(recordings: Runs) -> list[Control]:
 
 def _test_images(run: Recording) -> int:
     return int(run.run["data"]["test_images"])
-
-
-LEAST_CHANGE = 0.1
-_HALVES = 20
-
-
-def compresses(recordings: Runs) -> Evidence:
-    """The share of estimators that fall while the classes cluster, less that of those that rise.
-
-    They read features of augmented views through training, which the small runs do not keep.
-    """
-    parts, notes = [], []
-    for looked in runs_to_judge_apart(recordings, chosen.with_views):
-        part, note = _compressed(looked)
-        parts.append(part)
-        notes.append(note)
-    return _evidence(recordings, parts, " ".join(notes))
-
-
-def _compressed(looked: Looked) -> tuple[Part, str]:
-    run = looked.run
-    epochs = chosen.epochs_with_views(run)
-    found = compression.trajectories(run, epochs=epochs, halves=_HALVES)
-    whole, halves = found.whole, found.halves
-    peaks = [epochs[i] for i in np.nan_to_num(whole, nan=-np.inf).argmax(axis=1)]
-    rises = {epoch: _rises(run, epoch) for epoch in dict.fromkeys(peaks)}
-    counts = np.array([rises[epoch] for epoch in peaks])
-    fell = (compression.falls(whole) >= LEAST_CHANGE) & counts
-    rose = compression.rises(whole) >= LEAST_CHANGE
-    # Read backwards, what falls has risen. What merely wanders does as well either way.
-    anyhow = np.ones_like(counts)
-    back, back_halves = (_net(lines[..., ::-1], anyhow).mean(axis=-1) for lines in (whole, halves))
-    part = _live(
-        looked,
-        interval(float(_net(whole, counts).mean()), _net(halves, counts).mean(axis=1)),
-        interval(float(back), back_halves),
-        f"{_HALVES} halves of the images",
-    )
-    note = (
-        f"Of {len(whole)} estimators {_named(fell)} compress, {_named(rose)} expand ({run.name})."
-    )
-    return part, note
-
-
-def _net(lines: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """1 for a line that falls and counts, -1 for one that rises: [..., estimators]."""
-    fell = (compression.falls(lines) >= LEAST_CHANGE) & counts
-    rose = compression.rises(lines) >= LEAST_CHANGE
-    net: np.ndarray = fell.astype(np.float64) - rose
-    return net
-
-
-def _named(which: np.ndarray) -> str:
-    names = [n for n, yes in zip(compression.ESTIMATORS, which, strict=True) if yes]
-    return f"{len(names)} ({', '.join(names)})" if names else "none"
-
-
-def _rises(run: Recording, since: int) -> bool:
-    """Whether fine NCC accuracy rises from an epoch to the last, beyond chance (95%)."""
-    drawn = resampled(hits(run, "fine", (since, run.kept_epochs()[-1])))
-    return bool(np.quantile(drawn[1] - drawn[0], 0.025) > 0)

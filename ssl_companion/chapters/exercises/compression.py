@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ssl_companion.chapters.analysis.compression import over_noise, share_within
+from ssl_companion.chapters.analysis.compression import share_within
+from ssl_companion.chapters.analysis.conditional_entropy import before_and_after
 from ssl_companion.chapters.exercises import ELSE, NotYet, call, checker, checker_of_number, near
 from ssl_companion.measures import (
     coding_rate,
@@ -18,7 +19,7 @@ from ssl_companion.measures import (
 )
 from ssl_companion.recordings import Recording
 
-_LEVELS = (1e-4, 1.0)
+_LEVELS = (1e-3, 10.0)
 
 
 @checker
@@ -147,25 +148,26 @@ def check_absolute(change: float, recording: Recording) -> str:
 
 @checker_of_number
 def check_choose(noise: float, recording: Recording) -> str:
-    """A noise at which the bound given the sample falls nearly as far as it can."""
+    """A noise at which the share specific to the image in its class falls nearly as far as can."""
     if not _LEVELS[0] <= noise <= _LEVELS[1]:
         raise NotYet(
             f"a level of the noise is asked for, from {_LEVELS[0]:g} to {_LEVELS[1]:g}; this is "
             f"{noise:g}."
         )
-    grid = np.geomspace(*_LEVELS, 9).tolist()
-    tried = over_noise(recording, [*grid, noise], halves=0, total=False)
-    *falls, own = (tried[v].falls()["value"].iloc[0] for v in (*grid, noise))
-    if max(falls) <= 0:
-        return "at no level does it fall: this run does not compress by this estimator."
-    if own < 0.9 * max(falls):
+    levels = [*np.geomspace(*_LEVELS, 9).tolist(), noise]
+    found = before_and_after(recording, noises=levels, halves=0)
+    *falls, own = (found.fall("class_share", level).value for level in levels)
+    best = float(np.nanmax(falls))
+    if best <= 0:
+        return "at no level does it fall: in this run, classes do not gather."
+    if not own >= 0.9 * best:
         raise NotYet(
-            f"at {noise:g} the lower bound falls by {own:.1%}; there is a level with more. Try "
-            "levels over the whole range, each a multiple of the one before, and look which way "
-            "the fall grows."
+            f"at {noise:g} the share falls by {own:.3f}; there is a level with more. Try levels "
+            "over the whole range, each a multiple of the one before, and look which way the fall "
+            "grows."
         )
     return (
-        f"at {noise:g} it falls by {own:.1%}; at the least noise by {falls[0]:.1%}, at the most by "
-        f"{falls[-1]:.1%}. The same run, the same estimator: a number of compression without its "
+        f"at {noise:g} it falls by {own:.3f}; at the least noise by {falls[0]:.3f}, at the most by "
+        f"{falls[-1]:.3f}. The same run, the same measure: a number of compression without its "
         "noise says nothing."
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from ssl_companion.chapters.plots.figures import log_epochs
 from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, theme
@@ -28,6 +28,7 @@ class Course:
         hue: column of the lines' names.
         percent: values are fractions.
         control: name of one line that is drawn grey and dashed.
+        limits: of the vertical axis, where it should not follow the lines.
     """
 
     table: pd.DataFrame
@@ -36,6 +37,7 @@ class Course:
     hue: str = "estimator"
     percent: bool = False
     control: str = ""
+    limits: tuple[float, float] | None = None
 
 
 def grid_of_courses(courses: Sequence[Course], *, columns: int = 2, height: float = 8.4) -> Figure:
@@ -69,60 +71,14 @@ def _draw(axis: Axes, course: Course) -> None:
     log_epochs(axis, course.table["epoch"].to_numpy(), steps=(1, 5))
     if course.percent:
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if course.limits:
+        axis.set_ylim(course.limits)
     axis.set_title(course.title, loc="left")
     axis.set(xlabel="epoch", ylabel=course.y_label)
     axis.legend(
         loc="upper left", bbox_to_anchor=(-0.2, -0.22), handlelength=1.5, fontsize=10.5,
         labelspacing=0.3, borderpad=0,
     )  # fmt: skip
-
-
-def at_one_noise(
-    panels: Sequence[Course], ceilings: Sequence[float], *, height: float = 4.6
-) -> Figure:
-    """Bounds over epochs at one level of noise, a panel for each kind of information.
-
-    Args:
-        panels: one a kind, in nats.
-        ceilings: the largest value that each kind can take, drawn as a dotted line.
-        height: inches.
-    """
-    with theme():
-        figure, axes = canvas(1, len(panels), height)
-        for axis, panel, ceiling in zip(axes[0], panels, ceilings, strict=True):
-            _draw(axis, panel)
-            axis.axhline(ceiling, color=_GREY, linestyle=":", linewidth=1.4)
-            axis.set_ylim(-0.03 * ceiling, 1.06 * ceiling)
-    return figure
-
-
-def falls_over_noise(falls: pd.DataFrame, *, least: float, height: float = 4.6) -> Figure:
-    """How far each bound falls from its peak, at every level of noise.
-
-    Args:
-        falls: columns noise, name, value, low, high (shares of the peak).
-        least: the fall that counts, dashed.
-        height: inches.
-    """
-    with theme():
-        figure, axes = canvas(height=height)
-        axis = axes[0, 0]
-        for i, (name, line) in enumerate(falls.groupby("name", sort=False)):
-            # Lines that coincide are told apart by their markers, the first ones larger.
-            axis.plot(
-                line["noise"], line["value"], color=PALETTE[i], marker=MARKERS[i],
-                markersize=12 - 2.2 * i, label=str(name),
-            )  # fmt: skip
-            axis.fill_between(
-                line["noise"], line["low"], line["high"], color=PALETTE[i], alpha=0.2, lw=0
-            )
-        axis.axhline(least, color=_GREY, linestyle="--", linewidth=1)
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: percent(v)))
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axis.set(xlabel="variance of the noise", ylabel="fall from the peak")
-        figure.legend(loc="outside lower left", fontsize=10.5)
-    return figure
 
 
 def percent(share: float) -> str:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ssl_companion.chapters.analysis import compression
 from ssl_companion.chapters.analysis.compression import (
     ESTIMATORS,
     CompressionInputs,
-    falls,
     share_within,
 )
-from ssl_companion.errors import UndefinedMeasure
-from ssl_companion.measures import kde_information_bounds
 from ssl_companion.recordings import Recording
 
 
@@ -108,17 +103,18 @@ def test_features_that_collapsed_to_a_point_are_an_answer() -> None:
     assert np.isnan(found[0])
 
 
-def test_falls_and_shapes() -> None:
-    lines = {"up": [1, 2, 4.0], "down": [4, 2, 1.0], "both": [1, 4, 2.0], "flat": [4, 4.1, 4.05],
-             "gap": [1, np.nan, 0.5]}  # fmt: skip
-    np.testing.assert_allclose(falls(np.array(list(lines.values())))[:3], [0, 0.75, 0.5])
-    table = pd.DataFrame(
-        [{"estimator": n, "epoch": e, "value": v} for n, y in lines.items()
-         for e, v in enumerate(y)]
-    )  # fmt: skip
-    shapes = compression.shape_of_lines(table).set_index("estimator")["shape"].to_dict()
-    assert shapes == {"up": "rises", "down": "falls", "both": "rises, then falls", "flat": "stays",
-                      "gap": "not defined"}  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "change", "words"),
+    [([1, 2, 4.0], 0.75, "rises"), ([4, 2, 1.0], -0.75, "falls"), ([1, 9, 2.0], 0.5, "rises"),
+     ([4, 9, 4.05], 0.0123, "stays"), ([1, 2, np.nan], np.nan, "not defined"),
+     ([0, 1, 0.0], np.nan, "not defined")],
+)  # fmt: skip
+def test_a_change_is_from_the_first_to_the_last_as_a_share_of_the_larger(
+    line: list[float], change: float, words: str
+) -> None:
+    found = compression.changes(np.array(line))
+    assert found == pytest.approx(change, abs=1e-4, nan_ok=True)
+    assert compression.in_words(float(found)) == words
 
 
 FEW = ("variance share within samples", "coding rate given the class", "effective rank")
@@ -139,15 +135,17 @@ def test_every_estimator_at_every_epoch_with_its_interval(clusters: Recording) -
     np.testing.assert_array_equal(whole.halves[2, :, -1], half)
 
 
-def test_falls_are_measured_from_the_peak() -> None:
-    whole = np.array([[1.0, 4.0, 3.0], [1.0, 2.0, 5.0], [2.0, np.nan, 1.0]])
+def test_changes_have_an_interval_and_the_place_of_the_peak() -> None:
+    whole = np.array([[1.0, 4.0, 2.0], [1.0, 2.0, 5.0], [2.0, 3.0, np.nan]])
     names = tuple(compression.ESTIMATOR_KINDS)[:3]
-    made = compression.Trajectories("made", names, (0, 1, 2), whole, whole[None], 9)
-    fell = made.falls().set_index("name")
-    assert fell["value"].tolist()[:2] == [0.25, 0.0]
-    assert np.isnan(fell["value"].iloc[2])
-    assert fell["peak_epoch"].tolist()[:2] == [1, 2]
-    assert fell["peak"].tolist()[:2] == [4.0, 5.0]
+    halves = whole * np.array([1.0, 1.0, 1.1])
+    made = compression.Trajectories("made", names, (0, 1, 2), whole, halves[None], 9)
+    found = made.changes().set_index("estimator")
+    assert found["value"].tolist()[:2] == [0.5, 0.8]
+    assert found["shape"].tolist() == ["rises", "rises", "not defined"]
+    assert found["peak_epoch"].tolist()[:2] == [1, 2]
+    assert found["peak"].tolist()[:2] == [4.0, 5.0]
+    assert found[["low", "high"]].iloc[:2].notna().all().all()
 
 
 def test_the_level_of_the_classes_counts(clusters: Recording) -> None:
@@ -167,64 +165,12 @@ def test_shuffled_classes_are_dearer_where_classes_cluster(clusters: Recording) 
     assert control["low"].iloc[0] > own.whole[0, 0]
 
 
-def _views(images: int = 6, each: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    image = np.repeat(np.arange(images), each)
-    places = rng.normal(size=(images, 4))
-    return places[image] + 0.3 * rng.normal(size=(len(image), 4)), image
-
-
-@pytest.mark.parametrize("level", [1e-3, 0.05, 1.0])
-def test_bounds_given_the_sample_are_those_of_each_image(level: float) -> None:
-    views, image = _views()
-    variance = level * views.var(axis=0).sum()
-    each = [kde_information_bounds(views[image == i], variance, relative=False) for i in range(6)]
-    order = np.random.default_rng(1).permutation(len(image))
-    lower, upper = compression.bounds_given_sample(views[order], image[order], level)
-    assert lower == pytest.approx(np.mean([b.lower for b in each]))
-    assert upper == pytest.approx(np.mean([b.upper for b in each]))
-
-
-def test_bounds_given_the_sample_end_at_zero_and_at_the_ceiling() -> None:
-    views, image = _views()
-    assert compression.bounds_given_sample(views, image, 1e-9) == pytest.approx([np.log(5)] * 2)
-    assert compression.bounds_given_sample(views, image, 1e9) == pytest.approx([0, 0], abs=1e-6)
-
-
-def test_bounds_given_the_sample_refuse_what_they_cannot_answer() -> None:
-    views, image = _views()
-    with pytest.raises(ValueError, match="expected one number"):
-        compression.bounds_given_sample(views[1:], image[1:], 0.1)
-    with pytest.raises(ValueError, match=r"noise: 0.0; expected a number above 0"):
-        compression.bounds_given_sample(views, image, 0.0)
-    with pytest.raises(UndefinedMeasure, match="no variance"):
-        compression.bounds_given_sample(np.ones_like(views), image, 0.1)
-
-
-def test_over_noise_falls_with_the_noise_and_agrees_with_the_estimators(
-    clusters: Recording,
-) -> None:
-    levels = [0.001, 0.01, 0.5]
-    found = compression.over_noise(clusters, levels, halves=2, epochs=[0, 20])
-    ends = np.array([found[level].whole[:, -1] for level in levels])
-    assert (np.diff(ends, axis=0) <= 1e-9).all()
-    same = compression.trajectories(clusters, which=compression.TOTAL, halves=2, epochs=[0, 20])
-    np.testing.assert_allclose(found[0.01].whole[:2], same.whole)
-    np.testing.assert_allclose(found[0.01].halves[:, :2], same.halves)
-    given = compression.over_noise(clusters, [0.01], halves=0, epochs=[0, 20], total=False)
-    np.testing.assert_allclose(given[0.01].whole, found[0.01].whole[2:])
-    assert given[0.01].falls()[["low", "high"]].notna().all().all()
-
-
-def test_a_point_has_no_information(clusters: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_point_has_no_rate(clusters: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     real = CompressionInputs.of
 
     def point(recording: Recording, epoch: int, level: str) -> CompressionInputs:
         made = real(recording, epoch, level)
-        return dataclasses.replace(made, views=np.ones_like(made.views))
+        return replace(made, views=np.ones_like(made.views))
 
     monkeypatch.setattr(CompressionInputs, "of", point)
-    found = compression.over_noise(clusters, [0.1], halves=2, epochs=[0, 1])
-    assert np.isnan(found[0.1].whole).all()
-    assert found[0.1].falls()["value"].isna().all()
     assert compression.rate_given_shuffled(clusters, epochs=[0])["value"].isna().all()

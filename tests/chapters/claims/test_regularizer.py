@@ -36,6 +36,8 @@ def write(tmp_path: Path) -> Write:
         for seed in range(seeds):
             for arm, end in ends.items():
                 name = f"{family}-{arm}-s{seed}"
+                if (family, arm) == ("terms-vicreg", "recipe"):
+                    name = f"architecture-recipe-s{seed}"
                 moved = end + 0.004 * seed if end > 0.05 else end
                 found[name] = _write(tmp_path / name, arm, seed, moved)
         return found

@@ -7,11 +7,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ssl_companion.chapters.analysis import compression
 from ssl_companion.chapters.claims import (
     CLAIMS,
     Evidence,
@@ -77,22 +75,6 @@ def test_an_invariance_that_drives_is_not_a_regularizer(world: Callable[[str], W
     one, other = "regularizer-invariance-only-s0", "regularizer-regularizer-only-s0"
     recordings[one], recordings[other] = recordings[other], recordings[one]
     assert judge("regularizer", recordings).verdict is Verdict.NOT_REPRODUCED
-
-
-def test_a_run_read_backwards_does_not_compress(
-    world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forwards = compression.trajectories
-
-    def backwards(*of: Any, **how: Any) -> compression.Trajectories:
-        found = forwards(*of, **how)
-        return replace(found, whole=found.whole[..., ::-1], halves=found.halves[..., ::-1])
-
-    monkeypatch.setattr(compression, "trajectories", backwards)
-    row = judge("compression", world("clusters"))
-    assert row.evidence is not None
-    assert row.evidence.effect.value < 0
-    assert row.verdict is Verdict.NOT_REPRODUCED
 
 
 @pytest.mark.parametrize("luck", [0.0, 1.0])

@@ -147,8 +147,8 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda r: change(r, lambda a, b, d: a), "a hundredth"),
     ],
     compression.check_choose: [
-        (0, "from 0.0001"),
-        (47, "from 0.0001"),
+        (0, "from 0.001"),
+        (47, "from 0.001"),
         (0.001, "there is a level with more"),
     ],
     elsewhere.check_wilson: [
