@@ -53,7 +53,7 @@ from ssl_companion.recordings.groupings import (
 )
 from ssl_companion.recordings.looks import looks_beside
 
-KINDS = (RANDOM, PIXELS, WHITENED, UNTRAINED)
+CONTROL_KINDS = (RANDOM, PIXELS, WHITENED, UNTRAINED)
 # 100 by lot. Those that earlier recordings counted images under come first.
 LOTS = (*range(20), *range(1000, 1040), *range(20, 60))
 # Ways to read a layer: what is added to its name, in words.
@@ -91,7 +91,7 @@ class Leads:
 
 
 @lru_cache(maxsize=32)
-def controls_of(recording: Recording, level: str) -> dict[str, np.ndarray]:
+def groupings_against(recording: Recording, level: str) -> dict[str, np.ndarray]:
     """The groupings that a level is held against, by kind: int64 [G, K].
 
     Those under which its images were counted, where that was done for more images than it keeps
@@ -103,7 +103,7 @@ def controls_of(recording: Recording, level: str) -> dict[str, np.ndarray]:
     """
     own = recording.hierarchy.level(level)
     counts = counted(recording, live=False)
-    if counts is not None and len(found := _kept(counts, level)) == len(KINDS):
+    if counts is not None and len(found := _kept(counts, level)) == len(CONTROL_KINDS):
         return found
     found = _kept(read_groupings(recording), level) if recording.has_groupings else {}
     by_looks = looks_beside(recording)
@@ -122,13 +122,13 @@ def controls_of(recording: Recording, level: str) -> dict[str, np.ndarray]:
         means, sizes = recording.class_means(recording.epochs[0]), own.sizes.tolist()
         drawn = [balanced_kmeans(means, sizes, seed=seed) for seed in range(STARTS)]
         found[UNTRAINED] = np.stack(drawn)
-    return {kind: found[kind] for kind in KINDS if kind in found}
+    return {kind: found[kind] for kind in CONTROL_KINDS if kind in found}
 
 
 def _kept(counts: Groupings, level: str) -> dict[str, np.ndarray]:
     """The groupings of a file that a level can be held against, by kind."""
     found = {}
-    for kind in KINDS:
+    for kind in CONTROL_KINDS:
         of_level = counts.kinds == f"{kind}-{level}"
         if counts.level == level:
             of_level |= counts.kinds == kind
@@ -163,7 +163,7 @@ def leads(
         own = kept.values(level, SEMANTIC, places)[0]
         others = {kind: kept.values(level, kind, places) for kind in _kinds(kept, level)}
         return Leads(level, own, others, {kind: np.empty((len(own), 0)) for kind in others})
-    groups = controls_of(recording, level)
+    groups = groupings_against(recording, level)
     semantic = recording.hierarchy.level(level)
     rows = np.concatenate([semantic.of_fine[None], *groups.values()])
     found = recalls(recording, [_level(of) for of in rows], places, live=False)
@@ -194,7 +194,7 @@ def _accuracies(recording: Recording) -> GroupAccuracies:
 
 
 def _kinds(kept: LevelGroupings, level: str) -> list[str]:
-    return [kind for kind in KINDS if ((kept.levels == level) & (kept.kinds == kind)).any()]
+    return [kind for kind in CONTROL_KINDS if ((kept.levels == level) & (kept.kinds == kind)).any()]
 
 
 def places_of(recording: Recording, along: str, ruler: str = "") -> tuple[EpochLayer, ...]:
@@ -232,9 +232,11 @@ def is_held_against_looks(recording: Recording) -> bool:
     """Whether a recording keeps what every upper level's lead over each kind of control takes."""
     levels = recording.hierarchy.names[1:]
     if only_accuracies(recording):
-        return all(_kinds(_accuracies(recording), level) == list(KINDS) for level in levels)
+        return all(_kinds(_accuracies(recording), level) == list(CONTROL_KINDS) for level in levels)
     try:
-        return all(len(controls_of(recording, level)) == len(KINDS) for level in levels)
+        return all(
+            len(groupings_against(recording, level)) == len(CONTROL_KINDS) for level in levels
+        )
     except NotRecorded:
         return False
 
@@ -263,7 +265,7 @@ class Against:
     lots: np.ndarray
 
 
-def growth(
+def growth_of_leads(
     recording: Recording,
     levels: Sequence[str] | None = None,
     layer: str | None = None,
@@ -302,7 +304,7 @@ def growth(
     return _against(rows, values, draws, np.min(_as_many(lots), axis=0))
 
 
-def order(
+def order_of_leads(
     recording: Recording,
     along: str,
     ruler: str = "",
@@ -362,7 +364,7 @@ def _against(
     return Against(table, _interval(float(np.min(values)), np.min(draws, axis=0)), lots)
 
 
-def shown(found: Against, form: str = "{:+.1%}") -> pd.DataFrame:
+def against_in_words(found: Against, form: str = "{:+.1%}") -> pd.DataFrame:
     """`Against.table` as a page shows it: a row a kind, a column a level, with intervals."""
 
     def words(row: pd.Series) -> str:

@@ -42,7 +42,7 @@ WORDS = {
 }
 
 
-def balanced_accuracies(
+def accuracies_of_kind(
     groupings: Groupings,
     kind: str,
     places: Sequence[EpochLayer],
@@ -91,8 +91,8 @@ def ahead(
         differences of fractions, [S], and with classes and groupings drawn again [S, R].
     """
     weights = draw_counts(groupings.groups.shape[1], resamples, seed)
-    own, own_draws = balanced_accuracies(groupings, kind, places, weights, seed)
-    other, other_draws = balanced_accuracies(groupings, than, places, weights, seed + 1)
+    own, own_draws = accuracies_of_kind(groupings, kind, places, weights, seed)
+    other, other_draws = accuracies_of_kind(groupings, than, places, weights, seed + 1)
     return own - other, own_draws - other_draws
 
 

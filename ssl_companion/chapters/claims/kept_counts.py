@@ -19,7 +19,7 @@ import numpy as np
 
 from ssl_companion.chapters.analysis.accuracies import NotRecorded
 from ssl_companion.chapters.analysis.depth_and_time import places_along
-from ssl_companion.chapters.analysis.level_controls import LOTS, controls_of
+from ssl_companion.chapters.analysis.level_controls import LOTS, groupings_against
 from ssl_companion.data.hierarchy import Hierarchy, Level, random_grouping
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import EpochLayer
@@ -43,7 +43,7 @@ def counts_for_verdicts(recording: Recording) -> Groupings:
     levels = recording.hierarchy.levels
     names, rows = [level.name for level in levels], [level.of_fine for level in levels]
     for level in levels[1:]:
-        for kind, of_kind in controls_of(recording, level.name).items():
+        for kind, of_kind in groupings_against(recording, level.name).items():
             names += [f"{kind}-{level.name}"] * len(of_kind)
             rows += list(of_kind)
     groups = np.stack(rows)

@@ -126,7 +126,7 @@ def semantic_over_random(recordings: Runs) -> Evidence:
     """
 
     def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
-        return level_controls.growth(run, run.hierarchy.names[1:2], resamples=resamples)
+        return level_controls.growth_of_leads(run, run.hierarchy.names[1:2], resamples=resamples)
 
     parts, note = _of_levels(recordings, measure, is_looked_at, words=_OTHERS)
     parts += _against_functions(recordings)
@@ -136,7 +136,7 @@ def semantic_over_random(recordings: Runs) -> Evidence:
 def every_level(recordings: Runs) -> Evidence:
     """The least growth of the lead over the strongest kind of grouping, among the upper levels."""
     words = "the label tree with its leaves shuffled"
-    parts, note = _of_levels(recordings, level_controls.growth, is_looked_at, words=words)
+    parts, note = _of_levels(recordings, level_controls.growth_of_leads, is_looked_at, words=words)
     return _evidence(recordings, parts, note)
 
 
@@ -144,7 +144,7 @@ def over_time(recordings: Runs) -> Evidence:
     """Order of the lead over the strongest kind of grouping along the epochs."""
 
     def measure(run: Recording, resamples: int = RESAMPLES) -> Against:
-        return level_controls.order(run, "epoch", resamples=resamples)
+        return level_controls.order_of_leads(run, "epoch", resamples=resamples)
 
     parts, note = _of_levels(recordings, measure, is_looked_at, limits=_ORDER, words=_OTHERS)
     return _evidence(recordings, parts, note + _of_accuracy(recordings, "epoch"))
@@ -162,7 +162,7 @@ def over_depth(recordings: Runs) -> Evidence:
     for ruler, words in level_controls.RULERS.items():
 
         def measure(run: Recording, ruler: str = ruler, resamples: int = RESAMPLES) -> Against:
-            return level_controls.order(run, "depth", ruler, resamples=resamples)
+            return level_controls.order_of_leads(run, "depth", ruler, resamples=resamples)
 
         def keeps(run: Recording, ruler: str = ruler) -> bool:
             return is_looked_at(run) and level_controls.has_layers(run, ruler)

@@ -115,7 +115,7 @@ def test_a_kind_against_itself_has_no_lead() -> None:
 def test_one_grouping_drawn_again_is_itself() -> None:
     weights = draw_counts(100, 50)
     first, second = (
-        visual_similarity.balanced_accuracies(
+        visual_similarity.accuracies_of_kind(
             story(0.3), SEMANTIC, [(200, "block1")], weights, seed
         )[1]
         for seed in (0, 1)

@@ -71,12 +71,12 @@ def test_the_advantages_are_the_same(clusters: Recording, thin: Recording) -> No
 
 
 def test_so_are_their_growth_and_their_order(clusters: Recording, thin: Recording) -> None:
-    pairs = [tuple(map(level_controls.growth, (clusters, thin)))]
+    pairs = [tuple(map(level_controls.growth_of_leads, (clusters, thin)))]
     for along in ALONG:
         assert depth_and_time.places_along(thin, along) == depth_and_time.places_along(
             clusters, along
         )
-        pairs.append(tuple(level_controls.order(run, along) for run in (clusters, thin)))
+        pairs.append(tuple(level_controls.order_of_leads(run, along) for run in (clusters, thin)))
     for one, same in pairs:
         pd.testing.assert_frame_equal(one.table, same.table)
         assert one.least == same.least

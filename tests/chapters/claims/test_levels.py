@@ -55,7 +55,7 @@ def counts(gains: Gains, by_level: Gains, place: Gains | None, seed: int) -> Gro
         level = GLYPHS100.level(name)
         rows = {SEMANTIC: [level]} | {
             kind: [random_grouping(level, 100 * i + s) for s in range(30 if kind == RANDOM else 5)]
-            for i, kind in enumerate(level_controls.KINDS)
+            for i, kind in enumerate(level_controls.CONTROL_KINDS)
         }
         for kind, of_kind in rows.items():
             names += [name if kind == SEMANTIC else f"{kind}-{name}"] * len(of_kind)
@@ -134,7 +134,7 @@ def test_classes_that_look_alike_and_do_not_mean_alike_are_not(
     assert found["semantic-over-random"] is found["hierarchy"] is N
     assert R not in found.values()
     assert P not in found.values()
-    table = level_controls.growth(runs[OWN], UPPER[:1]).table
+    table = level_controls.growth_of_leads(runs[OWN], UPPER[:1]).table
     assert table.loc[table["value"].idxmin(), "than"] == level_controls.WORDS[strongest]
     assert table["value"].max() > 0.3  # against groups by lot alone it would be
 
@@ -150,7 +150,7 @@ def test_what_stands_still_has_no_order(plant: Plant, monkeypatch: pytest.Monkey
     runs = plant(0.4)
     first = (EPOCHS[0], "block5")
     monkeypatch.setattr(level_controls, "places_of", lambda *_: (first,) * 5)
-    found = level_controls.order(runs[OWN], "epoch")
+    found = level_controls.order_of_leads(runs[OWN], "epoch")
     assert np.isnan(found.least.value)
     assert judge("time", runs).verdict is U
 
@@ -210,7 +210,7 @@ def test_what_was_not_held_against_looks_is_passed_over(plant: Plant) -> None:
     level_controls.leads.cache_clear()
     run = open_recording(runs[OWN].path)
     with pytest.raises(NotRecorded, match="was not held against groups by looks"):
-        level_controls.growth(run)
+        level_controls.growth_of_leads(run)
     assert judge("hierarchy", {**runs, OWN: run}).verdict is Verdict.NOT_MEASURED
 
 
@@ -268,8 +268,8 @@ def test_seeds_of_which_accuracies_were_kept_are_judged_together(
         both = Path(shutil.copytree(bare.path, tmp_path / f"counted-{seed}"))
         write_groupings(both / GROUPINGS_FILE, found)
         for measure in (
-            level_controls.growth,
-            lambda run: level_controls.order(run, "depth", "@flat"),
+            level_controls.growth_of_leads,
+            lambda run: level_controls.order_of_leads(run, "depth", "@flat"),
         ):
             kept, counted = map(measure, (runs[name], open_recording(both)))
             assert kept.least.value == pytest.approx(counted.least.value, abs=1e-4)
@@ -283,8 +283,8 @@ def test_seeds_of_which_accuracies_were_kept_are_judged_together(
         last = row.evidence.parts[-1]
         assert (last.over, last.size, last.pilot) == ("3 seeds", "small size", False)
         values = [
-            (level_controls.growth(runs[one]) if name == "hierarchy" else
-             level_controls.order(runs[one], "depth", "@flat")).least.value
+            (level_controls.growth_of_leads(runs[one]) if name == "hierarchy" else
+             level_controls.order_of_leads(runs[one], "depth", "@flat")).least.value
             for one in last.recordings
         ]  # fmt: skip
         assert last.effect.value == pytest.approx(np.mean(values))
