@@ -42,7 +42,7 @@ class MeasureConfig:
         keep_train: training images of each class whose features are kept.
         keep_test: test images of each class whose features are kept.
         keep_samples: so many of the sample level's images are kept (0: all of them).
-        groupings: measure balanced accuracies under groupings of every level (`levels.safetensors`).
+        groupings: measure balanced accuracies under groupings of every level.
         keep_fresh: fresh views of each of these that are kept.
         map_images: so many images are kept for the maps.
         map_views: so many views of each of these.
