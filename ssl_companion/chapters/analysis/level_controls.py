@@ -13,7 +13,7 @@ these groupings has the same values without an interval.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -83,11 +83,13 @@ class Leads:
         return {kind: self.own - found.mean(axis=0) for kind, found in self.others.items()}
 
     @property
-    def of_lots(self) -> np.ndarray:
-        """The lead of each grouping by lot over the others of them, [G, S]."""
+    def of_lots(self) -> dict[str, np.ndarray]:
+        """The same measurement of each grouping by lot in the level's place: by kind, its lead
+        over that kind (over the others by lot), [G, S]."""
         lots = self.others[RANDOM]
-        lead: np.ndarray = (lots - lots.mean(axis=0)) * len(lots) / (len(lots) - 1)
-        return lead
+        leads = {kind: lots - found.mean(axis=0) for kind, found in self.others.items()}
+        leads[RANDOM] = leads[RANDOM] * len(lots) / (len(lots) - 1)
+        return leads
 
 
 @lru_cache(maxsize=32)
@@ -257,7 +259,7 @@ class Against:
         table: level (of an effect of all levels together, none), than (the kind, in words), value,
             low, high (NaN where only accuracies were kept).
         least: over the strongest kind, which is sought anew in each draw.
-        lots: the same, over groupings by lot, of one of these in the level's place: float64 [G].
+        lots: the same measurement of each grouping by lot in the level's place: float64 [G].
     """
 
     table: pd.DataFrame
@@ -300,7 +302,7 @@ def growth_of_leads(
             draws.append(found.draws[kind][-1] - found.draws[kind][0])
             where = {"level": level, "than": WORDS[kind]}
             rows.append(table_row(where, _interval(values[-1], draws[-1]), 0))
-        lots.append(found.of_lots[:, -1] - found.of_lots[:, 0])
+        lots += [lead[:, -1] - lead[:, 0] for lead in found.of_lots.values()]
     return _against(rows, values, draws, np.min(_as_many(lots), axis=0))
 
 
@@ -335,8 +337,11 @@ def order_of_leads(
         draws.append(np.mean([_order(one.draws[kind].T) for one in each], axis=0))
         where = {"level": "mean of the levels", "than": WORDS[kind]}
         rows.append(table_row(where, _interval(values[-1], draws[-1]), 0))
-    lots = _as_many([_order(one.of_lots) for one in each])
-    return _against(rows, values, draws, np.mean(lots, axis=0))
+    lots = [
+        np.mean(_as_many([_order(one.of_lots[kind]) for one in each]), axis=0)
+        for kind in each[0].values
+    ]
+    return _against(rows, values, draws, np.min(_as_many(lots), axis=0))
 
 
 def _order(values: np.ndarray) -> np.ndarray:
@@ -354,7 +359,12 @@ def _as_many(of_levels: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _interval(value: float, draws: np.ndarray) -> Interval:
-    return interval(value, draws) if len(draws) else Interval(value, np.nan, np.nan)
+    """With the middle 95% of the draws, and the value itself: noise lowers an order, and the least
+    of several, so that the draws may lie below it."""
+    if not len(draws):
+        return Interval(value, np.nan, np.nan)
+    found = interval(value, draws)
+    return replace(found, low=min(found.low, value), high=max(found.high, value))
 
 
 def _against(

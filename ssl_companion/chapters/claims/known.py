@@ -45,7 +45,7 @@ def known_runs(recordings: Runs, kind: str) -> list[Recording]:
     return [run for run in runs if same_training(run, runs[0])]
 
 
-def with_known(yours: Runs) -> Runs:
+def beside_known(yours: Runs) -> Runs:
     """Somebody's own runs, with the book's runs whose answer is known to hold the rules by."""
     book = recordings_by_name()
     return {n: run for n, run in book.items() if n.startswith(f"{PRESET}-")} | dict(yours)
