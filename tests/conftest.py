@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 
 from ssl_companion.data import ImageSet
 from ssl_companion.data.hierarchy import GLYPHS100, random_grouping
@@ -219,7 +220,12 @@ class _World:
         one_hot = np.eye(100)[train.fine]
         weights = np.linalg.lstsq(_with_one(x["train"]), one_hot, rcond=None)[0]
         accuracy = float(((_with_one(x["test"]) @ weights).argmax(axis=1) == test.fine).mean())
-        return [(epoch, layer, "fine", "test", "linear", accuracy, len(test))]
+        neighbours = KNeighborsClassifier(10).fit(x["train"], train.fine)
+        found = float(neighbours.score(x["test"], test.fine))
+        return [
+            (epoch, layer, "fine", "test", "linear", accuracy, len(test)),
+            (epoch, layer, "fine", "test", "knn", found, len(test)),
+        ]
 
     def keep(
         self, tensors: dict[str, torch.Tensor], epoch: int, layer: str, x: dict[str, torch.Tensor]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,9 +12,8 @@ from sklearn.metrics import balanced_accuracy_score
 from ssl_companion.chapters.analysis import (
     generality,
     random_targets,
-    regularizer,
 )
-from ssl_companion.chapters.analysis.accuracies import NotRecorded, predicted
+from ssl_companion.chapters.analysis.accuracies import predicted
 from ssl_companion.chapters.analysis.balanced_accuracy import (
     balanced,
     drawn_balanced,
@@ -96,25 +92,3 @@ def test_luck_is_what_the_recorded_grouping_lacks(clusters: Recording) -> None:
     plain = generality.every_run({"one": clusters}, luck=0.0)
     less = generality.every_run({"one": clusters})
     assert less["advantage"].item() == pytest.approx(plain["advantage"].item() - luck)
-
-
-def test_the_share_over_epochs_ends_at_the_share(
-    write_synthetic: Callable[..., Recording], tmp_path: Path
-) -> None:
-    stories = {"recipe": 0.7, "invariance-only": 0.3, "regularizer-only": 0.5}
-    runs = {
-        f"regularizer-{name}-s0": write_synthetic(
-            f"regularizer-{name}-s0", tmp_path, strength=strength, features=False
-        )
-        for name, strength in stories.items()
-    }
-    table = regularizer.share_over_epochs(runs)
-    assert table["epoch"].tolist() == [1, 4, 20]
-    last = table.iloc[-1]
-    by_hand = (last["regularizer"] + last["both"] - last["invariance"]) / (2 * last["both"])
-    assert last["share"] == pytest.approx(by_hand)
-    outcome = regularizer.outcome(runs).set_index("variant")["gain"]
-    assert last["both"] == pytest.approx(outcome["recipe"])
-    assert last["clipped"] == pytest.approx(last["share"])  # no loss in it
-    with pytest.raises(NotRecorded, match="regularizer-recipe-s1"):
-        regularizer.share_over_epochs(runs, seed=1)

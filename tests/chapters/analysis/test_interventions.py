@@ -8,10 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from ssl_companion.chapters.analysis import interventions, regularizer
@@ -153,18 +150,3 @@ def test_directions_needed_counts_up_to_the_share() -> None:
     assert interventions.directions_needed(np.zeros(4)) == 0
     with pytest.raises(ValueError, match="of: 1"):
         interventions.directions_needed(shares, 1.0)
-
-
-gains = st.floats(-1, 1)
-
-
-@given(both=st.floats(0.01, 1), invariance=gains, regularizer_gain=gains)
-def test_every_order_adds_up_and_the_mean_is_the_share(
-    both: float, invariance: float, regularizer_gain: float
-) -> None:
-    table = interventions.contributions_by_order(both, invariance, regularizer_gain)
-    np.testing.assert_allclose(table["invariance"] + table["regularizer"], both, atol=1e-12)
-    mean = table.set_index("order").loc["mean", "regularizer"]
-    assert isinstance(table, pd.DataFrame)
-    share = regularizer.share_of_regularizer(both, invariance, regularizer_gain)
-    assert mean / both == pytest.approx(share)

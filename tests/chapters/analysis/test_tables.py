@@ -69,17 +69,6 @@ def test_doses_are_in_order_and_hold_their_runs(interventions: dict[str, Recordi
         regularizer.outcome({})
 
 
-@pytest.mark.parametrize(
-    ("both", "invariance", "alone", "share"),
-    [(1.0, 0.0, 0.0, 0.5), (1.0, 0.0, 1.0, 1.0), (1.0, 1.0, 0.0, 0.0), (1.0, 0.2, 0.4, 0.6)],
-)
-def test_shares_of_a_gain(both: float, invariance: float, alone: float, share: float) -> None:
-    assert regularizer.share_of_regularizer(both, invariance, alone) == pytest.approx(share)
-    other = regularizer.share_of_regularizer(both, alone, invariance)
-    assert share + other == pytest.approx(1)  # the two terms share out all of it
-    assert np.isnan(regularizer.share_of_regularizer(-both, invariance, alone))
-
-
 @pytest.mark.parametrize("kind", ["spearman", "pearson"])
 def test_correlations_agree_with_scipy(kind: str) -> None:
     rng = np.random.default_rng(0)

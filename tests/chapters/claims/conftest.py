@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ssl_companion.recordings import Recording, list_recordings
+from ssl_companion.recordings.format import HELD_OUT, MEASURE_COLUMNS
 
 World = dict[str, Recording]
 MakeWorld = Callable[[str], World]
@@ -20,7 +22,7 @@ KINDS = ("clusters", "untrained", "collapsed", "permuted")
 def world(
     write_synthetic: Callable[..., Recording], tmp_path_factory: pytest.TempPathFactory
 ) -> MakeWorld:
-    """`world(kind)`: recordings by name; in "clusters" the regularizer is what clusters."""
+    """`world(kind)`: recordings by name, and with them runs whose answer is known."""
     made: dict[str, World] = {}
 
     def make(kind: str) -> World:
@@ -40,16 +42,42 @@ def _record(root: Path, kind: str, synthetic: Callable[..., Recording]) -> None:
     trajectory = functools.partial(write, kind=kind, layers=6, strength=0.7)
     for seed in (0, 1, 2):
         trajectory(f"clustering-vicreg-s{seed}", root, seed=seed, features=seed == 0)
-        _copy(root, f"clustering-vicreg-s{seed}", f"regularizer-recipe-s{seed}")
-    without = "collapsed" if kind == "clusters" else kind
-    write("regularizer-invariance-only-s0", root, kind=without, seed=3)
-    write("regularizer-regularizer-only-s0", root, kind=kind, seed=4, strength=0.55)
+        write(f"architecture-recipe-s{seed}", root, kind=kind, seed=seed, features=False)
     for i, name in enumerate(("methods-simclr", "methods-byol", "architecture-vit",
                               "hyperparameters-lr-x3")):  # fmt: skip
         strength = 0.6 + 0.1 * i
         write(f"{name}-s0", root, kind=kind, seed=5 + i, strength=strength, features=False)
-        for more in ("a", "b"):  # a dozen runs, so that their share has a narrow interval
+        for more in ("a", "b"):  # a dozen settings, so that their share has a narrow interval
             _copy(root, f"{name}-s0", f"{name}-{more}-s0")
+    _record_known(root, kind, functools.partial(write, features=False))
+
+
+#: what a run of each kind is, and its few-shot accuracy on classes held out, before and after
+KNOWN = {
+    "supervised": ("clusters", 0.2, 0.6),
+    "by-lot": ("permuted", 0.2, 0.21),
+    "collapsed": ("collapsed", 0.2, 0.1),
+    "untrained": ("untrained", 0.2, 0.2),
+}
+
+
+def _record_known(root: Path, kind: str, write: Callable[..., Recording]) -> None:
+    """The preset controls: the recipe as the world has it, and runs whose answer is known."""
+    gained = 0.4 if kind == "clusters" else 0.2
+    for of, (story, before, after) in {"recipe": (kind, 0.2, gained), **KNOWN}.items():
+        for seed in (0, 1, 2) if of != "untrained" else (0,):
+            run = write(f"controls-{of}-s{seed}", root, kind=story, seed=20 + seed, strength=0.8)
+            _hold_out(run, before, after + 0.004 * seed * (after != before))
+
+
+def _hold_out(run: Recording, before: float, after: float) -> None:
+    table = pd.read_csv(run.path / "measures.csv")
+    rows = [
+        (epoch, run.layers[-1], HELD_OUT, "test", "few5", value, 200)
+        for epoch, value in ((run.epochs[0], before), (run.epochs[-1], after))
+    ]
+    more = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
+    pd.concat([table, more]).to_csv(run.path / "measures.csv", index=False)
 
 
 def _copy(root: Path, name: str, to: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ssl_companion.__main__ import main
 from ssl_companion.chapters.analysis.accuracies import final, start
 from ssl_companion.chapters.claims import (
     Claim,
+    Control,
     Evidence,
     Part,
     Rule,
@@ -41,13 +43,19 @@ OWN, REFERENCE = "clustering-vicreg-s0", "reference-vicreg-s0"
 SMALL = tuple(f"small/clustering-vicreg-s{seed}" for seed in (0, 1, 2))
 
 
+CONTROLS = (
+    Control("labels", Interval(3.0, 2.8, 3.2), "yes"),
+    Control("nothing", NOTHING, "no"),
+)
+
+
 def claim_of(*parts: Part) -> Claim:
-    return Claim("a", "A.", "m", RULE, "c", "n", lambda _: Evidence(parts, "A note."))
+    return Claim("a", "A.", "m", RULE, "c", "p", "n", lambda _: Evidence(parts, "A note."))
 
 
 def part(effect: Interval, size: str, which: str = "", runs: int = 1) -> Part:
     names = tuple(f"{size} {which} {i}" for i in range(runs))
-    return Part(effect, NOTHING, "images", names, size, which)
+    return Part(effect, CONTROLS, "images", names, size, which, pilot=runs == 1)
 
 
 def test_parts_that_agree_give_their_verdict() -> None:
@@ -55,24 +63,32 @@ def test_parts_that_agree_give_their_verdict() -> None:
         part(YES, "full size"), part(YES, "full size", "another"), part(YES, "small size", runs=3)
     ).judge({})
     assert row.verdict is Verdict.REPRODUCED
-    assert row.note == "A note. Judged apart, 2 runs at full size and 3 runs at small size agree."
+    assert row.note == "A note. Judged apart, the 3 rows of evidence agree."
     assert row.evidence is not None
     assert len(row.evidence.recordings) == 5
+    assert not row.pilot
 
 
 def test_of_parts_that_differ_the_least_counts_and_the_note_says_which() -> None:
     row = claim_of(part(YES, "full size"), part(HALF, "small size", "3 seeds", 3)).judge({})
     assert row.verdict is Verdict.PARTLY
     assert row.note == (
-        "A note. Judged apart, 1 run at full size and 3 runs at small size differ: reproduced "
+        "A note. Judged apart, the 2 rows of evidence differ: reproduced "
         "(full size), partly (small size, 3 seeds). The least of these counts."
     )
     assert (row.as_dict()["effect"], row.short()["verdict"]) == (YES.value, "partly")
     assert claim_of(part(NO, "a"), part(HALF, "b")).judge({}).verdict is Verdict.NOT_REPRODUCED
 
 
+def test_a_verdict_that_rests_on_single_runs_says_pilot() -> None:
+    row = claim_of(part(HALF, "full size"), part(YES, "small size", runs=3)).judge({})
+    assert row.judged == "partly (pilot)"
+    assert row.as_dict()["pilot"] is True
+    assert claim_of(part(HALF, "a"), part(HALF, "b", runs=3)).judge({}).judged == "partly"
+
+
 def test_a_single_part_needs_no_agreement() -> None:
-    row = claim_of(Part(YES, NOTHING, "images", ("one",))).judge({})
+    row = claim_of(Part(YES, CONTROLS, "images", ("one",))).judge({})
     assert (row.verdict, row.note, row.by_runs(str)) == (Verdict.REPRODUCED, "A note.", "")
     assert "by runs" not in verdict_table(row).frame.index
     assert row.as_dict()["parts"][0]["name"] == ""  # type: ignore[index]
@@ -80,13 +96,25 @@ def test_a_single_part_needs_no_agreement() -> None:
         Evidence(())
 
 
+def test_a_part_may_have_a_rule_of_its_own_and_reasons_of_its_own() -> None:
+    strict = replace(RULE, least=1.9)
+    row = claim_of(part(YES, "a"), replace(part(YES, "b"), rule=strict)).judge({})
+    assert [v.value for v in row.verdicts] == ["reproduced", "partly"]
+    assert row.as_dict()["parts"][1]["least_effect"] == 1.9  # type: ignore[index]
+    lost = replace(part(YES, "c"), lost="the information is gone")
+    row = claim_of(lost).judge({})
+    assert row.verdict is Verdict.NOT_REPRODUCED
+    assert "The information is gone (c)." in row.note
+    assert claim_of(replace(lost, fails="no reference")).judge({}).verdict is Verdict.UNDECIDED
+
+
 @given(st.lists(st.tuples(*[st.floats(-3, 3)] * 3).map(sorted), min_size=1), st.randoms())
 def test_the_verdict_is_the_least_in_whatever_order(
     ends: list[list[float]], random: object
 ) -> None:
     effects = [Interval(value, low, high) for low, value, high in ends]
-    verdicts = [decide(effect, RULE, NOTHING) for effect in effects]
-    order = [Verdict.NOT_REPRODUCED, Verdict.PARTLY, Verdict.REPRODUCED]
+    verdicts = [decide(effect, RULE, CONTROLS) for effect in effects]
+    order = [Verdict.NOT_REPRODUCED, Verdict.UNDECIDED, Verdict.PARTLY, Verdict.REPRODUCED]
     wanted = order[min(map(order.index, verdicts))]
     parts = [part(effect, f"size {i}") for i, effect in enumerate(effects)]
     assert claim_of(*parts).judge({}).verdict is wanted
@@ -129,18 +157,20 @@ def test_what_stands_beside_the_presets_is_found(world: World, tmp_path: Path) -
     assert "mine" not in everything
 
 
-@pytest.mark.parametrize("name", ["clustering"])  # of levels: test_levels
-def test_a_trajectory_is_judged_at_every_size(world: World, tmp_path: Path, name: str) -> None:
-    small, by = (SMALL, "3 seeds") if name == "clustering" else (SMALL[:1], "1 run")
+def test_a_trajectory_is_judged_at_every_size(world: World, tmp_path: Path) -> None:
     runs = recordings_to_judge(_with(world, tmp_path))
-    row = judge(name, runs)
+    row = judge("clustering", runs)
     assert row.evidence is not None, row.note
     assert row.verdict is Verdict.REPRODUCED, (row.verdicts, row.note)
-    assert row.evidence.recordings == (OWN, REFERENCE, *small)
-    assert [part.which for part in row.evidence.parts] == ["", "an independent implementation", by]
-    assert by in row.evidence.parts[-1].over
-    assert row.evidence.parts[0] == judge(name, recordings_by_name(tmp_path)).evidence.parts[0]  # type: ignore[union-attr]
-    assert row.note.endswith(f"and {len(small)} run{'s' * (len(small) > 1)} at small size agree.")
+    assert row.evidence.recordings == (OWN, REFERENCE, *SMALL)
+    found = [part.which for part in row.evidence.parts]
+    assert found == ["", "an independent implementation", "3 seeds"]
+    assert row.evidence.parts[-1].over == "3 seeds"
+    alone = judge("clustering", recordings_by_name(tmp_path)).evidence
+    assert alone is not None
+    assert row.evidence.parts[0].effect == alone.parts[0].effect
+    assert row.note.endswith("Judged apart, the 3 rows of evidence agree.")
+    assert [part.pilot for part in row.evidence.parts] == [True, True, False]
     assert "independent implementation: " in str(verdict_table(row).frame.loc["by runs", ""])
 
 
@@ -150,20 +180,16 @@ def test_another_recipe_by_that_name_is_no_part(world: World, tmp_path: Path) ->
     run = json.loads(path.read_text())
     run["config"]["backbone"] = "res-5-64"
     path.write_text(json.dumps(run))
-    row = judge("time", recordings_to_judge(root))
+    row = judge("clustering", recordings_to_judge(root))
     assert row.evidence is not None
     assert REFERENCE not in row.evidence.recordings
 
 
-@pytest.mark.parametrize("name", ["clustering"])  # of levels: test_levels
-def test_small_runs_that_do_not_learn_take_the_verdict_away(
-    world: World, tmp_path: Path, name: str
-) -> None:
-    row = judge(name, recordings_to_judge(_with(world, tmp_path, small="untrained")))
+def test_small_runs_that_do_not_learn_take_the_verdict_away(world: World, tmp_path: Path) -> None:
+    row = judge("clustering", recordings_to_judge(_with(world, tmp_path, small="untrained")))
     assert row.verdict is Verdict.NOT_REPRODUCED
     assert row.verdicts[:2] == (Verdict.REPRODUCED, Verdict.REPRODUCED)
-    by = "3 seeds" if name == "clustering" else "1 run"
-    assert f"not reproduced (small size, {by}). The least of these counts." in row.note
+    assert "not reproduced (small size, 3 seeds). The least of these counts." in row.note
 
 
 def test_small_runs_cluster_by_their_tables_over_seeds(world: World, tmp_path: Path) -> None:
@@ -172,15 +198,17 @@ def test_small_runs_cluster_by_their_tables_over_seeds(world: World, tmp_path: P
     assert evidence is not None
     ratios = [final(runs[name]) / start(runs[name]) for name in SMALL]
     assert evidence.parts[-1].effect.value == pytest.approx(stats.gmean(ratios))
-    assert evidence.parts[-1].over == "3 seeds (all test images)"
+    assert evidence.parts[-1].over == "3 seeds"
 
 
 def test_small_runs_alone(world: World, tmp_path: Path) -> None:
     root = _with(world, tmp_path)
-    only = {name: run for name, run in recordings_to_judge(root).items() if name in SMALL}
+    found = recordings_to_judge(root)
+    answers = {name: run for name, run in found.items() if name.startswith("controls-")}
+    only = answers | {name: found[name] for name in SMALL}
     assert judge("clustering", only).verdict is Verdict.REPRODUCED
-    assert judge("compression", only).verdict is Verdict.NOT_MEASURED
-    two = {name: only[name] for name in SMALL[:2]}  # of which Student's interval says nothing
+    # Of two, Student's interval says nothing.
+    two = answers | {name: found[name] for name in SMALL[:2]}
     assert judge("clustering", two).verdict is Verdict.NOT_MEASURED
 
 
@@ -200,31 +228,14 @@ def test_small_runs_with_features_are_counted_once(world: World, tmp_path: Path)
 def test_a_run_that_does_not_keep_what_a_claim_takes_is_passed_over(
     world: World, tmp_path: Path
 ) -> None:
-    ends = world("clusters")[OWN].epochs[:: len(world("clusters")[OWN].epochs) - 1]
-
-    def kept(name: str) -> bool:  # test images and class means everywhere, the rest at both ends
-        epoch, _, what = name.removesuffix(".affine").split("/")
-        return what in ("test", "class_means") or int(epoch) in ends
-
-    root = _with(world, tmp_path, kept=kept)
-    last = open_recording(OWN, root).layers[-1]
-    _thin(root / OWN, lambda name: name.split("/")[1] == last)
-    runs = recordings_to_judge(root)
-    for name, used, left in (
-        ("depth", (REFERENCE, SMALL[0]), f"Lacking what this takes, and left out: {OWN}."),
-        ("compression", (OWN,), f"Lacking what this takes, and left out: {REFERENCE}, {SMALL[0]}"),
-        ("clustering", (OWN, REFERENCE, *SMALL), ""),
-    ):
-        row = judge(name, runs)
-        assert row.evidence is not None, row.note
-        assert row.evidence.recordings == used
-        assert left in row.note
-        assert bool(left) is ("left out" in row.note)
-    alone = {name: run for name, run in runs.items() if name == OWN}
-    assert judge("depth", alone).verdict is Verdict.NOT_MEASURED
+    root = _with(world, tmp_path, kept=lambda name: "/train" not in name)
+    row = judge("clustering", recordings_to_judge(root))
+    assert row.evidence is not None
+    assert row.evidence.recordings == (OWN, *SMALL)
+    assert f"Lacking what this takes, and left out: {REFERENCE}." in row.note
 
 
-@pytest.mark.parametrize("name", ["regularizer", "downstream", "generality"])
+@pytest.mark.parametrize("name", ["downstream", "generality"])
 def test_claims_over_many_runs_do_not_count_them(world: World, tmp_path: Path, name: str) -> None:
     root = _with(world, tmp_path)
     with_them, without = recordings_to_judge(root), recordings_by_name(root)
@@ -232,7 +243,7 @@ def test_claims_over_many_runs_do_not_count_them(world: World, tmp_path: Path, n
 
 
 def test_a_readers_run_in_the_trajectorys_place_is_the_one_part(world: World) -> None:
-    row = judge("semantic-over-random", {OWN: world("clusters")[OWN]})
+    row = judge("clustering", {OWN: world("clusters")[OWN]})
     assert row.evidence is not None
     assert [part.name for part in row.evidence.parts] == ["a size of its own"]
     assert "left out" not in row.note
@@ -250,10 +261,10 @@ def test_the_command_shows_the_parts(
     assert main(["claims", "--json", "--root", str(tmp_path)]) == 0
     clustering, downstream = json.loads(capsys.readouterr().out)
     first, *others = clustering["parts"]
-    for key in ("effect", "low", "high", "interval_over", "control_effect"):
+    for key in ("effect", "low", "high", "unit", "positive_control", "negative_controls"):
         assert first[key] == clustering[key]
-    assert [len(part["recordings"]) for part in others] == [1, 3]
+    assert [len(part["measured_on"]) for part in others] == [1, 3]
     assert {part["verdict"] for part in others} == {"reproduced"}
-    assert len(downstream["parts"]) == 1
+    assert [part["name"] for part in downstream["parts"]] == ["moves with", "improves"]
     assert main(["claims", "--root", str(tmp_path)]) == 0
     assert "small size, 3 seeds: " in capsys.readouterr().out

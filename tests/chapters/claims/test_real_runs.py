@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssl_companion.chapters.claims import Verdict, judge
+from ssl_companion.chapters.claims.known import beside_known
 from ssl_companion.data import load
 from ssl_companion.presets.record import record_run
 from ssl_companion.presets.runs import Run
@@ -48,7 +49,7 @@ def test_a_network_that_learns_reproduces_and_one_that_stands_still_does_not(
     # Labels make clusters for certain, and in a minute: what is tested is the way to the verdict.
     sgd = OptimConfig(name="sgd", lr=0.05, weight_decay=5e-4, warmup_epochs=1)
     learning = _recorded(tmp_path / "learning", "supervised", sgd, (0, 1, 4, 8))
-    row = judge("clustering", learning)
+    row = judge("clustering", beside_known(learning))
     # How far it gets depends on the device; that the interval excludes "nothing" does not.
     assert row.verdict in (Verdict.REPRODUCED, Verdict.PARTLY), (row.evidence, row.note)
 
@@ -56,5 +57,6 @@ def test_a_network_that_learns_reproduces_and_one_that_stands_still_does_not(
     # that alone moves the accuracy of a network whose weights stand still.
     still = _recorded(tmp_path / "still", "vicreg", OptimConfig(lr=1e-9), (3, 4, 5, 6))
     for name in ("clustering", "compression", "semantic-over-random", "hierarchy", "time"):
-        row = judge(name, still)
-        assert row.verdict is Verdict.NOT_REPRODUCED, (name, row.evidence, row.note)
+        row = judge(name, beside_known(still))
+        unproven = (Verdict.NOT_REPRODUCED, Verdict.UNDECIDED, Verdict.NOT_MEASURED)
+        assert row.verdict in unproven, (name, row.evidence, row.note)
