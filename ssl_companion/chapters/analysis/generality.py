@@ -90,6 +90,19 @@ def recorded_advantage(run: Recording, epoch: int, level: str) -> float:
     return at_epoch(run, epoch, level=level) - at_epoch(run, epoch, level=f"random-{level}")
 
 
+def against_one_grouping(recordings: Runs) -> list[str]:
+    """The runs that keep accuracies under one random grouping only, and no features.
+
+    What one grouping happens to hold together is as large as the advantages in question, so their
+    growth is not known well enough to judge a run by.
+    """
+    return [
+        name
+        for name, run in recordings.items()
+        if not (run.has_group_accuracies or run.has_features)
+    ]
+
+
 REFERENCE_GROUPINGS = 100
 
 

@@ -182,9 +182,20 @@ def holds_elsewhere(recordings: Runs) -> Evidence:
         f"{len(table)} settings",
         tuple(run.name for own in counted.values() for run in own),
         pilot=2 * single > len(counted),
-        fails=_reference_misses(table),
+        fails=_one_grouping(counted) or _reference_misses(table),
     )
     return Evidence((part,), note)
+
+
+def _one_grouping(settings: dict[str, list[Recording]]) -> str:
+    runs = {run.name: run for own in settings.values() for run in own}
+    few = generality.against_one_grouping(runs)
+    if not few:
+        return ""
+    return (
+        f"{len(few)} of {len(runs)} runs were held against a single random grouping, whose luck is "
+        "as large as what is asked"
+    )
 
 
 def _means(settings: dict[str, list[Recording]], luck: float) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def test_json_has_nine_whole_rows(
             "negative_controls", "measured_on", "verdict", "pilot",
         }  # fmt: skip
         assert row["rule"]
-    judged = {row["id"]: row for row in rows if row["id"] in ("clustering", "generality")}
+    judged = {row["id"]: row for row in rows if row["id"] in ("clustering", "downstream")}
     for row in judged.values():
         assert row["verdict"] == "reproduced"
         assert row["low"] <= row["effect"] <= row["high"]

@@ -28,6 +28,19 @@ IDS = [claim.id for claim in CLAIMS]
 OTHERS = ["clustering", "downstream", "generality"]
 
 
+@pytest.fixture(autouse=True)
+def _as_if_many_groupings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthetic runs are held against one grouping; that this decides nothing is a test."""
+    if "one_grouping" not in request.node.name:
+        monkeypatch.setattr(many_runs.generality, "against_one_grouping", lambda _: [])
+
+
+def test_runs_held_against_one_grouping_decide_nothing(world: Callable[[str], World]) -> None:
+    row = judge("generality", world("clusters"))
+    assert row.verdict is Verdict.UNDECIDED
+    assert "were held against a single random grouping" in row.note
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_clusters_that_grow_reproduce_the_claim(world: Callable[[str], World], name: str) -> None:
     row = judge(name, world("clusters"))
