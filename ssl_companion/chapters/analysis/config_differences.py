@@ -18,6 +18,8 @@ _WORDS = {
     "objective.variance": "factor on the variance term",
     "objective.covariance": "factor on the covariance term",
     "objective.positives": "second views",
+    "objective.labels": "labels",
+    "held_out": "classes held out",
     "optim.name": "optimizer",
     "optim.lr": "learning rate",
     "optim.weight_decay": "weight decay",
