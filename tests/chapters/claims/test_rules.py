@@ -9,11 +9,11 @@ from ssl_companion.chapters.claims.decision import Rule
 
 #: A threshold that changes is changed here as well, by hand, and its `known` says what was known.
 ASKED = {
-    "CLUSTERING": ("above", 1.0, 1.5),
+    "CLUSTERING": ("above", 1.0, 2.0),
     "ELASTICITY": ("above", 0.0, 0.2),
     "NECESSITY": ("above", 0.0, 2 / 3),
     "DOWNSTREAM": ("above", 0.0, 0.5),
-    "TRANSFER": ("above", 0.0, 0.05),
+    "TRANSFER": ("above", 0.0, 0.1),
     "VIEW_SHARE": ("above", 0.0, 0.05),
     "CLASS_SHARE": ("above", 0.0, 0.02),
     "SEMANTIC": ("above", 0.0, 0.05),
