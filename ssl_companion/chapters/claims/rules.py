@@ -22,9 +22,9 @@ CLUSTERING = Rule(
     "above", 1.0, 2.0, "ratio of NCC accuracies",
     "An untrained network separates classes a little already, and any training makes filters that "
     "help: labels drawn by lot do. To double is beyond what those do.",
-    "It was 1.5 until two networks trained on labels by lot were seen to rise by factors of 1.4 and "
-    "1.8: a rule has to say no to them. By then the trajectory had come to 6.6, 9.8 and 4.2 at its "
-    "three sizes, and the small recipe of the controls to 2.0, 2.0 and 2.4.",
+    "It was 1.5 until two networks trained on labels by lot were seen to rise by factors of 1.4 "
+    "and 1.8: a rule has to say no to them. By then the trajectory had come to 6.6, 9.8 and 4.2 at "
+    "its three sizes, and the small recipe of the controls to 2.0, 2.0 and 2.4.",
 )  # fmt: skip
 
 ELASTICITY = Rule(
@@ -54,8 +54,8 @@ DOWNSTREAM = Rule(
 )  # fmt: skip
 TRANSFER = Rule(
     "above", 0.0, 0.1, "growth of few-shot accuracy on classes never trained on",
-    "Twenty classes have a chance level of five points. Twice that is beyond what training on labels "
-    "drawn by lot adds.",
+    "Twenty classes have a chance level of five points. Twice that is beyond what training on "
+    "labels drawn by lot adds.",
     "It was 0.05 until two networks trained on labels by lot were seen to gain 0.056 and 0.081: a "
     "rule has to say no to them. By then the recipe had come to 0.087, 0.104 and 0.114.",
 )  # fmt: skip
