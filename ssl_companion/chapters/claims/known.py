@@ -56,6 +56,7 @@ def controls(
     measure: Callable[[Recording], float],
     *,
     ratios: bool = False,
+    limits: tuple[float, float] = (-math.inf, math.inf),
     lost: Callable[[Recording], str] = lambda run: "",
 ) -> tuple[Control, ...]:
     """What a measure comes to on each kind of run that is recorded.
@@ -65,6 +66,7 @@ def controls(
         measure: a run's effect, in the rule's unit; it may be NaN, or raise `NotRecorded` or
             `RecordingError` where a run does not keep what it takes (that run is passed over).
         ratios: average over seeds as ratios.
+        limits: what the measure can be at all, as -1 and 1 for a correlation.
         lost: why a run's effect does not count; "" where it does.
 
     Returns:
@@ -82,12 +84,12 @@ def controls(
             whys.append(lost(run))
         if values:
             gone = whys[0] if all(whys) else ""
-            effect = _mean(values, ratios)
+            effect = _mean(values, ratios, limits)
             out.append(Control(known.words, effect, known.answer, tuple(names), gone))
     return tuple(out)
 
 
-def _mean(values: list[float], ratios: bool) -> Interval:
+def _mean(values: list[float], ratios: bool, limits: tuple[float, float]) -> Interval:
     if len(values) >= SEEDS and all(map(math.isfinite, values)):
-        return over_seeds(values, ratios=ratios)
+        return over_seeds(values, ratios=ratios, limits=limits)
     return Interval(sum(values) / len(values), math.nan, math.nan)

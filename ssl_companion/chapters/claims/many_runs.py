@@ -39,10 +39,12 @@ def settings_compared(recordings: Runs) -> Runs:
     """The presets' runs, each setting once.
 
     Runs that stand beside them repeat the recipe of the trajectory, which counts already; those of
-    the preset controls are the answers that a rule is held by.
+    the preset controls are the answers that a rule is held by, and those of the preset terms repeat
+    interventions that count, under several seeds.
     """
+    aside = (f"{known.PRESET}-", "terms-")
     own = without_those_beside(recordings)
-    return {name: run for name, run in own.items() if not name.startswith(f"{known.PRESET}-")}
+    return {name: run for name, run in own.items() if not name.startswith(aside)}
 
 
 def _moves_with(recordings: Runs) -> Part:

@@ -227,7 +227,7 @@ def _of_levels(
     def value(run: Recording) -> float:
         return measure(run, resamples=0).least.value
 
-    answers = known.controls(recordings, value)
+    answers = known.controls(recordings, value, limits=limits)
     for looked in runs_to_judge_apart(recordings, keeps):
         found = measure(looked.run)
         lots = found.lots[np.isfinite(found.lots)]
