@@ -334,4 +334,6 @@ def in_brackets(of: Interval | None) -> str:
         return "none"
     if not math.isfinite(of.value):
         return "not defined"
+    if math.isnan(of.low):
+        return f"{of.value:.3g}"
     return f"{of.value:.3g} [{of.low:.3g}, {of.high:.3g}]"

@@ -146,7 +146,8 @@ def _values(part: Part | None, answer: str) -> str:
 def words(interval: Interval | None) -> str:
     """An estimate with its interval in three digits: "8.31 (7.9 to 8.72)".
 
-    An interval of no width says nothing and is left out, as where a count was taken of all.
+    An interval of no width says nothing and is left out, as where a count was taken of all; and a
+    single run has none over seeds.
     """
     if interval is None:
         return "none"
@@ -158,7 +159,8 @@ def words(interval: Interval | None) -> str:
 
 
 def _has_width(interval: Interval) -> bool:
-    return not interval.low == interval.value == interval.high
+    unknown = interval.low != interval.low
+    return not (unknown or interval.low == interval.value == interval.high)
 
 
 def _facts(facts: Mapping[str, object]) -> Table:
