@@ -55,8 +55,7 @@ def test_weighted_terms_add_up_to_the_total_of_every_recording() -> None:
     steady = [
         run
         for run in list_recordings()
-        if "supervised" not in run.name
-        and "teacher" not in run.name
+        if run.run["config"]["objective"]["name"] != "supervised"
         and np.isnan(regularizer.switch_epoch(run))
     ]
     if not steady:

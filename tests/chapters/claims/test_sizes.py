@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from ssl_companion.chapters.analysis.accuracies import final, start
-from ssl_companion.chapters.claims import decision, sizes
+from ssl_companion.chapters.claims import rules, sizes
 from ssl_companion.recordings import Recording
 
 MakeWorld = Callable[[str], dict[str, Recording]]
@@ -33,7 +33,7 @@ def test_numbers_are_those_of_the_tables(world: MakeWorld) -> None:
     assert found.high - found.value == pytest.approx(min(half, 1 - values.mean()))
     ratios = np.array([final(run) / start(run) for run in small])
     assert table.loc[("ratio", "small"), "value"].value == pytest.approx(stats.gmean(ratios))
-    assert table.loc[("ratio", "large"), "asked"] == decision.CLUSTERING.least
+    assert table.loc[("ratio", "large"), "asked"] == rules.CLUSTERING.least
     assert table.loc[["start", "ncc", "linear", "sample"], "asked"].isna().all()
 
 

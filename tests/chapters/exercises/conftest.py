@@ -98,7 +98,7 @@ def recipe(write_synthetic: Callable[..., Recording]) -> Recording:
 def table() -> pd.DataFrame:
     """As `generality.every_run` makes it: 12 runs, of which 6 have all four properties."""
     start = np.array([5, 6, 4, 7, 5, 8, 6, 9, 4, 7, 5, 6]) / 100
-    ratio = np.array([3.1, 2.9, 1.2, 2.4, 1.9, 1.4, 2.2, 1.7, 2.6, 1.1, 2.0, 1.6])
+    ratio = np.array([3.1, 2.9, 1.2, 2.4, 1.9, 1.4, 2.2, 1.7, 2.6, 1.1, 2.0, 1.6]) * 4 / 3
     order = {"time": np.where(np.arange(12) == 0, 0.5, 0.95), "depth": np.full(12, 0.9)}
     order["depth"][[1, 2, 3, 5]] = 0.4
     return pd.DataFrame({

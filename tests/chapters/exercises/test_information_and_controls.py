@@ -240,7 +240,7 @@ RIGHT: dict[Any, list[Any]] = {
         lambda r, ddof=ddof: change(r, lambda a, b, d: 0.01 * a, ddof=ddof) for ddof in (0, 1)
     ],
     elsewhere.check_weakest: ["depth"],
-    elsewhere.check_threshold: [1.6],
+    elsewhere.check_threshold: [lambda t: np.sort(t["ratio"])[3]],
     elsewhere.check_without: [lambda t: min(shares_of(t))],
     targets.check_p_value: [
         lambda own, drawn: torch.cat([torch.ones(1), torch.tensor(drawn >= own).float()]).mean()
