@@ -18,6 +18,11 @@ from page_text import clean, first_sentence, inside, mathml, plain
 
 _SKIPPED = ("limits", "where this comes from", "where it came from", "what you need")
 _SUMMARY = ("takeaways", "what to take along")
+# Facts of a rule that a slide shows, in their order.
+_OF_A_RULE = (
+    "measured", "because", "and measured", "has to be, too", "has to say yes to",
+    "has to say no to",
+)  # fmt: skip
 _LONGEST_LIST, _LONGEST_TABLE, _FEWEST_WORDS = 6, 8, 6  # items, rows, of a card
 
 
@@ -277,13 +282,14 @@ def _facts(table: Tag) -> dict[str, str]:
 
 
 def _rule(facts: dict[str, str]) -> str:
-    shown = [key for key in ("measured", "control", "because") if key in facts]
+    shown = [key for key in _OF_A_RULE if key in facts]
     return f'<p class="big">{facts["has to be"]}</p>{_listed(facts, shown)}'
 
 
 def _verdict(facts: dict[str, str]) -> str:
     word = facts["verdict"]
-    mark = "yes" if word.startswith("reproduced") else "partly" if "partly" in word else "no"
+    halfway = word.startswith(("partly", "undecided"))
+    mark = "yes" if word.startswith("reproduced") else "partly" if halfway else "no"
     said = facts.get("claim") or facts.get("statement", "")
     hidden = ("claim", "statement", "verdict", "recordings", "note")
     rest = _listed(facts, [key for key in facts if key not in hidden])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ssl_companion.chapters.claims import Claim, LedgerRow, Part
+from ssl_companion.chapters.claims import Claim, LedgerRow, Part, Rule
 from ssl_companion.chapters.widgets.slider import in_book
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
@@ -124,23 +124,27 @@ def ledger_table(rows: Sequence[LedgerRow], chapters: Mapping[str, str] | None =
     lines = []
     for row in rows:
         part = row.evidence.parts[0] if row.evidence else None
-        rule = part.rule if part and part.rule else row.claim.rule
+        rule = (part.rule if part else None) or row.claim.rule
         lines.append({
             "claim": row.claim.statement,
-            "effect": f"{words(part.effect)}; {part.over}" if part else "",
-            "had to be": str(rule),
-            "on known yes": _values(part, "yes"),
-            "on known no": _values(part, "no"),
             "verdict": row.judged,
+            "effect": f"{words(part.effect)}; {part.over}" if part else "",
+            "asked": f"{'≥' if rule.direction == 'above' else '≤'} {rule.least:.3g}",
+            "known yes": _nearest(part, rule, "yes"),
+            "known no": _nearest(part, rule, "no"),
         })  # fmt: skip
     pages = {r.claim.statement: chapters[r.claim.id] for r in rows if r.claim.id in chapters}
     return Table(pd.DataFrame(lines), index=False, pages=pages)
 
 
-def _values(part: Part | None, answer: str) -> str:
-    """The effects of a part's controls, in three digits."""
-    found = [control.effect.value for control in (part.controls_that(answer) if part else ())]
-    return ", ".join("not defined" if v != v else f"{v:.3g}" for v in found)
+def _nearest(part: Part | None, rule: Rule, answer: str) -> str:
+    """Of a part's controls of one answer, the effect that comes nearest to a wrong one."""
+    effects = (control.effect.value for control in (part.controls_that(answer) if part else ()))
+    found = [value for value in effects if value == value]
+    if not found:
+        return ""
+    largest = (answer == "no") is (rule.direction == "above")
+    return f"{max(found) if largest else min(found):.3g}"
 
 
 def words(interval: Interval | None) -> str:
