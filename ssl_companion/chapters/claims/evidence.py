@@ -210,6 +210,15 @@ class LedgerRow:
     verdicts: tuple[Verdict, ...] = ()
 
     @property
+    def deciding(self) -> Part | None:
+        """The part that the verdict follows: the first whose own is that; else the first."""
+        if self.evidence is None:
+            return None
+        judged = zip(self.evidence.parts, self.verdicts, strict=True)
+        own = (part for part, verdict in judged if verdict is self.verdict)
+        return next(own, self.evidence.parts[0])
+
+    @property
     def pilot(self) -> bool:
         """Whether the verdict rests on single training runs: no row that has it has several."""
         if self.evidence is None:

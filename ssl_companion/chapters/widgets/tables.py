@@ -112,8 +112,8 @@ def controls_in_words(part: Part, answer: str) -> str:
 
 
 def ledger_table(rows: Sequence[LedgerRow], chapters: Mapping[str, str] | None = None) -> Table:
-    """All claims, one row each: the effect with what its interval is over, what it had to be, both
-    kinds of controls beside it, and the verdict.
+    """All claims, one row each: the verdict, and of the row of evidence that it follows the effect
+    with what its interval is over, what it had to be, and both kinds of controls.
 
     Args:
         rows: of the ledger.
@@ -123,7 +123,7 @@ def ledger_table(rows: Sequence[LedgerRow], chapters: Mapping[str, str] | None =
     chapters = chapters or {}
     lines = []
     for row in rows:
-        part = row.evidence.parts[0] if row.evidence else None
+        part = row.deciding
         rule = (part.rule if part else None) or row.claim.rule
         lines.append({
             "claim": row.claim.statement,
