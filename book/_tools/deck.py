@@ -18,11 +18,10 @@ from page_text import clean, first_sentence, inside, mathml, plain
 
 _SKIPPED = ("limits", "where this comes from", "where it came from", "what you need")
 _SUMMARY = ("takeaways", "what to take along")
-# Facts of a rule that a slide shows, in their order.
-_OF_A_RULE = (
-    "measured", "because", "and measured", "has to be, too", "has to say yes to",
-    "has to say no to",
-)  # fmt: skip
+# Facts of a rule that a slide shows, and of a verdict those that it leaves out.
+_OF_A_RULE = ("measured", "has to say yes to", "has to say no to")
+_NOT_OF_A_VERDICT = ("claim", "statement", "verdict", "recordings", "note", "by runs", "had to be")
+_LONGEST_NOTE = 200  # characters
 _LONGEST_LIST, _LONGEST_TABLE, _FEWEST_WORDS = 6, 8, 6  # items, rows, of a card
 
 
@@ -291,9 +290,9 @@ def _verdict(facts: dict[str, str]) -> str:
     halfway = word.startswith(("partly", "undecided"))
     mark = "yes" if word.startswith("reproduced") else "partly" if halfway else "no"
     said = facts.get("claim") or facts.get("statement", "")
-    hidden = ("claim", "statement", "verdict", "recordings", "note")
-    rest = _listed(facts, [key for key in facts if key not in hidden])
-    note = f'<p class="small">{facts["note"]}</p>' if "note" in facts else ""
+    rest = _listed(facts, [key for key in facts if key not in _NOT_OF_A_VERDICT])
+    told = facts.get("note", "")
+    note = f'<p class="small">{told}</p>' if told and len(told) <= _LONGEST_NOTE else ""
     return f'<p>{said}</p><p class="verdict-word {mark}">{word}</p>{rest}{note}'
 
 
