@@ -101,11 +101,11 @@ def test_the_reduced_recordings_are_of_these_configurations() -> None:
 
     A setting of what is measured that came later does not count at its default.
     """
-    recorded = [name for name in PRESET_NAMES if name not in ("regularizer", "controls", "terms")]
+    recorded = [name for name in PRESET_NAMES if name != "regularizer"]
     runs = [run for name in recorded for run in preset(name, "reduced").runs]
     told = {run.name: [run.config.digest(), run.measure.settings(), run.snapshots] for run in runs}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    assert digest == "d820e6f11ce1861bec8a85a29858187315ce130b16a51955731dd071880627bb"
+    assert digest == "66920b6dc4f3be6f0035f0bf0c6003c6a391782497d9d9424958827ba82d1c09"
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -121,7 +121,11 @@ def test_what_a_comparison_needs_comes_first(scale: Scale) -> None:
     names = [run.name.removeprefix("controls-") for run in preset("controls", scale).runs]
     variants = ["recipe", "supervised", "by-lot", "collapsed"]
     per_seed = [[f"{variant}-s{seed}" for variant in variants] for seed in range(3)]
-    assert names == [*per_seed[0], "untrained-s0", *per_seed[1], *per_seed[2]]
+    large = [f"{variant}-64-s{seed}" for seed in range(3) for variant in variants[1:3]]
+    assert names == [
+        *per_seed[0], "untrained-s0", *per_seed[1], *per_seed[2],
+        *(large if scale == "reduced" else []),
+    ]  # fmt: skip
 
 
 def test_the_interventions_have_the_trajectorys_network_and_images_at_the_reduced_scale() -> None:
@@ -151,7 +155,18 @@ def test_the_controls_differ_from_the_comparison_in_what_they_are_called_after(
     collapsed = dataclasses.replace(recipe, objective=ObjectiveConfig(regularizer=0))
     assert runs["controls-collapsed-s1"].config == collapsed
     assert runs["controls-untrained-s0"].config.optim.lr <= 1e-9
-    assert all(run.config.held_out and run.measure.keep == "none" for run in runs.values())
+    for name, run in runs.items():
+        assert run.config.held_out == ("-64-" not in name) and run.measure.keep == "none"
+
+
+def test_the_larger_controls_have_the_trajectorys_network_and_images() -> None:
+    runs = runs_of("controls", "reduced")
+    intervention = runs_of("regularizer", "reduced")["regularizer-recipe-s1"].config
+    for kind in ("supervised", "by-lot"):
+        small = runs[f"controls-{kind}-s1"].config
+        assert runs[f"controls-{kind}-64-s1"].config == dataclasses.replace(
+            intervention, objective=small.objective, optim=small.optim
+        )
 
 
 def test_at_full_scale_comparisons_are_measured_at_few_epochs() -> None:
