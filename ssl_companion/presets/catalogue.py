@@ -287,7 +287,9 @@ def _controls(scale: Scale) -> Iterator[Run]:
     if scale == "full":  # where all runs have the trajectory's network and images
         return
     for seed in (0, 1, 2):
-        config = replace(_intervention(scale, seed), objective=supervised.objective, optim=_SGD)
+        config = _intervention(scale, seed)
+        yield _compared(scale, "controls", "recipe-64", "the recipe", config, measure)
+        config = replace(config, objective=supervised.objective, optim=_SGD)
         yield _compared(scale, "controls", "supervised-64", "labels", config, measure)
         config = replace(config, objective=by_lot)
         yield _compared(scale, "controls", "by-lot-64", "labels by lot", config, measure)
@@ -418,11 +420,11 @@ _LENGTHS: dict[str, dict[Scale, str]] = {
         "full": "30 epochs, as the preset regularizer; the untrained network: 1, at a learning "
         "rate that leaves its weights where they were.",
         "reduced": "28 epochs, as the preset architecture; the untrained network: 1, at a learning "
-        "rate that leaves its weights where they were. Labels and labels by lot besides with the "
-        "network and all images of the trajectory, 15 epochs, as the preset regularizer. These "
-        "were added when the smaller ones had been looked at: of the supervised ones the levels "
-        "lay above groupings by looks by 3.3 points where the rules ask for 5, and so could not "
-        "tell whether those rules come to yes on runs of the trajectory's size.",
+        "rate that leaves its weights where they were. The recipe, labels and labels by lot "
+        "besides with the network and all images of the trajectory, 15 epochs, as the preset "
+        "regularizer, whose recipe is the same run. These were added when the smaller ones had "
+        "been looked at: of the supervised ones the levels lay above groupings by looks by 3.3 "
+        "points where the rules ask for 5, so that at this size no recipe could have been judged.",
     },
     "methods": _COMPARISON,
     "architecture": _COMPARISON,

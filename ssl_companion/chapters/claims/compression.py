@@ -124,7 +124,7 @@ def judged(recordings: Runs) -> list[Judged]:
         names = chosen.names_of_small(runs) if small else tuple(run.name for run in runs)
         which = "" if len(runs) > 1 else looked.which
         found.append(Judged(runs, names, looked.size, which))
-    recipe = tuple(filter(can_tell, known.known_runs(recordings, "recipe")))
+    recipe = tuple(filter(can_tell, known.known_runs(recordings, "recipe", known.TRAJECTORY)))
     if len(recipe) >= SEEDS:
         names = tuple(run.name for run in recipe)
         which = f"the recipe of the controls, {len(recipe)} seeds"
@@ -158,7 +158,7 @@ def controls_of(
     def lost(run: Recording) -> str:
         return of.lost([run], noise)
 
-    found = known.controls(with_known(recordings), fall, lost=lost)
+    found = known.controls(with_known(recordings), fall, size=known.TRAJECTORY, lost=lost)
     apart = known.KINDS["by-lot"].words if row is VIEW else None
     return tuple(control for control in found if control.words != apart)
 
@@ -246,7 +246,7 @@ def answers(recordings: Runs, noise: float = NOISE) -> pd.DataFrame:
     of, everything = MeasuredEntropies((noise,)), with_known(recordings)
     groups = [(group.runs, group.names, group.size, "") for group in judged(recordings)]
     for kind, answer in known.KINDS.items():
-        runs = tuple(filter(can_tell, known.known_runs(everything, kind)))
+        runs = tuple(filter(can_tell, known.known_runs(everything, kind, known.TRAJECTORY)))
         if runs:
             names = tuple(run.name for run in runs)
             groups.append((runs, names, answer.words, answer.answer))

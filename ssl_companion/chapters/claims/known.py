@@ -2,8 +2,12 @@
 
 Supervised training surely clusters the classes it is taught, aligns with them and forgets what
 they do not need; a network trained on labels drawn by lot, one that invariance alone has collapsed
-and one that was not trained at all surely do nothing of the kind. All are of one size and have
-three seeds. A rule that says no to the first, or yes to one of the others, tells nothing apart.
+and one that was not trained at all surely do nothing of the kind. All have three seeds. A rule
+that comes to no on the first, or to yes on one of the others, tells nothing apart.
+
+A run is best held by runs of its own size. The rules about the trajectory take the recipe, labels
+and labels by lot on its network and all of its images (`TRAJECTORY`) where these are recorded; those
+that compare settings, and those about classes held out of training, take the smaller ones.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording, RecordingError
 
 PRESET = "controls"
+TRAJECTORY = "-64"  # in the names of runs with the network and the images of the trajectory
 
 
 class Known(NamedTuple):
@@ -37,8 +42,16 @@ KINDS: dict[str, Known] = {
 }
 
 
-def known_runs(recordings: Runs, kind: str) -> list[Recording]:
-    """The runs of a kind ("recipe" or one of `KINDS`), by seed, all of one training."""
+def known_runs(recordings: Runs, kind: str, size: str = "") -> list[Recording]:
+    """The runs of a kind ("recipe" or one of `KINDS`), by seed, all of one training.
+
+    Args:
+        recordings: by name.
+        kind: as in the runs' names.
+        size: `TRAJECTORY` for those of its size, if there are `SEEDS` or more of them.
+    """
+    if size and len(runs := known_runs(recordings, kind + size)) >= SEEDS:
+        return runs
     named = re.compile(rf"{PRESET}-{kind}-s(\d+)")
     found = {int(m[1]): run for name, run in recordings.items() if (m := named.fullmatch(name))}
     runs = [found[seed] for seed in sorted(found)]
@@ -55,6 +68,7 @@ def controls(
     recordings: Runs,
     measure: Callable[[Recording], float],
     *,
+    size: str = "",
     ratios: bool = False,
     limits: tuple[float, float] = (-math.inf, math.inf),
     lost: Callable[[Recording], str] = lambda run: "",
@@ -65,6 +79,7 @@ def controls(
         recordings: by name.
         measure: a run's effect, in the rule's unit; it may be NaN, or raise `NotRecorded` or
             `RecordingError` where a run does not keep what it takes (that run is passed over).
+        size: see `known_runs`.
         ratios: average over seeds as ratios.
         limits: what the measure can be at all, as -1 and 1 for a correlation.
         lost: why a run's effect does not count; "" where it does.
@@ -75,7 +90,7 @@ def controls(
     out = []
     for kind, known in KINDS.items():
         values, names, whys = [], [], []
-        for run in known_runs(recordings, kind):
+        for run in known_runs(recordings, kind, size):
             try:
                 values.append(measure(run))
             except (NotRecorded, RecordingError):

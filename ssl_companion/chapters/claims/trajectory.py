@@ -74,7 +74,7 @@ def clusters(recordings: Runs) -> Evidence:
     Controls: the runs whose answer is known, and each run's own images with their labels permuted.
     """
     parts, notes, small = [], [], small_seeds(recordings)
-    answers = known.controls(recordings, _ratio, ratios=True)
+    answers = known.controls(recordings, _ratio, size=known.TRAJECTORY, ratios=True)
     for looked in runs_to_judge_apart(recordings, chosen.with_training_images):
         run = looked.run
         if small and looked.which == ONE_RUN:
@@ -227,7 +227,7 @@ def _of_levels(
     def value(run: Recording) -> float:
         return measure(run, resamples=0).least.value
 
-    answers = known.controls(recordings, value, limits=limits)
+    answers = known.controls(recordings, value, size=known.TRAJECTORY, limits=limits)
     for looked in runs_to_judge_apart(recordings, keeps):
         found = measure(looked.run)
         lots = found.lots[np.isfinite(found.lots)]
@@ -239,7 +239,7 @@ def _of_levels(
             Part(found.least, controls, over, (looked.name,), looked.size, which, pilot=True)
         )
         notes.append(_each_kind(found, looked.name))
-    recipe, values = known.known_runs(recordings, _RECIPE), []
+    recipe, values = known.known_runs(recordings, _RECIPE, known.TRAJECTORY), []
     for run in recipe:
         with contextlib.suppress(NotRecorded, RecordingError):
             values.append(value(run))
