@@ -156,7 +156,8 @@ def test_the_controls_differ_from_the_comparison_in_what_they_are_called_after(
     assert runs["controls-collapsed-s1"].config == collapsed
     assert runs["controls-untrained-s0"].config.optim.lr <= 1e-9
     for name, run in runs.items():
-        assert run.config.held_out == ("-64-" not in name) and run.measure.keep == "none"
+        assert run.config.held_out == ("-64-" not in name)
+        assert run.measure.keep == "none"
 
 
 def test_the_larger_controls_have_the_trajectorys_network_and_images() -> None:

@@ -6,8 +6,8 @@ and one that was not trained at all surely do nothing of the kind. All have thre
 that comes to no on the first, or to yes on one of the others, tells nothing apart.
 
 A run is best held by runs of its own size. The rules about the trajectory take the recipe, labels
-and labels by lot on its network and all of its images (`TRAJECTORY`) where these are recorded; those
-that compare settings, and those about classes held out of training, take the smaller ones.
+and labels by lot on its network and all of its images (`TRAJECTORY`) where these are recorded;
+those that compare settings, and those about classes held out of training, take the smaller ones.
 """
 
 from __future__ import annotations
