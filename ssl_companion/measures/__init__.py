@@ -27,6 +27,7 @@ from ssl_companion.measures.entropies import (
     renyi_information,
 )
 from ssl_companion.measures.information import (
+    alpha_req,
     coding_rate,
     coding_rate_given,
     conditional_rates,
@@ -54,6 +55,7 @@ __all__ = [
     "NearestCentroid",
     "NeuralCollapse",
     "WeightedKNN",
+    "alpha_req",
     "balanced_kmeans",
     "bootstrap",
     "bootstrap_accuracy",

@@ -251,3 +251,32 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
     p = spectrum / total
     p = p + 1e-7 if of == "features" else p
     return float(torch.special.entr(p).sum().exp())
+
+
+def alpha_req(X: ArrayLike) -> float:
+    """Decay of the spectrum of the covariance: eigenvalue j falls as j to the power of -alpha.
+
+    Alpha is the slope of a straight line through log eigenvalue over log j, by least squares over
+    all eigenvalues above rounding (alpha-ReQ: Agrawal, Mondal, Ghosh, Richards, NeurIPS 2022, who
+    find that features near 1 serve classifiers best). No unit; 0 for directions of equal variance,
+    larger where a few directions have most of it.
+
+    Args:
+        X: features [N, D].
+
+    Raises:
+        ValueError: bad features.
+        UndefinedMeasure: features that vary in fewer than two directions.
+
+    Example:
+        >>> round(alpha_req([[4.0, 0.0], [-4.0, 0.0], [0.0, 2.0], [0.0, -2.0]]), 4)  # 1 to 1/4
+        2.0
+    """
+    singular = _singular_values(centred(_checks.features(X, "X")))
+    rounding = torch.finfo(singular.dtype).eps * max(len(X), len(singular)) * singular[:1]
+    kept = singular[singular > rounding]
+    if len(kept) < 2:
+        raise UndefinedMeasure("X: varies in fewer than two directions; expected two or more")
+    ranks = torch.arange(1, len(kept) + 1, dtype=kept.dtype, device=kept.device).log()
+    away, logs = ranks - ranks.mean(), 2 * kept.log()
+    return -float((away @ logs) / (away @ away))

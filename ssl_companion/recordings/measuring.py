@@ -253,7 +253,10 @@ OF_CLASSES: dict[str, Callable[[AtLevel], float]] = {
     "nc2_equiangular": lambda here: here.collapse.nc2_equiangular,
 }
 #: What is measured of the test features [M, D] alone, without labels.
-OF_FEATURES: dict[str, Callable[[Tensor], float]] = {"effective_rank": measures.effective_rank}
+OF_FEATURES: dict[str, Callable[[Tensor], float]] = {
+    "effective_rank": measures.effective_rank,
+    "alpha_req": measures.alpha_req,
+}
 
 
 def levels_and_controls(hierarchy: Hierarchy, seed: int = 0) -> list[Level]:

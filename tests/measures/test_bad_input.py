@@ -35,6 +35,7 @@ OF_GROUPS: dict[str, Callable[[Any, Any], Any]] = {
 OF_FEATURES: dict[str, Callable[[Any], Any]] = {
     "coding_rate": m.coding_rate,
     "effective_rank": m.effective_rank,
+    "alpha_req": m.alpha_req,
     "renyi_entropy": m.renyi_entropy,
     "kde_information_bounds": m.kde_information_bounds,
     "directions": m.directions,
@@ -220,6 +221,7 @@ COLLAPSED = np.full((60, 5), 0.3)
         lambda x: m.variance_share_within(x, Y),
         lambda x: m.effective_rank(x, of="variance"),
         lambda x: m.effective_rank(0 * x),
+        m.alpha_req,
         lambda x: m.cdnv(x, Y),
         lambda x: m.neural_collapse(x, Y),
         lambda x: m.WeightedKNN(1).fit(0 * x, Y),

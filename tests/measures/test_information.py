@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.covariance import EmpiricalCovariance
 
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
     ClassStatistics,
+    alpha_req,
     coding_rate,
     coding_rate_given,
     conditional_rates,
@@ -118,6 +120,19 @@ def test_effective_rank_is_rankmes():
         q = e[e > 1e-12 * e.max()] / e.sum()
         by_variance = np.exp(-(q * np.log(q)).sum())
         assert effective_rank(rows, of="variance") == pytest.approx(by_variance, rel=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS, scale=st.floats(1e-6, 1e6), decay=st.floats(0, 3))
+def test_alpha_req_is_the_slope_of_the_spectrum(seed, scale, decay):
+    basis = np.linalg.qr(np.random.default_rng(seed).standard_normal((60, 12)))[0]
+    basis = np.linalg.qr(basis - basis.mean(0))[0]
+    made = basis * scale * np.arange(1, 13) ** (-decay / 2)
+    assert alpha_req(made) == pytest.approx(decay, abs=1e-6)
+    X = np.random.default_rng(seed).standard_normal((60, 12)) * np.logspace(0, 2, 12)
+    spectrum = np.sort(np.linalg.eigvalsh(np.cov(X.T)))[::-1]
+    slope = stats.linregress(np.log(np.arange(1, 13)), np.log(spectrum)).slope
+    assert alpha_req(X * scale + 3 * scale) == pytest.approx(-slope, rel=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])

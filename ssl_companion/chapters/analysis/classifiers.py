@@ -327,23 +327,29 @@ def rivals(recordings: Runs, level: str = "fine", *, gains: bool = False) -> pd.
         bootstrap over runs), n, and ahead, ahead_low, ahead_high: by how much the correlation of
         NCC accuracy exceeds this one, over the runs that have both, paired; one row each for
         NCC accuracy at `level` (ahead: NaN), at the sample level and against labels shuffled
-        among the images, and for the effective rank.
+        among the images, CDNV at `level` of the training images with its sign turned, so that
+        more is better of all, the effective rank and the decay of the spectrum, whose sign is
+        turned too. A measure that fewer than three runs have is left out.
     """
     runs = self_supervised(recordings).values()
 
     def told(run: Recording, measure: str = "ncc", **where: str) -> float:
-        return final(run, measure, **where) - (start(run, measure, **where) if gains else 0.0)
+        grown = final(run, measure, **where) - (start(run, measure, **where) if gains else 0.0)
+        return -grown if measure in _LESS_IS_BETTER else grown
 
     predictors = {
         f"NCC accuracy, {level}": {"level": level},
         "NCC accuracy, sample": {"level": "sample"},
         "NCC accuracy, shuffled labels": {"level": RANDOM_IMAGE},
-        "effective rank": {"measure": "effective_rank", "level": "all"},
+        f"less CDNV, {level}": {"measure": "cdnv", "level": level, "split": "train"},
+        "effective rank (RankMe)": {"measure": "effective_rank", "level": "all"},
+        "flatter spectrum (alpha-ReQ)": {"measure": "alpha_req", "level": "all"},
     }
     values = pd.DataFrame(
         {name: [told(run, **where) for run in runs] for name, where in predictors.items()}
     ).assign(linear=[told(run, "linear", level=level) for run in runs])
     first = next(iter(predictors))
+    predictors = {n: of for n, of in predictors.items() if n == first or values[n].count() >= 3}
     rows = []
     for name in predictors:
         table = values[[name, "linear"]].dropna()
@@ -357,6 +363,7 @@ def rivals(recordings: Runs, level: str = "fine", *, gains: bool = False) -> pd.
     return pd.DataFrame(rows).reindex(columns=_RIVAL_COLUMNS)
 
 
+_LESS_IS_BETTER = ("cdnv", "alpha_req")
 _RIVAL_COLUMNS = (
     "predictor", "value", "low", "high", "n", "ahead", "ahead_low", "ahead_high",
 )  # fmt: skip

@@ -100,11 +100,11 @@ def test_rivals_are_correlated_with_the_linear_probe(clusters: Recording, tmp_pa
     assert gained["value"][0] == pytest.approx(expected)
     table = classifiers.rivals(runs).set_index("predictor")
     assert table.loc["NCC accuracy, fine", "value"] == pytest.approx(1.0)
-    assert table.loc["effective rank", "value"] == pytest.approx(-1.0)
+    assert table.loc["effective rank (RankMe)", "value"] == pytest.approx(-1.0)
     assert (table["n"] == 5).all()
     assert np.isnan(table.loc["NCC accuracy, fine", "ahead"])
-    assert table.loc["effective rank", "ahead"] == pytest.approx(2.0)
-    assert table.loc["effective rank", "ahead_low"] == pytest.approx(2.0)
+    assert table.loc["effective rank (RankMe)", "ahead"] == pytest.approx(2.0)
+    assert table.loc["effective rank (RankMe)", "ahead_low"] == pytest.approx(2.0)
 
 
 def test_runs_whose_accuracies_part() -> None:
