@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "book/self-supervision.md"
 BOOK = grade.book_exercises(ROOT)
 NEEDED = {"setup", "parameters", "exercise"}  # the figures between them only take time
-FIRST, SECOND, THIRD = (exercise.name for exercise in BOOK["self-supervision"][:3])
+FIRST, SECOND, THIRD = (exercise.name for exercise in BOOK["self-supervision"].exercises[:3])
 
 
 def solutions() -> dict[str, str]:
