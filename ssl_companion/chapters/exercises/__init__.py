@@ -11,15 +11,17 @@ the answer's own; and whatever it raises while it is looked at is its own fault,
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 P = ParamSpec("P")
+Config = TypeVar("Config")
 ELSE = "anything else"
 """In a table of hints, the key of the hint for a number that is none of the known slips."""
 
@@ -115,6 +117,33 @@ def word_of(answer: Any) -> str:
     if not isinstance(answer, str):
         raise NotYet(f"expected a word in quotes, this is of type {type(answer).__name__}.")
     return str.__str__(answer)
+
+
+def plain_config(answer: Any, kind: type[Config]) -> Config:
+    """The answer as exactly this dataclass of words and numbers, and not a class derived of it."""
+    if not isinstance(answer, kind):
+        name = kind.__name__
+        raise NotYet(f"expected {name}(...) with your settings, this is of type {_kind(answer)}.")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = getattr(answer, field.name)
+        try:
+            plain = word_of(value) if isinstance(field.default, str) else number_of(value)
+        except NotYet as hint:
+            raise NotYet(f"{field.name}: {hint}") from None
+        if isinstance(field.default, int):
+            if plain != int(plain):
+                raise NotYet(f"{field.name}: {plain:g}; expected a whole number.")
+            plain = int(plain)
+        values[field.name] = plain
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise NotYet(f"{error}.") from None
+
+
+def _kind(answer: Any) -> str:
+    return type(answer).__name__
 
 
 def call(function: Any, *arguments: Any) -> Any:

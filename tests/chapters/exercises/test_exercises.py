@@ -11,6 +11,7 @@ import ast
 import importlib
 import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,45 @@ def test_the_stub_gets_a_hint_and_the_solution_passes(chapter: Path, name: str) 
     assert solved.ok, solved.message
 
 
+class Agreeable:
+    """Equal to anything, and as near to it as is asked for."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __abs__(self) -> float:
+        return 0.0
+
+    def __float__(self) -> float:
+        return -77.25
+
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__
+    __sub__ = __rsub__ = __add__ = __radd__ = __truediv__ = lambda self, other: self
+
+
+class AgreeableWord(str):
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Leaving:
+    """Ends the process when it is looked at."""
+
+    def __float__(self) -> float:
+        sys.exit(0)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        sys.exit(0)
+
+
+def leave(*_: Any) -> None:
+    sys.exit(0)
+
+
 # Whatever ends up in an answer: nothing, words, numbers far off, arrays of any shape and content.
 JUNK = [
     *(None, ..., "", "seven", "0.5", b"1", True, False, np.True_, 1j, object(), int),
@@ -152,6 +192,8 @@ JUNK = [
     *(pd.Series([1.0, 2.0]), pd.DataFrame({"a": [1]}), pd.Series(dtype=float)),
     *((np.full((9, 2), np.nan), np.zeros(9)), (np.ones((9, 2)), np.ones(4)), 9 * [["a", "b"]]),
     *(ToyConfig(noise=1e30), ToyConfig(columns=1000), ToyConfig(columns=6.0)),  # type: ignore
+    *(Agreeable(), AgreeableWord("the other"), Leaving(), (Leaving(), 1.0), (0.5, Leaving())),
+    *({AgreeableWord("a")}, np.random.default_rng(0).normal(size=(20, 2)), (Agreeable(),) * 2),
     *(ObjectiveConfig(on_until="half"), ObjectiveConfig(name="simclr")),  # type: ignore[arg-type]
 ]
 FUNCTIONS = [
@@ -162,6 +204,11 @@ FUNCTIONS = [
     lambda x, *_: (np.full_like(x, np.nan), np.full(len(x), np.nan)),
     *(lambda x, *_: x.mean(dim=(2, 3)).long(), lambda x, *_: x.mean(dim=(2, 3)).bool()),
     lambda x, *_: {"a": x * 1.0, "b": x[:, :1], "c": x[:, :2]} if len(x) == 4 else None,
+    *(leave, lambda *_: Agreeable(), lambda terms, *_: dict.fromkeys(terms, Agreeable())),
+    *(
+        lambda *_: np.random.default_rng().normal(),
+        lambda x, *_: np.random.default_rng().normal(size=np.shape(x)),
+    ),
     *([lambda *_, value=value: value for value in JUNK]),
 ]
 
