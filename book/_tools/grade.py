@@ -17,10 +17,11 @@ from __future__ import annotations
 import ast
 import csv as csv_files
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +33,6 @@ import sync
 import tyro
 from hand_in import Question, Run
 from IPython.core.inputtransformer2 import TransformerManager
-from nbformat import NotebookNode
 from student import MARK
 
 from ssl_companion.io.atomic import atomic_file
@@ -66,6 +66,14 @@ class Exercise:
     def function(self) -> str:
         """The checker's name, such as `check_chance`."""
         return _function(self.call)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A code cell that was handed in, and the exercise that its tag names, or ""."""
+
+    source: str
+    exercise: str
 
 
 @dataclass(frozen=True)
@@ -106,22 +114,22 @@ def book_exercises(root: Path = ROOT) -> Book:
     found = {}
     for page in sync.chapters(root):
         cells = nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells
-        if exercises := [_exercise(cell) for cell in cells if _tagged(cell)]:
+        tagged = [(_exercise_of(cell.metadata.get("tags", [])), cell.source) for cell in cells]
+        if exercises := [_exercise(name, stub) for name, stub in tagged if name]:
             parameters = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
             found[page.stem] = Chapter("\n".join(parameters), exercises)
     return found
 
 
-def _exercise(cell: NotebookNode) -> Exercise:
-    imports = [node for node in ast.parse(cell.source).body if isinstance(node, ast.ImportFrom)]
+def _exercise(name: str, stub: str) -> Exercise:
+    imports = [node for node in ast.parse(stub).body if isinstance(node, ast.ImportFrom)]
     names = [name for node in imports if node.module == _CHECKERS for name in node.names]
     (module,) = [name.name for name in names if name.asname == "check"]
-    return Exercise(_tagged(cell), module, cell.source)
+    return Exercise(name, module, stub)
 
 
-def _tagged(cell: NotebookNode) -> str:
-    """The name of the exercise that a cell is for, or ""."""
-    tags = cell.metadata.get("tags", []) if cell.cell_type == "code" else []
+def _exercise_of(tags: Sequence[str]) -> str:
+    """The name of the exercise that a cell with these tags is for, or ""."""
     return next((tag.removeprefix("exercise-") for tag in tags if tag.startswith("exercise-")), "")
 
 
@@ -152,23 +160,26 @@ def grade(
     known = {(row.file, row.sha256) for row in done}
     files = [p for p in files if (_name(p, folder), _sha256(p)) not in known]
     book, before = book_exercises(), _state_of_the_book()
-    with ThreadPoolExecutor(jobs) as pool:  # which wait: each notebook has a process of its own
-        running = [pool.submit(grade_notebook, path, folder, book, timeout) for path in files]
-        for ended in as_completed(running):
-            yield ended.result()
-            if changed := sorted(map(str, before ^ _state_of_the_book())):
-                pool.shutdown(cancel_futures=True)
-                raise RuntimeError(
-                    f"{ended.result()[0].file}: {changed[0]} of the book was changed meanwhile; put"
-                    " the book back (git status), look at this notebook, and go on with --resume"
-                )
+    pool = ThreadPoolExecutor(jobs)  # of threads that wait: each notebook has its own process
+    try:
+        running = {pool.submit(grade_notebook, path, folder, book, timeout) for path in files}
+        while running:  # looking up every second, for Ctrl-C
+            ended, running = wait(running, 1, FIRST_COMPLETED)
+            for rows in (one.result() for one in ended):
+                yield rows
+                if changed := before ^ _state_of_the_book():
+                    raise RuntimeError(
+                        f"{rows[0].file}: {min(changed)[0]} was changed while this ran; put the "
+                        "book back (git status), look at this notebook, and go on with --resume"
+                    )
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _state_of_the_book() -> set[tuple[str, int, int]]:
-    """Path, size and time of every file that grading rests on."""
-    patterns = "ssl_companion/**/*.py", "book/*.ipynb", "book/_tools/*.py", "book/recordings/**/*"
-    files = [path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()]
-    stats = [(path, path.stat()) for path in files]
+    """Path, size and time of every file of code that grading rests on."""
+    patterns = "*.py", "ssl_companion/**/*.py", "book/_tools/*.py", "book/*.ipynb"
+    stats = [(path, path.stat()) for pattern in patterns for path in ROOT.glob(pattern)]
     return {(str(path.relative_to(ROOT)), s.st_size, s.st_mtime_ns) for path, s in stats}
 
 
@@ -200,15 +211,14 @@ def _grade(
     path: Path, row: Row, book: Book, timeout: float, execute: Callable[..., Run]
 ) -> list[Row]:
     try:
-        notebook = _read(path)
+        cells, marked = _read(path)
     except Exception as error:  # whatever a damaged file makes a reader raise
         return [row._replace(note=f"cannot be read: {type(error).__name__}: {error}")]
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    name = _chapter(notebook, cells, book)
+    name = _chapter(marked, cells, book)
     if name is None:
         return [row._replace(note="is of no chapter with exercises")]
     chapter = book[name]
-    calls = [_calls(cell.source) for cell in cells]
+    calls = [_calls(cell.source) for cell in cells]  # (checker, answer), ...
     questions = [q for e in chapter.exercises for q in _questions(e, cells, calls)]
     stubs = {exercise.name: exercise.stub for exercise in chapter.exercises}
     sources = [cell.source for cell in cells]
@@ -221,20 +231,36 @@ def _grade(
     ]
 
 
-def _read(path: Path) -> NotebookNode:
+def _read(path: Path) -> tuple[list[Cell], object]:
+    """The code cells, of as much of a notebook as is there; the chapter it says that it is of."""
     if not path.is_file():
         raise FileNotFoundError("it is no file")
     if path.stat().st_size > _LARGEST:
         raise ValueError(f"it has more than {_LARGEST // 2**20} MB; clear its outputs")
-    notebook = nbformat.read(path, as_version=4)
-    nbformat.validate(notebook)
-    return notebook
+    notebook = json.loads(path.read_bytes().decode("utf-8-sig"))
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise ValueError("it has no list of cells")
+    cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
+    codes = [_cell(cell) for cell in cells if cell.get("cell_type") == "code"]
+    return codes, _part(_part(notebook, "metadata"), MARK).get("chapter")
 
 
-def _chapter(notebook: NotebookNode, cells: Sequence[NotebookNode], book: Book) -> str | None:
+def _cell(cell: Mapping[str, Any]) -> Cell:
+    source, tags = cell.get("source"), _part(cell, "metadata").get("tags")
+    lines = source if isinstance(source, list) else [source]
+    text = "".join(line for line in lines if isinstance(line, str))
+    text = text.encode("utf8", "replace").decode()  # half of a pair of surrogates cannot be sent
+    named = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    return Cell(text, _exercise_of(named))
+
+
+def _part(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    part = of.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _chapter(named: object, cells: Sequence[Cell], book: Book) -> str | None:
     """The name that the student edition wrote down, or else the chapter of its checkers."""
-    marked = notebook.metadata.get(MARK, {})
-    named = marked.get("chapter") if isinstance(marked, dict) else None
     if isinstance(named, str) and named in book:
         return named
     code = "\n".join(cell.source for cell in cells)
@@ -243,14 +269,27 @@ def _chapter(notebook: NotebookNode, cells: Sequence[NotebookNode], book: Book) 
     return next((name for name, call in calls.items() if call in code), None)
 
 
-def _calls(source: str) -> list[ast.Call]:
-    """The calls of checkers in a cell, whatever the name of their module; none in broken code."""
-    try:  # with IPython's own %magic and !commands
-        tree = ast.parse(TransformerManager().transform_cell(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+def _calls(source: str) -> list[tuple[str, str]]:
+    """The calls of checkers in a cell, whatever the name of their module: checker and answer."""
+    try:
+        calls = [node for node in ast.walk(_tree(source)) if isinstance(node, ast.Call)]
+        asked = [call for call in calls if call.args and _function(call).startswith("check_")]
+        return [
+            (_function(call), ast.unparse(call.args[0]))
+            for call in asked
+            if not isinstance(call.args[0], ast.Starred)
+        ]
+    except Exception:  # whatever broken code makes a parser raise
         return []
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
-    return [call for call in calls if _function(call).startswith("check_")]
+
+
+def _tree(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        if len(source) > 20_000:  # it may take long, and nobody writes such a cell by hand
+            raise
+        return ast.parse(TransformerManager().transform_cell(source))  # with %magic and !commands
 
 
 def _function(call: ast.Call) -> str:
@@ -258,21 +297,23 @@ def _function(call: ast.Call) -> str:
 
 
 def _questions(
-    exercise: Exercise, cells: Sequence[NotebookNode], calls: Sequence[list[ast.Call]]
+    exercise: Exercise, cells: Sequence[Cell], calls: Sequence[list[tuple[str, str]]]
 ) -> list[Question]:
     """Behind each cell that has the exercise's tag or calls its checker, for each answer there."""
     found = []
     for place, cell in enumerate(cells):
-        asked = [call for call in calls[place] if _function(call) == exercise.function]
-        answers = [ast.unparse(call.args[0]) for call in asked]
-        if _tagged(cell) == exercise.name:
+        answers = [answer for name, answer in calls[place] if name == exercise.function]
+        if cell.exercise == exercise.name:
             answers.append(ast.unparse(exercise.call.args[0]))
         found += [Question(exercise.name, place, answer) for answer in dict.fromkeys(answers)]
     return found
 
 
 def _answer(
-    exercise: Exercise, questions: Sequence[Question], calls: Sequence[list[ast.Call]], run: Run
+    exercise: Exercise,
+    questions: Sequence[Question],
+    calls: Sequence[list[tuple[str, str]]],
+    run: Run,
 ) -> tuple[str, str]:
     """The result and the message of the best answer, the last among equals."""
     asked = [number for number, q in enumerate(questions) if q.exercise == exercise.name]
@@ -285,7 +326,7 @@ def _answer(
     error = run.errors.get(questions[best].after)
     if error and not ok:
         message = f"its cell: {error[:120]}; {message}"
-    if not any(_function(call) == exercise.function for cell in calls for call in cell):
+    if not any(name == exercise.function for cell in calls for name, _ in cell):
         message = f"{_CHANGED}; {message}"
     return _RESULTS[ok], message
 
@@ -381,12 +422,13 @@ def main(
             if csv:
                 write_rows(csv, rows)
             print(line(answers, widths), flush=True)
-    except (FileNotFoundError, ValueError, RuntimeError) as error:
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
-    except KeyboardInterrupt:
+    except (RuntimeError, KeyboardInterrupt) as error:
         hand_in.end_processes()
-        print("stopped" + (f"; --csv {csv} --resume goes on" if csv else ""), file=sys.stderr)
-        os._exit(130)  # without waiting for the kernels that have just been ended
+        said = str(error) or "stopped" + (f"; --csv {csv} --resume goes on" if csv else "")
+        print(said, file=sys.stderr, flush=True)
+        os._exit(130 if isinstance(error, KeyboardInterrupt) else 1)  # waits for no notebook
 
 
 if __name__ == "__main__":
