@@ -43,6 +43,7 @@ _RESULTS = {True: RIGHT, False: NOT_YET, None: NO_ANSWER}
 _CHANGED = "the checker is not called"
 _CHECKERS = "ssl_companion.chapters.exercises"
 _LARGEST = 100 * 2**20  # bytes of a notebook
+_MOST_ANSWERS = 20  # to one exercise
 _LONGEST = 600  # characters of a field
 
 
@@ -284,6 +285,8 @@ def _calls(source: str) -> list[tuple[str, str]]:
 
 
 def _tree(source: str) -> ast.Module:
+    if len(source) > 10**6:
+        raise ValueError("too long")
     try:
         return ast.parse(source)
     except SyntaxError:
@@ -306,7 +309,7 @@ def _questions(
         if cell.exercise == exercise.name:
             answers.append(ast.unparse(exercise.call.args[0]))
         found += [Question(exercise.name, place, answer) for answer in dict.fromkeys(answers)]
-    return found
+    return found[-_MOST_ANSWERS:]
 
 
 def _answer(

@@ -80,7 +80,8 @@ def run(
         questions: to ask.
         parameters: the book's cell of parameters for this chapter.
         stubs: the book's cells of its exercises, by their names.
-        timeout: seconds for a cell; four times that for the rest once so much was taken in all.
+        timeout: seconds for a cell. Once all have taken four times that, a second each; at eight
+            times it the run ends.
     """
     found, lost, key = Run(), dict[tuple[int, int], str](), secrets.token_hex(16)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
@@ -99,12 +100,15 @@ def run(
                         )
                         ask = _ASK.format(path=judge.__file__, arguments=arguments)
                         steps.append(((cell, number), ask))
+            start = time.monotonic()
             for _ in range(_RUNS):
                 try:
-                    _run_once([step for step in steps if step[0] not in lost], found, timeout, lost)
+                    left = [step for step in steps if step[0] not in lost]
+                    _run_once(left, found, timeout, start, lost)
                     break
-                except _Stopped:
-                    continue
+                except _Stopped as why:
+                    if not lost:  # no cell did it: the kernel does not start
+                        raise RuntimeError(str(why)) from None
     for (cell, number), why in lost.items():
         if number < 0:
             found.errors[cell] = found.stopped[cell] = why
@@ -114,14 +118,17 @@ def run(
 
 
 def _run_once(
-    steps: Sequence[tuple[tuple[int, int], str]], found: Run, timeout: float,
+    steps: Sequence[tuple[tuple[int, int], str]], found: Run, timeout: float, start: float,
     lost: dict[tuple[int, int], str],
 ) -> None:  # fmt: skip
     found.errors.clear()
-    end = time.monotonic() + 4 * timeout
     with _kernel() as kernel:
         for (cell, number), source in steps:
-            seconds = min(timeout, max(1.0, end - time.monotonic()))
+            taken = time.monotonic() - start
+            if taken > 8 * timeout:
+                found.errors[cell] = found.stopped[cell] = f"not run after {taken:.0f} s in all"
+                return
+            seconds = min(timeout, max(1.0, 4 * timeout - taken))
             try:
                 error = kernel(source, seconds)
             except _Stopped as why:
