@@ -14,26 +14,20 @@ on an account that has nothing to lose. It finds slips and cut corners, not dece
 
 from __future__ import annotations
 
-import ast
 import csv as csv_files
 import hashlib
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import hand_in
-import nbformat
-import sync
 import tyro
 from hand_in import Question, Run
-from IPython.core.inputtransformer2 import TransformerManager
-from student import MARK
+from questions import Book, Exercise, book_exercises, chapter_of, questions_of, read
 
 from ssl_companion.io.atomic import atomic_file
 
@@ -41,48 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RIGHT, NOT_YET, MISSING, NO_ANSWER = "right", "not yet", "missing", "no answer"
 _RESULTS = {True: RIGHT, False: NOT_YET, None: NO_ANSWER}
 _CHANGED = "the checker is not called"
-_CHECKERS = "ssl_companion.chapters.exercises"
-_LARGEST = 100 * 2**20  # bytes of a notebook
-_MOST_ANSWERS = 20  # to one exercise
 _LONGEST = 600  # characters of a field
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """An exercise as the book states it: the module of its checker, and its cell."""
-
-    name: str
-    module: str
-    stub: str
-
-    @property
-    def call(self) -> ast.Call:
-        """The call of the checker, in which the cell ends."""
-        last = ast.parse(self.stub).body[-1]
-        assert isinstance(last, ast.Expr)
-        assert isinstance(last.value, ast.Call)
-        return last.value
-
-    @property
-    def function(self) -> str:
-        """The checker's name, such as `check_chance`."""
-        return _function(self.call)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A code cell that was handed in, and the exercise that its tag names, or ""."""
-
-    source: str
-    exercise: str
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """The exercises of a chapter, and its cell of parameters."""
-
-    parameters: str
-    exercises: Sequence[Exercise]
 
 
 class Row(NamedTuple):
@@ -105,33 +58,6 @@ class Row(NamedTuple):
     message: str = ""
     note: str = ""
     sha256: str = ""
-
-
-Book = Mapping[str, Chapter]
-
-
-def book_exercises(root: Path = ROOT) -> Book:
-    """The exercises of every chapter that has some, by its name."""
-    found = {}
-    for page in sync.chapters(root):
-        cells = nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells
-        tagged = [(_exercise_of(cell.metadata.get("tags", [])), cell.source) for cell in cells]
-        if exercises := [_exercise(name, stub) for name, stub in tagged if name]:
-            parameters = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
-            found[page.stem] = Chapter("\n".join(parameters), exercises)
-    return found
-
-
-def _exercise(name: str, stub: str) -> Exercise:
-    imports = [node for node in ast.parse(stub).body if isinstance(node, ast.ImportFrom)]
-    names = [name for node in imports if node.module == _CHECKERS for name in node.names]
-    (module,) = [name.name for name in names if name.asname == "check"]
-    return Exercise(name, module, stub)
-
-
-def _exercise_of(tags: Sequence[str]) -> str:
-    """The name of the exercise that a cell with these tags is for, or ""."""
-    return next((tag.removeprefix("exercise-") for tag in tags if tag.startswith("exercise-")), "")
 
 
 def grade(
@@ -212,111 +138,27 @@ def _grade(
     path: Path, row: Row, book: Book, timeout: float, execute: Callable[..., Run]
 ) -> list[Row]:
     try:
-        cells, marked = _read(path)
+        cells, marked = read(path)
     except Exception as error:  # whatever a damaged file makes a reader raise
         return [row._replace(note=f"cannot be read: {type(error).__name__}: {error}")]
-    name = _chapter(marked, cells, book)
+    name = chapter_of(marked, cells, book)
     if name is None:
         return [row._replace(note="is of no chapter with exercises")]
     chapter = book[name]
-    calls = [_calls(cell.source) for cell in cells]  # (checker, answer), ...
-    questions = [q for e in chapter.exercises for q in _questions(e, cells, calls)]
+    questions = [question for e in chapter.exercises for question in questions_of(e, cells)]
     stubs = {exercise.name: exercise.stub for exercise in chapter.exercises}
     sources = [cell.source for cell in cells]
     run = execute(sources, questions, chapter.parameters, stubs, timeout)
-    note = _note(run)
+    note, called = _note(run), {name for cell in cells for name, _ in cell.calls}
     return [
         row._replace(chapter=name, exercise=e.name, result=result, message=message, note=note)
         for e in chapter.exercises
-        for result, message in [_answer(e, questions, calls, run)]
+        for result, message in [_answer(e, questions, called, run)]
     ]
 
 
-def _read(path: Path) -> tuple[list[Cell], object]:
-    """The code cells, of as much of a notebook as is there; the chapter it says that it is of."""
-    if not path.is_file():
-        raise FileNotFoundError("it is no file")
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"it has more than {_LARGEST // 2**20} MB; clear its outputs")
-    notebook = json.loads(path.read_bytes().decode("utf-8-sig"))
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        raise ValueError("it has no list of cells")
-    cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
-    codes = [_cell(cell) for cell in cells if cell.get("cell_type") == "code"]
-    return codes, _part(_part(notebook, "metadata"), MARK).get("chapter")
-
-
-def _cell(cell: Mapping[str, Any]) -> Cell:
-    source, tags = cell.get("source"), _part(cell, "metadata").get("tags")
-    lines = source if isinstance(source, list) else [source]
-    text = "".join(line for line in lines if isinstance(line, str))
-    text = text.encode("utf8", "replace").decode()  # half of a pair of surrogates cannot be sent
-    named = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-    return Cell(text, _exercise_of(named))
-
-
-def _part(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    part = of.get(key)
-    return part if isinstance(part, dict) else {}
-
-
-def _chapter(named: object, cells: Sequence[Cell], book: Book) -> str | None:
-    """The name that the student edition wrote down, or else the chapter of its checkers."""
-    if isinstance(named, str) and named in book:
-        return named
-    code = "\n".join(cell.source for cell in cells)
-    modules = {name: chapter.exercises[0].module for name, chapter in book.items()}
-    calls = {name: f"{_CHECKERS} import {module} as" for name, module in modules.items()}
-    return next((name for name, call in calls.items() if call in code), None)
-
-
-def _calls(source: str) -> list[tuple[str, str]]:
-    """The calls of checkers in a cell, whatever the name of their module: checker and answer."""
-    try:
-        calls = [node for node in ast.walk(_tree(source)) if isinstance(node, ast.Call)]
-        asked = [call for call in calls if call.args and _function(call).startswith("check_")]
-        return [
-            (_function(call), ast.unparse(call.args[0]))
-            for call in asked
-            if not isinstance(call.args[0], ast.Starred)
-        ]
-    except Exception:  # whatever broken code makes a parser raise
-        return []
-
-
-def _tree(source: str) -> ast.Module:
-    if len(source) > 10**6:
-        raise ValueError("too long")
-    try:
-        return ast.parse(source)
-    except SyntaxError:
-        if len(source) > 20_000:  # it may take long, and nobody writes such a cell by hand
-            raise
-        return ast.parse(TransformerManager().transform_cell(source))  # with %magic and !commands
-
-
-def _function(call: ast.Call) -> str:
-    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
-
-
-def _questions(
-    exercise: Exercise, cells: Sequence[Cell], calls: Sequence[list[tuple[str, str]]]
-) -> list[Question]:
-    """Behind each cell that has the exercise's tag or calls its checker, for each answer there."""
-    found = []
-    for place, cell in enumerate(cells):
-        answers = [answer for name, answer in calls[place] if name == exercise.function]
-        if cell.exercise == exercise.name:
-            answers.append(ast.unparse(exercise.call.args[0]))
-        found += [Question(exercise.name, place, answer) for answer in dict.fromkeys(answers)]
-    return found[-_MOST_ANSWERS:]
-
-
 def _answer(
-    exercise: Exercise,
-    questions: Sequence[Question],
-    calls: Sequence[list[tuple[str, str]]],
-    run: Run,
+    exercise: Exercise, questions: Sequence[Question], called: set[str], run: Run
 ) -> tuple[str, str]:
     """The result and the message of the best answer, the last among equals."""
     asked = [number for number, q in enumerate(questions) if q.exercise == exercise.name]
@@ -329,7 +171,7 @@ def _answer(
     error = run.errors.get(questions[best].after)
     if error and not ok:
         message = f"its cell: {error[:120]}; {message}"
-    if not any(name == exercise.function for cell in calls for name, _ in cell):
+    if exercise.function not in called:
         message = f"{_CHANGED}; {message}"
     return _RESULTS[ok], message
 

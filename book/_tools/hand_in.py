@@ -106,9 +106,9 @@ def run(
                     left = [step for step in steps if step[0] not in lost]
                     _run_once(left, found, timeout, start, lost)
                     break
-                except _Stopped as why:
-                    if not lost:  # no cell did it: the kernel does not start
-                        raise RuntimeError(str(why)) from None
+                except _Stopped as error:
+                    if not lost:  # no cell did it
+                        raise RuntimeError(str(error)) from None
     for (cell, number), why in lost.items():
         if number < 0:
             found.errors[cell] = found.stopped[cell] = why

@@ -20,6 +20,7 @@ import grade
 import nbformat
 import psutil  # type: ignore[import-untyped]
 import pytest
+import questions
 import student
 import sync
 from grade import MISSING, NO_ANSWER, NOT_YET, RIGHT, Row
@@ -28,7 +29,7 @@ from plain_notebook import references
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "book/self-supervision.md"
-BOOK = grade.book_exercises(ROOT)
+BOOK = questions.book_exercises(ROOT)
 NEEDED = {"setup", "parameters", "exercise"}  # the figures between them only take time
 EXERCISES = BOOK["self-supervision"].exercises
 FIRST, SECOND, THIRD = (exercise.name for exercise in EXERCISES[:3])
@@ -68,7 +69,7 @@ def code(source: str) -> nbformat.NotebookNode:
 
 
 def tagged(cell: nbformat.NotebookNode) -> str:
-    return grade._exercise_of(cell.metadata.get("tags", []))
+    return questions._exercise_of(cell.metadata.get("tags", []))
 
 
 def test_every_exercise_of_the_book_can_be_asked() -> None:
@@ -210,11 +211,14 @@ def test_the_best_of_several_answers_counts(verdicts: Any, result: str, tmp_path
 
 
 def test_the_call_of_a_checker_is_found_wherever_and_however_it_is_called() -> None:
-    assert grade._calls("check.check_a(x)\nprint(1)") == [("check_a", "x")]
-    assert grade._calls("%time\n!ls\nr = other.check_a((x, y), z)") == [("check_a", "(x, y)")]
-    assert grade._calls("check_a(1); show(m.check_b(2))") == [("check_a", "1"), ("check_b", "2")]
+    assert questions.calls_in("check.check_a(x)\nprint(1)") == [("check_a", "x")]
+    assert questions.calls_in("%time\n!ls\nr = other.check_a((x, y), z)") == [("check_a", "(x, y)")]
+    assert questions.calls_in("check_a(1); show(m.check_b(2))") == [
+        ("check_a", "1"),
+        ("check_b", "2"),
+    ]
     for source in ("check.check_a()", "check.check_a(*x)", "check.check_a(x", "\0", "(" * 10_000):
-        assert grade._calls(source) == []
+        assert questions.calls_in(source) == []
 
 
 def test_files_that_are_no_notebooks_of_the_book_are_rows_like_any_other(
@@ -248,7 +252,7 @@ def test_files_that_are_no_notebooks_of_the_book_are_rows_like_any_other(
 
 def test_a_file_too_large_is_named_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "one.ipynb").open("wb") as file:
-        file.truncate(grade._LARGEST + 1)
+        file.truncate(questions._LARGEST + 1)
     (row,) = grade.grade_notebook(tmp_path / "one.ipynb", tmp_path, BOOK)
     assert "more than 100 MB; clear its outputs" in row.note
 
@@ -452,10 +456,10 @@ def test_every_damaged_or_hostile_notebook_ends_in_rows_that_name_it(tmp_path: P
     ]
     graded, kinds = [], set()
 
-    def execute(sources: Any, questions: Any, *_: Any) -> Run:
+    def execute(sources: Any, asked: Any, *_: Any) -> Run:
         words = [rng.choice(HOSTILE_TEXT) for _ in range(20)]
         verdicts = {n: (rng.choice([True, False, None]), rng.choice(words))
-                    for n in range(len(questions)) if rng.random() < 0.8}  # fmt: skip
+                    for n in range(len(asked)) if rng.random() < 0.8}  # fmt: skip
         errors = {n: rng.choice(words) for n in range(len(sources)) if rng.random() < 0.1}
         return Run(errors, dict([*errors.items()][:2]), verdicts)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -128,6 +129,26 @@ def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(chapter: P
         if name.startswith("check_") and getattr(value, "__module__", "") == module.__name__
     ]
     assert sorted(asked) == sorted(there)
+
+
+@cache
+def slips() -> dict[str, int]:
+    """How many wrong answers that come near the other files here try, by their checkers."""
+    found: dict[str, int] = {}
+    for path in {*Path(__file__).parent.glob("test_*.py")} - {Path(__file__)}:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found |= {check.__name__: len(rows) for check, rows in getattr(module, "SLIPS", {}).items()}
+    return found
+
+
+@pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+def test_wrong_answers_that_come_near_are_tried_of_every_exercise(chapter: Path, name: str) -> None:
+    asked = ast.unparse(ast.parse(cells(chapter, "exercise")[name]).body[-1])
+    assert slips()[asked.removeprefix("check.").split("(")[0]] >= 2
 
 
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)

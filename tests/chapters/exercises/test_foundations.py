@@ -18,6 +18,7 @@ from ssl_companion.chapters.exercises import measuring_a_cluster as measuring
 from ssl_companion.chapters.exercises import self_supervision as views
 from ssl_companion.chapters.exercises import train_your_own as own
 from ssl_companion.measures import NearestCentroid
+from ssl_companion.training.objectives import simclr
 from ssl_companion.training.toy import ToyConfig
 
 
@@ -146,7 +147,12 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (np.stack([np.linspace(-3, 3, 40), np.linspace(-3, 3, 40) ** 2 / 2], axis=1), "straight"),
         (_far_out(), "All of them are to be on it"),
     ],
-    views.check_nt_xent: [(_softmax_over_all, "strike out the diagonal")],
+    views.check_nt_xent: [
+        (_softmax_over_all, "strike out the diagonal"),
+        (lambda a, b, t: simclr(a, b, temperature=t).terms["alignment"], "that is the alignment"),
+        (lambda a, b, t: simclr(a, b, temperature=1.0).total, "at temperature 0.1"),
+        (lambda a, b, t: simclr(a, b, temperature=t).total * len(a), "another value"),
+    ],
     views.check_world: [
         (ToyConfig(noise=0.0, wobble=0.0), "leave the noise"),
         (ToyConfig(columns=2, rows=2), "fewer images"),
