@@ -206,6 +206,8 @@ def _kernel() -> Iterator[Any]:
                         if not manager.is_alive():
                             raise _Stopped("ended the process") from None
                         continue
+                    except Exception as error:  # not signed, or no message at all
+                        raise _Stopped(f"broke its kernel: {error}") from None
                     if got["parent_header"].get("msg_id") == message:
                         return dict(got["content"])
                 return None

@@ -173,6 +173,7 @@ def test_what_an_answer_does_when_it_is_asked_is_its_own_fault() -> None:
         ("while True: pass", "took more than 4 s"),
         ("import os; os._exit(3)", "ended the process"),
         ("exit()", "ended the process"),
+        ("get_ipython().kernel.session.key = b'another'", "broke its kernel"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended the process"),
         ("import sys; sys.exit('enough')", "SystemExit: enough"),
         ("input('name?')", "StdinNotImplementedError"),
