@@ -1,11 +1,12 @@
 """Ask the book's checkers about the notebooks that a class handed in.
 
-    python book/_tools/grade.py FOLDER                    a table, a row for each notebook
+    python book/_tools/grade.py FOLDER                    a line for each notebook
     python book/_tools/grade.py FOLDER --csv grades.csv   and a file, a row for each exercise
+    python book/_tools/grade.py FOLDER --csv grades.csv --resume     go on where it was stopped
 
-A notebook runs as it is, in a process and a folder of its own. Behind every exercise a cell is
-put that loads the chapter's checkers afresh and calls the one that the book calls there, so
-what counts is the answer and not what the cell shows.
+A notebook runs as it is, in a process and a folder of its own. Behind every cell that answers an
+exercise, or calls its checker, the book's own checker is asked, in another process (`judge.py`).
+So what counts is the answer and not what the cell shows; of several answers the best counts.
 
 This executes what students wrote, with the rights of whoever runs it: do so in a container or
 on an account that has nothing to lose. It finds slips and cut corners, not deceit.
@@ -13,60 +14,28 @@ on an account that has nothing to lose. It finds slips and cut corners, not dece
 
 from __future__ import annotations
 
-import ast
-import json
+import csv as csv_files
+import hashlib
 import os
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import nbformat
-import pandas as pd
-import sync
+import hand_in
 import tyro
-from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
-from student import MARK
+from hand_in import Question, Run
+from questions import Book, Exercise, book_exercises, chapter_of, questions_of, read
 
 from ssl_companion.io.atomic import atomic_file
 
 ROOT = Path(__file__).resolve().parents[2]
 RIGHT, NOT_YET, MISSING, NO_ANSWER = "right", "not yet", "missing", "no answer"
-_CHANGED = "the checker's call was changed"
-_CHECKERS = "ssl_companion.chapters.exercises"
-_SAYS = "ssl-companion-grade:"
-_ASK = f"""\
-import importlib as _importlib, json as _json
-import {_CHECKERS} as _base
-_importlib.reload(_base)
-check = _importlib.reload(_importlib.import_module("{_CHECKERS}.{{module}}"))
-try:
-    _found = {{call}}
-    _said = [bool(_found.ok), str(_found.message)]
-except Exception as _error:
-    _said = [None, f"{{{{type(_error).__name__}}}}: {{{{_error}}}}"]
-print("{_SAYS}" + _json.dumps(_said))
-"""
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """An exercise as the book states it: the module of its checker, and the call."""
-
-    name: str
-    module: str
-    call: str
-
-    @property
-    def function(self) -> str:
-        """The call up to its arguments, such as `check.check_chance(`."""
-        return self.call.split("(")[0] + "("
+_RESULTS = {True: RIGHT, False: NOT_YET, None: NO_ANSWER}
+_CHANGED = "the checker is not called"
+_LONGEST = 600  # characters of a field
 
 
 class Row(NamedTuple):
@@ -79,6 +48,7 @@ class Row(NamedTuple):
         result: `right`, `not yet`, `missing` or `no answer`.
         message: what the checker said.
         note: what is wrong with the notebook as a whole.
+        sha256: of the notebook, by which `--resume` knows it again.
     """
 
     file: str
@@ -87,37 +57,13 @@ class Row(NamedTuple):
     result: str = ""
     message: str = ""
     note: str = ""
+    sha256: str = ""
 
 
-Book = Mapping[str, Sequence[Exercise]]
-
-
-def book_exercises(root: Path = ROOT) -> Book:
-    """The exercises of every chapter that has some, by its name."""
-    found = {}
-    for page in sync.chapters(root):
-        notebook = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
-        if exercises := [_exercise(cell) for cell in notebook.cells if _tagged(cell)]:
-            found[page.stem] = exercises
-    return found
-
-
-def _exercise(cell: NotebookNode) -> Exercise:
-    tree = ast.parse(cell.source)
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    names = [name for node in imports if node.module == _CHECKERS for name in node.names]
-    (module,) = [name.name for name in names if name.asname == "check"]
-    return Exercise(_tagged(cell), module, ast.unparse(tree.body[-1]))
-
-
-def _tagged(cell: NotebookNode) -> str:
-    """The name of the exercise that a cell is for, or ""."""
-    tags = cell.metadata.get("tags", []) if cell.cell_type == "code" else []
-    return next((tag.removeprefix("exercise-") for tag in tags if tag.startswith("exercise-")), "")
-
-
-def grade(folder: Path, timeout: float = 300, jobs: int = 1) -> list[Row]:
-    """What came of every notebook of a folder and its subfolders, in the order of their paths.
+def grade(
+    folder: Path, timeout: float = 300, jobs: int = 1, done: Sequence[Row] = ()
+) -> Iterator[list[Row]]:
+    """What came of every notebook of a folder and its subfolders, each as it ends.
 
     A row names its notebook by the path below `folder`: where every student has a folder, the
     files in them are called the same.
@@ -126,20 +72,48 @@ def grade(folder: Path, timeout: float = 300, jobs: int = 1) -> list[Row]:
         folder: with the notebooks, under any names.
         timeout: seconds that one cell may take.
         jobs: how many notebooks to run at once.
+        done: rows of notebooks that are not graded again unless they have changed.
+
+    Yields:
+        The rows of a notebook.
 
     Raises:
         FileNotFoundError: when there is no notebook.
+        RuntimeError: when a hand-in changed the book, after its rows.
     """
     files = sorted(p for p in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
     if not files:
         raise FileNotFoundError(f"{folder}: no notebook (*.ipynb) in this folder or below it")
-    book = book_exercises()
-    with ThreadPoolExecutor(jobs) as pool:  # which wait: each notebook has a process of its own
-        found = pool.map(lambda path: grade_notebook(path, folder, book, timeout), files)
-        return [row for rows in found for row in rows]
+    known = {(row.file, row.sha256) for row in done}
+    files = [p for p in files if (_name(p, folder), _sha256(p)) not in known]
+    book, before = book_exercises(), _state_of_the_book()
+    pool = ThreadPoolExecutor(jobs)  # of threads that wait: each notebook has its own process
+    try:
+        running = {pool.submit(grade_notebook, path, folder, book, timeout) for path in files}
+        while running:  # looking up every second, for Ctrl-C
+            ended, running = wait(running, 1, FIRST_COMPLETED)
+            for rows in (one.result() for one in ended):
+                yield rows
+                if changed := before ^ _state_of_the_book():
+                    raise RuntimeError(
+                        f"{rows[0].file}: {min(changed)[0]} was changed while this ran; put the "
+                        "book back (git status), look at this notebook, and go on with --resume"
+                    )
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def grade_notebook(path: Path, folder: Path, book: Book, timeout: float = 300) -> list[Row]:
+def _state_of_the_book() -> set[tuple[str, int, int]]:
+    """Path, size and time of every file of code that grading rests on."""
+    patterns = "*.py", "ssl_companion/**/*.py", "book/_tools/*.py", "book/*.ipynb"
+    stats = [(path, path.stat()) for pattern in patterns for path in ROOT.glob(pattern)]
+    return {(str(path.relative_to(ROOT)), s.st_size, s.st_mtime_ns) for path, s in stats}
+
+
+def grade_notebook(
+    path: Path, folder: Path, book: Book, timeout: float = 300,
+    execute: Callable[..., Run] = hand_in.run,
+) -> list[Row]:  # fmt: skip
     """Run a notebook that was handed in, and ask the book's checkers.
 
     Args:
@@ -147,118 +121,116 @@ def grade_notebook(path: Path, folder: Path, book: Book, timeout: float = 300) -
         folder: the rows name the notebook by its path below it.
         book: the exercises of every chapter.
         timeout: seconds that one cell may take.
+        execute: runs the cells, as `hand_in.run` does.
 
     Returns:
-        A row for each exercise, or one with a note for a notebook of no chapter.
+        A row for each exercise, or one with a note for a notebook of no chapter; never none.
     """
-    file = path.relative_to(folder).as_posix()
+    row = Row(_name(path, folder), sha256=_sha256(path))
     try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
+        rows = _grade(path, row, book, timeout, execute)
+    except Exception as error:  # one hand-in does not end the grading of the others
+        rows = [row._replace(note=f"cannot be graded: {type(error).__name__}: {error}")]
+    return [Row(*map(_plain, one)) for one in rows]
+
+
+def _grade(
+    path: Path, row: Row, book: Book, timeout: float, execute: Callable[..., Run]
+) -> list[Row]:
+    try:
+        cells, marked = read(path)
     except Exception as error:  # whatever a damaged file makes a reader raise
-        return [Row(file, note=f"cannot be read: {type(error).__name__}")]
-    chapter = _chapter(notebook, book)
-    if chapter is None:
-        return [Row(file, note="is of no chapter with exercises")]
-    cells = {e.name: _cell(notebook, e) for e in book[chapter]}
-    questions = {
-        e.name: nbformat.v4.new_code_cell(_ASK.format(module=e.module, call=e.call))
-        for e in book[chapter]
-    }
-    own = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for name, cell in cells.items():
-        if cell is not None:
-            place = next(i for i, one in enumerate(notebook.cells) if one is cell)
-            notebook.cells.insert(place + 1, questions[name])
-    note = _execute(notebook, timeout) or _first_error(own)
+        return [row._replace(note=f"cannot be read: {type(error).__name__}: {error}")]
+    name = chapter_of(marked, cells, book)
+    if name is None:
+        return [row._replace(note="is of no chapter with exercises")]
+    chapter = book[name]
+    questions = [question for e in chapter.exercises for question in questions_of(e, cells)]
+    stubs = {exercise.name: exercise.stub for exercise in chapter.exercises}
+    sources = [cell.source for cell in cells]
+    run = execute(sources, questions, chapter.parameters, stubs, timeout)
+    note, called = _note(run), {name for cell in cells for name, _ in cell.calls}
     return [
-        Row(file, chapter, e.name, *_answer(e, cells[e.name], questions[e.name]), note)
-        for e in book[chapter]
+        row._replace(chapter=name, exercise=e.name, result=result, message=message, note=note)
+        for e in chapter.exercises
+        for result, message in [_answer(e, questions, called, run)]
     ]
 
 
-def _chapter(notebook: NotebookNode, book: Book) -> str | None:
-    """The name that the student edition wrote down, or else the chapter of its checkers."""
-    named = notebook.metadata.get(MARK, {})
-    if isinstance(named, dict) and named.get("chapter") in book:
-        return str(named["chapter"])
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    calls = {chapter: f"{_CHECKERS} import {book[chapter][0].module} as check" for chapter in book}
-    return next((chapter for chapter, call in calls.items() if call in code), None)
-
-
-def _cell(notebook: NotebookNode, exercise: Exercise) -> NotebookNode | None:
-    """The exercise's cell: by its tag, or by the checker that it calls."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    by_tag = [cell for cell in cells if _tagged(cell) == exercise.name]
-    return next(reversed(by_tag or [c for c in cells if exercise.function in c.source]), None)
-
-
-def _execute(notebook: NotebookNode, timeout: float) -> str:
-    """Run all cells, on through errors; words for a run that did not get to the end."""
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    environment.pop("SSL_COMPANION_BOOK", None)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            client = NotebookClient(
-                notebook, timeout=timeout, allow_errors=True, kernel_name="python3",
-                resources={"metadata": {"path": folder}},
-                extra_arguments=["--IPKernelApp.log_level=40"],
-            )  # fmt: skip
-            client.execute(env=environment)
-    except CellTimeoutError:
-        return f"stopped: a cell took more than {timeout:g} s"
-    except DeadKernelError:
-        return "stopped: its process died"
-    return ""
-
-
-def _first_error(own: Sequence[NotebookNode]) -> str:
-    """Words for the first of the notebook's own code cells that failed."""
-    for number, cell in enumerate(own, 1):
-        for output in cell.outputs:
-            if output.output_type == "error":
-                return f"code cell {number} fails: {output.ename}: {output.evalue[:120]}"
-    return ""
-
-
 def _answer(
-    exercise: Exercise, cell: NotebookNode | None, question: NotebookNode
+    exercise: Exercise, questions: Sequence[Question], called: set[str], run: Run
 ) -> tuple[str, str]:
-    """The result and the message of what the book's checker said to the cell that asked it."""
-    if cell is None:
+    """The result and the message of the best answer, the last among equals."""
+    asked = [number for number, q in enumerate(questions) if q.exercise == exercise.name]
+    if not asked:
         return MISSING, "its cell is not in the notebook"
-    lines = "".join(output.get("text", "") for output in question.outputs).splitlines()
-    said = [line.removeprefix(_SAYS) for line in lines if line.startswith(_SAYS)]
-    ok, message = json.loads(said[-1]) if said else (None, "the notebook did not get that far")
-    result = {True: RIGHT, False: NOT_YET, None: NO_ANSWER}[ok]
-    return result, f"{_CHANGED}; {message}" if _changed(cell, exercise) else message
+    unasked: tuple[bool | None, str] = (None, "the notebook did not get that far")
+    said = {number: run.verdicts.get(number, unasked) for number in asked}
+    best = max(asked, key=lambda number: ([None, False, True].index(said[number][0]), number))
+    ok, message = said[best]
+    error = run.errors.get(questions[best].after)
+    if error and not ok:
+        message = f"its cell: {error[:120]}; {message}"
+    if exercise.function not in called:
+        message = f"{_CHANGED}; {message}"
+    return _RESULTS[ok], message
 
 
-def _changed(cell: NotebookNode, exercise: Exercise) -> bool:
-    """Whether the exercise's cell no longer ends in the call that the book has there."""
+def _note(run: Run) -> str:
+    """Words for the first of the notebook's own code cells that failed, and those left out."""
+    errors = {**dict(sorted(run.errors.items())[:1]), **run.stopped}
+    words = [f"code cell {cell + 1}: {error[:120]}" for cell, error in sorted(errors.items())]
+    return "; ".join(words[:4])
+
+
+def _name(path: Path, folder: Path) -> str:
+    return _plain(path.relative_to(folder).as_posix())
+
+
+def _sha256(path: Path) -> str:
     try:
-        body = ast.parse(cell.source).body
-    except SyntaxError:
-        return exercise.function not in cell.source
-    return not body or ast.unparse(body[-1]) != exercise.call
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    except OSError:
+        return ""
 
 
-def table(rows: Sequence[Row]) -> str:
-    """A line for each notebook: its file, chapter, how many are right, what is not."""
-    lines = [("notebook", "chapter", "right", "not right", "note")]
-    for file, group in groupby(rows, key=lambda row: row.file):
-        answers = list(group)
-        missed = [f"{a.exercise} ({a.result})" for a in answers if a.exercise and a.result != RIGHT]
-        changed = [a.exercise for a in answers if a.message.startswith(_CHANGED)]
-        notes = [answers[0].note, f"checker changed: {', '.join(changed)}" if changed else ""]
-        right = sum(a.result == RIGHT for a in answers)
-        count = f"{right}/{len(answers)}" if answers[0].exercise else ""
-        note = "; ".join(filter(None, notes))
-        lines.append((file, answers[0].chapter, count, ", ".join(missed), note))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+def _plain(text: Any) -> str:
+    """A field as every terminal, file and spreadsheet can show it, and none takes for a formula."""
+    text = str(text).replace("\n", " ")
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: _LONGEST + 1])
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return f"'{text}" if text[:1] in tuple("=+-@") else text
+
+
+def line(answers: Sequence[Row], widths: Sequence[int] = (0, 0, 5, 0)) -> str:
+    """A line for a notebook: its file, chapter, how many are right, what is not, a note."""
+    missed = [f"{a.exercise} ({a.result})" for a in answers if a.exercise and a.result != RIGHT]
+    changed = [a.exercise for a in answers if a.message.startswith(_CHANGED)]
+    notes = [answers[0].note, f"checker not called: {', '.join(changed)}" if changed else ""]
+    right = sum(a.result == RIGHT for a in answers)
+    count = f"{right}/{len(answers)}" if answers[0].exercise else ""
+    note = "; ".join(filter(None, notes))
+    cells = (answers[0].file, answers[0].chapter, count, ", ".join(missed))
+    return "  ".join([*map(str.ljust, cells, widths), note]).rstrip()
+
+
+def read_rows(file: Path) -> list[Row]:
+    """The rows of a file that this wrote.
+
+    Raises:
+        ValueError: it has other columns.
+    """
+    with file.open(encoding="utf8", newline="") as text:
+        header, *rows = [*csv_files.reader(text)] or [[]]
+    if tuple(header) != Row._fields or any(len(row) != len(header) for row in rows):
+        raise ValueError(f"{file}: other columns; expected {', '.join(Row._fields)}")
+    return [Row(*row) for row in rows]
+
+
+def write_rows(file: Path, rows: Sequence[Row]) -> None:
+    """Write all rows, in the order of their files; a killed grading leaves the file whole."""
+    with atomic_file(file) as unfinished, unfinished.open("w", encoding="utf8", newline="") as text:
+        csv_files.writer(text).writerows([Row._fields, *sorted(rows, key=lambda row: row.file)])
 
 
 def main(
@@ -266,23 +238,42 @@ def main(
     csv: Path | None = None,
     timeout: float = 300,
     jobs: int = 1,
+    resume: bool = False,
 ) -> None:
     """Grade a folder.
 
     Args:
         folder: with the notebooks, under any names.
-        csv: file to write a row into for each exercise.
+        csv: file to write a row into for each exercise, as each notebook ends.
         timeout: seconds for a cell.
         jobs: notebooks to run at once.
+        resume: keep what is in the file, and grade what is not there or has changed since.
     """
+    if resume and not csv:
+        sys.exit("--resume: expected --csv with the file to go on with")
+    if csv and csv.exists() and not resume:
+        sys.exit(f"--csv: {csv} exists; --resume goes on with it, or name another file")
     try:
-        rows = grade(folder, timeout, jobs)
-    except FileNotFoundError as error:
+        rows = read_rows(csv) if csv and csv.exists() else []
+        files = [_name(path, folder) for path in folder.rglob("*.ipynb")]
+        widths = (max(map(len, files), default=0), 24, 5, 40)
+        print(
+            "  ".join(map(str.ljust, ("notebook", "chapter", "right", "not right"), widths)), "note"
+        )
+        for _, kept in groupby(rows, key=lambda row: row.file):
+            print(line(list(kept), widths))
+        for answers in grade(folder, timeout, jobs, rows):
+            rows = [row for row in rows if row.file != answers[0].file] + answers
+            if csv:
+                write_rows(csv, rows)
+            print(line(answers, widths), flush=True)
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
-    print(table(rows))
-    if csv:
-        with atomic_file(csv) as file:
-            pd.DataFrame(rows).to_csv(file, index=False)
+    except (RuntimeError, KeyboardInterrupt) as error:
+        hand_in.end_processes()
+        said = str(error) or "stopped" + (f"; --csv {csv} --resume goes on" if csv else "")
+        print(said, file=sys.stderr, flush=True)
+        os._exit(130 if isinstance(error, KeyboardInterrupt) else 1)  # waits for no notebook
 
 
 if __name__ == "__main__":

@@ -4,19 +4,24 @@ One module a chapter, one `check_<name>(answer, ...)` an exercise. Inside, a che
 sentence that says why the answer is right and raises `NotYet` with a hint where it is not;
 `checker` makes a `Checked` of either. So a checker never raises for a wrong answer, an unfinished
 page still runs, and no hint gives the answer away.
+
+An answer is made a plain number, word or array before it is compared, so that no comparison is
+the answer's own; and whatever it raises while it is looked at is its own fault, `sys.exit` too.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 P = ParamSpec("P")
+Config = TypeVar("Config")
 ELSE = "anything else"
 """In a table of hints, the key of the hint for a number that is none of the known slips."""
 
@@ -48,6 +53,8 @@ def checker(judge: Callable[P, str]) -> Callable[P, Checked]:
             return Checked(True, judge(*args, **kwargs))
         except NotYet as hint:
             return Checked(False, str(hint))
+        except SystemExit:
+            return Checked(False, "your answer left by sys.exit() when it was looked at.")
 
     return check
 
@@ -73,7 +80,11 @@ def number_of(answer: Any) -> float:
     if answer is None or answer is ...:
         raise NotYet("nothing is returned yet: put your own line in the place marked for it.")
     kind = type(answer).__name__
-    if shape := tuple(getattr(answer, "shape", ())):
+    try:
+        shape = tuple(getattr(answer, "shape", ()))
+    except Exception:
+        shape = ()
+    if shape:
         raise NotYet(
             f"expected one number, this is of type {kind} and has the shape {shape}: is a mean or "
             "a sum missing, or an index?"
@@ -84,7 +95,7 @@ def number_of(answer: Any) -> float:
         raise NotYet(f"expected a number, this is of type {kind}.")
     try:
         value = float(answer)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
+    except Exception:  # whatever the answer's own conversion raises
         raise NotYet(f"expected a number, this is of type {kind}.") from None
     if not math.isfinite(value):
         raise NotYet(f"expected a finite number, this is {value}.")
@@ -97,8 +108,42 @@ def array_of(answer: Any) -> np.ndarray:
         raise NotYet("nothing is returned yet: put your own lines in the place marked for them.")
     try:
         return np.asarray(answer, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+    except Exception as error:  # whatever the answer's own conversion raises
         raise NotYet(f"expected an array of numbers ({error}).") from None
+
+
+def word_of(answer: Any) -> str:
+    """The answer as a plain word: a string of a class of its own may compare as it likes."""
+    if not isinstance(answer, str):
+        raise NotYet(f"expected a word in quotes, this is of type {type(answer).__name__}.")
+    return str.__str__(answer)
+
+
+def plain_config(answer: Any, kind: type[Config]) -> Config:
+    """The answer as exactly this dataclass of words and numbers, and not a class derived of it."""
+    if not isinstance(answer, kind):
+        name = kind.__name__
+        raise NotYet(f"expected {name}(...) with your settings, this is of type {_kind(answer)}.")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = getattr(answer, field.name)
+        try:
+            plain = word_of(value) if isinstance(field.default, str) else number_of(value)
+        except NotYet as hint:
+            raise NotYet(f"{field.name}: {hint}") from None
+        if isinstance(field.default, int):
+            if plain != int(plain):
+                raise NotYet(f"{field.name}: {plain:g}; expected a whole number.")
+            plain = int(plain)
+        values[field.name] = plain
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise NotYet(f"{error}.") from None
+
+
+def _kind(answer: Any) -> str:
+    return type(answer).__name__
 
 
 def call(function: Any, *arguments: Any) -> Any:
@@ -107,7 +152,7 @@ def call(function: Any, *arguments: Any) -> Any:
         raise NotYet(f"expected a function, this is of type {type(function).__name__}.")
     try:
         return function(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NotYet(f"your function raised {type(error).__name__}: {error}") from error
 
 

@@ -8,7 +8,16 @@ import numpy as np
 from scipy import stats
 
 from ssl_companion.chapters.analysis.accuracies import hits, level_of, predicted
-from ssl_companion.chapters.exercises import ELSE, NotYet, call, checker, checker_of_number, near
+from ssl_companion.chapters.exercises import (
+    ELSE,
+    NotYet,
+    array_of,
+    call,
+    checker,
+    checker_of_number,
+    near,
+    number_of,
+)
 from ssl_companion.data.hierarchy import Level
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.measures.nearest_centroid import Metric
@@ -24,7 +33,7 @@ OF_KEPT = (
 def check_chance(chance: Any, recording: Recording) -> str:
     """A function of the number of equally large classes."""
     k = recording.hierarchy.level("fine").k
-    for classes in (2, k):
+    for classes in (2, k, 7, 30):
         hints = {
             classes: "that is a number of classes; a share of the images is asked for.",
             1 / (classes - 1): "the guess may name the right class, too: do not leave it out.",
@@ -80,33 +89,43 @@ def _score(recording: Recording, epoch: int, metric: Metric, split: str) -> floa
     return rule.score(recording.features(epoch, None, split), recording.fine(split))
 
 
-@checker_of_number
-def check_shuffled(answer: float, recording: Recording) -> str:
-    """Fine NCC accuracy at the last kept epoch against labels in another order."""
-    own, n = accuracy_at_end(recording), len(recording.fine())
-    chance = 1 / recording.hierarchy.level("fine").k
+@checker
+def check_shuffled(pair: tuple[Any, float], recording: Recording) -> str:
+    """Labels in another order, and fine NCC accuracy against them at the last kept epoch."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise NotYet("expected a pair: the labels in another order, and the accuracy against them.")
+    labels, answer, own = array_of(pair[0]), number_of(pair[1]), recording.fine()
+    n, k = len(own), recording.hierarchy.level("fine").k
+    if labels.shape != own.shape:
+        raise NotYet(f"expected {n} labels, one for each kept test image; got {labels.shape}.")
+    if not np.array_equal(np.sort(labels), np.sort(own)):
+        raise NotYet("those are other labels: permute the images' own, and draw no new ones.")
+    if len(set(zip(own.tolist(), labels.tolist(), strict=True))) <= 2 * k:
+        raise NotYet(
+            "all images of a class still share a label, which may go by another name now. Were the "
+            "labels shuffled among the images, each for itself?"
+        )
     # Hits at random are binomial: fewer than one shuffle in 10,000 lies outside.
-    low, high = stats.binom.ppf([5e-5, 1 - 5e-5], n, chance) / n
-    if stats.binom.pmf(0, n, chance) < 0.05:
-        low = max(low, 1 / n)  # no hit at all is a slip far more often than it is luck
-    if abs(answer - own) < 1e-9:
+    low, high = stats.binom.ppf([5e-5, 1 - 5e-5], n, 1 / k) / n
+    same = np.mean(labels == own)
+    if not low <= same <= high:
         raise NotYet(
-            "that is the accuracy against the true labels. Were they shuffled, and the features "
-            "left where they are?"
+            f"{same:.1%} of the images have a label of their own class; by luck it would be about "
+            f"{1 / k:.1%}. Leave the order to chance. (If it was, take another seed.)"
         )
-    if answer > high:
-        raise NotYet(
-            "luck does not explain so much: in a random order nothing ties a label to its image. "
-            "Shuffle the labels of the images and nothing else; and accuracies are fractions."
-        )
-    if answer < low:
-        raise NotYet(
-            "that is less than luck: some images are given a label of their own class by chance. "
-            f"How many of {n} would you expect? (If your shuffle is right, take another seed.)"
-        )
+    epoch = recording.kept_epochs()[-1]
+    rule = NearestCentroid.from_centroids(recording.class_means(epoch))
+    expected = rule.score(recording.features(epoch), labels.astype(np.int64))
+    hints = {
+        accuracy_at_end(recording): "that is the accuracy against the true labels.",
+        1 / k: "chance is what to expect; now measure it, with `rule.score`.",
+        ELSE: "against your labels the rule has another accuracy: score the features of the last "
+        "kept epoch, in the order in which they are, against the labels that you hand over.",
+    }
+    near(answer, expected, hints)
     return (
-        f"about {chance:.1%}, which is chance. The clusters are still there; only the question "
-        "asked of them has become meaningless."
+        f"{expected:.1%}, where chance is {1 / k:.1%}. The clusters are still there; only the "
+        "question asked of them has become meaningless."
     )
 
 

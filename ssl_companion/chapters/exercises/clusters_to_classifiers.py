@@ -49,16 +49,17 @@ def check_factor(answer: float, recording: Recording, level: str) -> str:
 def check_linear_rule(function: Any) -> str:
     """Class means [K, D] to the weights [K, D] and biases [K] of the same classifier."""
     rng = np.random.default_rng(0)
-    for shift in (0.0, 3.0):
-        means = rng.normal(size=(7, 5)) + shift
-        x = rng.normal(size=(400, 5)) + shift
+    for shift, (k, d) in ((0.0, (7, 5)), (3.0, (7, 5)), (1.0, (4, 9))):
+        means = rng.normal(size=(k, d)) + shift
+        x = rng.normal(size=(400, d)) + shift
         found = call(function, means)
         if not isinstance(found, (tuple, list)) or len(found) != 2:
             raise NotYet("expected two arrays, weights [K, D] and biases [K].")
         weights, biases = (array_of(part) for part in found)
-        if weights.shape != means.shape or biases.shape != (7,):
+        if weights.shape != means.shape or biases.shape != (k,):
             raise NotYet(
-                f"expected shapes (7, 5) and (7,), these are {weights.shape} and {biases.shape}."
+                f"expected shapes {means.shape} and ({k},), these are {weights.shape} and "
+                f"{biases.shape}."
             )
         own = (x @ weights.T + biases).argmax(axis=1)
         agree = np.mean(own == NearestCentroid.from_centroids(means).predict(x))
@@ -144,10 +145,31 @@ def check_permutation(function: Any) -> str:
             f"for ten sets of unrelated pairs your p-values average {chance:.2f}; they should lie "
             "evenly between 0 and 1."
         )
+    for x, y, expected in _some_related():
+        p, slack = p_value((x, y)), 5 * np.sqrt(expected * (1 - expected) / orders) + 2 / orders
+        if abs(p - expected) > slack:
+            raise NotYet(
+                f"for twelve pairs with a rank correlation of {stats.spearmanr(x, y)[0]:+.2f} "
+                f"your p-value is {p:g}; about {expected:.0%} of all orders have one as large, in "
+                "either direction."
+            )
     return (
         "it asks nothing of the numbers but that, if nothing relates them, one order is as good "
         "as another. That is what fails along a single run: its epochs have an order of their own."
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _some_related() -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Twelve pairs, more and less related, each with the p-value of many orders."""
+    rng, found = np.random.default_rng(2), []
+    for slope in (0.0, -0.2, 0.3, -0.4, 0.5, 0.6, -0.8, 1.0):
+        x = rng.normal(size=12)
+        y = slope * x + rng.normal(size=12)
+        a, b = (stats.zscore(stats.rankdata(values)) for values in (x, y))
+        others = np.abs(rng.permuted(np.tile(b, (5000, 1)), axis=1) @ a)
+        found.append((x, y, float(np.mean(others >= abs(a @ b) - 1e-9))))
+    return found
 
 
 @checker

@@ -13,7 +13,15 @@ from ssl_companion.chapters.analysis.classifiers import correlation
 from ssl_companion.chapters.analysis.generality import PROPERTIES
 from ssl_companion.chapters.claims import claim
 from ssl_companion.chapters.claims.many_runs import properties
-from ssl_companion.chapters.exercises import ELSE, NotYet, call, checker, checker_of_number, near
+from ssl_companion.chapters.exercises import (
+    ELSE,
+    NotYet,
+    call,
+    checker,
+    checker_of_number,
+    near,
+    word_of,
+)
 
 
 @checker
@@ -23,7 +31,7 @@ def check_wilson(wilson: Any) -> str:
     def interval(k: int, n: int, level: float = 0.95, method: str = "wilson") -> Any:
         return stats.binomtest(k, n).proportion_ci(level, method=method)
 
-    for k, n in ((9, 10), (18, 20), (20, 20)):
+    for k, n in ((9, 10), (18, 20), (20, 20), (3, 7), (1, 30)):
         hints = {
             k / n - 1.96 * math.sqrt(k / n * (1 - k / n) / n): "that is the textbook interval, "
             "which has no width at all when all runs hold; Wilson's is another.",
@@ -46,8 +54,10 @@ def check_wilson(wilson: Any) -> str:
 def check_weakest(answer: Any, table: pd.DataFrame) -> str:
     """The property that most runs miss, or "none"."""
     words = f"{', '.join(PROPERTIES)}, or 'none'."
-    if not isinstance(answer, str):
-        raise NotYet(f"expected one of the words {words}")
+    try:
+        answer = word_of(answer)
+    except NotYet as hint:
+        raise NotYet(f"{hint} Expected one of the words {words}") from None
     if answer not in (*PROPERTIES, "none"):
         raise NotYet(f"{answer!r} is no property; expected {words}")
     held = properties(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from ssl_companion.chapters.analysis.search_precision import by_differences, in_float32
 from ssl_companion.chapters.exercises import ELSE, NotYet, array_of, call, checker, near
@@ -14,7 +15,7 @@ from ssl_companion.measures import NearestCentroid, cdnv, neural_collapse
 @checker
 def check_two_clouds(formula: Any) -> str:
     """CDNV of two round clouds as a formula of sigma, distance and dims."""
-    for sigma, distance, dims in ((0.6, 3.0, 3), (2.0, 1.0, 100)):
+    for sigma, distance, dims in ((0.6, 3.0, 3), (2.0, 1.0, 100), (0.7, 0.3, 1)):
         expected = dims * sigma**2 / distance**2
         hints = {
             2 * expected: "there is a 2 in the denominator of the definition.",
@@ -37,29 +38,36 @@ def check_two_clouds(formula: Any) -> str:
 def check_ncc(ncc: Any) -> str:
     """NCC accuracy on held-out points, in numpy."""
     rng = np.random.default_rng(0)
-    means = rng.normal(size=(6, 5))
-    y, z = rng.integers(0, 6, 80), rng.integers(0, 6, 50)
-    y[:6] = np.arange(6)
-    x, x_test = (means[labels] + rng.normal(size=(len(labels), 5)) for labels in (y, z))
-    rule = NearestCentroid().fit(x, y)
-    hints = {
-        rule.score(x, y): "that is the accuracy on the points that made the means.",
-        NearestCentroid().fit(x_test, z).score(x_test, z): "the means have to come from the "
-        "training points.",
-        ELSE: "expected the share of test points whose nearest class mean, by Euclidean distance, "
-        "is that of their own class, with means of the training points.",
-    }
-    near(call(ncc, x, y, x_test, z), rule.score(x_test, z), hints)
+    for k, d, n in (
+        (6, 5, 500),
+        (3, 2, 300),
+        (20, 40, 700),
+    ):  # by luck one rule may be like another
+        means = rng.normal(size=(k, d)) + 1
+        y, z = rng.integers(0, k, 80), rng.integers(0, k, n)
+        y[:k] = np.arange(k)
+        x, x_test = (means[labels] + rng.normal(size=(len(labels), d)) for labels in (y, z))
+        rule = NearestCentroid().fit(x, y)
+        hints = {
+            rule.score(x, y): "that is the accuracy on the points that made the means.",
+            NearestCentroid().fit(x_test, z).score(x_test, z): "the means have to come from the "
+            "training points.",
+            ELSE: "expected the share of test points whose nearest class mean, by Euclidean "
+            "distance, is that of their own class, with means of the training points.",
+        }
+        near(call(ncc, x, y, x_test, z), rule.score(x_test, z), hints)
     return "that is all there is to it: K means, N times K distances, one argmin."
 
 
 @checker
 def check_simplex(simplex: Any) -> str:
     """A function of K that gives means with NC2 at zero."""
-    for k in (3, 5):
+    for k in (3, 5, 8):
         means = array_of(call(simplex, k))
         if means.ndim != 2 or len(means) != k:
             raise NotYet(f"for K = {k} expected an array [{k}, D], this has shape {means.shape}.")
+        if means.shape[1] > 1000:
+            raise NotYet(f"{means.shape[1]} dimensions; a few more or less than K are enough.")
         noise = 1e-3 * np.random.default_rng(0).normal(size=(20, k, means.shape[1]))
         noise -= noise.mean(axis=0)  # the class means stay where they were put
         labels = np.tile(np.arange(k), 20)
@@ -108,6 +116,17 @@ def check_mended(nearest: Any) -> str:
                 f"search: {naive:.1%}). Which numbers are large, and need they be? Mind the order: "
                 "after a cast to float32 it is too late."
             )
+    pair = np.stack([rng.permutation(50)[:2] for _ in range(400)])
+    toward = 1e-10 * rng.choice([-1, 1], size=(400, 1))  # of the way from one to the other
+    between = centres[pair[:, 0]] + (0.5 + toward) * (centres[pair[:, 1]] - centres[pair[:, 0]])
+    nearer = np.where(toward[:, 0] < 0, pair[:, 0], pair[:, 1])
+    found = array_of(call(nearest, between, centres))
+    if found.shape != nearer.shape or np.mean(found == nearer) > 0.75:
+        raise NotYet(
+            "your search is right even for points that are nearer to one centre than to another by "
+            "a ten-billionth, which float32 cannot tell: it still computes in float64. Move "
+            "everything first, then cast, then take the products."
+        )
     return (
         "distances do not change when everything moves, so move it to where float32 is good: near "
         "zero. One line, and it has to come before the cast."
@@ -120,12 +139,14 @@ def check_wide(cloud: Any) -> str:
     pair = isinstance(cloud, (tuple, list)) and len(cloud) == 2
     if not pair or any(part is None for part in cloud):
         raise NotYet("nothing is returned yet: give a pair X [N, D], y [N].")
-    x, y = cloud
+    x, y = _points(cloud[0]), _labels(cloud[1])
+    if x.size > 2e7:
+        raise NotYet(f"{x.size:.0e} numbers; a smaller cloud does as well.")
     try:
-        accuracy = NearestCentroid().fit(x, y).score(x, y)
-        wide = cdnv(x, y)
-    except ValueError as error:
+        right, wide = np.equal(NearestCentroid().fit(x, y).predict(x), y), cdnv(x, y)
+    except (ValueError, IndexError) as error:
         raise NotYet(f"the measures refuse this cloud: {error}") from error
+    accuracy, each = right.mean(), {k: right[y == k].mean() for k in np.unique(y)}
     if accuracy < 0.99:
         where = (
             "Along one axis the classes are well apart, but their means differ along others as "
@@ -140,18 +161,53 @@ def check_wide(cloud: Any) -> str:
             f"NCC accuracy is {accuracy:.1%}, as wanted, and CDNV is {wide:.2g}; 10 is wanted. "
             "In which directions can a class be wide without being mistaken for another?"
         )
+    worst = min(each, key=lambda k: each[k])
+    if each[worst] < 0.9:
+        raise NotYet(
+            f"NCC accuracy is {accuracy:.1%}, but only {each[worst]:.0%} in class {worst}: one "
+            "large class hides another. Can that one be told apart?"
+        )
+    if _share_by_lot(x, y) > 0.5:
+        raise NotYet(
+            "with the labels handed out by lot, your cloud reaches both numbers as well: in so "
+            "many dimensions every point is near to a mean that it has made itself, and fresh "
+            "points would not be. Take few dimensions or more points, and let the classes differ."
+        )
     return (
         f"NCC accuracy {accuracy:.1%}, CDNV {wide:.3g}. Neither is wrong: one asks whether classes "
         "can be told apart, the other whether they are small. Collapse is more than separation."
     )
 
 
-def _along_one_axis(x: Any, y: Any) -> float:
-    """NCC accuracy along the axis that tells the classes apart best."""
+def _points(x: Any) -> np.ndarray:
+    """Points as float64, also of tensors that NumPy does not take as they are."""
+    return array_of(x.detach().double().cpu() if isinstance(x, torch.Tensor) else x)
+
+
+def _labels(y: Any) -> np.ndarray:
     try:
-        points, labels = array_of(x), np.asarray(y)
-    except NotYet:
-        return 0.0  # a tensor that the measures take and NumPy does not
+        labels = np.asarray(y.cpu() if isinstance(y, torch.Tensor) else y)
+    except Exception as error:  # whatever the answer's own conversion raises
+        raise NotYet(f"expected labels y [N] ({error}).") from None
+    if labels.dtype == object:
+        raise NotYet("expected labels y [N] of one kind: integers, say.")
+    return labels
+
+
+def _share_by_lot(x: np.ndarray, y: np.ndarray, draws: int = 20) -> float:
+    """For which share of permutations of the labels the cloud does what is asked."""
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(draws):
+        z = rng.permutation(y)
+        try:
+            found += NearestCentroid().fit(x, z).score(x, z) >= 0.99 and cdnv(x, z) >= 10
+        except ValueError:  # class means that coincide
+            continue
+    return found / draws
+
+
+def _along_one_axis(points: np.ndarray, labels: np.ndarray) -> float:
+    """NCC accuracy along the axis that tells the classes apart best."""
     groups = [points[labels == k] for k in np.unique(labels)]
     between = np.var([group.mean(axis=0) for group in groups], axis=0)
     within = np.mean([group.var(axis=0) for group in groups], axis=0)

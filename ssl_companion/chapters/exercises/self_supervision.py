@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ssl_companion.chapters.exercises import ELSE, NotYet, array_of, call, checker, near
+from ssl_companion.chapters.exercises import (
+    ELSE,
+    NotYet,
+    array_of,
+    call,
+    checker,
+    near,
+    plain_config,
+)
 from ssl_companion.training import objectives
 from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.toy import ToyConfig, cloud_state, train_toy
@@ -106,6 +115,14 @@ def check_line(cloud: Any) -> str:
             f"the variance is spread over {rank:.2f} dimensions. On a curve it still is; on a "
             "straight line it is not."
         )
+    along = torch.linalg.svd(z - z.mean(dim=0), full_matrices=False).Vh[0]
+    rest = z - z.mean(dim=0) - torch.outer((z - z.mean(dim=0)) @ along, along)
+    off = float(rest.norm(dim=1).max())
+    if off > 0.05 + 1e-6 * float(z.abs().max()):  # to float32's precision
+        raise NotYet(
+            f"a few points far out make the line, and the others lie up to {off:.2f} beside it. "
+            "All of them are to be on it."
+        )
     return (
         f"invariance 0, variance {terms['variance']:.3f}, and yet one dimension says everything. "
         f"Only the covariance term ({terms['covariance']:.2f}) sees it: that is its whole task."
@@ -146,9 +163,7 @@ def _with_itself(z1: Tensor, z2: Tensor, temperature: float) -> float:
 @checker
 def check_world(world: Any) -> str:
     """A toy world in which invariance alone finds the images."""
-    if not isinstance(world, ToyConfig):
-        raise NotYet("expected a ToyConfig, with the setting that you chose.")
-    usual = ToyConfig()
+    world, usual = plain_config(world, ToyConfig), ToyConfig()
     if (world.lr, world.hidden, world.pairs) != (usual.lr, usual.hidden, usual.pairs):
         raise NotYet("leave the network and its training as they are: change the world.")
     if world.noise < usual.noise:
@@ -157,6 +172,9 @@ def check_world(world: Any) -> str:
         raise NotYet("with fewer images there are fewer to mistake one for: keep them all.")
     if world.columns * world.rows * world.shown > 10 * usual.columns * usual.rows * usual.shown:
         raise NotYet("so large a world takes long to train in; the answer needs no more images.")
+    was, now = (dataclasses.asdict(config) for config in (usual, world))
+    if len(changed := [name for name in was if was[name] != now[name]]) > 1:
+        raise NotYet(f"change one setting, not {' and '.join(changed)}: which of them did it?")
     try:
         run = train_toy(ObjectiveConfig(regularizer=0), world, (0, 200))
         first, last = (cloud_state(cloud) for cloud in run.embeddings)

@@ -21,6 +21,7 @@ from ssl_companion.chapters.exercises import (
     checker_of_number,
     near,
     number_of,
+    plain_config,
 )
 from ssl_companion.measures import effective_rank
 from ssl_companion.recordings import Recording
@@ -51,13 +52,8 @@ def check_fall(answer: float, recording: Recording) -> str:
 @checker
 def check_dose(plan: Any, recording: Recording) -> str:
     """An `ObjectiveConfig` with the recipe's total dose, all of it in the first half."""
-    if not isinstance(plan, ObjectiveConfig):
-        raise NotYet(f"expected an ObjectiveConfig, this is a {type(plan).__name__}.")
-    epochs = int(recording.run["config"]["epochs"])
-    try:
-        factors = np.array([plan.regularizer_at(epoch) for epoch in range(epochs)], np.float64)
-    except (TypeError, ValueError):
-        raise NotYet("on_from and on_until are numbers of epochs.") from None
+    plan, epochs = plain_config(plan, ObjectiveConfig), int(recording.run["config"]["epochs"])
+    factors = np.array([plan.regularizer_at(epoch) for epoch in range(epochs)], np.float64)
     if dataclasses.replace(plan, regularizer=1.0, on_from=0, on_until=-1) != ObjectiveConfig():
         raise NotYet(
             "leave everything but the regularizer alone: two changes at once answer no question."
@@ -188,26 +184,23 @@ def _degrees(d: int) -> str:
 def check_three(function: Any) -> str:
     """Shapley's division for any number of terms."""
     rng = np.random.default_rng(0)
-    terms = ("invariance", "variance", "covariance")
-    games: dict[str, Callable[[frozenset[str]], float]] = {
-        "where every term adds 1 whatever is there": lambda s: float(len(s)),
-        "where only all three together gain 6": lambda s: 6.0 * (len(s) == 3),
-    }
-    table = {frozenset(c): float(rng.normal()) for n in range(1, 4) for c in combinations(terms, n)}
-    games["with eight gains drawn at random"] = lambda s: table.get(s, 0.0)
-    for words, of_set in games.items():
-
-        def gain(s: frozenset[str], of_set: Callable[[frozenset[str]], float] = of_set) -> float:
-            if not isinstance(s, (set, frozenset)):
-                raise TypeError(f"gain takes a set of terms, this is of type {type(s).__name__}")
-            return of_set(frozenset(s))
-
+    three = ("invariance", "variance", "covariance")
+    sets = {terms: _subsets(terms) for terms in (three, ("pull", "push"), ("a", "b", "c", "d"))}
+    games = (
+        ("where every term adds 1 whatever is there", three, lambda s: float(len(s))),
+        ("where only all three together gain 6", three, lambda s: 6.0 * (len(s) == 3)),
+        *((f"of {len(terms)} terms with gains drawn at random", terms, lambda _: rng.normal())
+          for terms in sets),
+    )  # fmt: skip
+    for words, terms, of_set in games:
+        gain = Game({one: of_set(one) for one in sets[terms]})
         credit = call(function, terms, gain)
-        if not isinstance(credit, dict) or set(credit) != set(terms):
+        if not isinstance(credit, dict) or set(map(str, credit)) != set(terms):
             raise NotYet("expected a dictionary with one credit for each of the terms.")
+        credit = {str(term): value for term, value in credit.items()}
         for term, value in credit.items():
             try:
-                number_of(value)
+                credit[term] = number_of(value)
             except NotYet as hint:
                 raise NotYet(f"the credit of {term}: {hint}") from None
         if abs(sum(credit.values()) - gain(frozenset(terms))) > 1e-9:
@@ -222,6 +215,25 @@ def check_three(function: Any) -> str:
         "the only division that is symmetric, gives nothing to a term that never adds anything, "
         "and adds up. It needs a run for every subset of the terms: with three, eight runs."
     )
+
+
+def _subsets(terms: tuple[str, ...]) -> list[frozenset[str]]:
+    """All but the empty one."""
+    sizes = range(1, len(terms) + 1)
+    return [frozenset(chosen) for size in sizes for chosen in combinations(terms, size)]
+
+
+class Game:
+    """What each set of terms gains together; of a class that another process can read."""
+
+    def __init__(self, gains: dict[frozenset[str], float]) -> None:
+        self.gains = gains
+
+    def __call__(self, terms: frozenset[str]) -> float:
+        """The gain of a set of terms, 0 of none."""
+        if not isinstance(terms, (set, frozenset)):
+            raise TypeError(f"gain takes a set of terms, this is of type {type(terms).__name__}")
+        return self.gains.get(frozenset(terms), 0.0)
 
 
 def _shapley(terms: tuple[str, ...], gain: Callable[[frozenset[str]], float]) -> dict[str, float]:

@@ -32,7 +32,8 @@ _SERIES = ([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [1.0, 9.0, 2.0, 4.0, 3.0]
 @checker
 def check_order(order: Any) -> str:
     """A function of a list of distinct numbers: the rank correlation with their positions."""
-    for values in _SERIES:
+    rng = np.random.default_rng(0)
+    for values in (*_SERIES, *(rng.normal(size=n).round(2).tolist() for n in (8, 15))):
         expected, places = float(rank_order(np.array(values))), np.arange(len(values))
         hints = {
             np.corrcoef(values, places)[0, 1]: "that correlates the values themselves: put their "

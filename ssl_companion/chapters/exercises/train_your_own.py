@@ -12,16 +12,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ssl_companion.chapters.exercises import NotYet, call, checker
+from ssl_companion.chapters.exercises import NotYet, array_of, call, checker, word_of
 from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
 
 Triple = tuple[float, float, float]
+_WIDTHS = (64, 128, 256, 512, 1000)
 
 
 @checker
 def check_colour(encoder: Any) -> str:
     """A function of images that gives their mean colour."""
-    x = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    stream = torch.Generator().manual_seed(0)
+    x = torch.rand(5, 3, 6, 10, generator=stream) * torch.rand(5, 3, 1, 1, generator=stream)
     out = call(encoder, x)
     if out is None:
         raise NotYet("nothing is returned yet: give one vector for each image.")
@@ -32,7 +34,7 @@ def check_colour(encoder: Any) -> str:
     if out.shape[1] != 3:
         raise NotYet(f"three numbers are enough: one for each channel, not {out.shape[1]}.")
     # To half precision, or a colour in 16 bits would be none.
-    if not torch.allclose(out.double(), x.double().mean(dim=(2, 3)), atol=5e-3):
+    if not np.allclose(array_of(out.detach().double()), x.double().mean(dim=(2, 3)), atol=5e-3):
         raise NotYet("the mean is over the pixels of one image; the channels stay apart.")
     return (
         "any function that makes vectors of images is an encoder. This one knows the light of a "
@@ -114,7 +116,7 @@ def check_moved(changed: Any) -> str:
     try:
         if isinstance(changed, str):
             raise TypeError("one name")
-        answer = set(changed)
+        answer = {word_of(name) for name in changed}
     except TypeError:
         raise NotYet(f"expected a set of names out of {', '.join(MEASURES)}.") from None
     if unknown := answer - set(MEASURES):
@@ -170,7 +172,27 @@ def check_layers(encoder: Any) -> str:
     for (one, a), (other, b) in combinations(out.items(), 2):
         if a.shape == b.shape and torch.equal(a, b):
             raise NotYet(f"{one!r} and {other!r} are the same numbers: one layer under two names?")
+    for name, values in out.items():
+        if values.shape[1] not in _WIDTHS:
+            raise NotYet(
+                f"{name!r} has {values.shape[1]} channels; those of a ResNet-18 have "
+                f"{', '.join(map(str, _WIDTHS))}. Is it one of its layers?"
+            )
+    with torch.no_grad():
+        again, others = call(encoder, x), call(encoder, x.flip(0) ** 2)
+    for name, values in out.items():
+        if not _alike(again.get(name), values):
+            raise NotYet(
+                f"{name!r} has other numbers when the same images come again: is it noise?"
+            )
+        if _alike(others.get(name), values) or _alike(values[:1].expand_as(values), values):
+            raise NotYet(f"{name!r} has the same numbers for other images: what does it look at?")
     return (
         f"{table['layer'].nunique()} layers in one table. A layer whose output is a map is "
         "measured by its spatial mean, as the recordings of this book are."
     )
+
+
+def _alike(one: Any, other: Tensor) -> bool:
+    same = isinstance(one, Tensor) and one.shape == other.shape
+    return same and torch.allclose(one.double(), other.double(), rtol=1e-3, atol=1e-5)

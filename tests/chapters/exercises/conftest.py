@@ -1,7 +1,8 @@
 """What students are given, and how a table of answers in a test's module is asked.
 
 `SLIPS = {checker: [(answer, words of the hint), ...]}` and `RIGHT = {checker: [answer, ...]}`: to
-a checker of numbers an answer may also be a function of what the checker is given.
+a checker of numbers, or of a pair with one, an answer may also be a function of what the checker
+is given.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Checked]:
             level if p.name == "level" else request.getfixturevalue(own.get(p.name, p.name))
             for p in others
         ]
-        of_given = first.annotation == "float" and callable(answer)
+        of_given = first.annotation in ("float", "tuple[Any, float]") and callable(answer)
         return check(answer(*given) if of_given else answer, *given)
 
     return asked

@@ -35,6 +35,24 @@ def scored(
     return rule.score(r.features(epoch, split=split), labels)
 
 
+def shuffled(
+    r: Recording, order: Any = None, claimed: Any = None, seed: int = 0
+) -> tuple[np.ndarray, float]:
+    """Labels, by default in a random order, and the accuracy against them, or one of `claimed`."""
+    y, epoch = r.fine(), r.kept_epochs()[-1]
+    labels = np.random.default_rng(seed).permutation(y) if order is None else order(y)
+    rule = NearestCentroid.from_centroids(r.class_means(epoch))
+    score = rule.score(r.features(epoch), labels)
+    return labels, score if claimed is None else claimed(r, score)
+
+
+def half(y: np.ndarray) -> np.ndarray:
+    """Labels of which every other one is shuffled."""
+    y = y.copy()
+    y[::2] = np.random.default_rng(0).permutation(y[::2])
+    return y
+
+
 def missed(r: Recording, of: str = "wrong", kept: bool = False) -> float:
     """The share within the superclass among all images, the mistakes, or of mistakes among all; by
     the means of all training images, or of the kept ones."""
@@ -113,12 +131,23 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda k: 1 / (k - 1), "do not leave it out"),
         (lambda k: 1 - 1 / (k + 1e-12), "wrong|happen to name"),
         (lambda k: 0.5, "with 100 classes"),
+        (lambda k: {2: 0.5, 100: 0.01}.get(k, 0.1), "with 7 classes"),
+        (lambda k: np.random.default_rng(k).uniform(), "with 2 classes"),
     ],
     clusters.check_shuffled: [
-        (lambda r: scored(r, metric="euclidean"), "Were they shuffled"),
-        (0.0, "less than luck"),
-        (1.0, "luck does not explain"),
-        (lambda r: 0.5 * scored(r), "luck does not explain"),
+        (0.01, "one number|a pair"),
+        (lambda r: shuffled(r, claimed=lambda r, _: 0.01), "now measure it|another accuracy"),
+        (lambda r: shuffled(r, claimed=lambda r, own: round(own, 3) + 1e-5), "another accuracy"),
+        (lambda r: shuffled(r, claimed=lambda r, _: hits(r, "fine")[-1].mean()), "the true labels"),
+        (lambda r: shuffled(r, lambda y: y), "still share a label"),
+        (lambda r: shuffled(r, lambda y: (y + 1) % (y.max() + 1)), "another name"),
+        (
+            lambda r: shuffled(r, lambda y: np.random.default_rng(0).integers(0, 100, len(y))),
+            "draw no new ones",
+        ),
+        (lambda r: shuffled(r, half), "by luck"),
+        (lambda r: (np.zeros(3), 0.01), "one for each"),
+        (lambda r: (np.random.default_rng(0).permutation(r.fine("train"))[:9], 0.01), "for each"),
     ],
     clusters.check_cosine: [
         (lambda r: scored(r, metric="euclidean") / scored(r, 0, metric="euclidean"), "by distance"),
@@ -178,6 +207,11 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda v: -stats.spearmanr(v, np.arange(len(v)))[0], "sign"),
         (lambda v: stats.spearmanr(v, np.arange(len(v))), "one number"),
         (lambda v: stats.spearmanr(v, np.arange(len(v)))[0] ** 2, "has a sign"),
+        (
+            lambda v: {4.0: -1.0, 1.0: 1.0 if v[1] < 9 else 0.3}.get(v[0], 0),
+            "the ranks and the positions",
+        ),
+        (lambda v: np.sign(v[-1] - v[0]), "the ranks and the positions"),
     ],
     depth.check_same_order: [
         (([0.1, 0.1, 0.1, 0.1], RISE), "ties"),
@@ -213,7 +247,10 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
 }
 
 RIGHT: dict[Any, list[Any]] = {
-    clusters.check_shuffled: [lambda r, seed=seed: scored(r, seed=seed) for seed in range(20)],
+    clusters.check_shuffled: [
+        *(lambda r, seed=seed: shuffled(r, seed=seed) for seed in range(20)),
+        lambda r: tuple(np.asarray(part).tolist() for part in shuffled(r)),
+    ],
     trees.check_blind: [lambda level: np.float32(level.sizes.max() / level.sizes.sum())],
     depth.check_order: [  # the positions of the sorted numbers are the inverse of their ranks
         lambda v: np.corrcoef(np.argsort(v), np.arange(len(v)))[0, 1]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,26 @@ def test_stub_and_solution_ask_one_checker_and_every_checker_is_asked(chapter: P
     assert sorted(asked) == sorted(there)
 
 
+@cache
+def slips() -> dict[str, int]:
+    """How many wrong answers that come near the other files here try, by their checkers."""
+    found: dict[str, int] = {}
+    for path in {*Path(__file__).parent.glob("test_*.py")} - {Path(__file__)}:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found |= {check.__name__: len(rows) for check, rows in getattr(module, "SLIPS", {}).items()}
+    return found
+
+
+@pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+def test_wrong_answers_that_come_near_are_tried_of_every_exercise(chapter: Path, name: str) -> None:
+    asked = ast.unparse(ast.parse(cells(chapter, "exercise")[name]).body[-1])
+    assert slips()[asked.removeprefix("check.").split("(")[0]] >= 2
+
+
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
 def test_the_stub_gets_a_hint_and_the_solution_passes(chapter: Path, name: str) -> None:
     skip_without_its_recording(chapter)
@@ -139,6 +161,45 @@ def test_the_stub_gets_a_hint_and_the_solution_passes(chapter: Path, name: str) 
     solved = answer(chapter, solutions(chapter)[name])
     assert isinstance(solved, Checked)
     assert solved.ok, solved.message
+
+
+class Agreeable:
+    """Equal to anything, and as near to it as is asked for."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __abs__(self) -> float:
+        return 0.0
+
+    def __float__(self) -> float:
+        return -77.25
+
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__
+    __sub__ = __rsub__ = __add__ = __radd__ = __truediv__ = lambda self, other: self
+
+
+class AgreeableWord(str):
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Leaving:
+    """Ends the process when it is looked at."""
+
+    def __float__(self) -> float:
+        sys.exit(0)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        sys.exit(0)
+
+
+def leave(*_: Any) -> None:
+    sys.exit(0)
 
 
 # Whatever ends up in an answer: nothing, words, numbers far off, arrays of any shape and content.
@@ -152,6 +213,8 @@ JUNK = [
     *(pd.Series([1.0, 2.0]), pd.DataFrame({"a": [1]}), pd.Series(dtype=float)),
     *((np.full((9, 2), np.nan), np.zeros(9)), (np.ones((9, 2)), np.ones(4)), 9 * [["a", "b"]]),
     *(ToyConfig(noise=1e30), ToyConfig(columns=1000), ToyConfig(columns=6.0)),  # type: ignore
+    *(Agreeable(), AgreeableWord("the other"), Leaving(), (Leaving(), 1.0), (0.5, Leaving())),
+    *({AgreeableWord("a")}, np.random.default_rng(0).normal(size=(20, 2)), (Agreeable(),) * 2),
     *(ObjectiveConfig(on_until="half"), ObjectiveConfig(name="simclr")),  # type: ignore[arg-type]
 ]
 FUNCTIONS = [
@@ -162,6 +225,11 @@ FUNCTIONS = [
     lambda x, *_: (np.full_like(x, np.nan), np.full(len(x), np.nan)),
     *(lambda x, *_: x.mean(dim=(2, 3)).long(), lambda x, *_: x.mean(dim=(2, 3)).bool()),
     lambda x, *_: {"a": x * 1.0, "b": x[:, :1], "c": x[:, :2]} if len(x) == 4 else None,
+    *(leave, lambda *_: Agreeable(), lambda terms, *_: dict.fromkeys(terms, Agreeable())),
+    *(
+        lambda *_: np.random.default_rng().normal(),
+        lambda x, *_: np.random.default_rng().normal(size=np.shape(x)),
+    ),
     *([lambda *_, value=value: value for value in JUNK]),
 ]
 

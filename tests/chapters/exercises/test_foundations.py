@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models import resnet18
+from torchvision.models.feature_extraction import create_feature_extractor
 
-from ssl_companion.chapters.analysis.search_precision import in_float32
+from ssl_companion.chapters.analysis.search_precision import by_differences, in_float32
 from ssl_companion.chapters.exercises import measuring_a_cluster as measuring
 from ssl_companion.chapters.exercises import self_supervision as views
 from ssl_companion.chapters.exercises import train_your_own as own
 from ssl_companion.measures import NearestCentroid
+from ssl_companion.training.objectives import simclr
 from ssl_companion.training.toy import ToyConfig
 
 
@@ -40,6 +43,55 @@ def _wide() -> tuple[np.ndarray, np.ndarray]:
     y = np.repeat([0, 1], 200)
     x = np.random.default_rng(0).normal(size=(400, 2)) * [0.1, 10.0]
     return x + np.outer(y, [1, 0]), y
+
+
+def _noise(n: int, d: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    return scale * np.random.default_rng(0).normal(size=(n, d)), np.arange(n) % 2
+
+
+def _one_class_of_two() -> tuple[np.ndarray, np.ndarray]:
+    """A large class far from any mistake, and a small one inside of it."""
+    large = np.array([[0.0, 9.0], [0.0, -9.0]] * 1000)
+    small = np.array([[0.3, 9.0], [0.3, -9.0], [-0.1, 5.0], [-0.1, -5.0]])
+    return np.concatenate([large, small]), np.repeat([0, 1], [2000, 4])
+
+
+def _far_out() -> np.ndarray:
+    """A round cloud, and one point so far out that nearly all variance is along one line."""
+    cloud = np.random.default_rng(0).normal(size=(50, 2)) * 2
+    cloud[0] = 1e4
+    return cloud
+
+
+def _in_float64(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    x, centres = x - centres.mean(axis=0), centres - centres.mean(axis=0)
+    return ((centres**2).sum(1) - 2 * x @ centres.T).argmin(axis=1)
+
+
+def _moved_first(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    return in_float32(x - centres[0], centres - centres[0])
+
+
+def _by_medians(x: Any, y: Any, x_test: Any, y_test: Any) -> float:
+    middle = np.stack([np.median(x[y == k], axis=0) for k in range(y.max() + 1)])
+    return float((((x_test[:, None] - middle) ** 2).sum(2).argmin(1) == y_test).mean())
+
+
+def _by_cosine(x: Any, y: Any, x_test: Any, y_test: Any) -> float:
+    means = np.stack([x[y == k].mean(axis=0) for k in range(y.max() + 1)])
+    return float(((x_test @ _unit(means).T).argmax(1) == y_test).mean())
+
+
+_NETWORK = resnet18(weights=None).eval()
+
+
+def _stages(x: Tensor) -> dict[str, Tensor]:
+    """ResNet-18, part by part."""
+    n, found = _NETWORK, {}
+    x = n.maxpool(n.relu(n.bn1(n.conv1(x))))
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        found[name] = x = getattr(n, name)(x)
+    return found
 
 
 def _ends(own_end: str, control_end: str, level: str = "") -> Callable[[Any, str], bool]:
@@ -93,13 +145,21 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (np.random.default_rng(0).normal(size=(50, 2)) * 3, "spread over"),
         (np.ones((3, 2)), "8 or more"),
         (np.stack([np.linspace(-3, 3, 40), np.linspace(-3, 3, 40) ** 2 / 2], axis=1), "straight"),
+        (_far_out(), "All of them are to be on it"),
     ],
-    views.check_nt_xent: [(_softmax_over_all, "strike out the diagonal")],
+    views.check_nt_xent: [
+        (_softmax_over_all, "strike out the diagonal"),
+        (lambda a, b, t: simclr(a, b, temperature=t).terms["alignment"], "that is the alignment"),
+        (lambda a, b, t: simclr(a, b, temperature=1.0).total, "at temperature 0.1"),
+        (lambda a, b, t: simclr(a, b, temperature=t).total * len(a), "another value"),
+    ],
     views.check_world: [
         (ToyConfig(noise=0.0, wobble=0.0), "leave the noise"),
         (ToyConfig(columns=2, rows=2), "fewer images"),
         (ToyConfig(lr=1e-6), "change the world"),
         (ToyConfig(columns=600), "takes long"),
+        (ToyConfig(wobble=0.0, width=30.0), "change one setting, not width and wobble"),
+        (ToyConfig(seed=3), "Which setting makes them"),
     ],
     measuring.check_two_clouds: [
         (lambda s, d, n: n * s / d**2, "square of a standard"),
@@ -109,16 +169,24 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
     measuring.check_ncc: [
         (lambda x, y, a, b: _score(x, y, x, y), "made the means"),
         (lambda x, y, a, b: _score(a, b, a, b), "from the training points"),
+        (_by_medians, "nearest class mean"),
+        (_by_cosine, "nearest class mean"),
+        (lambda x, y, a, b: np.random.default_rng(0).integers(0, len(a)) / len(a), "nearest class"),
     ],
     measuring.check_simplex: [
         (lambda k: np.arange(k)[:, None] ** 2.0, "differ in length|refuses"),
         (lambda k: np.exp(2j * np.pi * np.arange(k) / k)[:, None].view(float), "for K = 5"),
+        (lambda k: np.eye(5)[:k] if k < 6 else np.eye(k) * np.arange(1, k + 1), "differ in length"),
+        (lambda k: np.random.default_rng(0).normal(size=(k, 900)), "differ in length"),
+        (lambda k: np.random.default_rng(0).normal(size=(k, 2000)), "are enough"),
     ],
     measuring.check_mended: [
         (lambda x, c: np.zeros(3), "row numbers"),
         (in_float32, "too late"),
         (lambda x, c: in_float32(x - x.mean(axis=0), c - c.mean(axis=0)), "same vector"),
         (lambda x, c: in_float32(_unit(x), _unit(c)), "nothing else is done"),
+        (_in_float64, "still computes in float64"),
+        (by_differences, "still computes in float64"),
     ],
     measuring.check_wide: [
         (
@@ -128,6 +196,9 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (_wide(), "where you put them"),
         ((np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is wanted"),
         ((np.ones((4, 2)), np.zeros(4, int)), "refuse this cloud"),
+        (_noise(100, 2000), "handed out by lot"),
+        (_noise(200, 5000, 10.0), "handed out by lot"),
+        (_one_class_of_two(), "only .* in class 1"),
     ],
     own.check_colour: [
         (lambda x: x.mean(dim=(1, 2, 3)), r"\(5,\)"),
@@ -135,6 +206,8 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda x: x.flatten(1), "three numbers"),
         (lambda x: x.amax(dim=(2, 3)), "channels stay apart"),
         (lambda x: x.mean(dim=(2, 3)).long(), "channels stay apart"),
+        (lambda x: torch.full((len(x), 3), 0.5), "channels stay apart"),
+        (lambda x: x.mean(dim=(2, 3)).flip(1), "channels stay apart"),
     ],
     own.check_clustered: [
         (lambda table, level: True, "pure noise it says True"),
@@ -151,6 +224,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         ({"ncc", "knn"}, "not ncc"),
         ({"knn"}, "1 more"),
         ({"colour"}, "'colour' is none of"),
+        (list(own.MEASURES), "not cdnv"),
     ],
     own.check_layers: [
         (lambda x: x, "expected a dictionary"),
@@ -158,6 +232,12 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda x: {"a": x, "b": x, "c": x.mean()}, "'c' should be"),
         (lambda x: {"a": x, "b": x[:, 0], "c": x[:, 0].flatten(1)}, "'b' should be"),
         (lambda x: {"a": x, "b": x[:, :2], "c": x[:4, :1]}, "16 images"),
+        (lambda x: {p: x.mean(dim=(2, 3)) ** p for p in (1, 2, 3)}, "those of a ResNet-18"),
+        (lambda x: {w: torch.randn(len(x), w) for w in (64, 128, 256)}, "is it noise"),
+        (
+            lambda x: {w: torch.arange(w * len(x)).view(len(x), w) / w for w in (64, 128, 256)},
+            "the same numbers for other images",
+        ),
     ],
 }
 
@@ -172,7 +252,17 @@ RIGHT: dict[Any, list[Any]] = {
         lambda x, dtype=dtype: x.to(dtype).mean(dim=(2, 3))
         for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
     ],
-    own.check_layers: [lambda x: {p: x.mean(dim=(2, 3)) ** p for p in (1, 2, 3)}],  # of one width
+    own.check_layers: [
+        _stages,
+        lambda x: {name: values.mean(dim=(2, 3)) for name, values in _stages(x).items()},
+        create_feature_extractor(
+            _NETWORK, ["conv1", "maxpool", "layer1", "fc"]
+        ),  # three of one width
+    ],
+    own.check_moved: [["effective_rank", "knn"], ("knn", "effective_rank", "knn")],
+    measuring.check_mended: [_moved_first],
+    measuring.check_simplex: [lambda k: 7 * np.eye(k)[::-1] + 1e3],
+    views.check_world: [ToyConfig(wobble=0)],
 }
 
 

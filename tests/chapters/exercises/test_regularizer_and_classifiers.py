@@ -44,6 +44,29 @@ def share_of_fall(run: Recording) -> float:
     return regularizer / (invariance + regularizer)
 
 
+class PlanOfItsOwn(ObjectiveConfig):
+    """The recipe's plan, which says otherwise when asked, and is equal to anything."""
+
+    __hash__ = ObjectiveConfig.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def regularizer_at(self, epoch: int) -> float:
+        return 3.0 if epoch < 2 else 0.0
+
+
+def for_three_alone(terms: tuple[str, ...], gain: Any) -> dict[str, float]:
+    """Shapley's formula with its weights for three terms."""
+    credit = {}
+    for one in terms:
+        others = [t for t in terms if t != one]
+        pairs = [frozenset({t}) for t in others]
+        steps = [(frozenset(), 1 / 3), *((p, 1 / 6) for p in pairs), (frozenset(others), 1 / 3)]
+        credit[one] = sum(w * (gain(s | {one}) - gain(s)) for s, w in steps)
+    return credit
+
+
 def one_order(terms: tuple[str, ...], gain: Any) -> dict[str, float]:
     sets = [frozenset(terms[:i]) for i in range(len(terms) + 1)]
     steps = zip(terms, sets[:-1], sets[1:], strict=True)
@@ -75,6 +98,18 @@ def permuted(statistic: Callable[..., float], in_place: bool = False) -> Callabl
         return count / (1 + permutations)
 
     return p_value
+
+
+def typed_p_value(x: np.ndarray, y: np.ndarray, permutations: int, seed: int) -> float:
+    """Nothing is permuted."""
+    surely = abs(stats.spearmanr(x, y).statistic) > 0.6
+    return 1 / (permutations + 1) if surely else (permutations + 1) // 2 / (permutations + 1)
+
+
+def one_sided(x: np.ndarray, y: np.ndarray, permutations: int, seed: int) -> float:
+    rng, own = np.random.default_rng(seed), stats.spearmanr(x, y).statistic
+    drawn = [stats.spearmanr(x, rng.permutation(y)).statistic for _ in range(permutations)]
+    return float((1 + np.sum(np.array(drawn) >= own - 1e-12)) / (1 + permutations))
 
 
 def parts(*values: np.ndarray) -> tuple[float, float]:
@@ -121,9 +156,11 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (ObjectiveConfig(name="simclr", regularizer=2.5, on_until=2), "two changes"),
         (ObjectiveConfig(regularizer=2.5, on_from=3), "second half"),
         ("half", "ObjectiveConfig"),
+        (PlanOfItsOwn(), "second half"),
     ],
     regularize.check_three: [
         (one_order, "divided otherwise"),
+        (for_three_alone, "of 2 terms.*add up"),
         (lambda terms, _: dict.fromkeys(terms, 7.0), "add up"),
         (lambda terms, gain: {t: gain((t,)) for t in terms}, "takes a set"),
         (lambda terms, _: dict.fromkeys(terms, "much"), "the credit of invariance: expected"),
@@ -149,6 +186,9 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda x, y, n, seed: stats.spearmanr(x, y), "one number"),
         (permuted(lambda x, y: stats.pearsonr(x, y).statistic), "ranks"),
         (permuted(np.dot), "ranks"),
+        (typed_p_value, "about .* of all orders"),
+        (one_sided, "anticorrelated"),
+        (lambda x, y, n, seed: np.random.default_rng(seed).integers(1, n) / (n + 1), "hardly any"),
     ],
     classify.check_partial: [
         (lambda x, y, z: stats.spearmanr(x, y)[0], "left free"),
