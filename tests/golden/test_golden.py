@@ -17,7 +17,9 @@ def test_chapters() -> None:
     if not golden.EXECUTED.exists():
         pytest.skip("the book is not built here: run `make book` first")
     if golden.versions() != golden.golden("chapters")["versions"]:
-        pytest.skip("other versions or another processor than the golden outputs': last digits may differ")
+        pytest.skip(
+            "other versions or another processor than the golden outputs': last digits may differ"
+        )
     assert not list(golden.chapter_differences())
 
 
