@@ -204,3 +204,12 @@ def test_a_load_killed_at_any_moment_does_no_harm(
         found = cache.read_split(folder)
         assert found is None or len(found[0].fine) == 8000
     assert same_images(load(root=root), big)
+
+
+def test_a_user_without_a_home_is_told_which_variable_to_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(cache.CACHE_VARIABLE, raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda _: "~nobody-of-that-name/cache")
+    with pytest.raises(CacheError, match="(?s)cannot be told.*Set SSL_COMPANION_CACHE"):
+        cache.cache_root()
