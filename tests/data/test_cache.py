@@ -211,5 +211,5 @@ def test_a_user_without_a_home_is_told_which_variable_to_set(
 ) -> None:
     monkeypatch.delenv(cache.CACHE_VARIABLE, raising=False)
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda _: "~nobody-of-that-name/cache")
-    with pytest.raises(CacheError, match="(?s)cannot be told.*Set SSL_COMPANION_CACHE"):
+    with pytest.raises(CacheError, match=r"(?s)cannot be told.*Set SSL_COMPANION_CACHE"):
         cache.cache_root()

@@ -98,10 +98,11 @@ def _let_numba_write() -> None:
     it where it can write neither, as in a container for everybody: then in a temporary folder."""
     import numba
 
+    settings: Any = numba.config
     beside = importlib.util.find_spec("umap")
     folders = [Path(str(beside.origin)).parent] if beside else []
-    if not numba.config.CACHE_DIR and not any(map(_writable, [*folders, _user_cache()])):
-        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="numba-")
+    if not settings.CACHE_DIR and not any(map(_writable, [*folders, _user_cache()])):
+        settings.CACHE_DIR = tempfile.mkdtemp(prefix="numba-")
 
 
 def _user_cache() -> Path:
