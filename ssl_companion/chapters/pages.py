@@ -106,6 +106,16 @@ def names_for(page: str, parameter: str = "RECORDING", root: str | Path | None =
     return [run.name for run in list_recordings(root) if need.holds(run)]
 
 
+def levels_for(page: str, run: Recording) -> tuple[str, ...]:
+    """The levels that a page can show of a recording: its hierarchy's, those with linear probes
+    where the page compares these."""
+    names = run.hierarchy.names
+    if page == "clusters-to-classifiers":
+        probed = set(run.select(measure="linear")["level"])
+        return tuple(name for name in names if name in probed)
+    return names
+
+
 def open_for(
     page: str,
     name: str | Path,
@@ -132,7 +142,7 @@ def open_for(
         fit = ", ".join(names_for(page, parameter, root)) or "none that is recorded here"
         raise UnfitError(f"{parameter}: {str(name)!r}; expected one with {need.words}: {fit}")
     many = not isinstance(levels, str)
-    known = run.hierarchy.names + ((SAMPLE,) if many and _levels_measured(run, SAMPLE) else ())
+    known = levels_for(page, run) + ((SAMPLE,) if many and _levels_measured(run, SAMPLE) else ())
     for level in levels if many else (levels,):
         if level not in known:
             raise UnfitError(
