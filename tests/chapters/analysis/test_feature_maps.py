@@ -144,6 +144,9 @@ class _Scripts(HTMLParser):
     def handle_starttag(self, tag: str, attrs: object) -> None:
         self.inside = tag == "script"
 
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
     def handle_data(self, data: str) -> None:
         if self.inside:
             self.found.append(data)
@@ -157,8 +160,8 @@ def test_no_title_ends_the_script_that_it_stands_in(whole: Overview, title: str)
     recording = copy.copy(whole.recording)
     recording.title = title
     page = explorer_page(dataclasses.replace(whole, recording=recording))
-    scripts = _Scripts(page).found
-    data = scripts[-1].partition('("explorer", ')[2].strip().removesuffix(");")
+    (script,) = (text for text in _Scripts(page).found if '("explorer", ' in text)
+    data = script.partition('("explorer", ')[2].strip().removesuffix(");")
     assert "<" not in data
     assert json.loads(data)["title"] == title
 
