@@ -33,14 +33,17 @@ try:
 except ModuleNotFoundError:  # alone, as on Colab: fetch the rest of the book
     import os, subprocess, sys
     source = os.environ.get("SSL_COMPANION_REPOSITORY", REPOSITORY)
+    none = "There is no such REPOSITORY: correct the address"
     why = {{"/OWNER/": "REPOSITORY is a placeholder: put the book's address there",
            "unable to access": "No network reaches REPOSITORY: connect, run again",
            "could not create": "This folder cannot be written: move the notebook",
-           "": "There is no such REPOSITORY: correct the address"}}
+           "not exist": none, "not found": none, "not read": none, "": "git failed"}}
+    plain = os.environ | {{"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}}
     for tag in ["--branch", RELEASE], []:  # before its release, the newest
-        git = ["git", "clone", "--depth=1", *tag, source, "ssl-companion"]
-        said = subprocess.run(git, capture_output=True, text=True).stderr + source
-    if not os.path.isdir("ssl-companion"):
+        git = ["git", "clone", "--depth=1", *tag, "--", source, "ssl-companion"]
+        done = subprocess.run(git, capture_output=True, text=True, env=plain)
+        said = done.stderr + source
+    if not os.path.isdir("ssl-companion/.git"):
         raise RuntimeError(next(why[s] for s in why if s in said) + f": {{said}}")
     sys.path.insert(0, os.path.abspath("ssl-companion"))
 from ssl_companion.chapters import notebook

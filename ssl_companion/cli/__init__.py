@@ -7,7 +7,9 @@ another one needs.
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,7 +17,7 @@ from dataclasses import dataclass, make_dataclass
 from typing import Any, Protocol, cast
 
 from ssl_companion.errors import CompanionError
-from ssl_companion.io.extras import MissingExtraError, needs
+from ssl_companion.io.extras import needs
 
 
 class Command(Protocol):
@@ -112,19 +114,43 @@ def parse(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> 
 def run(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> int:
     """Run one command; an error that a user can mend is one line and exit status 2.
 
-    With SSL_COMPANION_DEBUG set, the traceback stands above it. Arguments as for `parse`.
+    With SSL_COMPANION_DEBUG set, the traceback stands above it. Ctrl-C is one line, too, and status
+    130; a reader that has read enough (`| head -1`) is no error: nothing is said, and the status
+    is that of any program whose pipe was closed, 141. Arguments as for `parse`.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # \u2265 where a terminal has no such letter
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return parse(commands, arguments).run()
-    except (ValueError, RuntimeError, OSError, MissingExtraError) as error:
+        try:
+            return parse(commands, arguments).run()
+        finally:  # rather than at the end of the process, where nobody catches
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_full_stdout()
+        return 128 + 13  # SIGPIPE's number, which Windows has not
+    except KeyboardInterrupt as interrupt:
+        print(f"ssl-companion: {str(interrupt) or 'interrupted'}", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Exception as error:
         debug = bool(os.environ.get(DEBUG_VARIABLE))
         if debug:
             traceback.print_exception(error)
-        # A RuntimeError of another package was not written for the user.
-        expected = isinstance(error, CompanionError) or not isinstance(error, RuntimeError)
+        # Errors of other kinds, and of other packages, were not written for the user.
+        expected = isinstance(error, (CompanionError, OSError, ValueError))
         hint = "" if debug or expected else (
             f" (an unexpected {type(error).__name__}; {DEBUG_VARIABLE}=1 in front of the same "
             "command shows where it comes from)"
         )  # fmt: skip
         print(f"ssl-companion: {error}{hint}", file=sys.stderr)
+        _leave_full_stdout()
         return 2
+
+
+def _leave_full_stdout() -> None:
+    """What could not be written would be tried again at the end of the process, aloud."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

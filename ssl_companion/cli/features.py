@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from numpy.lib.format import MAGIC_PREFIX
 
 from ssl_companion.cli.tables import show
 from ssl_companion.encoders.evaluate import (
@@ -80,16 +82,34 @@ class MeasureFeatures:
         return 0
 
 
+# How to have the arrays of other files in Python, for `numpy.save`.
+_READ_BY = {
+    ".npz": "numpy.load({})[NAME]",
+    ".csv": "numpy.loadtxt({}, delimiter=',')",
+    ".tsv": "numpy.loadtxt({}, delimiter='\\t')",
+    ".txt": "numpy.loadtxt({})",
+    ".parquet": "pandas.read_parquet({}).to_numpy()",
+    ".pt": "torch.load({}).numpy()",
+    ".pth": "torch.load({}).numpy()",
+    ".safetensors": "safetensors.numpy.load_file({})[NAME]",
+}
+
+
 def _array(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = ", ".join(Path(name).stem for name in archive.namelist())
+            raise ValueError(f"it holds several arrays ({names}) or something else")
+        with path.open("rb") as file:
+            if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+                raise ValueError("it does not begin as one")
+        # Mapped, an array that says it is larger than its file is refused before room is made.
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # of whatever kind reading a foreign file ends in
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        read_by = _READ_BY.get(path.suffix.lower(), "ARRAY").format(repr(path.name))
         raise ValueError(
-            f"{path}: cannot be read as a NumPy file ({error}); `numpy.save` writes one"
+            f"{path}: cannot be read as a NumPy file ({reason}); "
+            f"`numpy.save('{path.stem}.npy', {read_by})` writes one"
         ) from error
-    if not isinstance(found, np.ndarray):
-        raise ValueError(
-            f"{path}: holds several arrays ({', '.join(found.files)}); expected one, as "
-            "`numpy.save` writes it"
-        )
-    return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import functools
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
@@ -152,7 +154,8 @@ class Record(_Where):
         where = self.runs, self.destination()
         for run in runs:
             try:
-                done = record_run(run, train, test, *where, loop, budget, self.overwrite)
+                with _said_to_go_on(run):
+                    done = record_run(run, train, test, *where, loop, budget, self.overwrite)
             except (DivergedError, NoTeacherError, OccupiedError) as error:
                 _say(f"ssl-companion: {run.name}: {error}", sys.stderr)
                 failed += 1
@@ -217,10 +220,23 @@ class Train(_Where):
             _say_uncompiled(loop, device)
             budget = Budget(self.minutes or None)
             where = self.runs, self.destination()
-            done = record_run(run, train, test, *where, loop, budget, self.overwrite)
+            with _said_to_go_on(run):
+                done = record_run(run, train, test, *where, loop, budget, self.overwrite)
             stopped = f"{run.name}: stopped; run this again to go on"
             _say(_recorded(run, self.destination()) if done else stopped)
         return 0
+
+
+@contextlib.contextmanager
+def _said_to_go_on(run: Run) -> Iterator[None]:
+    """Around a run: Ctrl-C says that nothing is lost. Training saves its last step, and measuring
+    what it has measured so far."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{run.name}: interrupted and saved; run this again to go on"
+        ) from None
 
 
 def _reason(error: Exception) -> str:

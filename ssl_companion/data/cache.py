@@ -32,9 +32,20 @@ _ABANDONED = 24 * 3600  # seconds after which what a killed process left may go
 
 
 def cache_root() -> Path:
-    """SSL_COMPANION_CACHE, or the user's cache folder (XDG_CACHE_HOME where it is set)."""
+    """SSL_COMPANION_CACHE, or the user's cache folder (XDG_CACHE_HOME where it is set).
+
+    Raises:
+        CacheError: neither is set, and this user has no home.
+    """
     chosen = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("ssl-companion")
-    return Path(chosen).expanduser()
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:
+        raise CacheError(
+            f"the home folder of this user cannot be told ({error}).",
+            path=chosen,
+            mend=f"Set {CACHE_VARIABLE} to a folder with 200 MB of space.",
+        ) from error
 
 
 def key_of(parts: Sequence[object]) -> str:

@@ -5,7 +5,7 @@ Two layouts give the same arrays, image by image:
 - the official archive `cifar-100-python.tar.gz` (https://www.cs.toronto.edu/~kriz/cifar.html),
   packed or unpacked, with one pickle for each split;
 - the parquet files of the Hugging Face hub (uoft-cs/cifar100), one or several shards for each
-  split, with the columns `img` (a struct of `bytes`, a PNG file, and `path`, its name),
+  split, with the columns `img` or `image` (a struct of `bytes`, a PNG file, and `path`, its name),
   `fine_label` and `coarse_label`.
 """
 
@@ -38,6 +38,7 @@ SPLIT_MD5 = {
 }
 CHECKSUMS = "SHA256SUMS"  # may lie beside the parquet files
 _WITHIN = (".", "cifar100", "data")  # the hub's own copy keeps its files one folder down
+_PICTURES, _LABELS = ("img", "image"), ("fine_label", "coarse_label")  # columns of the hub's files
 _FETCH_AGAIN = (
     "Fetch the file again, or load with download=True to take the official archive instead."
 )
@@ -153,23 +154,34 @@ def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         import pyarrow.parquet as pq
         from PIL.Image import DecompressionBombError
 
-    columns = ["img", "fine_label", "coarse_label"]
     try:
         _check_sha256(path)
+        there = pq.read_schema(path).names
+        columns = [next(filter(there.__contains__, _PICTURES), _PICTURES[0]), *_LABELS]
+        if absent := [column for column in columns if column not in there]:
+            raise DataError(
+                f"has no column {absent[0]!r}; its columns: {', '.join(there) or 'none'}.",
+                path=path,
+                mend=f"Expected {' or '.join(_PICTURES)}, {' and '.join(_LABELS)}, as in the "
+                "parquet files of uoft-cs/cifar100: rename them, or load with download=True to "
+                "take the official archive instead.",
+            )
         table = pq.read_table(
             path, columns=columns, partitioning=None, page_checksum_verification=True
         ).flatten()
-        fine, coarse = (table[column].to_numpy() for column in columns[1:])
+        fine, coarse = (table[column].to_numpy() for column in _LABELS)
         _check_labels(fine, coarse)
-        names = [name or "" for name in table["img.path"].to_pylist()]
+        names = [name or "" for name in table[f"{columns[0]}.path"].to_pylist()]
         images = np.empty((len(names), 3, 32, 32), dtype=np.uint8)
-        for index, png in enumerate(table["img.bytes"].to_pylist()):
+        for index, png in enumerate(table[f"{columns[0]}.bytes"].to_pylist()):
             try:
                 images[index] = _pixels(png or b"")
             except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
                 raise ValueError(
                     f"image {index} is no colour image of 32x32 pixels: {error}"
                 ) from error
+    except DataError:
+        raise
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(
             f"not a file of CIFAR-100 ({error}).", path=path, mend=_FETCH_AGAIN

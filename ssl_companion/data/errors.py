@@ -16,10 +16,10 @@ class DataError(CompanionError, ValueError):
 
     def __init__(self, problem: str, *, path: str | Path | None = None, mend: str = "") -> None:
         self.path = None if path is None else Path(path)
-        parts = [f"{path}: {problem}" if path is not None else problem]
-        if mend:
-            parts.append(mend)
-        super().__init__("\n".join(parts))
+        said = f"{path}: {problem}" if path is not None else problem
+        said = " ".join(said.split())  # what other packages say of a file has lines of its own
+        between = "\n" if "\n" in mend else " "  # several ways out are a list
+        super().__init__(f"{said}{between}{mend}".rstrip())
 
 
 class CacheError(DataError):

@@ -67,6 +67,7 @@ def train(
         DivergedError: the loss turned NaN.
         ValueError: `folder` holds a `run.json` that is not a run's.
         BusyError: another call trains in `folder` at this moment.
+        KeyboardInterrupt: Ctrl-C was pressed, and the run is saved; another call goes on.
     """
     folder, loop = Path(folder), loop or LoopConfig()
     kept = frozenset(epochs or log_spaced(config.epochs))
@@ -92,11 +93,17 @@ def train(
         trainer = Trainer(config, used, loop, folder / "checkpoints", on_epoch, on_step)
         first, started = trainer.step, time.monotonic()
         _forget_peak_memory(trainer.device)
-        complete = trainer.run()
+        interrupted: KeyboardInterrupt | None = None
+        try:
+            complete = trainer.run()
+        except KeyboardInterrupt as error:  # saved, as a call is that stops for the minutes
+            complete, interrupted = False, error
         # What is said of a complete run is not to change because somebody asked for it again.
         if world()[0] == 0 and (trainer.step > first or not read_run(folder)["complete"]):
             _note(folder, trainer, complete, time.monotonic() - started)
         wait_for_all()
+        if interrupted is not None:
+            raise interrupted
     return complete
 
 

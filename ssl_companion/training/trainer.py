@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from ssl_companion.data.images import ImageSet
 from ssl_companion.errors import CompanionError
+from ssl_companion.io.interrupt import interrupts
 from ssl_companion.training.backbones import padding
 from ssl_companion.training.batches import Batches
 from ssl_companion.training.checkpoint import (
@@ -150,8 +151,15 @@ class Trainer:
         return self.step // self.steps_per_epoch
 
     def run(self) -> bool:
-        """Train to the end, or until the minutes are used up. True when the run is complete."""
-        clock = Clock(self.loop, self.device)
+        """Train to the end, or until the minutes are used up. True when the run is complete.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed; what the steps so far gave is saved.
+        """
+        with interrupts() as pressed:
+            return self._run(Clock(self.loop, self.device, pressed))
+
+    def _run(self, clock: Clock) -> bool:
         if self.step == 0 and self.on_epoch is not None:
             self.on_epoch(self, 0)
         bar = tqdm(
@@ -179,6 +187,8 @@ class Trainer:
                 if (stop or due or counted or self.step == self.steps) and self.folder is not None:
                     self.save()
                     clock.saved()
+                if clock.interrupted:
+                    raise KeyboardInterrupt
                 if stop:
                     break
         return self.step >= self.steps
@@ -276,10 +286,19 @@ class Clock:
     Args:
         loop: says after how many minutes to stop and to save.
         device: where votes are counted.
+        pressed: whether somebody asked this process to stop.
+
+    Attributes:
+        interrupted: whether any process was asked to.
     """
 
-    def __init__(self, loop: LoopConfig, device: torch.device) -> None:
-        self.device = device
+    def __init__(
+        self,
+        loop: LoopConfig,
+        device: torch.device,
+        pressed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.device, self.pressed, self.interrupted = device, pressed, False
         self._voted = self._saved = time.monotonic()
         self._deadline = self._voted + 60 * loop.minutes if loop.minutes is not None else math.inf
         self._period = 60 * loop.checkpoint_minutes
@@ -299,14 +318,15 @@ class Clock:
         if several and self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # the pace is that of the device
         now = time.monotonic()
-        stop, due, pace = largest(
+        stop, due, pace, pressed = largest(
             [now >= self._deadline, now - self._saved >= self._period,
-             (now - self._voted) / self._steps], self.device,
+             (now - self._voted) / self._steps, self.pressed()], self.device,
         )  # fmt: skip
         if several:  # a process by itself looks after every step, which costs nothing
             self._every = int(min(max(_SECONDS / max(pace, 1e-9), 1), _STEPS))
         self._voted, self._steps = now, 0
-        return bool(stop), bool(due)
+        self.interrupted = bool(pressed)
+        return bool(stop or pressed), bool(due)
 
     def saved(self) -> None:
         """The next checkpoint is due so many minutes from now."""

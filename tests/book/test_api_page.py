@@ -32,6 +32,7 @@ LEFT_OUT = {
     "chapters.commands.*": "the command line: `ssl-companion --help` is its reference",
     "chapters.exercises.*": "checkers, one module a chapter, called by the chapters alone",
     "chapters.notebook": "prepares a page of the book, and is called at its top",
+    "chapters.pages": "checks a page's parameters, and is called at its top",
     "chapters.widgets.static_slider": "a part of the slider",
     "encoders.inputs": "what `evaluate` and `record` accept",
     "encoders.runner": "how `evaluate` and `record` run an encoder",

@@ -88,6 +88,7 @@ def test_what_was_cloned_is_named(
             "No network reaches REPOSITORY: connect, run again: ",
         ),
         ("{}/OWNER/book", "REPOSITORY is a placeholder: put the book's address there: "),
+        ("", "There is no such REPOSITORY: correct the address: "),
     ],
 )
 def test_each_failure_says_what_to_do(source: str, said: str, tmp_path: Path) -> None:
@@ -104,9 +105,41 @@ def test_a_folder_that_cannot_be_written_is_told_apart(remote: Path, tmp_path: P
     assert "RuntimeError: This folder cannot be written: move the notebook: " in done.stderr
 
 
+def test_a_folder_of_something_else_is_said_to_be_in_the_way(remote: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "reader/ssl-companion/notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    done = cloned(remote.as_uri(), tmp_path / "reader")
+    assert (
+        "RuntimeError: git failed: fatal: destination path 'ssl-companion' already" in done.stderr
+    )
+    assert notes.read_text() == "mine"
+
+
+@pytest.mark.parametrize("language", ["de_DE.UTF-8", "C"])
+def test_git_is_asked_in_one_language_and_never_asks_back(
+    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = tmp_path / "bin/git"
+    git.parent.mkdir()
+    git.write_text('#!/bin/sh\necho "$LC_ALL $GIT_TERMINAL_PROMPT not found" >&2; exit 128\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("LC_ALL", language)
+    monkeypatch.setenv("PATH", f"{git.parent}{os.pathsep}{os.environ['PATH']}")
+    done = cloned("https://example.invalid/none", tmp_path / "reader")
+    assert "There is no such REPOSITORY: correct the address: C 0 not found" in done.stderr
+
+
+def test_an_address_cannot_be_an_option(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    done = cloned(f"--upload-pack=touch {mark};false", tmp_path / "reader")
+    assert done.returncode != 0
+    assert not mark.exists()
+
+
 def test_the_cell_is_short() -> None:
     lines = CELL.splitlines()
-    assert len(lines) <= 18
+    assert len(lines) <= 21
     assert max(map(len, lines)) <= 84
 
 

@@ -20,6 +20,11 @@ def files(tmp_path: Path) -> dict[str, str]:
         np.save(tmp_path / f"{name}.npy", array)
     np.savez(tmp_path / "both.npz", x=x, y=y)
     (tmp_path / "text.npy").write_text("1, 2, 3")
+    np.savetxt(tmp_path / "table.csv", x[:3], delimiter=",")
+    np.save(tmp_path / "words.npy", np.array(["cat", "dog"] * 150))
+    whole = (tmp_path / "x.npy").read_bytes()
+    huge = whole.replace(b"(300, 6), }" + b" " * 6, b"(300000000, 6), }", 1)
+    (tmp_path / "huge.npy").write_bytes(huge)  # its header says more than there is
     return {path.stem: str(path) for path in tmp_path.iterdir()}
 
 
@@ -50,6 +55,10 @@ def test_without_test_files_they_are_split(files: dict[str, str], call: Call) ->
         (["measure-features", "absent.npy", "y"], "absent.npy: cannot be read as a NumPy file"),
         (["measure-features", "text", "y"], "text.npy: cannot be read as a NumPy file"),
         (["measure-features", "both", "y"], "holds several arrays (x, y)"),
+        (["measure-features", "both", "y"], "numpy.save('both.npy', numpy.load('both.npz')[NAME])"),
+        (["measure-features", "table", "y"], "numpy.loadtxt('table.csv', delimiter=',')"),
+        (["measure-features", "huge", "y"], "cannot be read as a NumPy file"),
+        (["measure-features", "x", "words"], "such as 'cat'; expected integers from 0"),
         (["measure-features", "x", "y_test"], "expected 300 integers"),
         (["measure-features", "x", "y", "--which", "all"], "which: 'all'"),
         (["measure", "x"], "`ssl-companion measure-features"),

@@ -111,7 +111,7 @@ def test_errors_leave_nothing(
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(DataError, match="some file: no good"):
         cache.load_or_build(folder, fail)
-    with pytest.raises(CacheError, match=r"No space left.*\n.*SSL_COMPANION_CACHE") as caught:
+    with pytest.raises(CacheError, match=r"No space left.*SSL_COMPANION_CACHE") as caught:
         cache.load_or_build(folder, lambda: decoded)
     assert str(folder) in str(caught.value)
     assert [p.name for p in folder.parent.iterdir() if p.suffix != ".lock"] == []
@@ -204,3 +204,12 @@ def test_a_load_killed_at_any_moment_does_no_harm(
         found = cache.read_split(folder)
         assert found is None or len(found[0].fine) == 8000
     assert same_images(load(root=root), big)
+
+
+def test_a_user_without_a_home_is_told_which_variable_to_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(cache.CACHE_VARIABLE, raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda _: "~nobody-of-that-name/cache")
+    with pytest.raises(CacheError, match=r"(?s)cannot be told.*Set SSL_COMPANION_CACHE"):
+        cache.cache_root()

@@ -186,6 +186,12 @@ def test_neighbours_do_not_share_a_class(tmp_path: Path) -> None:
     assert (np.diff(read(tmp_path).fine) == 0).mean() < 0.05
 
 
+def test_pictures_may_be_called_image(tmp_path: Path, fake: Any) -> None:
+    pq.write_table(fake.table().rename_columns({"img": "image"}), tmp_path / "train.parquet")
+    pq.write_table(fake.table(), tmp_path / "test.parquet")
+    assert same_arrays(read(tmp_path, "train"), read(tmp_path, "test"))
+
+
 def test_images_without_names_are_called_after_their_place(tmp_path: Path, fake: Any) -> None:
     fake.names = [None] * len(fake.fine)
     pq.write_table(fake.table(), tmp_path / "train.parquet")
@@ -199,7 +205,10 @@ def test_a_column_that_is_absent_or_of_another_kind_is_refused(
     refused: Refused, fake: Any, column: str
 ) -> None:
     table = fake.table()
-    assert column in refused(table.drop_columns([column]))
+    message = refused(table.drop_columns([column]))
+    assert f"has no column {column!r}; its columns: " in message
+    assert "img or image, fine_label and coarse_label" in message
+    assert "Fetch the file again" not in message, "it would have the same columns"
     odd = pa.array([b"0.5"] * table.num_rows)
     at = table.column_names.index(column)
     message = refused(table.set_column(at, column, odd))

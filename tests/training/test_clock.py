@@ -20,7 +20,7 @@ class Together:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, size: int = 2) -> None:
         self.now, self.votes = 0.0, 0
-        self.other: list[float] = [False, False, 0.0]
+        self.other: list[float] = [False, False, 0.0, False]
         monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(trainer, "world", lambda: (0, size))
         monkeypatch.setattr(trainer, "largest", self.largest)
@@ -71,6 +71,10 @@ def test_all_stop_and_save_when_one_of_them_would(pair: Pair) -> None:
     assert (True, False) in both.steps(mine, 5, 0.1)
     both.other[:2] = [False, True]
     assert (False, True) in both.steps(mine, 5, 0.1)
+    assert not mine.interrupted
+    both.other[:] = [False, False, 0.0, True]
+    assert (True, False) in both.steps(mine, 5, 0.1), "Ctrl-C in one process is for all"
+    assert mine.interrupted
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.02, 0.3, 4.0])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import errno
 import json
 import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +22,7 @@ import ssl_companion
 from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.data.images import ImageSet
 from ssl_companion.io.atomic import atomic_file
+from ssl_companion.io.interrupt import interrupts
 from ssl_companion.io.lock import BusyError, one_at_a_time
 from ssl_companion.training import run as run_module
 from ssl_companion.training.checkpoint import CheckpointError, checkpoint_paths
@@ -32,6 +35,7 @@ from ssl_companion.training.snapshots import (
     snapshot_path,
     snapshot_steps,
 )
+from ssl_companion.training.trainer import Trainer
 
 from .conftest import Make, assert_same_snapshots
 
@@ -290,3 +294,57 @@ def test_two_calls_at_once_do_not_train_the_same_run(tmp_path: Path, trained: Ma
         trained(folder)
     assert not folder.exists()
     assert trained(folder)
+
+
+def test_ctrl_c_is_saved_and_the_run_goes_on_bit_for_bit(
+    tmp_path: Path, trained: Make, tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, step = tiny(), Trainer.train_step
+
+    def pressed(trainer: Trainer) -> None:
+        signal.raise_signal(signal.SIGINT)  # in the middle of a step
+        step(trainer)
+        if trainer.step == 6:
+            signal.raise_signal(signal.SIGINT)  # somebody presses it again
+
+    def once(trainer: Trainer) -> None:
+        if trainer.step == 4:
+            signal.raise_signal(signal.SIGINT)
+        step(trainer)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Trainer, "train_step", once)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "mine", config)
+    assert signal.getsignal(signal.SIGINT) is before
+    names = [p.name for p in checkpoint_paths(tmp_path / "mine/checkpoints")]
+    assert names[-1] == "step-000000005.ckpt", "the step that was being taken is the last one"
+    run = read_run(tmp_path / "mine")
+    assert (run["complete"], run["epochs_done"]) == (False, 1)
+    monkeypatch.setattr(Trainer, "train_step", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "mine", config)
+    monkeypatch.setattr(Trainer, "train_step", step)
+    assert trained(tmp_path / "mine", config)
+    assert trained(tmp_path / "whole", config)
+    assert_same_snapshots(tmp_path / "mine", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("elsewhere", ["ignored", "handled", "a thread"])
+def test_ctrl_c_is_left_to_whom_it_belongs(elsewhere: str) -> None:
+    def seen() -> object:
+        with interrupts() as pressed:
+            assert not pressed()
+            return signal.getsignal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        if elsewhere == "a thread":
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                assert pool.submit(seen).result() is before
+            return
+        own = signal.SIG_IGN if elsewhere == "ignored" else lambda *_: None
+        signal.signal(signal.SIGINT, own)
+        assert seen() is own
+    finally:
+        signal.signal(signal.SIGINT, before)

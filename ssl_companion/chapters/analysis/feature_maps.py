@@ -9,13 +9,18 @@ epoch.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import platformdirs
 from scipy.spatial.distance import pdist, squareform
 
 from ssl_companion.chapters.analysis.accuracies import hits, measured
@@ -67,6 +72,7 @@ def umap_embedding(
     if found is not None and not found[0].shape == found[1].shape == shape:
         raise ValueError(f"found: shapes {[a.shape for a in found]}; expected {shape} twice")
     with needs("plots"):
+        _let_numba_write()
         import umap  # compiles for seconds; only who draws a map waits for it
 
     settings: dict[str, Any] = {} if found is None else _known(*found)
@@ -84,6 +90,32 @@ def umap_embedding(
     points = fitted - fitted.mean(axis=0)
     scaled: np.ndarray = (points / points.std()).astype(np.float32)
     return scaled
+
+
+@functools.cache
+def _let_numba_write() -> None:
+    """Numba keeps what it compiles of UMAP, beside it or in the user's cache, and refuses to import
+    it where it can write neither, as in a container for everybody: then in a temporary folder."""
+    import numba
+
+    settings: Any = numba.config
+    beside = importlib.util.find_spec("umap")
+    folders = [Path(str(beside.origin)).parent] if beside else []
+    if not settings.CACHE_DIR and not any(map(_writable, [*folders, _user_cache()])):
+        settings.CACHE_DIR = tempfile.mkdtemp(prefix="numba-")
+
+
+def _user_cache() -> Path:
+    return Path(platformdirs.user_cache_dir("numba"))
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _known(rows: np.ndarray, distances: np.ndarray) -> dict[str, Any]:

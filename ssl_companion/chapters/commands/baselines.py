@@ -35,6 +35,8 @@ class Baselines:
 
     def run(self) -> int:
         """Measure, write, print."""
+        if not self.images_per_class:
+            raise ValueError("images_per_class: none; expected one number or more (0 takes all)")
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
         rows: list[dict[Hashable, Any]] = []

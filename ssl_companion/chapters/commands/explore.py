@@ -12,6 +12,7 @@ from ssl_companion.chapters.analysis.feature_maps import NEIGHBOURS, overview
 from ssl_companion.chapters.widgets.explorer import explorer_page
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.recordings import open_recording
+from ssl_companion.recordings.format import written
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Explore:
                 f"{out}: stands there already; give another file (--out), or --overwrite to lose "
                 "this one"
             )
-        whole = overview(recording, neighbours=self.neighbours, seed=self.seed)
-        page = explorer_page(whole, level=self.level, epoch=self.epoch, layer=self.layer)
-        with atomic_file(out) as temporary:
+        # Begun before the maps are drawn: that a place cannot be written shows at once.
+        with written(out), atomic_file(out) as temporary:
+            whole = overview(recording, neighbours=self.neighbours, seed=self.seed)
+            page = explorer_page(whole, level=self.level, epoch=self.epoch, layer=self.layer)
             temporary.write_text(page, encoding="utf8")
         print(out)
         return 0

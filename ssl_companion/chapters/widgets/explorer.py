@@ -69,7 +69,7 @@ def explorer(
         mark=CAPTION_MARK,
         style=_asset("style.css"),
         script=_script(),
-        data=data.replace("</", "<\\/"),
+        data=data.replace("<", r"\u003c"),  # a script ends, or opens a comment, at a bare "<"
     )
     return PageFigure(name, caption, page)
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
@@ -14,7 +23,7 @@ from ssl_companion.chapters.analysis.feature_maps import (
     umap_embedding,
     umap_series,
 )
-from ssl_companion.chapters.widgets.explorer import explorer, packed
+from ssl_companion.chapters.widgets.explorer import explorer, explorer_page, packed
 from ssl_companion.measures import nearest_neighbours
 from ssl_companion.recordings import Recording, RecordingError, group_means
 
@@ -123,6 +132,40 @@ def test_the_page_needs_nothing_outside_itself(whole: Overview) -> None:
         explorer(whole, "a", "A caption.", epoch=999)
 
 
+class _Scripts(HTMLParser):
+    """The scripts of a page, as HTML's grammar has them end."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.inside = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.found.append(data)
+
+
+@pytest.mark.slow  # UMAP compiles for a while
+@pytest.mark.parametrize(
+    "title", ["<!--<script>", "</script><script>alert(1)</script>", "<!--caption-->", "a \u2028 b"]
+)
+def test_no_title_ends_the_script_that_it_stands_in(whole: Overview, title: str) -> None:
+    recording = copy.copy(whole.recording)
+    recording.title = title
+    page = explorer_page(dataclasses.replace(whole, recording=recording))
+    (script,) = (text for text in _Scripts(page).found if '("explorer", ' in text)
+    data = script.partition('("explorer", ')[2].strip().removesuffix(");")
+    assert "<" not in data
+    assert json.loads(data)["title"] == title
+
+
 def test_a_recording_without_features_is_refused(write_synthetic) -> None:
     bare = write_synthetic("explorer-bare-s0", features=False)
     with pytest.raises(RecordingError, match="no points to show; choose"):
@@ -134,3 +177,35 @@ def test_packed_numbers_have_to_fit() -> None:
     assert packed(np.array([256]))["bits"] == 16
     with pytest.raises(ValueError, match="expected 0 to 65535"):
         packed(np.array([-1]))
+
+
+_NOWHERE = """
+import importlib.util, sys
+from numba.core import caching
+for one in vars(caching).values():  # the folder beside UMAP cannot be written
+    if isinstance(one, type) and hasattr(one, "_locator_classes"):
+        kept = [c for c in one._locator_classes if "User" in c.__name__]
+        one._locator_classes = kept
+from ssl_companion.chapters.analysis import feature_maps
+feature_maps.importlib.util.find_spec = lambda _: None
+if sys.argv[1] == "asked":
+    feature_maps._let_numba_write()
+import umap
+"""
+
+
+@pytest.mark.slow  # imports UMAP twice
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
+def test_maps_are_drawn_where_neither_home_nor_the_packages_can_be_written(tmp_path: Path) -> None:
+    clean = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "NUMBA_CACHE_DIR")}
+    where = clean | {"HOME": "/proc/nowhere", "TMPDIR": str(tmp_path)}
+    done = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _NOWHERE, asked],
+            env=where, capture_output=True, text=True, check=False,
+        )
+        for asked in ("not asked", "asked")
+    ]  # fmt: skip
+    assert "no locator available" in done[0].stderr, "as it was"
+    assert done[1].returncode == 0, done[1].stderr
+    assert list(tmp_path.glob("numba-*"))

@@ -1,0 +1,144 @@
+"""What a page's parameters cell offers can be shown, and what it cannot show is said there."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+import pytest
+
+from ssl_companion.chapters.pages import NEEDS, UnfitError, levels_for, names_for, open_for
+from ssl_companion.recordings import Recording, RecordingError, list_recordings, open_recording
+
+from .pages import ROOT, parameters_of, quickly, run_page, with_parameters
+
+#: Pages that take longer show one recording of each kind, and of at most so many kinds.
+MOST = 4
+LONG = {"hierarchy", "measuring-a-cluster", "compression", "clusters-to-classifiers", "elsewhere"}
+
+
+def offered(chapter: str, parameter: str) -> list[str]:
+    """What is to be shown: every recording, or one of each kind by what it keeps."""
+    names = names_for(chapter, parameter)
+    if chapter not in LONG:
+        return names
+    kinds = {_kind(open_recording(name)): name for name in reversed(names)}
+    return list(kinds.values())[-MOST:]
+
+
+def _kind(run: Recording) -> tuple[object, ...]:
+    kept = run.kept_epochs() if run.has_features else ()
+    levels = frozenset(run.measures["level"])
+    return len(run.epochs), len(kept), len(run.layers), run.has_groupings, levels
+
+
+def choices(chapter: str) -> Iterator[dict[str, object]]:
+    """Values of the parameters, so that each recording and each level comes up."""
+    code = parameters_of(chapter)
+    first, *others = NEEDS[chapter]
+    names = offered(chapter, first)
+    levels: list[str] = []
+    if re.search("^LEVEL = ", code, re.M):
+        levels = list(levels_for(chapter, open_recording(names[0])))
+    for i, name in enumerate(islice(cycle(names), max(len(names), len(levels)))):
+        chosen: dict[str, object] = {first: name}
+        for other in others:
+            known = offered(chapter, other)
+            chosen[other] = known[i % len(known)]
+        if levels:
+            chosen["LEVEL"] = levels[i % len(levels)]
+        yield chosen
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("chapter", NEEDS)
+def test_a_page_shows_what_it_offers(chapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "book")
+    monkeypatch.delenv("SSL_COMPANION_DATA", raising=False)
+    quickly(monkeypatch)
+    faults = []
+    for chosen in choices(chapter):
+        try:
+            run_page(chapter, **chosen)
+        except Exception as error:  # the next choice is tried all the same
+            faults.append(f"{chosen}: {type(error).__name__}: {error}")
+    assert not faults, "\n".join(faults)
+
+
+def said_by(chapter: str, **values: object) -> str:
+    """What the parameters cell prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(with_parameters(parameters_of(chapter), **values), {})
+    return out.getvalue()
+
+
+def in_first_cell(chapter: str) -> list[str]:
+    """The parameters whose recordings are opened in the parameters cell."""
+    return re.findall(r"open_for\([^)]*?, (\w+)[,)]", parameters_of(chapter))
+
+
+@pytest.mark.parametrize("chapter", NEEDS)
+def test_an_unfit_choice_is_said_in_the_first_cell_with_those_that_work(chapter: str) -> None:
+    everything = [run.name for run in list_recordings()]
+    for parameter in in_first_cell(chapter):
+        fit = names_for(chapter, parameter)
+        assert fit
+        for name in sorted(set(everything) - set(fit))[:6]:
+            with pytest.raises(UnfitError) as caught:
+                said_by(chapter, **{parameter: name})
+            said = str(caught.value)
+            assert said.startswith(f"{parameter}: {name!r}; expected one with ")
+            assert said.endswith(": " + ", ".join(fit))
+            assert "\n" not in said
+
+
+@pytest.mark.parametrize("chapter", [p for p in NEEDS if "RECORDING" in NEEDS[p]])
+def test_the_first_cell_names_what_the_page_can_show(chapter: str) -> None:
+    assert said_by(chapter).rstrip().endswith("may be: " + ", ".join(names_for(chapter)))
+    with pytest.raises(RecordingError, match="no recording 'nothing'"):
+        said_by(chapter, RECORDING="nothing")
+
+
+@pytest.mark.parametrize("chapter", NEEDS)
+def test_a_level_that_is_none_is_said_there_too(chapter: str) -> None:
+    for parameter, value in (("LEVEL", "kingdom"), ("LEVELS", ("fine", "kingdom"))):
+        if re.search(f"^{parameter} = ", parameters_of(chapter), re.M):
+            with pytest.raises(
+                UnfitError, match=f"^{parameter}: 'kingdom'; expected one that .* has"
+            ):
+                said_by(chapter, **{parameter: value})
+
+
+def test_every_page_that_opens_a_recording_by_a_parameter_asks_what_it_needs() -> None:
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        with contextlib.suppress(StopIteration):
+            tree = ast.parse(parameters_of(path.stem))
+            names = {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets
+                     if isinstance(t, ast.Name) and isinstance(n.value, ast.Constant)
+                     and n.value.value in {run.name for run in list_recordings()}}  # fmt: skip
+            assert names == set(NEEDS.get(path.stem, {})), path.stem
+
+
+@pytest.mark.parametrize(
+    ("chapter", "story", "fits"),
+    [
+        ("explorer", {}, True),
+        ("explorer", {"features": False}, False),
+        ("time-and-depth", {}, True),
+        ("compression", {}, True),
+        ("compression", {"features": False}, False),
+        ("the-regularizer", {}, True),
+    ],
+)
+def test_what_fits_follows_from_what_is_kept(
+    chapter: str, story: dict[str, object], fits: bool, write_synthetic
+) -> None:
+    made = write_synthetic(f"fits-{chapter}-{len(story)}-{fits}-s0", **story)
+    assert (made.name in names_for(chapter, root=made.path.parent)) == fits
+    if fits:
+        assert open_for(chapter, made.path).name == made.name
