@@ -62,8 +62,12 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slider, "_widget", ends)
 
 
-def run_page(page: str, **values: object) -> None:
-    """Execute a page with other parameters; raises what a cell raises."""
+def run_page(page: str, **values: object) -> dict[str, Any]:
+    """Execute a page with other parameters; raises what a cell raises.
+
+    Returns:
+        What the page has defined, by name.
+    """
     names: dict[str, Any] = {"__name__": "__main__", "display": repr}
     for number, cell in enumerate(nbformat.read(ROOT / f"book/{page}.ipynb", as_version=4).cells):
         if cell.cell_type != "code" or tagged(cell, "setup"):
@@ -78,3 +82,4 @@ def run_page(page: str, **values: object) -> None:
                     compile(ast.Expression(last.value), f"{page}, cell {number}", "eval"), names
                 )
                 getattr(shown, "_repr_html_", lambda: "")()
+    return names

@@ -11,13 +11,15 @@ from itertools import cycle, islice
 
 import pytest
 
+from ssl_companion.chapters.analysis import generality
+from ssl_companion.chapters.claims import judge, recordings_by_name
 from ssl_companion.chapters.pages import NEEDS, UnfitError, levels_for, names_for, open_for
 from ssl_companion.recordings import Recording, RecordingError, list_recordings, open_recording
 
 from .pages import ROOT, parameters_of, quickly, run_page, with_parameters
 
 #: Pages that take longer show one recording of each kind, and of at most so many kinds.
-MOST = 4
+MOST = 2
 LONG = {"hierarchy", "measuring-a-cluster", "compression", "clusters-to-classifiers", "elsewhere"}
 
 
@@ -68,6 +70,31 @@ def test_a_page_shows_what_it_offers(chapter: str, monkeypatch: pytest.MonkeyPat
         except Exception as error:  # the next choice is tried all the same
             faults.append(f"{chosen}: {type(error).__name__}: {error}")
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_page_and_the_ledger_list_the_same_misses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of settings with a single run, for which a run's answer is the setting's."""
+    monkeypatch.chdir(ROOT / "book")
+    monkeypatch.delenv("SSL_COMPANION_DATA", raising=False)
+    quickly(monkeypatch)
+    reached = run_page("elsewhere")["reached"].set_index("recording")
+    note = judge("generality").note
+    listed = re.findall(r"Misses: (.*?)\.|not counted: (.*?)\.", note)
+    missed = {m.removesuffix(" misses") for m in ", ".join(map("".join, listed)).split(", ")}
+    counts = dict(re.findall(r"(\w+) (\d+)[,.]", note.partition("settings: ")[2]))
+    runs = recordings_by_name()
+    settings = generality.settings(runs)
+    alone = {own[0].name: name for name, own in settings.items() if len(own) == 1}
+    assert len(alone) > 15
+    assert {alone[run] for run in reached.index[~reached["holds"]] if run in alone} == {
+        name for name in missed if name in alone.values()
+    }
+    inside = [run for run, name in alone.items() if name not in generality.BOUNDARIES]
+    for name in ("ratio", "advantage", "time", "depth"):
+        own = int(reached.loc[inside, name].sum())
+        assert own <= int(counts[name]) <= own + len(settings) - len(alone)
 
 
 def said_by(chapter: str, **values: object) -> str:
