@@ -17,7 +17,7 @@ from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_s
 from ssl_companion.chapters.claims.decision import Control
 from ssl_companion.chapters.claims.runs import SEEDS, recordings_by_name, same_training
 from ssl_companion.measures import Interval
-from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings import DamagedError, Recording, RecordingError
 
 PRESET = "controls"
 
@@ -78,6 +78,8 @@ def controls(
         for run in known_runs(recordings, kind):
             try:
                 values.append(measure(run))
+            except DamagedError:
+                raise
             except (NotRecorded, RecordingError):
                 continue
             names.append(run.name)
