@@ -47,10 +47,10 @@ def _digests(value: Any) -> bool:
     )
 
 
-Kind = tuple[Callable[[Any], bool], str]
-_TEXT: Kind = (_text, "text")
-_COUNT: Kind = (_count, "a whole number from 0")
-_FIELDS: dict[str, Kind] = {
+_Kind = tuple[Callable[[Any], bool], str]
+_TEXT: _Kind = (_text, "text")
+_COUNT: _Kind = (_count, "a whole number from 0")
+_FIELDS: dict[str, _Kind] = {
     "title": _TEXT,
     "layers": (_names, "names of layers, each once"),
     "epochs": (_epochs, "whole numbers from 0, ascending"),
@@ -65,7 +65,7 @@ _FIELDS: dict[str, Kind] = {
     "measured.config": (lambda value: isinstance(value, dict), "an object"),
     "measured.config.map_images": _COUNT,
 }  # fmt: skip
-_IF_THERE: dict[str, Kind] = {
+_IF_THERE: dict[str, _Kind] = {
     "digest": _TEXT,
     "sha256": (_digests, "the SHA-256 of files by their names"),
     "peak_memory_bytes": (lambda value: value is None or _count(value), "a number of bytes"),
