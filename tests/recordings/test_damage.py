@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ssl_companion.encoders.record import record_encoder
 from ssl_companion.errors import CompanionError
 from ssl_companion.io.atomic import file_digest
 from ssl_companion.io.tables import read_table
+from ssl_companion.presets import record as recorder
 from ssl_companion.recordings import (
     DamagedError,
     Recording,
@@ -29,6 +31,7 @@ from ssl_companion.recordings import (
 )
 
 from ..conftest import unseal
+from .conftest import Record, tiny_config, tiny_run
 
 
 @pytest.fixture
@@ -291,3 +294,19 @@ def test_a_damaged_recording_is_read_or_refused_in_a_sentence(
         except Exception as error:
             raise AssertionError(f"{harm.__name__}, seed {seed}: {error!r}") from error
         shutil.rmtree(folder)
+
+
+def test_a_recording_that_came_meanwhile_is_not_destroyed(
+    recording: Recording, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, there = recorder.train, tmp_path / "out" / "tiny"
+
+    def train_while_another_writes(*given: Any) -> bool:
+        shutil.copytree(recording.path, there)
+        return real(*given)
+
+    monkeypatch.setattr(recorder, "train", train_while_another_writes)
+    other = replace(tiny_run("tiny", tiny_config(epochs=1, seed=1)), snapshots=(0, 1))
+    with pytest.raises(recorder.OccupiedError, match="holds another run"):
+        record(other)
+    assert open_recording(there).run["seed"] == recording.run["seed"]
