@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, make_dataclass
 from typing import Any, Protocol, cast
@@ -111,6 +112,18 @@ def parse(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> 
     return found
 
 
+def _one_line(show: Callable[..., None]) -> Callable[..., None]:
+    """A recording that is left out is a line; other warnings are shown as ever."""
+
+    def shown(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
+        if category.__name__ == "RecordingWarning":  # by name: importing it would import torch
+            print(f"ssl-companion: {message}", file=sys.stderr)
+        else:
+            show(message, category, *where, **also)
+
+    return shown
+
+
 def run(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> int:
     """Run one command; an error that a user can mend is one line and exit status 2.
 
@@ -122,7 +135,9 @@ def run(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> in
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
-            return parse(commands, arguments).run()
+            with warnings.catch_warnings():
+                warnings.showwarning = _one_line(warnings.showwarning)
+                return parse(commands, arguments).run()
         finally:  # rather than at the end of the process, where nobody catches
             if sys.stdout is not None:
                 sys.stdout.flush()

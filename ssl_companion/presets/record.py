@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ssl_companion.data import ImageSet
+from ssl_companion.io.lock import one_at_a_time
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import (
     Recording,
@@ -185,18 +186,21 @@ def record_run(
         return False
     written = True
     if world()[0] == 0:  # one process measures and writes; the others wait for its word
-        path = write_recording(
-            folder,
-            destination / run.name,
-            train_images,
-            test_images,
-            run.measure,
-            title=run.title,
-            teacher=_teacher_digest(run),
-            device=device,
-            minutes=budget.left(),
-            progress=loop.progress,
-        )
+        with one_at_a_time(destination / run.name):
+            if not overwrite:  # hours went by since it was looked at
+                require_place(run, destination)
+            path = write_recording(
+                folder,
+                destination / run.name,
+                train_images,
+                test_images,
+                run.measure,
+                title=run.title,
+                teacher=_teacher_digest(run),
+                device=device,
+                minutes=budget.left(),
+                progress=loop.progress,
+            )
         written = path is not None
     return not any_process(not written, device)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssl_companion.recordings.config import MeasureConfig
-from ssl_companion.recordings.format import FORMAT, RecordingError
+from ssl_companion.recordings.format import FORMAT, DamagedError, RecordingError, RecordingWarning
 from ssl_companion.recordings.group_accuracies import GroupAccuracies, read_group_accuracies
 from ssl_companion.recordings.kept import group_means, measure_kept
 from ssl_companion.recordings.reader import (
@@ -16,10 +16,12 @@ from ssl_companion.recordings.writing import write_recording
 
 __all__ = [
     "FORMAT",
+    "DamagedError",
     "GroupAccuracies",
     "MeasureConfig",
     "Recording",
     "RecordingError",
+    "RecordingWarning",
     "group_means",
     "list_recordings",
     "measure_kept",

@@ -62,6 +62,14 @@ class RecordingError(CompanionError, ValueError):
     """A recording that cannot be used; the message names the path, the reason and a way out."""
 
 
+class DamagedError(RecordingError):
+    """A recording whose files are altered, cut short or of something else."""
+
+
+class RecordingWarning(UserWarning):
+    """A recording was left out of a list; the message says which, and why."""
+
+
 @contextlib.contextmanager
 def written(path: Path, kept: str = "") -> Iterator[None]:
     """What goes wrong with the disk while `path` is written, as one error with a way out.

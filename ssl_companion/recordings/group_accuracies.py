@@ -39,6 +39,7 @@ from ssl_companion.data.images import ImageSet
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.recordings.format import (
     LEVELS_FILE,
+    DamagedError,
     EpochLayer,
     RecordingError,
     place_of,
@@ -257,12 +258,11 @@ def read_group_accuracies(recording: Recording) -> GroupAccuracies:
     Raises:
         RecordingError: it keeps none, or the file is truncated or foreign.
     """
-    path = recording.path / LEVELS_FILE
-    if not path.exists():
+    if not recording.has_group_accuracies:
         raise RecordingError(
             f"{recording.path}: keeps no accuracies under groupings of every level ({LEVELS_FILE})"
         )
-    return open_group_accuracies(path, recording.hierarchy)
+    return open_group_accuracies(recording.file(LEVELS_FILE), recording.hierarchy)
 
 
 def open_group_accuracies(path: Path, hierarchy: Hierarchy) -> GroupAccuracies:
@@ -290,7 +290,7 @@ def open_group_accuracies(path: Path, hierarchy: Hierarchy) -> GroupAccuracies:
     except (
         safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError, StopIteration
     ) as error:  # fmt: skip
-        raise RecordingError(
+        raise DamagedError(
             f"{path}: truncated or foreign ({error}); restore it from the repository"
         ) from error
     return GroupAccuracies(np.array(levels), np.array(kinds), made, balanced)

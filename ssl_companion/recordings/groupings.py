@@ -35,6 +35,7 @@ from ssl_companion.measures import NearestCentroid
 from ssl_companion.measures.kmeans import balanced_kmeans
 from ssl_companion.recordings.format import (
     GROUPINGS_FILE,
+    DamagedError,
     EpochLayer,
     RecordingError,
     written,
@@ -293,9 +294,9 @@ def read_groupings(recording: Recording) -> Groupings:
     Raises:
         RecordingError: it keeps none, or the file is truncated or foreign.
     """
-    path = recording.path / GROUPINGS_FILE
-    if not path.exists():
+    if not recording.has_groupings:
         raise RecordingError(f"{recording.path}: keeps no groupings of classes ({GROUPINGS_FILE})")
+    path = recording.file(GROUPINGS_FILE)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
@@ -311,7 +312,7 @@ def read_groupings(recording: Recording) -> Groupings:
             raise ValueError(f"groups {groups.shape} of {len(kinds)} kinds, or hits of others")
         return Groupings(about["level"], kinds, groups, images, hits)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise RecordingError(
+        raise DamagedError(
             f"{path}: truncated or foreign ({error}); restore it from the repository"
         ) from error
 

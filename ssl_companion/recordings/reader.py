@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import safetensors
 import safetensors.torch
 import torch
 
-from ssl_companion.data import Hierarchy, hierarchy_of
-from ssl_companion.data.hierarchy import hierarchy_from_dict
+from ssl_companion.data import Hierarchy
 from ssl_companion.io.atomic import file_digest
 from ssl_companion.io.extras import checkout
+from ssl_companion.io.tables import read_table
+from ssl_companion.recordings.checks import check_run
 from ssl_companion.recordings.format import (
     FEATURES,
     FORMAT,
@@ -31,7 +33,9 @@ from ssl_companion.recordings.format import (
     STEPS,
     SUBSET,
     WEIGHTS,
+    DamagedError,
     RecordingError,
+    RecordingWarning,
     dequantise,
     key,
 )
@@ -70,6 +74,8 @@ def where_the_books_are(root: str | Path | None = None) -> str:
 def list_recordings(root: str | Path | None = None) -> list[Recording]:
     """All recordings under `root`, by name. Folders without a run.json do not count.
 
+    One that cannot be opened is named in a `RecordingWarning` and left out.
+
     Raises:
         RecordingError: there is no such folder.
     """
@@ -79,8 +85,19 @@ def list_recordings(root: str | Path | None = None) -> list[Recording]:
             f"{folder}: there is no such folder; expected one of recordings (--root, or the "
             f"variable {ROOT_VARIABLE}).{where_the_books_are(root)}"
         )
-    found = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
-    return [open_recording(path) for path in found if not path.name.startswith(".")]
+    found = []
+    for path in folders_of_recordings(folder):
+        try:
+            found.append(open_recording(path))
+        except RecordingError as error:
+            warnings.warn(f"left out: {error}", RecordingWarning, stacklevel=2)
+    return found
+
+
+def folders_of_recordings(root: Path) -> list[Path]:
+    """The folders under `root` that have a run.json, by name; hidden ones do not count."""
+    found = sorted(path.parent for path in root.glob(f"*/{RUN}"))
+    return [path for path in found if not path.name.startswith(".")]
 
 
 def open_recording(name: str | Path, root: str | Path | None = None) -> Recording:
@@ -104,6 +121,14 @@ def open_recording(name: str | Path, root: str | Path | None = None) -> Recordin
     return Recording(path)
 
 
+#: Measures that are accuracies, or as these.
+_SHARES = ("ncc", "linear", "knn", "few5")
+
+
+def _described(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {list(tensor.shape)}"
+
+
 class Recording:
     """One training trajectory, written down.
 
@@ -119,69 +144,115 @@ class Recording:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self.run: dict[str, Any] = json.loads((self.path / RUN).read_text())
+            self.run: dict[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
             form = self.run.get("format")
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise self._unusable(RUN, f"cannot be read ({error})") from error
         if form != FORMAT:
             raise self._unusable(RUN, f"has format {form!r}, this version reads {FORMAT}")
+        try:
+            self.hierarchy: Hierarchy = check_run(self.run)
+        except ValueError as error:
+            raise self._unusable(RUN, str(error)) from error
         self.name: str = self.path.name
         self.title: str = self.run["title"]
         self.layers: tuple[str, ...] = tuple(self.run["layers"])
         self.epochs: tuple[int, ...] = tuple(self.run["epochs"])
-        self.hierarchy: Hierarchy = self._hierarchy()
         self.stand_in: bool = self.run["data"]["stand_in"]
 
     def __repr__(self) -> str:
         return f"Recording({self.name!r})"
 
-    def _unusable(self, file: str, reason: str) -> RecordingError:
+    def _unusable(self, file: str, reason: str) -> DamagedError:
         run = getattr(self, "run", None)
         made_by = "import-run" if isinstance(run, dict) and "source" in run else "record"
-        return RecordingError(
+        return DamagedError(
             f"{self.path / file}: {reason}; restore it from the repository, or make it again with "
             f"`ssl-companion {made_by}`"
         )
 
-    def _hierarchy(self) -> Hierarchy:
-        """That of the data set, or the one that came with labels of somebody's own."""
-        data = self.run["data"]
-        if "hierarchy" not in data:
-            return hierarchy_of(data["name"])
-        try:
-            return hierarchy_from_dict(data["hierarchy"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._unusable(RUN, f"has no usable hierarchy ({error!r})") from error
+    def keeps(self, file: str) -> bool:
+        """Whether a file of the format is one of this recording's: it is there, or should be."""
+        return file in (self.run.get("sha256") or {}) or (self.path / file).exists()
 
-    def _table(self, file: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    def file(self, name: str) -> Path:
+        """The path of one of its files, once the content is what run.json has the SHA-256 of.
+
+        The file is read for that when it is first asked for. Recordings from before digests were
+        added have none, and their files are taken as they are.
+
+        Raises:
+            DamagedError: the file is absent or altered.
+        """
+        if name not in self._checked:
+            if reason := self.fault(name):
+                raise self._unusable(name, reason)
+            self._checked.add(name)
+        return self.path / name
+
+    @functools.cached_property
+    def _checked(self) -> set[str]:
+        return set()
+
+    def fault(self, name: str) -> str:
+        """What is wrong with a file by its digest: "" where nothing is, or none is known."""
         try:
-            table = pd.read_csv(self.path / file)
+            found = file_digest(self.path / name)
+        except OSError as error:
+            return f"cannot be read ({error.strerror})"
+        digests = self.run.get("sha256")
+        if digests is None or digests.get(name) == found:
+            return ""
+        if name not in digests:
+            return f"is not one of the files that {RUN} has the SHA-256 of"
+        return f"altered, damaged or another's: SHA-256 {found}, not {digests[name]}"
+
+    def _table(self, file: str, columns: tuple[str, ...], unique: tuple[str, ...]) -> pd.DataFrame:
+        """A table of measures, the cells looked at one by one."""
+        path = self.file(file)
+        try:
+            whole = (columns[0], "n")
+            text = [name for name in columns if name not in (*whole, "value")]
+            table = read_table(path, text, whole, ["value"], unique)
+            shares = table["measure"].isin(_SHARES) & ~table["value"].between(0, 1)
+            if shares.any():
+                row = table[shares].iloc[0]
+                raise ValueError(
+                    f"{row['measure']}: {row['value']:g} at {columns[0]} {row[columns[0]]}; "
+                    "expected an accuracy in [0, 1]"
+                )
+            if (table["n"] < 1).any():
+                raise ValueError(f"n: {table['n'].min()}; expected 1 or more")
         except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
             raise self._unusable(file, f"cannot be read ({error})") from error
-        if missing := [name for name in columns if name not in table.columns]:
-            raise self._unusable(file, f"has no column {missing[0]!r}")
         return table
 
     @functools.cached_property
     def losses(self) -> pd.DataFrame:
         """A row an epoch: epoch, total, the raw terms by name, lr, seconds so far."""
-        return self._table(LOSSES, ("epoch", "total"))
+        path = self.file(LOSSES)
+        try:
+            return read_table(path, (), ["epoch"], ["total"], ["epoch"])
+        except (OSError, ValueError) as error:
+            raise self._unusable(LOSSES, f"cannot be read ({error})") from error
 
     @functools.cached_property
     def steps(self) -> pd.DataFrame:
         """The beginning of training, step by step: step, level, split, measure, value, n, of the
         last layer; step 0 is before training. No rows where no snapshots between epochs were kept.
         """
-        if not (self.path / STEPS).exists():
+        if not self.keeps(STEPS):
             return pd.DataFrame(columns=list(STEP_COLUMNS))
-        return self._table(STEPS, STEP_COLUMNS)
+        return self._table(STEPS, STEP_COLUMNS, STEP_COLUMNS[:4])
 
     @functools.cached_property
     def measures(self) -> pd.DataFrame:
         """Tidy: epoch, layer, level, split, measure, value, n."""
-        table = self._table(MEASURES, MEASURE_COLUMNS)
-        if table[["value", "n"]].isna().to_numpy().any():
-            raise self._unusable(MEASURES, "has a row that is cut short")
+        table = self._table(MEASURES, MEASURE_COLUMNS, MEASURE_COLUMNS[:5])
+        for column, known in (("epoch", self.epochs), ("layer", self.layers)):
+            if len(strange := table[column][~table[column].isin(known)]):
+                said = f"{column}: {strange.iloc[0]}; expected one of {known}"
+                raise self._unusable(MEASURES, f"cannot be read ({said})")
         return table
 
     def select(self, **where: Any) -> pd.DataFrame:
@@ -193,9 +264,9 @@ class Recording:
 
     @functools.cached_property
     def _file(self) -> Any:
-        path = self.path / FEATURES
-        if not path.exists():
+        if not self.has_features:
             raise RecordingError(f"{self.path}: keeps no features, only measures and losses")
+        path = self.file(FEATURES)
         try:
             return safetensors.safe_open(path, framework="pt")
         except (safetensors.SafetensorError, OSError) as error:
@@ -208,17 +279,17 @@ class Recording:
     @property
     def has_features(self) -> bool:
         """Whether features were kept at all."""
-        return (self.path / FEATURES).exists()
+        return self.keeps(FEATURES)
 
     @property
     def has_groupings(self) -> bool:
         """Whether hits under further groupings of classes were kept: see `groupings`."""
-        return (self.path / GROUPINGS_FILE).exists()
+        return self.keeps(GROUPINGS_FILE)
 
     @property
     def has_group_accuracies(self) -> bool:
         """Whether accuracies under groupings of every level were kept: see `group_accuracies`."""
-        return (self.path / LEVELS_FILE).exists()
+        return self.keeps(LEVELS_FILE)
 
     @property
     def held_out(self) -> tuple[int, ...]:
@@ -243,11 +314,37 @@ class Recording:
                 f"{self.path}: keeps no {what!r} of epoch {epoch}, layer {layer!r}; epochs kept: "
                 f"{self.kept_epochs(layer, what)}, layers: {self.layers}"
             )
-        tensor = self._file.get_tensor(name)
+        tensor = self._tensor(name)
         if tensor.dtype == torch.uint8:
-            tensor = dequantise(tensor, self._file.get_tensor(name + ".affine"))
+            affine = self._tensor(name + ".affine")
+            if affine.shape != (2, *tensor.shape[1:]) or not affine.is_floating_point():
+                raise self._unusable(
+                    FEATURES, f"{name}.affine: {_described(affine)}; expected an offset and a scale"
+                )
+            tensor = dequantise(tensor, affine)
+        if not tensor.is_floating_point() or tensor.ndim != 2 or not tensor.isfinite().all():
+            raise self._unusable(
+                FEATURES, f"{name}: {_described(tensor)}; expected finite numbers [N, D]"
+            )
+        rows = self._rows_of(what)
+        if rows is not None and len(tensor) != rows:
+            raise self._unusable(FEATURES, f"{name}: {len(tensor)} rows; expected {rows}")
         array: np.ndarray = tensor.float().numpy()
         return array
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        try:
+            tensor: torch.Tensor = self._file.get_tensor(name)
+        except (safetensors.SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
+            raise self._unusable(FEATURES, f"{name!r} cannot be read ({error})") from error
+        return tensor
+
+    def _rows_of(self, what: str) -> int | None:
+        """How many rows there are of features of a kind; None where that is not fixed."""
+        if what == "class_means":
+            return self.hierarchy.level("fine").k
+        split = {"sample_means": "sample"}.get(what, what)
+        return len(self.fine(split)) if split in ("train", "test", "sample") else None
 
     def features(self, epoch: int, layer: str | None = None, split: str = "test") -> np.ndarray:
         """Features of the kept images, float32 [N, D]; `split` is "test" or "train"."""
@@ -265,6 +362,8 @@ class Recording:
         """Fresh views of the sample-level images: float32 [M, D], and whose they are, int64 [M]."""
         x = self._get(epoch, layer, "sample_views")
         n = len(self.sample_means(epoch, layer))
+        if n == 0 or len(x) % n:
+            raise self._unusable(FEATURES, f"has {len(x)} views of {n} images at epoch {epoch}")
         return x, np.repeat(np.arange(n), len(x) // n)
 
     def map_views(self, epoch: int, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -288,12 +387,33 @@ class Recording:
             raise RecordingError(
                 f"{self.path}: keeps no targets of epoch {epoch}; kept: {self.target_epochs()}"
             )
-        predictions: np.ndarray = self._file.get_tensor(name).numpy().astype(np.int64)
+        kept, k = self._tensor(name), self.hierarchy.level("fine").k
+        whole = kept.ndim == 1 and not kept.is_floating_point() and not kept.is_complex()
+        if not whole or not len(kept) or kept.min() < 0 or kept.max() >= k:
+            raise self._unusable(
+                FEATURES, f"{name}: {_described(kept)}; expected classes from 0 to {k - 1}"
+            )
+        predictions: np.ndarray = kept.numpy().astype(np.int64)
         return predictions
 
     @functools.cached_property
     def _subset(self) -> pd.DataFrame:
-        return self._table(SUBSET, ("split", "row", "file", "fine"))
+        path, k = self.file(SUBSET), self.hierarchy.level("fine").k
+        try:
+            table = read_table(path, ("split", "file"), ("row", "fine"), (), ("split", "row"))
+            images = self.run["data"]
+            most = {"test": images["test_images"]}
+            for column, last in (
+                ("fine", k), ("row", table["split"].map(most).fillna(images["train_images"]))
+            ):  # fmt: skip
+                if (bad := (table[column] < 0) | (table[column] >= last)).any():
+                    raise ValueError(
+                        f"{column}: {table.loc[bad, column].iloc[0]}; expected 0 to "
+                        f"{(last if isinstance(last, int) else int(last[bad].iloc[0])) - 1}"
+                    )
+        except (OSError, ValueError) as error:
+            raise self._unusable(SUBSET, f"cannot be read ({error})") from error
+        return table
 
     def fine(self, split: str = "test") -> np.ndarray:
         """Fine labels of the kept images, int64 [N]; `split` is "test", "train" or "sample"."""
@@ -305,7 +425,7 @@ class Recording:
 
     def files(self, split: str = "test") -> np.ndarray:
         """File names of the kept images in the data set, str [N]."""
-        return self._subset.loc[self._subset.split == split, "file"].to_numpy(str)
+        return np.array(self._subset.loc[self._subset.split == split, "file"].tolist(), dtype=str)
 
     @property
     def class_counts(self) -> np.ndarray:
@@ -324,8 +444,8 @@ class Recording:
     @property
     def weights_digest(self) -> str | None:
         """SHA-256 of the weights' file as run.json has it, in recordings since that was added."""
-        digests = self.run.get("sha256")
-        return digests.get(WEIGHTS) if isinstance(digests, dict) else None
+        digest: str | None = (self.run.get("sha256") or {}).get(WEIGHTS)
+        return digest
 
     def backbone(self, device: torch.device | str = "cpu") -> Backbone:
         """The network after the last epoch, in evaluation mode, from its kept weights.
@@ -349,19 +469,17 @@ class Recording:
         with torch.device("meta"):  # its shapes alone: the weights are those of the file
             network = make_backbone(config.backbone, seed=config.seed)
         try:
-            state = safetensors.torch.load_file(self.weights_path)
-        except (safetensors.SafetensorError, OSError) as error:
+            state = safetensors.torch.load_file(self.file(WEIGHTS))
+        except (safetensors.SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise self._unusable(WEIGHTS, f"truncated or foreign ({error})") from error
         # A supervised run's classifier stands beside these, and is left there.
         own = network.exported_state()
         for name, tensor in own.items():
-            if name not in state or state[name].shape != tensor.shape:
+            there = state.get(name)
+            if there is None or there.shape != tensor.shape or there.is_complex():
                 raise self._unusable(
                     WEIGHTS, f"has no {name!r} {list(tensor.shape)} of a {config.backbone}"
                 )
-        found, said = file_digest(self.weights_path), self.weights_digest
-        if said not in (None, found):
-            raise self._unusable(WEIGHTS, f"damaged or another's: SHA-256 {found}, not {said}")
         state = {name: state[name].to(own[name].dtype, copy=True) for name in own}
         network.load_state_dict(state, assign=True)
         return network.eval().to(device).to(memory_format=torch.channels_last)

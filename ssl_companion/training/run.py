@@ -21,7 +21,13 @@ from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.distributed import process_group, wait_for_all, world
 from ssl_companion.training.runtime import computed
-from ssl_companion.training.snapshots import Unit, log_spaced, save_snapshot
+from ssl_companion.training.snapshots import (
+    Unit,
+    log_spaced,
+    save_snapshot,
+    snapshot_epochs,
+    snapshot_steps,
+)
 from ssl_companion.training.trainer import Trainer
 
 
@@ -91,6 +97,7 @@ def train(
                 save(trainer, step, "step")
 
         trainer = Trainer(config, used, loop, folder / "checkpoints", on_epoch, on_step)
+        _require_snapshots(folder, trainer, kept, steps)
         first, started = trainer.step, time.monotonic()
         _forget_peak_memory(trainer.device)
         interrupted: KeyboardInterrupt | None = None
@@ -105,6 +112,26 @@ def train(
         if interrupted is not None:
             raise interrupted
     return complete
+
+
+def _require_snapshots(
+    folder: Path, trainer: Trainer, epochs: frozenset[int], steps: tuple[int, ...]
+) -> None:
+    """Make sure that the snapshots up to the last checkpoint are there: a run that goes on does
+    not pass them again."""
+    if trainer.step == 0 or world()[0] > 0:
+        return
+    there, at = folder / "snapshots", trainer.step
+    lost = [f"epoch {n}" for n in sorted(epochs - set(snapshot_epochs(there)))
+            if n <= trainer.epoch]  # fmt: skip
+    lost += [f"step {n}" for n in sorted(set(steps) - set(snapshot_steps(there)))
+             if n <= at and n < trainer.steps]  # fmt: skip
+    if lost:
+        raise CheckpointError(
+            f"{there}: has no snapshot of {', '.join(lost)}, which the run has passed; delete "
+            f"{folder / 'checkpoints'} and give the same command again: the run is trained from "
+            "its beginning, and comes out the same"
+        )
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:

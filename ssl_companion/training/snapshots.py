@@ -144,7 +144,9 @@ def _read(path: str | Path, config: RunConfig) -> dict[str, Tensor]:
             digest = (file.metadata() or {}).get("digest", "")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable snapshot ({error}); delete it and resume the run"
+        raise ValueError(f"{path}: not a readable snapshot ({error}); delete it and "
+                         f"{path.parent.parent / 'checkpoints'}, and give the same command again: "
+                         "the run is trained from its beginning, and comes out the same"
                          ) from error  # fmt: skip
     if digest != config.digest():
         raise ValueError(

@@ -57,7 +57,7 @@ def _cut(share: float) -> Callable[[bytes], bytes]:
         *(("features.safetensors", _cut(share), r"features\.safetensors")
           for share in (0.0, 0.01, 0.5, 0.999)),
         ("measures.csv", lambda content: content[: content.rindex(b",") - 8], r"measures\.csv"),
-        ("measures.csv", lambda content: content.replace(b"layer", b"room", 1), "'layer'"),
+        ("measures.csv", lambda content: content.replace(b"layer", b"room", 1), "altered"),
     ],
 )  # fmt: skip
 def test_truncated_and_altered_files_are_refused(

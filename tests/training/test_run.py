@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,6 +152,20 @@ def test_a_complete_run_is_left_as_it_is(tmp_path: Path, trained: Make) -> None:
     assert tmp_path / "run.json" in before
     assert trained(tmp_path)
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_lost_snapshot_is_named_and_the_advice_brings_it_back(
+    tmp_path: Path, trained: Make
+) -> None:
+    trained(tmp_path)
+    lost = snapshot_path(tmp_path / "snapshots", 1)
+    content = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(CheckpointError, match=r"no snapshot of epoch 1, .*delete .*checkpoints"):
+        trained(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")
+    assert trained(tmp_path)
+    assert lost.read_bytes() == content
 
 
 def test_a_run_that_was_killed_before_its_note_gets_it(tmp_path: Path, trained: Make) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_companion.data.hierarchy import Level
-from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings import DamagedError, Recording, RecordingError
 from ssl_companion.recordings.format import GROUPINGS_FILE, EpochLayer
 from ssl_companion.recordings.groupings import Groupings, class_hits, read_groupings
 
@@ -55,6 +55,8 @@ def recalls(
         try:
             which = [_row_of(level, counts, recording) for level in levels]
             return np.stack([counts.recalls(place, which) for place in named], axis=1)
+        except DamagedError:
+            raise
         except RecordingError:
             if not recording.has_features:
                 raise
@@ -76,9 +78,9 @@ def counted(recording: Recording, *, live: bool = True) -> Groupings | None:
         live: only where it keeps no features; else also where they are of more test images and of
             every level, so that one run is judged by the same images throughout.
     """
-    path = recording.path / GROUPINGS_FILE
-    if not path.exists() or (live and recording.has_features):
+    if not recording.has_groupings or (live and recording.has_features):
         return None
+    path = recording.file(GROUPINGS_FILE)
     counts = _read(recording.path, path.stat().st_mtime_ns)
     if not recording.has_features:
         return counts

@@ -19,8 +19,9 @@ import torch
 from ssl_companion.chapters.analysis.accuracies import final, start, table_row
 from ssl_companion.data import ImageSet, augmentation
 from ssl_companion.io.atomic import atomic_file
+from ssl_companion.io.tables import read_table
 from ssl_companion.measures import NearestCentroid, bootstrap_accuracy
-from ssl_companion.recordings import Recording, recordings_root
+from ssl_companion.recordings import Recording, RecordingError, recordings_root
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.runtime import generator
 
@@ -74,12 +75,25 @@ def write_baselines(table: pd.DataFrame, root: str | Path | None = None) -> Path
     """Put rows of `pixel_baselines` beside the recordings, in place of those of the same images."""
     path = recordings_root(root) / FILE
     if path.is_file():
-        old = pd.read_csv(path)
+        old = _read(path)
         others = ~old["fingerprint"].isin(table["fingerprint"])
         table = pd.concat([old[others], table], ignore_index=True)
     with atomic_file(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     return path
+
+
+def _read(path: Path) -> pd.DataFrame:
+    text, whole = ("data", "fingerprint", "encoder", "level"), ("train_images", "dims", "n")
+    try:
+        return read_table(
+            path, text, whole, ("value",), ("fingerprint", "encoder", "dims", "level")
+        )
+    except (OSError, ValueError) as error:
+        raise RecordingError(
+            f"{path}: cannot be read ({error}); restore it from the repository, or move it away "
+            "and make it again with `ssl-companion baselines`"
+        ) from error
 
 
 def compare_with_pixels(recording: Recording, root: str | Path | None = None) -> pd.DataFrame:
@@ -98,7 +112,7 @@ def compare_with_pixels(recording: Recording, root: str | Path | None = None) ->
     columns = ["level", "before", "pixels", "whitened", "after", "dims"]
     if not path.is_file():
         return pd.DataFrame(columns=columns)
-    table = pd.read_csv(path)
+    table = _read(path)
     table = table[table["fingerprint"] == own]
     if table.empty:
         return pd.DataFrame(columns=columns)

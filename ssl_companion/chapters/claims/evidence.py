@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs
 from ssl_companion.chapters.claims.decision import Control, Rule, Verdict, decide, least
 from ssl_companion.measures import Interval
-from ssl_companion.recordings import RecordingError
+from ssl_companion.recordings import DamagedError, RecordingError
 
 CITATION = "Ben-Shaul et al., NeurIPS 2023, arXiv:2305.15614 (abstract)"
 
@@ -141,6 +141,8 @@ class Claim:
         """
         try:
             evidence = self.evidence(recordings)
+        except DamagedError:
+            raise
         except (NotRecorded, RecordingError) as error:
             return LedgerRow(self, None, Verdict.NOT_MEASURED, f"{error}. To record: {self.needs}")
         verdicts = tuple(part.judged(self.rule) for part in evidence.parts)

@@ -21,7 +21,7 @@ from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_s
 from ssl_companion.chapters.claims.decision import Control
 from ssl_companion.chapters.claims.runs import SEEDS, recordings_by_name, same_training
 from ssl_companion.measures import Interval
-from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings import DamagedError, Recording, RecordingError
 
 PRESET = "controls"
 TRAJECTORY = "-64"  # in the names of runs with the network and the images of the trajectory
@@ -93,6 +93,8 @@ def controls(
         for run in known_runs(recordings, kind, size):
             try:
                 values.append(measure(run))
+            except DamagedError:
+                raise
             except (NotRecorded, RecordingError):
                 continue
             names.append(run.name)

@@ -1,0 +1,312 @@
+"""What stands in a recording comes back; what is damaged is named and never taken for a number."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+
+from ssl_companion.__main__ import main
+from ssl_companion.encoders.inputs import Labelled
+from ssl_companion.encoders.record import record_encoder
+from ssl_companion.errors import CompanionError
+from ssl_companion.io.atomic import file_digest
+from ssl_companion.io.tables import read_table
+from ssl_companion.presets import record as recorder
+from ssl_companion.recordings import (
+    DamagedError,
+    Recording,
+    RecordingWarning,
+    list_recordings,
+    open_recording,
+    read_group_accuracies,
+)
+
+from ..conftest import unseal
+from .conftest import Record, tiny_config, tiny_run
+
+
+@pytest.fixture
+def copy(recording: Recording, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recording.path, tmp_path / "root" / "tiny"))
+
+
+def test_names_come_back_as_they_were_written(tmp_path: Path) -> None:
+    names = ["001", "1e5", "NA", "", "nan", "None", "1.0", " a,b ", 'q"q', "é", "True", "x"]
+    x = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    y = np.repeat([0, 1], 6)
+    made = record_encoder(
+        None, Labelled({0: x}, y, names), destination=tmp_path / "mine", progress=False
+    )
+    for split in ("train", "test"):
+        kept = made.files(split).tolist()
+        assert kept
+        assert set(kept) <= set(names)
+        assert [int(y[names.index(name)]) for name in kept] == made.fine(split).tolist()
+
+
+def test_a_table_guesses_no_types(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    cells = ["001", "1e5", "NA", "", "nan", "-", "1_0"]
+    pd.DataFrame({"name": cells, "n": range(7), "x": [0.1] * 7}).to_csv(path, index=False)
+    found = read_table(path, ["name"], ["n"], ["x"])
+    assert found["name"].tolist() == cells
+    assert found["n"].tolist() == list(range(7))
+
+
+def test_cells_beyond_the_header_are_not_dropped(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("n,x\n1,2,3\n1,2,3\n")
+    with pytest.raises(ValueError, match="more cells than the header"):
+        read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("cell", ["3.9", "", "1e2", "abc", "nan", "1_0", "9" * 30])
+def test_a_bad_whole_number_is_named(tmp_path: Path, cell: str) -> None:
+    (tmp_path / "t.csv").write_text(f"n,x\n{cell},1\n")
+    with pytest.raises(ValueError, match=r"row 1: n: .*expected a whole number"):
+        read_table(tmp_path / "t.csv", (), ["n"], ["x"])
+
+
+@pytest.mark.parametrize("cell", ["inf", "", "abc", "nan", "-inf", "1_0"])
+def test_a_bad_number_is_named(tmp_path: Path, cell: str) -> None:
+    (tmp_path / "t.csv").write_text(f"n,x\n1,{cell}\n")
+    with pytest.raises(ValueError, match=r"row 1: x: .*expected a finite number"):
+        read_table(tmp_path / "t.csv", (), ["n"], ["x"])
+
+
+def _edit(folder: Path, file: str, change: Callable[[pd.DataFrame], Any]) -> None:
+    table = pd.read_csv(folder / file, dtype=str, keep_default_na=False)
+    changed = change(table)
+    (table if changed is None else changed).to_csv(folder / file, index=False)
+
+
+def _cell(column: str, value: str) -> Callable[[pd.DataFrame], None]:
+    def change(table: pd.DataFrame) -> None:
+        table.loc[0, column] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("measures.csv", _cell("value", "7.5"), r"7\.5"),
+        ("measures.csv", _cell("value", "inf"), "'inf'"),
+        ("measures.csv", _cell("epoch", "77"), "77"),
+        ("measures.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
+        ("subset.csv", _cell("fine", "3.9"), r"'3\.9'"),
+        ("subset.csv", _cell("fine", ""), "''"),
+        ("subset.csv", _cell("fine", "100"), "100; expected 0 to 99"),
+        ("subset.csv", _cell("row", "-1"), "-1"),
+        ("losses.csv", _cell("total", "abc"), "'abc'"),
+    ],
+)
+def test_values_are_not_cast_in_silence(
+    copy: Path, file: str, change: Callable[[pd.DataFrame], Any], said: str
+) -> None:
+    unseal(copy)
+    _edit(copy, file, change)
+    with pytest.raises(DamagedError, match=rf"{file}.*{said}.*restore it"):
+        _read_all(copy)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["title", "layers", "epochs", "config", "device", "git", "data", "measured", "wall_seconds"],
+)
+def test_a_recording_without_a_field_is_left_out_by_name(
+    copy: Path, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Path(shutil.copytree(copy, copy.parent / "broken"))
+    about = json.loads((broken / "run.json").read_text())
+    del about[field]
+    (broken / "run.json").write_text(json.dumps(about))
+    with pytest.warns(RecordingWarning, match=rf"broken.run\.json: {field}"):
+        assert [found.name for found in list_recordings(copy.parent)] == ["tiny"]
+    assert main(["recordings", "--root", str(copy.parent)]) == 0
+    told = capsys.readouterr()
+    assert "tiny" in told.out
+    assert told.err.count("\n") == 1
+    assert "broken" in told.err
+
+
+def test_what_is_altered_is_said_and_refused(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = str(copy.parent)
+    assert main(["recordings", "--verify", "--root", root]) == 0
+    content = bytearray((copy / "features.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "features.safetensors").write_bytes(bytes(content))
+    capsys.readouterr()
+    assert main(["recordings", "--verify", "--root", root]) == 1
+    assert "altered" in capsys.readouterr().out
+    with pytest.raises(DamagedError, match=r"features\.safetensors: altered.*restore"):
+        open_recording(copy).features(2)
+    unseal(copy)
+    assert main(["recordings", "--verify", "--root", root]) == 0
+    assert "no digests" in capsys.readouterr().out
+
+
+def test_every_recording_of_the_book_is_as_it_was_written() -> None:
+    assert main(["recordings", "--verify"]) == 0
+
+
+def test_the_ledger_refuses_an_altered_recording(
+    write_synthetic: Callable[..., Recording], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_synthetic("clustering-vicreg-s0", tmp_path)
+    about = json.loads((run.path / "run.json").read_text())
+    about["sha256"] = {
+        file.name: file_digest(file) for file in run.path.iterdir() if file.name != "run.json"
+    }
+    (run.path / "run.json").write_text(json.dumps(about))
+    _edit(run.path, "measures.csv", _cell("value", "0.5"))
+    assert main(["claims", "--root", str(tmp_path)]) != 0
+    told = capsys.readouterr()
+    assert "measures.csv: altered" in told.err
+    assert told.err.count("\n") == 1
+
+
+def _read_all(folder: Path) -> None:
+    """All that a recording can be asked for."""
+    run = open_recording(folder)
+    _ = run.measures, run.losses, run.steps, run.class_counts
+    if run.has_features:
+        for split in ("train", "test", "sample"):
+            _ = run.fine(split), run.rows(split), run.files(split)
+        for layer in run.layers:
+            for epoch in run.kept_epochs(layer):
+                run.features(epoch, layer)
+                run.class_means(epoch, layer)
+        for epoch in run.kept_epochs(what="sample_views"):
+            run.sample_views(epoch)
+        for epoch in run.kept_epochs(what="map_views"):
+            run.map_views(epoch)
+        for epoch in run.target_epochs():
+            run.targets(epoch)
+    if run.has_group_accuracies:
+        read_group_accuracies(run)
+    if run.weights_path is not None:
+        run.backbone()
+
+
+_ODD: list[Any] = [
+    None, True, "", "NA", "é", -1, 0.5, 10**400, 2**70, 1e308, [], {}, [[]], {"a": [{}]}, [None],
+]  # fmt: skip
+
+
+def _harm_json(folder: Path, rng: np.random.Generator) -> None:
+    about = json.loads((folder / "run.json").read_text())
+    at = about
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        key = keys[rng.integers(len(keys))]
+        if isinstance(at[key], dict | list) and at[key] and rng.random() < 0.7:
+            at = at[key]
+            continue
+        break
+    if rng.random() < 0.3:
+        del at[key]
+    else:
+        at[key] = _ODD[rng.integers(len(_ODD))]
+    (folder / "run.json").write_text(json.dumps(about))
+
+
+def _harm_table(folder: Path, rng: np.random.Generator) -> None:
+    file = ("measures.csv", "subset.csv", "losses.csv")[rng.integers(3)]
+    lines = (folder / file).read_text().splitlines()
+    i = int(rng.integers(len(lines)))
+    match rng.integers(3):
+        case 0:
+            del lines[i]
+        case 1:
+            lines.insert(i, lines[i])
+        case 2:
+            cells = lines[i].split(",")
+            odd = ["", "NA", "3.9", "-1", "1e400", "abc", '"', "9" * 30, "a,b"]
+            cells[rng.integers(len(cells))] = odd[rng.integers(len(odd))]
+            lines[i] = ",".join(cells)
+    (folder / file).write_text("\n".join(lines) + "\n")
+
+
+def _harm_tensor(folder: Path, rng: np.random.Generator) -> None:
+    file = ("features", "weights", "levels")[rng.integers(3)] + ".safetensors"
+    tensors = safetensors.numpy.load_file(folder / file)
+    name = sorted(tensors)[rng.integers(len(tensors))]
+    x = tensors[name]
+    match rng.integers(5):
+        case 0:
+            del tensors[name]
+        case 1:
+            tensors[name] = np.ascontiguousarray(x[:1] if x.ndim else x)
+        case 2:
+            tensors[name] = x.astype([np.int64, np.float64, np.bool_, np.int8][rng.integers(4)])
+        case 3:
+            tensors[name] = x.reshape(-1)
+        case 4:
+            tensors[name] = np.full_like(x, np.nan if x.dtype.kind == "f" else 255)
+    safetensors.numpy.save_file(tensors, folder / file)
+
+
+def _harm_bytes(folder: Path, rng: np.random.Generator) -> None:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    path, other = (files[i] for i in rng.integers(len(files), size=2))
+    content = bytearray(path.read_bytes())
+    match rng.integers(4):
+        case 0:
+            for i in rng.integers(min(len(content), 2000), size=3):
+                content[i] = rng.integers(256)
+            path.write_bytes(bytes(content))
+        case 1:
+            path.write_bytes(bytes(content[: rng.integers(len(content))]))
+        case 2:
+            path.write_bytes(other.read_bytes())
+        case 3:
+            path.unlink()
+            path.mkdir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", [_harm_json, _harm_table, _harm_tensor, _harm_bytes])
+def test_a_damaged_recording_is_read_or_refused_in_a_sentence(
+    recording: Recording, tmp_path: Path, harm: Callable[[Path, np.random.Generator], None]
+) -> None:
+    for seed in range(250):
+        rng = np.random.default_rng([seed, 7])
+        folder = Path(shutil.copytree(recording.path, tmp_path / f"{seed}"))
+        if rng.random() < 0.9:
+            unseal(folder)
+        harm(folder, rng)
+        try:
+            _read_all(folder)
+        except CompanionError as error:
+            said = str(error)
+            assert str(folder) in said or "tiny" in said, said
+        except Exception as error:
+            raise AssertionError(f"{harm.__name__}, seed {seed}: {error!r}") from error
+        shutil.rmtree(folder)
+
+
+def test_a_recording_that_came_meanwhile_is_not_destroyed(
+    recording: Recording, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, there = recorder.train, tmp_path / "out" / "tiny"
+
+    def train_while_another_writes(*given: Any) -> bool:
+        shutil.copytree(recording.path, there)
+        return real(*given)
+
+    monkeypatch.setattr(recorder, "train", train_while_another_writes)
+    other = replace(tiny_run("tiny", tiny_config(epochs=1, seed=1)), snapshots=(0, 1))
+    with pytest.raises(recorder.OccupiedError, match="holds another run"):
+        record(other)
+    assert open_recording(there).run["seed"] == recording.run["seed"]
