@@ -9,28 +9,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssl_companion.measures._torch_state import computing_device
+
 ArrayLike = Any  # numpy array, torch tensor, or nested sequence of numbers
 
 
 def as_tensor(value: ArrayLike, name: str) -> Tensor:
     """`value` as a detached tensor, sharing memory where that is possible."""
     if isinstance(value, Tensor):
-        if value.layout != torch.strided:
+        if value.is_meta:
             raise ValueError(
-                f"{name}: a {value.layout} tensor; expected a dense one; call to_dense()"
+                f"{name}: a tensor on the meta device; expected one that holds numbers"
             )
+        if value.layout != torch.strided or value.is_quantized:
+            kind, call = (
+                (value.dtype, "dequantize") if value.is_quantized else (value.layout, "to_dense")
+            )
+            raise ValueError(f"{name}: a {kind} tensor; expected a dense one; call {call}()")
         return value.detach()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # a ragged nesting of lists
-        raise ValueError(f"{name}: not rectangular ({error}); expected an array") from None
+    array = _as_array(value, name)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name}: dtype {array.dtype}; expected real numbers, as array or tensor")
+        way = f"; `np.asarray({name}, float)` tries" if array.dtype.kind in "OUST" else ""
+        raise ValueError(
+            f"{name}: dtype {array.dtype}; expected real numbers, as array or tensor{way}"
+        )
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if any(stride < 0 for stride in array.strides):
+    if any(stride < 0 or stride % array.itemsize for stride in array.strides):
         array = array.copy()
     with warnings.catch_warnings():
         # Memory maps are read-only, and nothing here writes to its input.
@@ -38,12 +46,35 @@ def as_tensor(value: ArrayLike, name: str) -> Tensor:
         return torch.from_numpy(array)
 
 
-_LARGEST = 1e150  # squares of more overflow float64
+def _as_array(value: ArrayLike, name: str) -> np.ndarray:
+    """`value` as a numpy array that says all that `value` says."""
+    if isinstance(value, np.ma.MaskedArray) and (hidden := int(np.ma.count_masked(value))):
+        raise ValueError(
+            f"{name}: a masked array, {hidden} of {value.size} entries masked; expected none; drop "
+            "such rows first, or fill them by `filled`"
+        )
+    if hasattr(value, "toarray"):
+        raise ValueError(f"{name}: a sparse matrix; expected a dense one; call toarray()")
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # a ragged nesting of lists
+        raise ValueError(f"{name}: not rectangular ({error}); expected an array") from None
+    except (TypeError, RuntimeError) as error:  # a list of tensors with gradients
+        raise ValueError(f"{name}: {error}; expected one array or tensor") from None
 
 
-def _refuse_non_finite(x: Tensor, name: str) -> None:
+# Squares of more overflow float64, and of less lose digits or are zero.
+_LARGEST, _SMALLEST = 1e150, 1e-130
+
+
+def _refuse_non_finite(x: Tensor, name: str, squared: bool) -> None:
     low, high = (float(v) for v in torch.aminmax(x))  # one pass; NaN propagates
     if low > -_LARGEST and high < _LARGEST:
+        if squared and 0 < max(-low, high) < _SMALLEST:
+            raise ValueError(
+                f"{name}: no magnitude above {max(-low, high):g}; expected {_SMALLEST:g} or more, "
+                f"or zeros only; multiply {name} by a constant"
+            )
         return
     where = (~(x.abs() < _LARGEST)).nonzero()[0].tolist()
     value = float(x[tuple(where)])
@@ -60,6 +91,7 @@ def features(
     *,
     dims: int | None = None,
     device: torch.device | str | None = None,
+    squared: bool = True,
 ) -> Tensor:
     """A finite floating-point tensor [N, D] with N, D >= 1.
 
@@ -70,7 +102,9 @@ def features(
         value: numpy array, torch tensor or nested list of real numbers.
         name: the argument's name, for the message.
         dims: the D that is required, or None.
-        device: where the result shall live; None keeps it where it is.
+        device: where the result shall live; None keeps it where it is. The CPU stands in for a
+            device without float64.
+        squared: whether squares of these numbers are taken, so that all of them may be too small.
 
     Raises:
         ValueError: not two-dimensional, empty, not real, NaN or infinite, or of the wrong D.
@@ -90,9 +124,8 @@ def features(
         x = x.double()
     elif x.dtype not in (torch.float32, torch.float64):
         x = x.float()
-    if device is not None:
-        x = x.to(device)
-    _refuse_non_finite(x, name)
+    x = x.to(computing_device(x.device if device is None else torch.device(device)))
+    _refuse_non_finite(x, name, squared)
     return x
 
 
@@ -112,40 +145,162 @@ def labels(
     Raises:
         ValueError: not one-dimensional, empty, not integers, negative, or of the wrong length.
     """
-    y = as_tensor(value, name)
-    if y.ndim != 1:
-        raise ValueError(f"{name}: shape {tuple(y.shape)}; expected one dimension, [N samples]")
+    y = as_tensor(value if isinstance(value, Tensor) else _numbers_of(value, name), name)
+    _refuse_other_shape(tuple(y.shape), name, length, of)
     if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
+        _refuse_nan(y, name)
         raise ValueError(
             f"{name}: dtype {y.dtype}; expected integer labels; convert class indices to int64"
         )
-    if length is not None and len(y) != length:
-        raise ValueError(f"{name}: {len(y)} labels; expected {length}, one for each row of {of}")
-    if len(y) == 0:
-        raise ValueError(f"{name}: empty; expected one label or more")
-    y = y.long() if device is None else y.to(device=device, dtype=torch.int64)
+    y = y.to(device=y.device if device is None else device, dtype=torch.int64)
     if (low := int(y.min())) < 0:
         where = int((y == low).nonzero()[0, 0])
         raise ValueError(f"{name}[{where}]: {low}; expected a label of 0 or more")
     return y
 
 
-def refuse_absent(counts: Tensor, name: str = "y", classes: Tensor | None = None) -> None:
-    """Refuse counts [K] with an empty class or with fewer than two classes.
+def _numbers_of(value: ArrayLike, name: str) -> np.ndarray:
+    """`value` as numbers; words are refused with the way to numbers."""
+    array = _label_array(value, name)
+    if array.dtype.kind == "U" and array.size:
+        raise ValueError(
+            f"{name}: text, such as {str(array.flat[0])!r}; expected integer labels; "
+            f"`np.unique({name}, return_inverse=True)[1]` numbers them"
+        )
+    return array
+
+
+def any_labels(
+    value: ArrayLike, name: str = "y", *, length: int | None = None, of: str = "X"
+) -> np.ndarray:
+    """Labels [N] as scikit-learn takes them: int64, bool or text (str), whatever their values.
+
+    Args:
+        length: the N that is required (that of the argument called `of`), or None.
+
+    Raises:
+        ValueError: not one-dimensional, empty, of another kind, missing, or of the wrong length.
+    """
+    if isinstance(value, Tensor):
+        y = as_tensor(value, name).cpu()
+        array = (y.float() if y.dtype == torch.bfloat16 else y).numpy()
+    else:
+        array = _label_array(value, name)
+    _refuse_other_shape(array.shape, name, length, of)
+    if array.dtype.kind not in "iubU":
+        _refuse_nan(array, name)
+        raise ValueError(
+            f"{name}: dtype {array.dtype}; expected labels that are integers or text; "
+            f"`np.asarray({name}).astype(int)` makes whole numbers such"
+        )
+    return array if array.dtype.kind in "bU" else _int64(array, name)
+
+
+def _label_array(value: ArrayLike, name: str) -> np.ndarray:
+    """`value` as numpy's, of integers or text where it holds such as Python's objects."""
+    array = _as_array(value, name)
+    mixed = array.dtype.kind == "U" and not isinstance(value, np.ndarray)  # [1, "a"] is text
+    if array.dtype.kind not in "OT" and not mixed:
+        return _int64(array, name) if array.dtype.kind == "u" else array
+    entries = np.asarray(value, dtype=object)
+    text = entries.size > 0 and isinstance(entries.flat[0], str)
+    for i, entry in enumerate(entries.flat):
+        if not isinstance(entry, str if text else int | np.integer):
+            raise ValueError(
+                f"{name}[{i}]: {entry!r}; expected labels of one kind, integers or text, none of "
+                "them missing; drop such rows first"
+            )
+    try:
+        return entries.astype(np.str_ if text else np.int64)
+    except OverflowError:
+        raise ValueError(
+            f"{name}: {max(entries.flat)}; expected integers that int64 holds"
+        ) from None
+
+
+def _int64(array: np.ndarray, name: str) -> np.ndarray:
+    if array.size and array.dtype.kind == "u" and int(array.max()) > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: a label {array.max()}; expected integers that int64 holds")
+    return array.astype(np.int64, copy=False)
+
+
+def _refuse_other_shape(shape: tuple[int, ...], name: str, length: int | None, of: str) -> None:
+    if len(shape) != 1:
+        raise ValueError(f"{name}: shape {shape}; expected one dimension, [N samples]")
+    if length is not None and shape[0] != length:
+        raise ValueError(f"{name}: {shape[0]} labels; expected {length}, one for each row of {of}")
+    if shape[0] == 0:
+        raise ValueError(f"{name}: empty; expected one label or more")
+
+
+def _refuse_nan(y: np.ndarray | Tensor, name: str) -> None:
+    missing = torch.isnan(torch.as_tensor(y, device="cpu")) if _is_float(y) else None
+    if missing is not None and bool(missing.any()):
+        raise ValueError(
+            f"{name}[{int(missing.nonzero()[0, 0])}]: nan; expected an integer label; drop such "
+            "rows first"
+        )
+
+
+def _is_float(y: np.ndarray | Tensor) -> bool:
+    return y.is_floating_point() if isinstance(y, Tensor) else y.dtype.kind == "f"
+
+
+def class_counts(y: Tensor, name: str = "y") -> Tensor:
+    """Samples of each class, int64 [K], of labels 0 to K-1.
+
+    Nothing of the size of the largest label is made before it is known that none is absent.
 
     Raises:
         ValueError: naming the absent classes, or the single one.
     """
-    named = torch.arange(len(counts)) if classes is None else classes.cpu()
-    absent = named[(counts == 0).cpu()].tolist()
+    k = int(y.max()) + 1
+    if k > len(y):  # then some are absent
+        present = torch.unique(y)
+        below = min(k, len(present) + _SHOWN)
+        counts = torch.bincount(present[present < below], minlength=below)
+        _refuse_gaps((counts == 0).nonzero()[:, 0].tolist(), k - len(present), k, name)
+    counts = torch.bincount(y)
+    refuse_absent(counts, name)
+    return counts
+
+
+def refuse_absent(counts: Tensor, name: str = "y", classes: np.ndarray | None = None) -> None:
+    """Refuse counts [K] with an empty class or with fewer than two classes.
+
+    Args:
+        classes: what the classes are called [K], where that was given; None: 0 to K-1.
+
+    Raises:
+        ValueError: naming the absent classes, or the single one.
+    """
+    named = np.arange(len(counts)) if classes is None else classes
+    absent = named[(counts == 0).cpu().numpy()].tolist()
+    if absent and classes is None:
+        _refuse_gaps(absent, len(absent), len(counts), name)
     if absent:
-        shown = ", ".join(map(str, absent[:10])) + (", ..." if len(absent) > 10 else "")
         raise ValueError(
-            f"{name}: no sample of class {shown} ({len(absent)} of {len(counts)} absent); expected"
-            " every class from 0 to the largest label to occur; relabel without gaps"
+            f"{name}: no sample of class {_shown(absent, len(absent))} ({len(absent)} of "
+            f"{len(counts)} absent); expected one or more of each of the `classes`"
         )
     if len(counts) < 2:
         raise ValueError(f"{name}: the single class {named.tolist()}; expected two classes or more")
+
+
+_SHOWN = 10  # classes that a message lists
+
+
+def _shown(some: list[Any], all_of_them: int) -> str:
+    more = ", ..." if all_of_them > _SHOWN else ""
+    return ", ".join(map(str, some[:_SHOWN])) + more
+
+
+def _refuse_gaps(first: list[int], absent: int, k: int, name: str) -> None:
+    raise ValueError(
+        f"{name}: no sample of class {_shown(first, absent)} ({absent} of {k} absent); expected"
+        " every class from 0 to the largest label to occur; relabel without gaps: "
+        f"`np.unique({name}, return_inverse=True)[1]`"
+    )
 
 
 def positive(value: float, name: str) -> float:
@@ -175,7 +330,7 @@ def not_negative(value: float, name: str) -> float:
 def _number(value: float, name: str) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise ValueError(f"{name}: {value!r}; expected a number") from None
 
 
@@ -222,7 +377,7 @@ def accuracy(predicted: np.ndarray | Tensor, y: Tensor) -> float:
     Raises:
         ValueError: lengths differ.
     """
-    found = torch.as_tensor(predicted).cpu()
+    found = as_tensor(predicted, "predicted").cpu()
     if len(y) != len(found):
         raise ValueError(f"y: {len(y)} labels; expected {len(found)}, one for each row of X")
     return float((found == y.cpu()).double().mean())

@@ -20,6 +20,7 @@ from ssl_companion.measures._faiss import nearest
 _ROWS = 16384  # rows searched at a time: 33 MB of float64 at D = 250
 _CACHED = 512  # rows made float32 at a time on a CPU: 1 MB of float64 stays in its cache
 _BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences, with another error
+_SHORT = 1e-130  # squares of the numbers in such rows lose digits, or are zero
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 
 
@@ -126,6 +127,11 @@ def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:
     """
     rows = rows.double()
     lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    short = (lengths[:, 0] < _SHORT).nonzero()[:, 0]
+    if len(short):
+        longest = rows[short].abs().amax(1, keepdim=True)
+        rows = rows.index_copy(0, short, rows[short] / longest.where(longest > 0, 1.0))
+        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     if bool((lengths == 0).any()):
         where = int((lengths[:, 0] == 0).nonzero()[0, 0])
         raise UndefinedMeasure(f"{name}[{first + where}]: all zeros; expected a row with a length")

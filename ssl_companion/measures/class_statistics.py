@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._torch_state import computing_device, known_device, plain_torch
 
 _ROWS = 8192  # rows turned to float64 at a time: 16 MB at D = 250
+_UNASKED = 2**27  # numbers in means of classes that no batch or `n_classes` accounts for: 1 GB
 
 
 class ClassStatistics:
@@ -48,19 +50,22 @@ class ClassStatistics:
     ) -> None:
         self.scatter = _checks.one_of(scatter, ("none", "trace", "full"), "scatter")
         self.n_classes = None if n_classes is None else _checks.at_least(n_classes, 1, "n_classes")
-        self.device = None if device is None else torch.device(device)
+        self.device = known_device(device)
         self._dims: int | None = None
+        self._samples = 0
 
     @property
     def started(self) -> bool:
         """Whether any batch has come."""
         return self._dims is not None
 
+    @plain_torch()
     def update(self, X: ArrayLike, y: ArrayLike) -> ClassStatistics:
         """Add a batch of features [N, D] with labels [N].
 
         Raises:
-            ValueError: bad features or labels, or a label of `n_classes` or more.
+            ValueError: bad features or labels, a label of `n_classes` or more, or, without
+                `n_classes`, one so large that the means of so many classes would fill memory.
         """
         x = _checks.features(X, "X", dims=self._dims, device=self.device)
         y_ = _checks.labels(y, "y", length=len(x), device=x.device)
@@ -70,15 +75,22 @@ class ClassStatistics:
         largest = int(y.max())
         if self.n_classes is not None:
             _checks.labels_below(y, self.n_classes)
+        elif largest >= self._samples + len(y) and (largest + 1) * x.shape[1] > _UNASKED:
+            raise ValueError(
+                f"y: a label {largest}; expected labels from 0 without gaps, as means of "
+                f"{largest + 1} classes take {(largest + 1) * x.shape[1] * 8 / 1e9:.0f} GB; "
+                "relabel without gaps, or give n_classes"
+            )
         if self._dims is None:
             self._start(x)
         self._grow(self.n_classes or largest + 1)
+        self._samples += len(y)
         for rows, labels in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
             self._merge(rows.double(), labels)
         return self
 
     def _start(self, x: Tensor) -> None:
-        self.device, self._dims = x.device, x.shape[1]
+        self.device, self._dims = computing_device(x.device), x.shape[1]
         self.counts = torch.zeros(0, dtype=torch.int64, device=x.device)
         self.means = torch.zeros(0, self._dims, dtype=torch.float64, device=x.device)
         self.sum_of_squares = torch.zeros(0, dtype=torch.float64, device=x.device)
@@ -126,6 +138,7 @@ class ClassStatistics:
         if self.scatter == "full":
             self.scatter_matrix += residual.T @ residual + (step * weight[:, None]).T @ step
 
+    @plain_torch()
     def grouped(self, groups: ArrayLike) -> ClassStatistics:
         """The statistics under labels that join classes, without another pass over the samples.
 
@@ -140,6 +153,7 @@ class ClassStatistics:
         """
         of = _checks.labels(groups, "groups", length=len(self.counts), of="the statistics' classes")
         of = of.to(self.counts.device)
+        _checks.class_counts(of, "groups")
         _checks.refuse_absent(torch.bincount(of, self.counts), "groups")
         kind: Literal["none", "trace"] = "none" if self.scatter == "none" else "trace"
         out = ClassStatistics(kind, int(of.max()) + 1, self.device)
@@ -172,6 +186,7 @@ class ClassStatistics:
         _checks.refuse_absent(self.counts, name)
 
     @property
+    @plain_torch()
     def global_mean(self) -> Tensor:
         """Mean over all samples, float64 [D]."""
         share = self.counts.double() / self.counts.sum()
@@ -187,3 +202,15 @@ class ClassStatistics:
         if self.scatter == "none":
             raise ValueError("scatter: 'none'; expected 'trace' or 'full' to have variances")
         return self.sum_of_squares / self.counts
+
+
+def statistics_of(X: ArrayLike, y: ArrayLike, scatter: Literal["trace", "full"]) -> ClassStatistics:
+    """The statistics of all samples at once, whose labels are 0 to K-1, each of them present.
+
+    Raises:
+        ValueError: bad features or labels, an absent or a single class.
+    """
+    x = _checks.features(X, "X")
+    y_ = _checks.labels(y, "y", length=len(x), device=x.device)
+    _checks.class_counts(y_)
+    return ClassStatistics(scatter)._add(x, y_)

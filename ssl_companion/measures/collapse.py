@@ -10,13 +10,15 @@ from torch import Tensor
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
-from ssl_companion.measures.class_statistics import ClassStatistics
+from ssl_companion.measures._torch_state import plain_torch
+from ssl_companion.measures.class_statistics import ClassStatistics, statistics_of
 from ssl_companion.measures.nearest_centroid import NearestCentroid
 
 _EPSILON = torch.finfo(torch.float64).eps
 _PAIRS = 2**23  # class pairs held at a time: 64 MB
 
 
+@plain_torch()
 def cdnv(X: ArrayLike, y: ArrayLike) -> float:
     """Class-distance normalized variance, averaged over the pairs of classes.
 
@@ -36,9 +38,10 @@ def cdnv(X: ArrayLike, y: ArrayLike) -> float:
         >>> round(cdnv([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1]), 4)  # (1 + 1) / (2 * 9**2)
         0.0123
     """
-    return cdnv_of(ClassStatistics("trace").update(X, y))
+    return cdnv_of(statistics_of(X, y, "trace"))
 
 
+@plain_torch()
 def cdnv_of(statistics: ClassStatistics) -> float:
     """`cdnv` of accumulated statistics (scatter "trace" or "full").
 
@@ -119,6 +122,7 @@ class NeuralCollapse:
     nc4: float | None = None
 
 
+@plain_torch()
 def neural_collapse(
     X: ArrayLike,
     y: ArrayLike,
@@ -141,7 +145,7 @@ def neural_collapse(
         >>> round(found.nc1, 4), round(found.nc2_equiangular, 4)
         (0.0062, 0.0)
     """
-    statistics = ClassStatistics("full").update(X, y)
+    statistics = statistics_of(X, y, "full")
     found = neural_collapse_of(statistics, classifier_weight)
     if classifier_weight is None:
         if bias is not None:
@@ -153,6 +157,7 @@ def neural_collapse(
     )
 
 
+@plain_torch()
 def neural_collapse_of(
     statistics: ClassStatistics, classifier_weight: ArrayLike | None = None
 ) -> NeuralCollapse:
@@ -184,17 +189,24 @@ def neural_collapse_of(
     nc3 = None if classifier_weight is None else _nc3(classifier_weight, centred)
     equinorm = norms.std(correction=0) / norms.mean()
     return NeuralCollapse(
-        _nc1(statistics, centred), float(equinorm), _nc2_equiangular(centred, norms), nc3
+        _nc1(statistics, centred, rounding),
+        float(equinorm),
+        _nc2_equiangular(centred, norms),
+        nc3,
     )
 
 
-def _nc1(statistics: ClassStatistics, centred: Tensor) -> float:
+def _nc1(statistics: ClassStatistics, centred: Tensor, rounding: float) -> float:
     k, dims = centred.shape
     within = statistics.scatter_matrix / statistics.counts.sum()
-    # S_B = M^T M / K, so its pseudo-inverse follows from the singular values of M.
+    # S_B = M^T M / K, so its pseudo-inverse follows from the singular values of M. What the means
+    # were rounded by, far from the origin, is no direction between them; K rows about their mean
+    # have K - 1 directions at most.
     _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
     eigenvalues = singular.square() / k
     kept = eigenvalues > max(k, dims) * _EPSILON * eigenvalues.max()
+    kept &= singular > rounding
+    kept[k - 1 :] = False
     v = directions[kept]
     along = ((v @ within) * v).sum(1)
     return float((along / eigenvalues[kept]).sum() / k)
@@ -228,6 +240,7 @@ def _nc3(weight: ArrayLike, centred: Tensor) -> float:
     return float((w / norm - centred / torch.linalg.matrix_norm(centred)).square().sum())
 
 
+@plain_torch()
 def nc4(
     X: ArrayLike,
     class_means: ArrayLike,
@@ -249,9 +262,13 @@ def nc4(
     w = _classifier(classifier_weight, rule.centroids_.shape, x.device)
     b = w.new_zeros(len(w))
     if bias is not None:
-        b = _checks.features(torch.as_tensor(bias)[None], "bias", dims=len(w), device=x.device)
-        b = b[0].double()
-    nearest = torch.as_tensor(rule.predict(x)).to(x.device)
+        row = _checks.as_tensor(bias, "bias")
+        if row.ndim != 1:
+            raise ValueError(f"bias: shape {tuple(row.shape)}; expected one dimension, [K]")
+        row = _checks.features(row[None], "bias", dims=len(w), device=x.device, squared=False)
+        b = row[0].double()
+    nearest = rule.predict(x)
+    assert isinstance(nearest, Tensor)
     agree = 0
     for rows, near in zip(x.split(8192), nearest.split(8192), strict=True):
         agree += int((torch.addmm(b, rows.double(), w.T).argmax(1) == near).sum())

@@ -163,7 +163,7 @@ def gaussian_rate(covariance: ArrayLike, noise_variance: float) -> float:
         >>> round(gaussian_rate([[3.0, 0.0], [0.0, 0.0]], 1.0), 4)  # log(4) / 2
         0.6931
     """
-    c = _checks.features(covariance, "covariance").double()
+    c = _checks.features(covariance, "covariance", squared=False).double()
     if c.shape[0] != c.shape[1]:
         raise ValueError(f"covariance: shape {tuple(c.shape)}; expected a square matrix")
     noise_variance = _checks.positive(noise_variance, "noise_variance")

@@ -12,6 +12,7 @@ from torch import Tensor
 from ssl_companion.measures import _checks, _faiss, _search
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures._faiss import nearest
+from ssl_companion.measures._torch_state import known_device, plain_torch
 
 _ROWS = 4096  # queries at a time
 
@@ -47,9 +48,10 @@ class WeightedKNN:
     ) -> None:
         self.k = _checks.at_least(k, 1, "k")
         self.temperature = _checks.positive(temperature, "temperature")
-        self.device = None if device is None else torch.device(device)
+        self.device = known_device(device)
         self._base: Tensor | None = None
 
+    @plain_torch()
     def fit(self, X: ArrayLike, y: ArrayLike) -> WeightedKNN:
         """Keep the training features X [N, D] and their labels y [N], 0 to K-1.
 
@@ -60,13 +62,13 @@ class WeightedKNN:
         """
         x = _checks.features(X, "X", device=self.device)
         y_ = _checks.labels(y, "y", length=len(x), device=x.device)
-        _checks.refuse_absent(torch.bincount(y_), "y")
+        _checks.class_counts(y_)
         if len(x) < self.k:
             raise ValueError(f"k: {self.k}; expected {len(x)} or fewer, the samples in X")
         self._base = torch.cat([
             _search.unit(rows, "X", i * _ROWS).float() for i, rows in enumerate(x.split(_ROWS))
         ])  # fmt: skip
-        self._labels = y_
+        self._labels = y_.clone()  # the caller may write to theirs, or it may be a part of more
         self.n_classes_ = int(y_.max()) + 1
         return self
 
@@ -79,17 +81,20 @@ class WeightedKNN:
         """
         return _checks.in_kind(self._votes(X), X)
 
+    @plain_torch()
     def _votes(self, X: ArrayLike) -> Tensor:
         if self._base is None:
             raise ValueError("WeightedKNN: not fitted; expected training features; call fit first")
         x = _checks.features(X, "X", dims=self._base.shape[1], device=self._base.device)
-        shares = torch.zeros(len(x), self.n_classes_, device=x.device)
+        shares = torch.zeros(len(x), self.n_classes_, dtype=torch.float32, device=x.device)
         blocks = zip(x.split(_ROWS), shares.split(_ROWS), strict=True)
         for i, (rows, out) in enumerate(blocks):
             unit = _search.unit(rows, "X", i * _ROWS).float()
             cosines, which = _faiss.nearest(unit, self._base, self.k, "inner-product")
-            # softmax is the weights over their sum, and does not overflow
-            weights = torch.softmax(cosines.double() / self.temperature, dim=1).float()
+            # softmax is the weights over their sum; of differences from the best it cannot overflow
+            wide = cosines.double()
+            away = (wide - wide.amax(1, keepdim=True)) / self.temperature
+            weights = torch.softmax(away, dim=1).float()
             out.scatter_add_(1, self._labels[which], weights)
         return shares
 
@@ -116,6 +121,7 @@ class WeightedKNN:
 _SPARE = 16  # candidates beyond those asked for: float32 may have them in another order
 
 
+@plain_torch()
 def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k other points nearest to each, by Euclidean distance.
 
@@ -139,8 +145,8 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     """
     x = _checks.features(X, "X").cpu().double()
     n = len(x)
-    if not 1 <= k < n:
-        raise ValueError(f"k: {k}; expected 1 to {n - 1}, one less than the samples in X")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k < n:
+        raise ValueError(f"k: {k!r}; expected 1 to {n - 1}, one less than the samples in X")
     centred = (x - x.mean(0)).float()
     found = nearest(centred, centred, min(n, k + 1 + _SPARE))[1].sort(dim=1).values
     squares = torch.stack([(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)])

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures._search import ExactSearch
+from ssl_companion.measures._torch_state import known_device, plain_torch
 from ssl_companion.measures.class_statistics import ClassStatistics
 
 Metric = Literal["euclidean", "cosine"]
@@ -25,7 +26,8 @@ class NearestCentroid:
     float32 cannot tell two centres apart, float64 decides. So the answer is that of float64,
     whatever offset the features share.
 
-    Inputs are numpy arrays or torch tensors on CPU or CUDA; answers come back in kind.
+    Inputs are numpy arrays or torch tensors on CPU or CUDA; answers come back in kind. Labels are
+    integers (with gaps, if need be) or text, as in scikit-learn, and so are predictions.
 
     Args:
         metric: "euclidean", or "cosine": the angle between a sample and a class mean. The
@@ -34,29 +36,35 @@ class NearestCentroid:
 
     Attributes:
         centroids_: class means, float64 [K, D].
-        classes_: label of each centroid, int64 [K].
+        classes_: label of each centroid [K], int64, bool or text: those of `y`, sorted, or
+            `classes` in the order given.
         counts_: samples behind each centroid, int64 [K] (absent after `from_centroids`).
 
     Example:
         >>> model = NearestCentroid().fit([[0.0], [2.0], [9.0], [11.0]], [0, 0, 1, 1])
         >>> model.predict([[4.0], [6.0]]).tolist()
         [0, 1]
+        >>> NearestCentroid().fit([[0.0], [9.0]], ["cat", "dog"]).predict([[6.0]]).tolist()
+        ['dog']
     """
 
     def __init__(
         self, metric: Metric = "euclidean", device: torch.device | str | None = None
     ) -> None:
         self.metric: str = _checks.one_of(metric, ("euclidean", "cosine"), "metric")
-        self.device = None if device is None else torch.device(device)
+        self.device = known_device(device)
         self._reset()
 
     def _reset(self) -> None:
         self._statistics: ClassStatistics | None = None
         self._means: Tensor | None = None
         self._search: ExactSearch | None = None
-        self._fixed: np.ndarray | None = None
+        # Labels of the statistics' rows; whether they were given, or come as batches bring them.
+        self._names: np.ndarray | None = None
+        self._given = False
 
     @classmethod
+    @plain_torch()
     def from_centroids(
         cls,
         centroids: ArrayLike,
@@ -68,7 +76,7 @@ class NearestCentroid:
 
         Args:
             centroids: [K, D], K >= 2.
-            classes: distinct labels [K] of the rows; None means 0 to K-1.
+            classes: distinct labels [K] of the rows, integers or text; None means 0 to K-1.
 
         Raises:
             ValueError: centroids not finite or fewer than two, labels repeated or misshapen.
@@ -77,33 +85,36 @@ class NearestCentroid:
         means = _checks.features(centroids, "centroids", device=self.device).double()
         if len(means) < 2:
             raise ValueError(f"centroids: {len(means)} row; expected two classes or more")
-        self._fixed = np.arange(len(means)) if classes is None else _distinct(classes, len(means))
+        self._names = np.arange(len(means)) if classes is None else _distinct(classes, len(means))
+        self._given = True
         self._means = means.clone()
         return self
 
+    @plain_torch()
     def fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> NearestCentroid:
         """Set the centroids to the class means of X [N, D] under labels y [N].
 
         Args:
-            classes: the labels that may occur, each at least once; None means 0 to the
-                largest of y, without gaps.
+            classes: the labels that may occur, each at least once; None means those of y.
 
         Raises:
-            ValueError: NaN or infinity, an absent or a single class, mismatched lengths,
-                negative or non-integer labels, empty input.
+            ValueError: NaN or infinity, one of `classes` that is absent, a single class,
+                mismatched lengths, labels of a kind that are none, empty input.
         """
         self._reset()
         self.partial_fit(X, y, classes)
         self._fitted()
         return self
 
+    @plain_torch()
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None
     ) -> NearestCentroid:
         """Add a batch; the means are kept in float64. A class may be absent until `predict`.
 
         Args:
-            classes: as for `fit`, at the first call (or the same ones again).
+            classes: as for `fit`, at the first call (or the same ones again); None: those that
+                the batches bring.
 
         Raises:
             ValueError: as for `fit`, and labels outside `classes` or another D than before.
@@ -113,31 +124,36 @@ class NearestCentroid:
                 "partial_fit: after from_centroids, which knows no counts; expected an estimator"
                 " without centroids; make a new NearestCentroid()"
             )
+        names, given = self._names, self._given
         if classes is not None:
             fixed = _distinct(classes)
-            before = self._fixed
-            if self._statistics and (before is None or not np.array_equal(fixed, before)):
+            if self._statistics and not (given and np.array_equal(fixed, self.classes_)):
                 raise ValueError(
                     f"classes: {fixed.tolist()}; expected the same labels as at the first call"
                 )
-            self._fixed = fixed
-        dims = None if self._means is None else self._means.shape[1]
+            names, given = fixed, True
+        dims = None if self._statistics is None else self._statistics.means.shape[1]
         x = _checks.features(X, "X", dims=dims, device=self.device)
-        y_ = _checks.labels(y, "y", length=len(x), device=x.device)
-        if self._fixed is not None:
-            y_ = _positions(y_, self._fixed)
-        k = None if self._fixed is None else len(self._fixed)
-        statistics = self._statistics or ClassStatistics("none", k, self.device)
-        statistics.update(x, y_)
-        self._statistics = statistics
+        y_ = _checks.any_labels(y, "y", length=len(x))
+        if not given:
+            names = _with_new(names, y_)
+        assert names is not None
+        rows = torch.from_numpy(_rows_of(y_, names)).to(x.device)
+        statistics = self._statistics or ClassStatistics(
+            "none", len(names) if given else None, self.device
+        )
+        statistics.update(x, rows)
+        self._statistics, self._names, self._given = statistics, names, given
         self._means = self._search = None
         return self
 
     def _fitted(self) -> ExactSearch:
         if self._search is None:
             if self._statistics is not None:
-                _refuse_gaps(self._statistics, self._fixed)
-                self._means = self._statistics.means
+                named = self._names if self._given else self.classes_
+                _checks.refuse_absent(self._statistics.counts, "y", named)
+                order = torch.from_numpy(self._order()).to(self._statistics.means.device)
+                self._means = self._statistics.means[order]
             if self._means is None:
                 raise ValueError(
                     "NearestCentroid: not fitted; expected training features; call fit first"
@@ -145,7 +161,14 @@ class NearestCentroid:
             self._search = ExactSearch(self._means, cosine=self.metric == "cosine")
         return self._search
 
+    def _order(self) -> np.ndarray:
+        """Rows of the statistics in the order of `classes_`."""
+        if self._names is None:
+            raise AttributeError("classes_ and counts_ are known after fit or partial_fit")
+        return np.arange(len(self._names)) if self._given else np.argsort(self._names)
+
     @property
+    @plain_torch()
     def centroids_(self) -> np.ndarray:
         """Class means, float64 [K, D]."""
         self._fitted()
@@ -157,26 +180,37 @@ class NearestCentroid:
         """Samples behind each centroid so far, int64 [K]."""
         if self._statistics is None:
             raise AttributeError("counts_ is known after fit or partial_fit")
-        return self._statistics.counts.cpu().numpy()
+        return self._statistics.counts.cpu().numpy()[self._order()]
 
     @property
     def classes_(self) -> np.ndarray:
-        """Label of each centroid, int64 [K]."""
-        return np.arange(len(self.counts_)) if self._fixed is None else self._fixed
+        """Label of each centroid [K]."""
+        order = self._order()
+        assert self._names is not None
+        return self._names[order]
+
+    @plain_torch()
+    def _predicted(self, X: ArrayLike) -> Tensor:
+        """Row of the nearest centroid, int64 [N]."""
+        search = self._fitted()
+        assert self._means is not None
+        return search(
+            _checks.features(X, "X", dims=self._means.shape[1], device=self._means.device)
+        )
 
     def predict(self, X: ArrayLike) -> np.ndarray | Tensor:
-        """Label of the nearest centroid, int64 [N]; the lowest row of `centroids_` wins a tie.
+        """Label of the nearest centroid [N]; the lowest row of `centroids_` wins a tie.
+
+        Returns:
+            A tensor if X is one and the labels are no text, else a numpy array.
 
         Raises:
             ValueError: not fitted, an absent or a single class, bad features, or wrong D.
             UndefinedMeasure: a row of zeros (cosine).
         """
-        search = self._fitted()
-        assert self._means is not None
-        x = _checks.features(X, "X", dims=self._means.shape[1], device=self._means.device)
-        rows = search(x)
-        found = torch.from_numpy(self.classes_).to(rows.device)[rows]
-        return _checks.in_kind(found, X)
+        rows = self._predicted(X).cpu().numpy()
+        found = self.classes_[rows]
+        return found if found.dtype.kind == "U" else _checks.in_kind(torch.from_numpy(found), X)
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """NCC accuracy, a fraction in [0, 1].
@@ -185,32 +219,45 @@ class NearestCentroid:
             ValueError: as for `predict`, mismatched lengths, or labels that were not fitted.
         """
         self._fitted()
-        y_ = _checks.labels(y, "y").cpu()
-        _positions(y_, self.classes_)
-        return _checks.accuracy(self.predict(X), y_)
+        y_ = _checks.any_labels(y, "y")
+        rows = torch.from_numpy(_rows_of(y_, self.classes_))
+        return _checks.accuracy(self._predicted(X), rows)
 
 
 def _distinct(classes: ArrayLike, length: int | None = None) -> np.ndarray:
-    known = _checks.labels(classes, "classes", length=length, of="centroids").cpu().numpy()
+    known = _checks.any_labels(classes, "classes", length=length, of="centroids")
     if len(np.unique(known)) != len(known):
         raise ValueError(f"classes: {known.tolist()}; expected distinct labels")
     return known.copy()
 
 
-def _positions(y: Tensor, classes: np.ndarray) -> Tensor:
-    """Row of `classes` for each label."""
+def _with_new(names: np.ndarray | None, y: np.ndarray) -> np.ndarray:
+    """Labels so far, and after them those of y that are new."""
+    here = np.unique(y)
+    if names is None:
+        return here
+    _refuse_other_kind(y, names)
+    return np.concatenate([names, np.setdiff1d(here, names)])
+
+
+def _refuse_other_kind(y: np.ndarray, classes: np.ndarray) -> None:
+    if y.dtype.kind != classes.dtype.kind:
+        raise ValueError(
+            f"y: a label {y[0].item()!r}; expected labels such as {classes[0].item()!r}, of one "
+            "kind with the classes"
+        )
+
+
+def _rows_of(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Row of `classes` for each label, int64 [N]."""
+    _refuse_other_kind(y, classes)
     order = np.argsort(classes)
-    table = torch.from_numpy(classes[order]).to(y.device)
-    place = torch.searchsorted(table, y).clamp_(max=len(table) - 1)
-    unknown = y[table[place] != y]
+    place = np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)
+    rows: np.ndarray = order[place]
+    unknown = y[classes[rows] != y]
     if len(unknown):
         raise ValueError(
-            f"y: a label {int(unknown[0])}; expected labels among the {len(classes)} classes"
+            f"y: a label {unknown[0].item()!r}; expected labels among the {len(classes)} classes"
             f" {classes[:10].tolist()}{'...' if len(classes) > 10 else ''}"
         )
-    return torch.from_numpy(order).to(y.device)[place]
-
-
-def _refuse_gaps(statistics: ClassStatistics, fixed: np.ndarray | None) -> None:
-    named = None if fixed is None else torch.from_numpy(fixed)
-    _checks.refuse_absent(statistics.counts, "y", named)
+    return rows

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._torch_state import known_device, plain_torch
 
 _ROWS = 8192
 
@@ -57,19 +58,21 @@ class LinearProbe:
         self.standardise = standardise
         self.max_iter = _checks.at_least(max_iter, 1, "max_iter")
         self.tolerance = _checks.positive(tolerance, "tolerance")
-        self.device = None if device is None else torch.device(device)
+        self.device = known_device(device)
         self._weight: Tensor | None = None
 
+    @plain_torch()
     def fit(self, X: ArrayLike, y: ArrayLike) -> LinearProbe:
         """Fit to features X [N, D] with labels y [N], 0 to K-1.
 
         Raises:
-            ValueError: bad features or labels, an absent or a single class.
+            ValueError: bad features or labels, an absent or a single class, or features on a
+                scale at which the loss has no value any more.
         """
         x = _checks.features(X, "X", device=self.device)
         y_ = _checks.labels(y, "y", length=len(x), device=x.device)
-        counts = torch.bincount(y_)
-        _checks.refuse_absent(counts, "y")
+        counts = _checks.class_counts(y_)
+        y_ = y_.clone()  # a tensor made in inference mode cannot be saved for the gradient
         self._mean, self._deviation = _moments(x, self.standardise)
         z = self._standardised(x).to(x.dtype)
         weight = torch.zeros(len(counts), x.shape[1], dtype=x.dtype, device=x.device)
@@ -78,6 +81,12 @@ class LinearProbe:
         bias.requires_grad_(True)
         with torch.enable_grad():
             self._solve(z, y_, weight, bias)
+        if not (np.isfinite(self.loss_) and bool(weight.isfinite().all())):
+            raise ValueError(
+                f"X: the loss is {self.loss_} after {self.n_iter_} iterations, with magnitudes up "
+                f"to {float(x.abs().max()):g}; expected a fit that stays finite; use "
+                "standardise=True, or divide X by a constant"
+            )
         self._weight, self._bias = weight.detach(), bias.detach()
         raw = self._weight.double() / self._deviation
         self.weight_ = raw.cpu().numpy()
@@ -111,6 +120,7 @@ class LinearProbe:
             to.copy_((rows.double() - self._mean) / self._deviation)
         return out
 
+    @plain_torch()
     def _logits(self, X: ArrayLike) -> Tensor:
         if self._weight is None:
             raise ValueError("LinearProbe: not fitted; expected training features; call fit first")

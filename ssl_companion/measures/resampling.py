@@ -245,7 +245,7 @@ def _values(values: ArrayLike) -> np.ndarray:
     x = _checks.as_tensor(values, "values")
     if x.ndim != 1:
         raise ValueError(f"values: shape {tuple(x.shape)}; expected one dimension, [N]")
-    return _checks.features(x.double()[None], "values").double()[0].cpu().numpy()
+    return _checks.features(x.double()[None], "values", squared=False).double()[0].cpu().numpy()
 
 
 def _generator(seed: int, confidence: float, resamples: int) -> np.random.Generator:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from ssl_companion import measures as m
 from ssl_companion.errors import UndefinedMeasure
@@ -16,10 +17,12 @@ RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 5))
 Y = np.arange(60) % 3
 
-# Functions of (features, labels), whichever way they are spelled.
-OF_BOTH: dict[str, Callable[[Any, Any], Any]] = {
+# Functions of (features, labels), whichever way they are spelled; these take any labels.
+OF_ANY_LABELS: dict[str, Callable[[Any, Any], Any]] = {
     "NearestCentroid.fit": lambda x, y: m.NearestCentroid().fit(x, y),
     "NearestCentroid cosine": lambda x, y: m.NearestCentroid("cosine").fit(x, y),
+}
+OF_BOTH: dict[str, Callable[[Any, Any], Any]] = {
     "ClassStatistics": lambda x, y: m.ClassStatistics().update(x, y).require_all_classes(),
     "cdnv": m.cdnv,
     "neural_collapse": m.neural_collapse,
@@ -48,7 +51,8 @@ OF_FEATURES: dict[str, Callable[[Any], Any]] = {
     "from_centroids": m.NearestCentroid.from_centroids,
 }
 WITH_LABELS = {**OF_BOTH, **OF_GROUPS}
-ALL = {**{n: (lambda x, f=f: f(x, Y)) for n, f in WITH_LABELS.items()}, **OF_FEATURES}
+WITH_ANY = {**OF_ANY_LABELS, **WITH_LABELS}
+ALL = {**{n: (lambda x, f=f: f(x, Y)) for n, f in WITH_ANY.items()}, **OF_FEATURES}
 
 
 def spoilt(value: float) -> np.ndarray:
@@ -88,6 +92,10 @@ def test_a_value_whose_square_overflows(name, value):
         (X.astype(str), r"\w+: dtype <U\d+; expected real"),
         ([[1.0], [1.0, 2.0]], r"\w+: not rectangular"),
         (torch.eye(5).to_sparse(), r"\w+: a torch.sparse_coo tensor"),
+        (torch.empty(60, 5, device="meta"), r"\w+: a tensor on the meta device"),
+        (np.ma.masked_greater(X, 2.0), r"\w+: a masked array, \d+ of 300 entries masked"),
+        (sparse.csr_matrix(X), r"\w+: a sparse matrix; .* call toarray\(\)"),
+        (X * 1e-200, r"\w+: no magnitude above \S+e-200; expected 1e-130 or more"),
     ],
 )
 def test_misshapen_features(name, x, message):
@@ -105,13 +113,49 @@ def test_misshapen_features(name, x, message):
         (Y.astype(float), r": dtype torch.float64; expected integer labels"),
         (Y > 0, r": dtype torch.bool; expected integer labels"),
         (Y[:, None], r": shape \(60, 1\); expected one dimension"),
-        (Y.astype(str), r": dtype <U\d+; expected real numbers"),
+        (Y.astype(str), r": text, such as '0'; expected integer labels; `np.unique"),
+        (np.where(Y == 1, np.nan, Y), r"\[1\]: nan; expected an integer label"),
+        (np.where(Y == 1, None, Y), r"\[1\]: None; expected labels of one kind"),
+        (np.ma.masked_equal(Y, 1), r": a masked array, 20 of 60 entries masked"),
+        (Y.astype(np.uint64) + 2**63, r": a label \d+; expected integers that int64 holds"),
     ],
-    ids=["length", "negative", "fraction", "float", "bool", "2d", "str"],
-)
+    ids=[
+        "length", "negative", "fraction", "float", "bool", "2d", "str", "nan", "none", "masked",
+        "uint64",
+    ],
+)  # fmt: skip
 def test_bad_labels(name, y, message):
     with pytest.raises(ValueError, match=message):
         WITH_LABELS[name](X, y)
+
+
+@pytest.mark.parametrize("name", OF_ANY_LABELS)
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (Y[:-1], "y: 59 labels; expected 60"),
+        (Y + 0.5, "y: dtype float64; expected labels that are integers or text"),
+        (np.where(Y == 1, np.nan, Y), r"y\[1\]: nan"),
+        (["a", None, "b"] * 20, r"y\[1\]: None; expected labels of one kind"),
+        (["a", float("nan"), "b"] * 20, r"y\[1\]: nan; expected labels of one kind"),
+        (["a", 1, "b"] * 20, r"y\[1\]: 1; expected labels of one kind"),
+        ([1, "a", "b"] * 20, r"y\[1\]: 'a'; expected labels of one kind"),
+        (np.ma.masked_equal(Y, 1), "y: a masked array, 20 of 60 entries masked"),
+        (Y[:, None], r"y: shape \(60, 1\); expected one dimension"),
+        ([], "y: 0 labels; expected 60"),
+        ([10**30, 1, 2] * 20, "y: 1000000000000000000000000000000; expected integers that int64"),
+        (["a"] * 60, r"y: the single class \['a'\]"),
+    ],
+)
+def test_labels_that_are_none_of_any_kind(name, y, message):
+    with pytest.raises(ValueError, match=message):
+        OF_ANY_LABELS[name](X, y)
+
+
+@pytest.mark.parametrize("name", OF_BOTH)
+def test_a_label_as_large_as_imagenets_ids_is_refused_before_anything_of_its_size_is_made(name):
+    with pytest.raises(ValueError, match=r"^y: (no sample of class \d|a label 1507514\d{4}).*gaps"):
+        OF_BOTH[name](X, np.where(Y == 1, 15_075_141_000, Y))
 
 
 @pytest.mark.parametrize("name", OF_BOTH)
@@ -120,10 +164,10 @@ def test_absent_class(name):
         OF_BOTH[name](X, np.where(Y == 1, 2, Y))
 
 
-@pytest.mark.parametrize("name", OF_BOTH)
+@pytest.mark.parametrize("name", {**OF_BOTH, **OF_ANY_LABELS})
 def test_single_class(name):
     with pytest.raises(ValueError, match=r"y: the single class \[0\]"):
-        OF_BOTH[name](X, 0 * Y)
+        {**OF_BOTH, **OF_ANY_LABELS}[name](X, 0 * Y)
 
 
 @pytest.mark.parametrize("name", ["variance_share_within", "coding_rate_given"])

@@ -165,3 +165,12 @@ def test_rotation_shift_scale_and_names_change_nothing(seed, log_scale, shift):
     assert a.nc1 == pytest.approx(b.nc1, rel=1e-6)
     assert a.nc2_equinorm == pytest.approx(b.nc2_equinorm, rel=1e-7)
     assert a.nc2_equiangular == pytest.approx(b.nc2_equiangular, rel=1e-7)
+
+
+@pytest.mark.parametrize("k", [3, 6])
+def test_nc1_far_from_the_origin_is_that_of_the_same_features_moved_back(k):
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % k
+    far = rng.standard_normal((k, 8))[y] + 0.3 * rng.standard_normal((240, 8)) + 3e9
+    near = far - 3e9  # exact
+    assert neural_collapse(far, y).nc1 == pytest.approx(neural_collapse(near, y).nc1, rel=1e-4)

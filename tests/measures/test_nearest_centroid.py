@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
 
-from ssl_companion.measures import NearestCentroid, _search
+from ssl_companion.measures import (
+    NearestCentroid,
+    WeightedKNN,
+    _search,
+    cdnv,
+    nearest_neighbours,
+)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -158,3 +166,79 @@ def test_refuses_to_go_on_from_given_centroids(clusters):
     X, y = clusters()
     with pytest.raises(ValueError, match="partial_fit"):
         NearestCentroid.from_centroids(np.eye(8)).partial_fit(X, y)
+
+
+NAMES = {
+    "gaps": np.array([15_075_141, 7, 2**40, 90, 3, 22]),
+    "negative": np.array([-1, 5, -7, 0, 2, 9]),
+    "text": np.array(["oak", "maple", "cat", "dog", "1e5", "001"]),
+    "objects": np.array(["oak", "maple", "cat", "dog", "NA", "ox"], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_any_labels_are_those_of_sklearn(clusters, kind):
+    X, y = clusters(spread=1.5)
+    names = NAMES[kind][y]
+    ours, theirs = NearestCentroid().fit(X, names), SklearnNearestCentroid().fit(X, names)
+    np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+    np.testing.assert_allclose(ours.centroids_, theirs.centroids_, atol=1e-12)
+    np.testing.assert_array_equal(ours.counts_, [(names == c).sum() for c in theirs.classes_])
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    assert ours.score(X, names) == pytest.approx(theirs.score(X, names))
+    parts = NearestCentroid()
+    for rows in np.array_split(np.argsort(-y, kind="stable"), 7):  # classes come one by one
+        parts.partial_fit(X[rows], names[rows])
+    np.testing.assert_array_equal(parts.classes_, theirs.classes_)
+    np.testing.assert_array_equal(parts.counts_, ours.counts_)
+    np.testing.assert_array_equal(parts.predict(X), theirs.predict(X))
+
+
+def test_text_answers_tensors_too_and_other_kinds_of_labels_are_refused(clusters):
+    X, y = clusters()
+    model = NearestCentroid().fit(X, NAMES["text"][y])
+    found = model.predict(torch.from_numpy(X))
+    np.testing.assert_array_equal(found, model.predict(X))
+    with pytest.raises(ValueError, match=r"y: a label \d; expected labels such as '001'"):
+        model.score(X, y)
+    with pytest.raises(ValueError, match="y: a label 'elm'; expected labels among the 6 classes"):
+        model.score(X, ["elm"] * len(X))
+    with pytest.raises(ValueError, match=r"y: a label \d; expected labels such as"):
+        model.partial_fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), found)  # as it was
+
+
+@pytest.mark.parametrize("state", ["inference", "float64", "device", "autocast"])
+def test_the_state_of_torch_changes_no_number_and_later_batches_are_welcome(clusters, state):
+    X, y = clusters()
+    expected = NearestCentroid().fit(X, y)
+    contexts = {
+        "inference": torch.inference_mode,
+        "float64": contextlib.nullcontext,
+        "device": lambda: torch.device("meta"),
+        "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    }
+    if state == "float64":
+        torch.set_default_dtype(torch.float64)
+    try:
+        with contexts[state]():
+            tensor, labels = torch.from_numpy(X).clone(), torch.from_numpy(y).clone()
+            model = NearestCentroid().partial_fit(tensor[:300], labels[:300])
+            votes = WeightedKNN(5).fit(tensor, labels).votes(tensor)
+            rows = nearest_neighbours(tensor, 3)[0]
+            found = cdnv(tensor, labels)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    model.partial_fit(tensor[300:], labels[300:])
+    np.testing.assert_allclose(model.centroids_, expected.centroids_, rtol=1e-13, atol=1e-13)
+    np.testing.assert_array_equal(model.predict(tensor), expected.predict(X))
+    np.testing.assert_array_equal(votes, WeightedKNN(5).fit(X, y).votes(X))
+    np.testing.assert_array_equal(rows, nearest_neighbours(X, 3)[0])
+    assert found == cdnv(X, y)
+
+
+def test_rows_too_short_to_be_squared_keep_their_direction(clusters):
+    X, y = clusters()
+    model = NearestCentroid("cosine").fit(X, y)
+    both = np.concatenate([X * 1e-200, X[:1]])
+    np.testing.assert_array_equal(model.predict(both)[:-1], model.predict(X))

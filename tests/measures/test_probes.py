@@ -100,3 +100,21 @@ def test_more_iterations_never_worsen_the_loss(data):
     X, y = data
     losses = [LinearProbe(max_iter=i).fit(X, y).loss_ for i in (1, 5, 25, 125)]
     assert losses == sorted(losses, reverse=True)
+
+
+def test_a_fit_that_diverges_is_refused_with_the_way_out(clusters):
+    X, y = clusters()
+    diverges = (X * 1e10).astype(np.float32)
+    with pytest.raises(ValueError, match=r"^X: the loss is .*; use standardise=True, or divide X"):
+        LinearProbe(standardise=False).fit(diverges, y)
+    assert LinearProbe().fit(diverges, y).score(diverges, y) > 0.5
+
+
+def test_inference_mode_changes_no_number(data):
+    X, y = data
+    expected = LinearProbe().fit(X, y)
+    with torch.inference_mode():
+        tensor, labels = torch.from_numpy(X).clone(), torch.from_numpy(y).clone()
+        inside = LinearProbe().fit(tensor, labels)
+    for found in (inside, LinearProbe().fit(tensor, labels)):
+        np.testing.assert_array_equal(found.weight_, expected.weight_)
