@@ -39,6 +39,7 @@ from ssl_companion.training.extract import extract, extract_maps, recalibrate_ba
 from ssl_companion.training.run import read_run, training_images
 from ssl_companion.training.snapshots import load_snapshot, snapshot_path
 
+from ..conftest import unseal
 from .conftest import Folders, Glyphs, Record, tiny_config, tiny_run
 
 FEW = MeasureConfig(sample_images=10, sample_views=4, sample_fresh=3, probes=False)
@@ -160,6 +161,7 @@ def test_what_is_not_there_is_named(found: GroupAccuracies) -> None:
 
 def test_damaged_and_absent_accuracies_are_refused(recording: Recording, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(recording.path, tmp_path / "copied"))
+    unseal(copied)
     file, content = copied / LEVELS_FILE, (recording.path / LEVELS_FILE).read_bytes()
     for harmed in (
         b"",

@@ -25,13 +25,13 @@ def test_only_what_differs_is_named_and_in_words(clusters: Recording, tmp_path: 
     one = _with(clusters, tmp_path / "one", objective=objective | {"regularizer": 1.0},
                 optim={"name": "lars", "lr": 0.15}, batch=128)  # fmt: skip
     other = _with(clusters, tmp_path / "other", objective=objective | {"regularizer": 0.0},
-                  optim={"name": "sgd", "lr": 0.1}, batch=128, new_one=(1, 2))  # fmt: skip
+                  optim={"name": "sgd", "lr": 0.1}, batch=128, held_out=True)  # fmt: skip
     found = differing({"with": one, "without": other})
     assert found.to_dict("index") == {
         "factor on the regularizer": {"with": "1", "without": "0"},
         "optimizer": {"with": "lars", "without": "sgd"},
         "learning rate": {"with": "0.15", "without": "0.1"},
-        "new one": {"with": "-", "without": "[1, 2]"},
+        "classes held out": {"with": "-", "without": "True"},
     }
 
 

@@ -87,7 +87,7 @@ def test_what_is_written_is_read(keeping: Keeping, tmp_path: Path) -> None:
 
 def _at(path: Path) -> Recording:
     run = Recording.__new__(Recording)
-    run.path = path
+    run.path, run.run = path, {}
     return run
 
 

@@ -55,8 +55,9 @@ def _write(folder: Path, arm: str, seed: int, end: float) -> Recording:
     pd.DataFrame({"epoch": [1], "total": [1.0]}).to_csv(folder / "losses.csv", index=False)
     about = {
         "format": FORMAT, "name": folder.name, "title": f"Made up; {arm}", "seed": seed,
-        "config": {"backbone": "res-5-32", "epochs": 30, "seed": seed, "objective": {"arm": arm}},
-        "layers": ["last"], "epochs": [0, 30],
+        "config": {"backbone": "res-5-32", "epochs": 30, "seed": seed, "objective": {}},
+        "device": "cpu", "wall_seconds": 1.0, "git": {"commit": None},
+        "measured": {"config": {"map_images": 0}}, "layers": ["last"], "epochs": [0, 30],
         "data": {"name": "glyphs100", "title": "", "stand_in": True, "train_images": 100,
                  "test_images": 100, "train_fingerprint": "unknown"},
     }  # fmt: skip
