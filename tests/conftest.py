@@ -129,7 +129,8 @@ def _write(folder: Path, story: Story) -> Recording:
     if not (folder.parent / LOOKS_FILE).exists():
         write_looks(folder.parent / LOOKS_FILE, _looks())
     (folder / "run.json").write_text(json.dumps(_described(folder.name, story)))
-    pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(folder / "measures.csv", index=False)
+    table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
+    table.to_csv(folder / "measures.csv.gz", index=False)
     last = np.arange(1, story.epochs[-1] + 1)
     losses = {"epoch": last, "total": 30 / last, "invariance": 0.1 + last / 100,
               "variance": 1 / last, "covariance": 2 / last, "lr": 0.1, "seconds": last}  # fmt: skip

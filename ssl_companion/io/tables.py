@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def read_table(
     """A CSV file without guessed types: "001" and "NA" are text where text was written.
 
     Args:
-        path: the file.
+        path: the file, compressed if its name ends in ".gz".
         text: columns of text; they come back character by character.
         integers: columns of whole numbers, int64.
         finite: columns of finite numbers, float64.
@@ -38,6 +39,8 @@ def read_table(
         warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the header
         try:
             table = pd.read_csv(path, dtype=str, na_filter=False, index_col=False, encoding="utf-8")
+        except (EOFError, zlib.error) as error:
+            raise ValueError(f"cannot be unpacked: {error}") from error
         except pd.errors.ParserWarning as error:
             raise ValueError("has rows of more cells than the header") from error
     if absent := [name for name in (*text, *integers, *finite) if name not in table.columns]:

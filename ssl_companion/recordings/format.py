@@ -2,7 +2,7 @@
 
     run.json              what ran: configuration, seed, commit, versions, device, times, data
     losses.csv            a row an epoch, a column a term of the objective
-    measures.csv          tidy: epoch, layer, level, split, measure, value, n
+    measures.csv.gz       tidy: epoch, layer, level, split, measure, value, n
     subset.csv            the images whose features are kept: split, row, file, fine
     features.safetensors  their features, quantised, and the class means (some recordings)
     weights.safetensors   the backbone after the last epoch, float16 (some recordings)
@@ -40,12 +40,12 @@ from torch import Tensor
 from ssl_companion.errors import CompanionError
 
 FORMAT = 1
-RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv"
+RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv.gz"
 SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
 GROUPINGS_FILE, LEVELS_FILE, STEPS = "groupings.safetensors", "levels.safetensors", "steps.csv"
 MEASURE_COLUMNS = ("epoch", "layer", "level", "split", "measure", "value", "n")
 STEP_COLUMNS = ("step", "level", "split", "measure", "value", "n")
-#: A row of measures.csv: epoch, layer, level, split, measure, value, n.
+#: A row of measures.csv.gz: epoch, layer, level, split, measure, value, n.
 MeasureRow = tuple[int, str, str, str, str, float, int]
 
 # Levels besides the hierarchy's: labels in another order, some images as classes of their own (the

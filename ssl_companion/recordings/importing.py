@@ -12,7 +12,7 @@ The folder of such a run holds
 The network of the first and of the last epoch is there, so both are measured anew, of all images.
 Of the epochs between there are features of some test images and the class means, so NCC accuracy
 is measured on those; what cannot be measured again is the source's own figure. The column `by` of
-measures.csv has a word for each of these: "weights", "features", "source".
+measures.csv.gz has a word for each of these: "weights", "features", "source".
 """
 
 from __future__ import annotations
@@ -441,7 +441,7 @@ def _described(
         | {"computed": computed(run.config.precision, device)},
         "source": {
             "about": "trained by an independent implementation of the same recipe; the column "
-            "`by` of measures.csv says what was measured how",
+            "`by` of measures.csv.gz says what was measured how",
             "by": {
                 WEIGHTS: f"epochs {ends}: by this package, from the network, of all images",
                 FEATURES: f"by this package, from the features of {len(run.rows):,} test images "

@@ -1,4 +1,4 @@
-"""Measure features at every level of their labels: rows of `measures.csv`, and tensors to keep.
+"""Measure features at every level of their labels: rows of `measures.csv.gz`, and tensors to keep.
 
 One network's snapshot, or features that somebody has already, at the levels of a hierarchy, at the
 controls beside them (random groupings of the classes, labels in another order), at the sample level
@@ -63,7 +63,7 @@ class Target:
 
 @dataclass(kw_only=True)
 class Measured:
-    """The yield of one snapshot: rows of `measures.csv`, tensors of `features.safetensors`, and
+    """The yield of one snapshot: rows of `measures.csv.gz`, tensors of `features.safetensors`, and
     accuracies of `levels.safetensors`, float [G] by epoch and layer."""
 
     rows: list[MeasureRow] = field(default_factory=list)
@@ -244,7 +244,7 @@ class AtLevel:
         return measures.neural_collapse_of(self.classes)
 
 
-#: What is measured of the training features and their classes, by its name in `measures.csv`. A
+#: What is measured of the training features and their classes, by its name in `measures.csv.gz`. A
 #: function raises `UndefinedMeasure` where features have no such value.
 OF_CLASSES: dict[str, Callable[[AtLevel], float]] = {
     "cdnv": lambda here: measures.cdnv_of(here.classes),

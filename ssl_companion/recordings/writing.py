@@ -349,7 +349,7 @@ class Contents:
         groupings: groups of classes by looks, and what was found in them.
         level_groupings: under which the parts have balanced accuracies.
         steps: of snapshots between epochs, the step in the place of the epoch.
-        by: of each row of measures.csv, a word for how it came about: a further column.
+        by: of each row of measures.csv.gz, a word for how it came about: a further column.
     """
 
     title: str
@@ -393,7 +393,10 @@ class Contents:
             table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
             if self.by:
                 table["by"] = [self.by(row) for row in rows]
-            table.to_csv(folder / MEASURES, index=False, float_format="%.7g")
+            same_bytes = {"method": "gzip", "compresslevel": 9, "mtime": 0}
+            table.to_csv(
+                folder / MEASURES, index=False, float_format="%.7g", compression=same_bytes
+            )
             if tensors:
                 self._subset().to_csv(folder / SUBSET, index=False)
                 safetensors.torch.save_file(tensors, folder / FEATURES)

@@ -75,7 +75,7 @@ def inputs(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("numpy>=1.26\n# --- the book\njupytext>=1\n")
     (tmp_path / "ssl_companion/measures/ncc.py").write_text("A = 1\n")
-    (tmp_path / "book/recordings/run/measures.csv").write_text("epoch\n0\n")
+    (tmp_path / "book/recordings/run/measures.csv.gz").write_text("epoch\n0\n")
     (tmp_path / "book/page.md").write_text("# Page\n")
     return tmp_path
 
@@ -84,7 +84,7 @@ def inputs(tmp_path: Path) -> Path:
     ("path", "counts"),
     [
         ("ssl_companion/measures/ncc.py", True),
-        ("book/recordings/run/measures.csv", True),
+        ("book/recordings/run/measures.csv.gz", True),
         ("requirements.txt", True),
         ("ssl_companion/new.py", True),
         ("ssl_companion/chapters/widgets/assets/explorer/map.js", True),

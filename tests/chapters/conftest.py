@@ -34,7 +34,7 @@ def add_entropies() -> Callable[[Recording], Recording]:
                     where = (epoch, run.layers[-1], level, "train")
                     rows.append((*where, f"rate@{noise:g}", whole, 9))
                     rows.append((*where, f"rate_given@{noise:g}", given, 9))
-        file = run.path / "measures.csv"
+        file = run.path / "measures.csv.gz"
         table = pd.read_csv(file)
         added = pd.DataFrame(rows, columns=table.columns)
         pd.concat([table, added]).to_csv(file, index=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -82,6 +83,20 @@ def test_a_bad_number_is_named(tmp_path: Path, cell: str) -> None:
         read_table(tmp_path / "t.csv", (), ["n"], ["x"])
 
 
+@pytest.mark.parametrize("harm", [lambda b: b[:-12], lambda b: b[:3], lambda b: b"\x00" + b[1:],
+                                  lambda b: b[:40] + b"\xff\xff\xff" + b[43:]])  # fmt: skip
+def test_a_packed_table_that_cannot_be_unpacked_is_refused(
+    tmp_path: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "t.csv.gz"
+    pd.DataFrame({"n": range(200), "x": rng.random(200)}).to_csv(path, index=False)
+    assert len(read_table(path, (), ["n"], ["x"])) == 200
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises((ValueError, OSError)):
+        read_table(path, (), ["n"], ["x"])
+
+
 def _edit(folder: Path, file: str, change: Callable[[pd.DataFrame], Any]) -> None:
     table = pd.read_csv(folder / file, dtype=str, keep_default_na=False)
     changed = change(table)
@@ -98,10 +113,10 @@ def _cell(column: str, value: str) -> Callable[[pd.DataFrame], None]:
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [
-        ("measures.csv", _cell("value", "7.5"), r"7\.5"),
-        ("measures.csv", _cell("value", "inf"), "'inf'"),
-        ("measures.csv", _cell("epoch", "77"), "77"),
-        ("measures.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
+        ("measures.csv.gz", _cell("value", "7.5"), r"7\.5"),
+        ("measures.csv.gz", _cell("value", "inf"), "'inf'"),
+        ("measures.csv.gz", _cell("epoch", "77"), "77"),
+        ("measures.csv.gz", lambda table: pd.concat([table, table.head(1)]), "twice"),
         ("subset.csv", _cell("fine", "3.9"), r"'3\.9'"),
         ("subset.csv", _cell("fine", ""), "''"),
         ("subset.csv", _cell("fine", "100"), "100; expected 0 to 99"),
@@ -169,10 +184,10 @@ def test_the_ledger_refuses_an_altered_recording(
         file.name: file_digest(file) for file in run.path.iterdir() if file.name != "run.json"
     }
     (run.path / "run.json").write_text(json.dumps(about))
-    _edit(run.path, "measures.csv", _cell("value", "0.5"))
+    _edit(run.path, "measures.csv.gz", _cell("value", "0.5"))
     assert main(["claims", "--root", str(tmp_path)]) != 0
     told = capsys.readouterr()
-    assert "measures.csv: altered" in told.err
+    assert "measures.csv.gz: altered" in told.err
     assert told.err.count("\n") == 1
 
 
@@ -222,8 +237,10 @@ def _harm_json(folder: Path, rng: np.random.Generator) -> None:
 
 
 def _harm_table(folder: Path, rng: np.random.Generator) -> None:
-    file = ("measures.csv", "subset.csv", "losses.csv")[rng.integers(3)]
-    lines = (folder / file).read_text().splitlines()
+    file = ("measures.csv.gz", "subset.csv", "losses.csv")[rng.integers(3)]
+    opened = gzip.open if file.endswith(".gz") else open
+    with opened(folder / file, "rt") as there:
+        lines = there.read().splitlines()
     i = int(rng.integers(len(lines)))
     match rng.integers(3):
         case 0:
@@ -235,7 +252,8 @@ def _harm_table(folder: Path, rng: np.random.Generator) -> None:
             odd = ["", "NA", "3.9", "-1", "1e400", "abc", '"', "9" * 30, "a,b"]
             cells[rng.integers(len(cells))] = odd[rng.integers(len(odd))]
             lines[i] = ",".join(cells)
-    (folder / file).write_text("\n".join(lines) + "\n")
+    with opened(folder / file, "wt") as there:
+        there.write("\n".join(lines) + "\n")
 
 
 def _harm_tensor(folder: Path, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Rows of `measures.csv`: what is left out because features have no such measure, and only that."""
+"""Rows of `measures.csv.gz`: no more is left out than what features have no measure of."""
 
 from __future__ import annotations
 

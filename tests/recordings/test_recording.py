@@ -69,7 +69,7 @@ def test_files_are_readable_without_the_package(recording: Recording) -> None:
     losses = pd.read_csv(recording.path / "losses.csv")
     assert list(losses.epoch) == [1, 2]
     assert {"total", "invariance", "variance", "covariance", "lr"} <= set(losses.columns)
-    measures = pd.read_csv(recording.path / "measures.csv")
+    measures = pd.read_csv(recording.path / "measures.csv.gz")
     columns = ["epoch", "layer", "level", "split", "measure", "value", "n"]
     assert list(measures.columns) == columns
     tensors = safetensors.numpy.load_file(recording.path / "features.safetensors")

@@ -19,7 +19,7 @@ def probed(clusters: Recording, tmp_path_factory: pytest.TempPathFactory) -> Rec
     """Probes of every layer at the last epoch, in the order of NCC; kNN in the reverse order."""
     folder = tmp_path_factory.mktemp("probed") / "probed-s0"
     shutil.copytree(clusters.path, folder)
-    table = pd.read_csv(folder / "measures.csv")
+    table = pd.read_csv(folder / "measures.csv.gz")
     last = clusters.epochs[-1]
     ncc = table[
         (table["epoch"] == last) & (table["level"] == "fine") & (table["split"] == "test")
@@ -28,7 +28,7 @@ def probed(clusters: Recording, tmp_path_factory: pytest.TempPathFactory) -> Rec
     own = table["measure"].isin(["linear", "knn"]) & table["epoch"].eq(last)
     linear = ncc.assign(measure="linear", value=ncc["value"] * 0.5 + 0.4)
     knn = ncc.assign(measure="knn", value=0.9 - ncc["value"] * 0.5)
-    pd.concat([table[~own], linear, knn]).to_csv(folder / "measures.csv", index=False)
+    pd.concat([table[~own], linear, knn]).to_csv(folder / "measures.csv.gz", index=False)
     return open_recording(folder)
 
 
@@ -85,14 +85,14 @@ def test_rivals_are_correlated_with_the_linear_probe(clusters: Recording, tmp_pa
     for i in range(5):
         folder = tmp_path / f"methods-{i}-s0"
         shutil.copytree(clusters.path, folder)
-        table = pd.read_csv(folder / "measures.csv")
+        table = pd.read_csv(folder / "measures.csv.gz")
         last = table["epoch"].eq(clusters.epochs[-1]) & table["layer"].eq(clusters.layers[-1])
         test = last & table["split"].eq("test")
         table.loc[test & table["measure"].isin(["ncc", "linear"]), "value"] = 0.1 * (i + 1)
         rank = {"epoch": clusters.epochs[-1], "layer": clusters.layers[-1], "level": "all",
                 "split": "test", "measure": "effective_rank", "value": 9.0 - i, "n": 1}  # fmt: skip
         kept = table[table["measure"] != "effective_rank"]
-        pd.concat([kept, pd.DataFrame([rank])]).to_csv(folder / "measures.csv", index=False)
+        pd.concat([kept, pd.DataFrame([rank])]).to_csv(folder / "measures.csv.gz", index=False)
         runs[folder.name] = open_recording(folder)
     gained = classifiers.rivals(runs, gains=True)
     own = classifiers.over_runs(runs)

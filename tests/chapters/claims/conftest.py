@@ -71,13 +71,13 @@ def _record_known(root: Path, kind: str, write: Callable[..., Recording]) -> Non
 
 
 def _hold_out(run: Recording, before: float, after: float) -> None:
-    table = pd.read_csv(run.path / "measures.csv")
+    table = pd.read_csv(run.path / "measures.csv.gz")
     rows = [
         (epoch, run.layers[-1], HELD_OUT, "test", "few5", value, 200)
         for epoch, value in ((run.epochs[0], before), (run.epochs[-1], after))
     ]
     more = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
-    pd.concat([table, more]).to_csv(run.path / "measures.csv", index=False)
+    pd.concat([table, more]).to_csv(run.path / "measures.csv.gz", index=False)
 
 
 def _copy(root: Path, name: str, to: str) -> None:

@@ -112,9 +112,9 @@ def test_a_network_that_collapsed_to_a_point_has_lost_everything(
 ) -> None:
     run = add_entropies(write_synthetic("controls-collapsed-s0", tmp_path, **SHORT))
     (run.path / "features.safetensors").unlink()
-    table = pd.read_csv(run.path / "measures.csv")
+    table = pd.read_csv(run.path / "measures.csv.gz")
     gone = table["measure"].str.startswith("rate") & (table["epoch"] == run.epochs[-1])
-    table[~gone].to_csv(run.path / "measures.csv", index=False)  # nothing to relate noise to
+    table[~gone].to_csv(run.path / "measures.csv.gz", index=False)  # nothing to relate noise to
     point = open_recording(run.path)
     (control,) = compression.controls_of({point.name: point}, VIEW, MeasuredEntropies())
     assert control.lost.endswith("nats to nothing")

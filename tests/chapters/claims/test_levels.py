@@ -237,7 +237,7 @@ def test_growth_over_a_random_function(
         for i, epoch in enumerate((0, 20))
     ]
     table = pd.concat([rows, pd.DataFrame(more, columns=rows.columns)])
-    table.to_csv(run.path / "measures.csv", index=False)
+    table.to_csv(run.path / "measures.csv.gz", index=False)
     found = random_targets.growth_over_function(open_recording(run.path))
     assert found.value == pytest.approx(wanted)
     assert found.low < wanted < found.high

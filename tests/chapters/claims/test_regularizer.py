@@ -51,7 +51,8 @@ def _write(folder: Path, arm: str, seed: int, end: float) -> Recording:
         for epoch, value in ((0, 0.05), (30, end))
     ]
     folder.mkdir()
-    pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(folder / "measures.csv", index=False)
+    table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
+    table.to_csv(folder / "measures.csv.gz", index=False)
     pd.DataFrame({"epoch": [1], "total": [1.0]}).to_csv(folder / "losses.csv", index=False)
     about = {
         "format": FORMAT, "name": folder.name, "title": f"Made up; {arm}", "seed": seed,
@@ -141,8 +142,8 @@ def test_arms_of_another_training_are_no_part_of_a_set(write: Write) -> None:
 
 def test_a_run_that_was_not_measured_is_said_by_name(write: Write) -> None:
     run = write(DRIVEN, seeds=1)["regularizer-recipe-s0"]
-    table = pd.read_csv(run.path / "measures.csv")
-    table[table["epoch"] > 0].to_csv(run.path / "measures.csv", index=False)
+    table = pd.read_csv(run.path / "measures.csv.gz")
+    table[table["epoch"] > 0].to_csv(run.path / "measures.csv.gz", index=False)
     with pytest.raises(NotRecorded, match="regularizer-recipe-s0 has no NCC accuracy before"):
         regularizer.gained(open_recording(run.path))
 
