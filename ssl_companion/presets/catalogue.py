@@ -91,6 +91,15 @@ def _run(preset: str, variant: str, words: str, config: RunConfig, measure: Meas
     return Run(name, words, config, measure, log_spaced(config.epochs))
 
 
+def _seeded(scale: Scale, preset: str, settings: dict[str, tuple[str, RunConfig]]) -> Iterator[Run]:
+    """Settings of a comparison under three seeds each: seed by seed, so that stopping early leaves
+    whole comparisons."""
+    for seed in (0, 1, 2):
+        for variant, (words, config) in settings.items():
+            config = replace(config, seed=seed)
+            yield _compared(scale, preset, variant, words, config, _short_measure(scale))
+
+
 def _compared(
     scale: Scale, preset: str, variant: str, words: str, config: RunConfig, measure: MeasureConfig
 ) -> Run:
@@ -131,18 +140,24 @@ def _clustering(scale: Scale) -> Iterator[Run]:
 
 def _methods(scale: Scale) -> Iterator[Run]:
     recipe = _comparison(scale)
-    for name, words in OBJECTIVE_TITLES.items():
-        if name == "vicreg":
-            continue
-        objective, measure = ObjectiveConfig(name=name), _short_measure(scale)  # type: ignore[arg-type]
-        config = replace(recipe, objective=objective)
-        if name == "supervised":
-            config = replace(config, optim=_SGD)
-            if scale == "reduced":  # chapters look into it
-                measure = replace(
-                    measure, keep="last", keep_at=(0, recipe.epochs), keep_train=5, keep_test=10
-                )
-        yield _compared(scale, "methods", name.replace("_", "-"), words, config, measure)
+    settings = {
+        name.replace("_", "-"): (
+            words,
+            replace(
+                recipe,
+                objective=ObjectiveConfig(name=name),  # type: ignore[arg-type]
+                optim=_SGD if name == "supervised" else recipe.optim,
+            ),
+        )
+        for name, words in OBJECTIVE_TITLES.items()
+        if name != "vicreg"
+    }
+    for run in _seeded(scale, "methods", settings):
+        if scale == "reduced" and run.name == "methods-supervised-s0":  # chapters look into it
+            at = (0, recipe.epochs)
+            measure = replace(run.measure, keep="last", keep_at=at, keep_train=5, keep_test=10)
+            run = replace(run, measure=measure)
+        yield run
 
 
 def _regularizer(scale: Scale) -> Iterator[Run]:
@@ -213,58 +228,49 @@ def _targets(scale: Scale) -> Iterator[Run]:
 
 
 def _architecture(scale: Scale) -> Iterator[Run]:
-    recipe, measure = _comparison(scale), _short_measure(scale)
-
-    def run(variant: str, words: str, config: RunConfig) -> Run:
-        return _compared(scale, "architecture", variant, words, config, measure)
-
-    for seed in (0, 1, 2):  # what every comparison is held against, and what a seed moves
-        config = replace(recipe, seed=seed)
-        yield run("recipe", "the recipe", config)
+    recipe = _comparison(scale)
+    settings = {"recipe": ("the recipe", recipe)}  # what every comparison is held against
     widths = (50, 100, 500) if scale == "full" else (8, 16, 64)
     for factor, width in zip(("fifth", "two-fifths", "double"), widths, strict=True):
         config = replace(recipe, backbone=f"res-5-{width}")
-        yield run(f"width-{factor}", f"{width} channels", config)
+        settings[f"width-{factor}"] = (f"{width} channels", config)
     width = 250 if scale == "full" else 32
     for depth in (2, 10):
         config = replace(recipe, backbone=f"res-{depth}-{width}")
-        yield run(f"depth-{depth}", f"{depth} blocks", config)
+        settings[f"depth-{depth}"] = (f"{depth} blocks", config)
     # At its full width it has a hundred times the work of RES-5-32.
     resnet = replace(recipe, backbone="resnet18" if scale == "full" else "resnet18-16")
-    yield run("resnet18", "ResNet-18", resnet)
+    settings["resnet18"] = ("ResNet-18", resnet)
     small = "vit-6-192" if scale == "full" else "vit-4-64"
     adam = OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05)
-    vit = replace(recipe, backbone=small, optim=adam)
-    yield run("vit", "vision transformer", vit)
+    settings["vit"] = ("vision transformer", replace(recipe, backbone=small, optim=adam))
+    yield from _seeded(scale, "architecture", settings)
 
 
 def _hyperparameters(scale: Scale) -> Iterator[Run]:
-    recipe, measure = _comparison(scale), _short_measure(scale)
-
-    def run(variant: str, words: str, config: RunConfig) -> Run:
-        return _compared(scale, "hyperparameters", variant, words, config, measure)
-
+    recipe, settings = _comparison(scale), {}
     for factor in (0.25, 0.5, 2):
         batch = int(recipe.batch * factor)
         # The rate follows the batch (linear scaling, arXiv:1706.02677), as the recipe's does.
         optim = replace(recipe.optim, lr=recipe.optim.lr * factor)
         config = replace(recipe, batch=batch, optim=optim)
-        yield run(f"batch-x{factor:g}", f"batch {batch}", config)
+        settings[f"batch-x{factor:g}"] = (f"batch {batch}", config)
     for temperature in (0.1, 0.5):
         objective = ObjectiveConfig(name="simclr", temperature=temperature)
         config = replace(recipe, objective=objective)
-        yield run(f"temperature-{temperature}", f"SimCLR at temperature {temperature}", config)
+        settings[f"temperature-{temperature}"] = (f"SimCLR at temperature {temperature}", config)
     for strength in (0.0, 0.5, 2.0):
         config = replace(recipe, views=ViewConfig(strength=strength))
-        yield run(f"strength-{strength:g}", f"colour jitter at {strength:g}", config)
+        settings[f"strength-{strength:g}"] = (f"colour jitter at {strength:g}", config)
     for factor, word in ((0.25, "quarter"), (2.0, "double")):
         width = int(recipe.projector_width * factor)
         config = replace(recipe, projector_width=width)
-        yield run(f"projector-{word}", f"projector of width {width}", config)
+        settings[f"projector-{word}"] = (f"projector of width {width}", config)
     for factor in (0.3, 3.0):
         lr = recipe.optim.lr * factor
         config = replace(recipe, optim=replace(recipe.optim, lr=lr))
-        yield run(f"lr-x{factor:g}", f"learning rate {lr:g}", config)
+        settings[f"lr-x{factor:g}"] = (f"learning rate {lr:g}", config)
+    yield from _seeded(scale, "hyperparameters", settings)
 
 
 def _controls(scale: Scale) -> Iterator[Run]:

@@ -105,7 +105,7 @@ def test_the_reduced_recordings_are_of_these_configurations() -> None:
     runs = [run for name in recorded for run in preset(name, "reduced").runs]
     told = {run.name: [run.config.digest(), run.measure.settings(), run.snapshots] for run in runs}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    assert digest == "06d833d4ba150f31ea5e1499337eb40b38d99a970a3ce7270240c96b5da116f7"
+    assert digest == "40952d662285e5f2f37f2970102c00766f6a5d3dff18a58bc182bb6823fdb1b3"
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -169,6 +169,21 @@ def test_the_larger_controls_have_the_trajectorys_network_and_images() -> None:
         assert runs[f"controls-{kind}-64-s1"].config == dataclasses.replace(
             intervention, objective=small.objective, optim=small.optim
         )
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ["methods", "architecture", "hyperparameters"])
+def test_every_setting_of_a_comparison_has_three_seeds_seed_by_seed(
+    name: str, scale: Scale
+) -> None:
+    runs = preset(name, scale).runs
+    seeds = [run.config.seed for run in runs]
+    assert seeds == sorted(seeds)
+    by_seed = [[run for run in runs if run.config.seed == seed] for seed in range(3)]
+    for others in by_seed[1:]:
+        for first, other in zip(by_seed[0], others, strict=True):
+            assert other.config == dataclasses.replace(first.config, seed=other.config.seed)
+            assert other.name == first.name.replace("-s0", f"-s{other.config.seed}")
 
 
 def test_at_full_scale_comparisons_are_measured_at_few_epochs() -> None:

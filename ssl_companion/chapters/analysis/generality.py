@@ -32,6 +32,7 @@ from ssl_companion.chapters.analysis.depth_and_time import (
     mean_order,
     rank_order,
 )
+from ssl_companion.chapters.analysis.level_controls import leads
 from ssl_companion.chapters.analysis.random_targets import grouping_accuracies
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import percentiles
@@ -39,6 +40,7 @@ from ssl_companion.presets.catalogue import preset, scale_of, why_so_long
 from ssl_companion.presets.runs import Scale
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.format import FEATURES
+from ssl_companion.recordings.groupings import RANDOM
 
 FAMILIES = ("clustering", "methods", "architecture", "hyperparameters")
 
@@ -49,14 +51,15 @@ def every_run(recordings: Runs, level: str = "coarse", luck: float | None = None
     Args:
         recordings: runs by name.
         level: of the advantage.
-        luck: taken off the advantages; by default `grouping_bias` of these runs, and
-            nothing where none of them can tell.
+        luck: taken off the advantages over a single random grouping; by default `grouping_bias`
+            of these runs, and nothing where none of them can tell.
 
     Returns:
         recording, title, family (the preset), start and ncc (fine NCC accuracy), ratio (ncc
-        over start), advantage (of `level` over one random grouping of its sizes, at the end
-        less before training, less `luck`), time and depth (order of accuracy along epochs and
-        layers, averaged over levels), linear, sample.
+        over start), advantage (of `level` over random groupings of its sizes, at the end less
+        before training: balanced accuracies over the mean of 100 where the run has them, else over
+        one grouping, less `luck`), time and depth (order of accuracy along epochs and layers,
+        averaged over levels), linear, sample.
     """
     luck = grouping_bias(recordings, level) if luck is None else luck
     luck = 0.0 if np.isnan(luck) else luck
@@ -75,9 +78,7 @@ def _row(name: str, run: Recording, level: str, luck: float) -> dict[str, object
         "start": start,
         "ncc": end,
         "ratio": end / start if start > 0 else float("nan"),
-        "advantage": recorded_advantage(run, last, level)
-        - recorded_advantage(run, first, level)
-        - luck,
+        "advantage": _growth(run, level, luck),
         "time": mean_order(run, "epoch"),
         "depth": mean_order(run, "depth"),
         "linear": at_epoch(run, last, "linear"),
@@ -88,6 +89,23 @@ def _row(name: str, run: Recording, level: str, luck: float) -> dict[str, object
 def recorded_advantage(run: Recording, epoch: int, level: str) -> float:
     """NCC accuracy of a level less that of its random control, at an epoch."""
     return at_epoch(run, epoch, level=level) - at_epoch(run, epoch, level=f"random-{level}")
+
+
+def _growth(run: Recording, level: str, luck: float) -> float:
+    """How much the advantage of a level over random groupings of its sizes grew in training."""
+    if run.has_group_accuracies:
+        ends = tuple((epoch, run.layers[-1]) for epoch in (run.epochs[0], run.epochs[-1]))
+        first, last = leads(run, level, ends).values[RANDOM]
+        return float(last - first)
+    return _growth_over_one(run, level) - luck
+
+
+def _growth_over_one(run: Recording, level: str) -> float:
+    level = level if level in run.hierarchy.names else run.hierarchy.names[1]
+    first, last = (
+        recorded_advantage(run, epoch, level) for epoch in (run.epochs[0], run.epochs[-1])
+    )
+    return last - first
 
 
 def against_one_grouping(recordings: Runs) -> list[str]:
@@ -267,10 +285,11 @@ def properties_with_intervals(
     """
     luck = grouping_bias(runs, level)
     values = every_run(runs, level, luck).set_index("recording")
-    rows = []
+    advantages, rows = values["advantage"].to_dict(), []
     for name, run in runs.items():
         drawn = _drawn(run, level, draws, np.random.default_rng(seed))
-        drawn["advantage"] -= 0.0 if np.isnan(luck) else luck
+        # Drawn over one grouping, and moved to where the value over many lies.
+        drawn["advantage"] += advantages[name] - _growth_over_one(run, level)
         for what in PROPERTIES:
             low, high = percentiles(drawn[what], CONFIDENCE)
             rows.append({"recording": name, "setting": setting_of(run), "group": group_of(name),

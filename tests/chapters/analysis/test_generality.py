@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors
 from scipy import stats
 
 from ssl_companion.chapters.analysis import generality
@@ -75,6 +77,23 @@ def test_values_are_those_of_the_table_and_intervals_hold_them(runs: dict[str, R
         # A rank correlation at its ceiling can only be disturbed, so its interval may end there.
         if row.property in ("ratio", "advantage"):
             assert row.low < row.value < row.high
+
+
+def test_the_advantage_is_over_a_hundred_groupings_where_a_run_has_them() -> None:
+    run = recordings_by_name()["controls-supervised-s0"]
+    with safetensors.safe_open(run.path / "levels.safetensors", framework="numpy") as file:
+        about = json.loads(file.metadata()["about"])["groupings"]
+        ends = [file.get_tensor(f"{e}/block5/balanced") / 65535 for e in (0, run.epochs[-1])]
+    kinds = [(level, kind) for level, kind, number in about for _ in range(number)]
+    random = [kind == ("coarse", "random") for kind in kinds]
+    assert sum(random) == 100
+    own = kinds.index(("coarse", "semantic"))
+    first, last = (found[own] - found[random].mean() for found in ends)
+    table = every_run({run.name: run}, luck=0.5)  # which is of single groupings
+    assert table["advantage"].item() == pytest.approx(last - first, abs=1e-9)
+    assert generality.against_one_grouping({run.name: run}) == []
+    found = generality.properties_with_intervals({run.name: run}).set_index("property")
+    assert found.loc["advantage", "low"] < last - first < found.loc["advantage", "high"]
 
 
 def test_the_interval_of_a_ratio_against_the_delta_method(runs: dict[str, Recording]) -> None:
@@ -189,6 +208,8 @@ def test_what_is_not_recorded_is_listed() -> None:
     gone = {"hyperparameters-lr-x3-s0": "learning rate 0.45", "architecture-resnet18-s0":
             "ResNet-18"}  # fmt: skip
     runs: dict[str, Any] = {name: run for name, run in REDUCED.items() if name not in gone}
+    for seed in (1, 2):
+        del runs[f"hyperparameters-lr-x3-s{seed}"], runs[f"architecture-resnet18-s{seed}"]
     del runs["architecture-recipe-s2"], runs["methods-supervised-s0"]  # neither is a setting
     found = generality.unrecorded(runs, "reduced")
     assert found == {name.removesuffix("-s0"): words for name, words in gone.items()}
