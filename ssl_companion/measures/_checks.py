@@ -118,13 +118,38 @@ def features(
         raise ValueError(f"{name}: empty, shape {tuple(x.shape)}; expected one sample or more")
     if dims is not None and x.shape[1] != dims:
         raise ValueError(f"{name}: {x.shape[1]} dimensions; expected {dims}")
-    if x.dtype in (torch.bool,) or x.is_complex():
+    return _real(x, name, device, squared)
+
+
+def row(
+    value: ArrayLike, name: str, *, length: int | None = None, device: torch.device | None = None
+) -> Tensor:
+    """Finite real numbers [N], N >= 1, float64, under the rules of `features`.
+
+    Args:
+        length: the N that is required, or None.
+
+    Raises:
+        ValueError: not one-dimensional, empty, not real, NaN or infinite, or of the wrong N.
+    """
+    x = as_tensor(value, name)
+    if x.ndim != 1:
+        raise ValueError(f"{name}: shape {tuple(x.shape)}; expected one dimension, [N]")
+    if len(x) == 0:
+        raise ValueError(f"{name}: empty; expected one number or more")
+    if length is not None and len(x) != length:
+        raise ValueError(f"{name}: {len(x)} numbers; expected {length}")
+    return _real(x, name, device, squared=False).double()
+
+
+def _real(x: Tensor, name: str, device: torch.device | str | None, squared: bool) -> Tensor:
+    if x.dtype == torch.bool or x.is_complex():
         raise ValueError(f"{name}: dtype {x.dtype}; expected real numbers")
+    x = x.to(computing_device(x.device if device is None else torch.device(device)))
     if not x.is_floating_point():
         x = x.double()
     elif x.dtype not in (torch.float32, torch.float64):
         x = x.float()
-    x = x.to(computing_device(x.device if device is None else torch.device(device)))
     _refuse_non_finite(x, name, squared)
     return x
 

@@ -19,7 +19,7 @@ from ssl_companion.measures._faiss import nearest
 
 _ROWS = 16384  # rows searched at a time: 33 MB of float64 at D = 250
 _CACHED = 512  # rows made float32 at a time on a CPU: 1 MB of float64 stays in its cache
-_BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences, with another error
+BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences, with another error
 _SHORT = 1e-130  # squares of the numbers in such rows lose digits, or are zero
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 
@@ -53,33 +53,19 @@ class ExactSearch:
         return torch.cat(found)
 
     def _block(self, x: Tensor) -> Tensor:
-        if len(x) < _BY_PRODUCTS:
+        if len(x) < BY_PRODUCTS:
             return self._in_float64(x.double())
         centred = torch.empty(x.shape, dtype=torch.float32, device=x.device)
         step = _CACHED if x.device.type == "cpu" else len(x)
         for rows, out in zip(x.split(step), centred.split(step), strict=True):
             out.copy_(rows.double() - self._mean)
         squares, indices = nearest(centred, self._centred32, 2)
-        norms = centred.square().sum(1).sqrt().double()
-        near, far = squares.double().T
-        sure = near + self._error(near, norms) < far - self._error(far, norms)
+        sure = surely_nearer(squares[:, 0], squares[:, 1], centred, self._largest_norm)
         best = indices[:, 0]
         doubtful = (~sure).nonzero()[:, 0]  # also where float32 overflowed
         if len(doubtful):
             best[doubtful] = self._in_float64(x[doubtful].double())
         return best
-
-    def _error(self, squares: Tensor, norms: Tensor) -> Tensor:
-        """The most by which float32 may have misplaced the squared distances [N] of rows.
-
-        A square computed as |x|^2 - 2 x.c + |c|^2 is off by the error of |x|^2, which is the
-        same for every centre; by at most g (2 |x| |c| + |c|^2), with g about D roundoffs; and
-        by a few roundoffs of the sum. |c| is bounded by the largest norm and by |x| + d.
-        """
-        dims = self._centres.shape[1]
-        reach = torch.clamp(norms + squares.sqrt(), max=self._largest_norm)
-        products = (dims + 8) * reach * (2 * norms + reach)
-        return 1.01 * _FLOAT32 * (products + 8 * (norms + reach).square()) + dims * 2.0**-120
 
     @cached_property
     def _distinct(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -116,6 +102,38 @@ class ExactSearch:
             lowest.scatter_reduce_(0, row[is_best], centre[is_best], "amin")
             found.append(first[lowest])
         return torch.cat(found)
+
+
+def surely_nearer(near: Tensor, far: Tensor, x: Tensor, largest: float) -> Tensor:
+    """Whether float32 tells two squared distances apart: no row beyond `far` is nearer than `near`.
+
+    Args:
+        near, far: squared distances [N] as float32 computed them.
+        x: the rows [N, D], float32, that they are distances of.
+        largest: norm of the longest of the other rows.
+
+    Returns:
+        bool [N].
+    """
+    norms = x.square().sum(1).sqrt().double()
+
+    def error(squares: Tensor) -> Tensor:
+        return float32_error(squares, norms, x.shape[1], largest)
+
+    near, far = near.double(), far.double()
+    return near + error(near) < far - error(far)
+
+
+def float32_error(squares: Tensor, norms: Tensor, dims: int, largest: float) -> Tensor:
+    """The most by which float32 may have misplaced the squared distances [N] of rows.
+
+    A square computed as |x|^2 - 2 x.c + |c|^2 is off by the error of |x|^2, which is the
+    same for every centre; by at most g (2 |x| |c| + |c|^2), with g about D roundoffs; and
+    by a few roundoffs of the sum. |c| is bounded by the largest norm and by |x| + d.
+    """
+    reach = torch.clamp(norms + squares.sqrt(), max=largest)
+    products = (dims + 8) * reach * (2 * norms + reach)
+    return 1.01 * _FLOAT32 * (products + 8 * (norms + reach).square()) + dims * 2.0**-120
 
 
 def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:

@@ -132,13 +132,15 @@ class LinearProbe:
             history_size=20,
             line_search_fn="strong_wolfe",
         )
-        gradients = []
+        gradients: list[float] = []
 
         def closure() -> Tensor:
             optimiser.zero_grad()
             loss = _penalised(z, y, weight, bias, l2)
             loss.backward()
-            gradients.append(max(float(p.grad.abs().max()) for p in (weight, bias)))
+            gradients.append(
+                max(float(p.grad.abs().max()) for p in (weight, bias) if p.grad is not None)
+            )
             return loss
 
         optimiser.step(closure)
@@ -165,6 +167,7 @@ class LinearProbe:
             logits = torch.addmm(self._bias.double(), wide, w.T.double())
         return logits
 
+    @plain_torch()
     def predict(self, X: ArrayLike) -> np.ndarray | Tensor:
         """Class with the largest logit, int64 [N].
 
@@ -173,6 +176,7 @@ class LinearProbe:
         """
         return _checks.in_kind(self._logits(X).argmax(1), X)
 
+    @plain_torch()
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Accuracy, a fraction in [0, 1].
 

@@ -136,7 +136,7 @@ def test_small_features_are_standardised_or_refused_with_the_way_out(clusters, d
     assert (LinearProbe().fit(small, y).predict(small) == expected).mean() > 0.995
     with pytest.raises(
         ValueError,
-        match=r"^X: no magnitude above \S+e-10; expected 0\.001 or more, 100 times the tolerance.*; "
+        match=r"^X: no magnitude above \S+e-10; expected 0\.001 or more, 100 times the tol.*; "
         "use standardise=True, or multiply X by a constant$",
     ):
         LinearProbe(standardise=False).fit(small, y)

@@ -117,7 +117,7 @@ def test_spearman_is_scipys_row_by_row_ties_included(seed: int, n: int, kinds: i
     ("call", "message"),
     [
         (lambda: bootstrap_mean([]), "values: empty"),
-        (lambda: bootstrap_mean([1.0, np.nan]), r"values\[0, 1\]: nan"),
+        (lambda: bootstrap_mean([1.0, np.nan]), r"values\[1\]: nan"),
         (lambda: bootstrap_mean([[1.0]]), r"values: shape \(1, 1\)"),
         (lambda: bootstrap_mean([1.0, 2.0], [0]), "images: 1 labels; expected 2"),
         (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence: 1.0"),
