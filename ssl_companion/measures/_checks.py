@@ -177,8 +177,7 @@ def labels(
         raise ValueError(
             f"{name}: dtype {y.dtype}; expected integer labels; convert class indices to int64"
         )
-    where = computing_device(y.device) if device is None else device
-    y = y.to(device=where, dtype=torch.int64)
+    y = y.to(computing_device(y.device) if device is None else device, torch.int64)
     if (low := int(y.min())) < 0:
         where = int((y == low).nonzero()[0, 0])
         raise ValueError(f"{name}[{where}]: {low}; expected a label of 0 or more")

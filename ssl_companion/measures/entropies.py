@@ -54,9 +54,10 @@ def _entropy_of(gram: Tensor, alpha: float) -> float:
     logs = eigenvalues.log()
     if abs(alpha - 1) < _NEAR_ONE:  # the sum of powers is near one, and so its logarithm near zero
         power = math.log1p(float((eigenvalues * torch.expm1((alpha - 1) * logs)).sum()))
-    else:
-        power = float(torch.logsumexp(alpha * logs, 0))
-    return max(0.0, power / (1 - alpha))
+        return max(0.0, power / (1 - alpha))
+    # The largest apart: its power may be no number of float64.
+    rest = float(torch.logsumexp(alpha * (logs - logs[-1]), 0))
+    return max(0.0, rest / (1 - alpha) - float(logs[-1]) * (alpha / (alpha - 1)))
 
 
 @plain_torch()

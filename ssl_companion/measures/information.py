@@ -240,7 +240,7 @@ def conditional_rates(classes: ClassStatistics, noise: float) -> ConditionalRate
     spread = float(total.trace())
     if spread == 0.0:
         raise UndefinedMeasure("classes: the same row throughout; expected features with variance")
-    rates = (gaussian_rate(c, noise * spread) for c in (total, classes.scatter_matrix / (n - k)))
+    rates = (gaussian_rate(c / spread, noise) for c in (total, classes.scatter_matrix / (n - k)))
     return ConditionalRates(*rates)
 
 

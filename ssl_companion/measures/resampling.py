@@ -228,13 +228,17 @@ def wilson(share: float, n: int, confidence: float = 0.95) -> Interval:
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pearson's correlation along the last axis, in [-1, 1]; NaN where a or b does not vary."""
-    varies = (np.ptp(a, axis=-1) > 0) & (np.ptp(b, axis=-1) > 0)  # the mean of equals is rounded
-    a = a - a.mean(axis=-1, keepdims=True)
-    b = b - b.mean(axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Not the root of the product, which may be no number of float64.
-        scale = np.sqrt((a * a).sum(axis=-1)) * np.sqrt((b * b).sum(axis=-1))
-        return np.asarray(np.where(varies, (a * b).sum(axis=-1) / scale, np.nan).clip(-1, 1))
+        a, b = _standardised(a), _standardised(b)
+        return np.asarray((a * b).sum(axis=-1).clip(-1, 1))
+
+
+def _standardised(a: np.ndarray) -> np.ndarray:
+    """Centred, of length one; NaN where a does not vary."""
+    # The range first: the mean of equal numbers is rounded, and squares of small ones are zero.
+    a = (a - a.mean(axis=-1, keepdims=True)) / np.ptp(a, axis=-1, keepdims=True)
+    length = np.sqrt((a * a).sum(axis=-1, keepdims=True))
+    return np.asarray(np.where(np.isfinite(length), a / length, np.nan))
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
