@@ -359,14 +359,19 @@ def _number(value: float, name: str) -> float:
         raise ValueError(f"{name}: {value!r}; expected a number") from None
 
 
+_MOST = np.iinfo(np.int64).max
+
+
 def at_least(value: int, least: int, name: str) -> int:
     """`value` as an int of `least` or more.
 
     Raises:
-        ValueError: not an integer, or below `least`.
+        ValueError: not an integer, below `least`, or more than int64 holds.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name}: {value!r}; expected an integer of {least} or more")
+    if value > _MOST:
+        raise ValueError(f"{name}: above {_MOST}; expected an integer that int64 holds")
     return int(value)
 
 
@@ -376,7 +381,7 @@ def one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
     Raises:
         ValueError: otherwise, listing what is allowed.
     """
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}: {value!r}; expected one of {', '.join(map(repr, allowed))}")
     return value
 

@@ -251,7 +251,8 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
     Args:
         X: features [N, D].
         of: "features": the singular values of X as it is, with the 1e-7 of RankMe (Garrido,
-            Balestriero, Najman, LeCun, arXiv:2210.02885). "variance": the eigenvalues of the
+            Balestriero, Najman, LeCun, arXiv:2210.02885), which may move it as far beyond its
+            range. "variance": the eigenvalues of the
             covariance, the squares of the former after centring (Roy, Vetterli 2007).
 
     Raises:

@@ -152,6 +152,7 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(x)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k < n:
         raise ValueError(f"k: {k!r}; expected 1 to {n - 1}, one less than the samples in X")
+    k = int(k)  # FAISS takes no other integer
     away = centred(x)
     largest = float(away.abs().max())
     small = (away / 2.0 ** np.frexp(largest)[1]).float()  # float32 holds their squares
