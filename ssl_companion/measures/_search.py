@@ -1,9 +1,10 @@
 """Exact nearest-centre search: float32 FAISS, and float64 wherever float32 cannot tell.
 
-FAISS computes |x|^2 - 2 x.c + |c|^2, which loses the answer when the features share a large
-offset, or when two centres are nearly as close. So the mean of the centres is taken away in
-float64 first, and an answer is kept only if the gap to the next centre exceeds the rounding
-error that float32 can have made. The few rows where it does not are decided in float64.
+FAISS computes |x|^2 - 2 x.c + |c|^2 (of few rows, sums of squared differences), which loses the
+answer when the features share a large offset, or when two centres are nearly as close. So the mean
+of the centres is taken away in float64 first, and an answer is kept only if the gap to the next
+centre exceeds the rounding error that float32 can have made. The few rows where it does not are
+decided in float64.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from torch import Tensor
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures._faiss import nearest
 
-_ROWS = 16384  # rows searched at a time: 33 MB of float64 at D = 250
-_CACHED = 512  # rows made float32 at a time on a CPU: 1 MB of float64 stays in its cache
-BY_PRODUCTS = 32  # FAISS searches fewer rows than 20 by differences, with another error
-_SHORT = 1e-130  # squares of the numbers in such rows lose digits, or are zero
+# Memory and time, and no answer: rows searched at a time (33 MB of float64 at D = 250), and rows
+# made float32 at a time on a CPU (1 MB of float64 stays in its cache).
+_ROWS, _CACHED = 16384, 512
+# A margin: a smaller one would give wrong answers, a larger one costs time.
+_SHORT = 1e-130  # squares of the numbers in rows below 1e-146 lose digits, or are zero
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 
 
@@ -35,7 +37,8 @@ class ExactSearch:
     def __init__(self, centres: Tensor, cosine: bool = False) -> None:
         self._cosine = cosine
         self._centres = unit(centres, "centroids_") if cosine else centres
-        # Measured from one centre, the mean is exact enough under any offset.
+        # Measured from one centre, the mean is exact enough under any offset. Another point near
+        # the centres would leave more rows in doubt, and change no answer.
         self._mean = self._centres[0] + (self._centres - self._centres[0]).mean(0)
         self._centred = self._centres - self._mean
         self._centred32 = self._centred.float()
@@ -53,8 +56,6 @@ class ExactSearch:
         return torch.cat(found)
 
     def _block(self, x: Tensor) -> Tensor:
-        if len(x) < BY_PRODUCTS:
-            return self._in_float64(x.double())
         centred = torch.empty(x.shape, dtype=torch.float32, device=x.device)
         step = _CACHED if x.device.type == "cpu" else len(x)
         for rows, out in zip(x.split(step), centred.split(step), strict=True):
@@ -89,7 +90,7 @@ class ExactSearch:
             norms = torch.linalg.vector_norm(away, dim=1, keepdim=True)
             distances = (norms.square() + 2 * least).clamp_(min=0).sqrt()
             reach = torch.clamp(norms + distances, max=self._largest_norm)
-            error = 4 * (dims + 8) * _FLOAT64 * (norms + reach).square()
+            error = float64_error(norms, reach, dims)
             row, centre = (half <= least + error).nonzero(as_tuple=True)
             step = max(1, 2**22 // dims)
             squares = torch.cat([
@@ -129,11 +130,21 @@ def float32_error(squares: Tensor, norms: Tensor, dims: int, largest: float) -> 
 
     A square computed as |x|^2 - 2 x.c + |c|^2 is off by the error of |x|^2, which is the
     same for every centre; by at most g (2 |x| |c| + |c|^2), with g about D roundoffs; and
-    by a few roundoffs of the sum. |c| is bounded by the largest norm and by |x| + d.
+    by a few roundoffs of the sum. |c| is bounded by the largest norm and by |x| + d. The sum of
+    squared differences is off by at most g d^2. Which of the two FAISS takes, by how many rows
+    and centres there are, is its own affair and has changed: the larger error counts.
+
+    Smaller margins would give wrong answers, larger ones cost time.
     """
     reach = torch.clamp(norms + squares.sqrt(), max=largest)
-    products = (dims + 8) * reach * (2 * norms + reach)
-    return 1.01 * _FLOAT32 * (products + 8 * (norms + reach).square()) + dims * 2.0**-120
+    products = torch.maximum(reach * (2 * norms + reach), squares)
+    sums = 8 * (norms + reach).square()
+    return 1.01 * _FLOAT32 * ((dims + 8) * products + sums) + dims * 2.0**-120
+
+
+def float64_error(norms: Tensor, reach: Tensor, dims: int) -> Tensor:
+    """The most by which float64 may have misplaced |c|^2 / 2 - x.c of two centres, together."""
+    return 4 * (dims + 8) * _FLOAT64 * (norms + reach).square()
 
 
 def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:

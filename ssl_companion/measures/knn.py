@@ -156,7 +156,7 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     away = centred(x)
     largest = float(away.abs().max())
     small = (away / 2.0 ** np.frexp(largest)[1]).float()  # float32 holds their squares
-    candidates = n if n < _search.BY_PRODUCTS else min(n, k + 1 + _SPARE)
+    candidates = min(n, k + 1 + _SPARE)
     about, found = nearest(small, small, candidates)
     found, order = found.sort(dim=1)
     about = about.gather(1, order).double()
