@@ -72,7 +72,9 @@ class ExactSearch:
     def _distinct(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The first of each set of equal centres, of which collapse makes many: ascending rows,
         the centres, centred, and half their squared norms."""
-        array = np.ascontiguousarray((self._centres + 0.0).cpu().numpy())  # + 0.0: no -0.0
+        array = np.ascontiguousarray(
+            (self._centres + 0.0).cpu().numpy()
+        )  # + 0.0: no -0.0, to have fewer
         as_bytes = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
         first = torch.from_numpy(np.sort(np.unique(as_bytes, return_index=True)[1]))
         first = first.to(self._centres.device)
@@ -83,7 +85,7 @@ class ExactSearch:
         """The nearest of all centres: by differences among those that products leave."""
         first, centres, centred, half_squares = self._distinct
         dims, found = x.shape[1], []
-        for rows in x.split(max(1, 2**23 // len(centres))):
+        for rows in x.split(max(1, 2**23 // len(centres))):  # 64 MB at a time, as below
             away = rows - self._mean
             half = torch.addmm(half_squares, away, centred.T, alpha=-1)
             least = half.amin(1, keepdim=True)

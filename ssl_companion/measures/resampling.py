@@ -16,7 +16,7 @@ from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures._torch_state import plain_torch
 
-_DRAWS = 2**22  # numbers drawn at a time: 32 MB
+_DRAWS = 2**22  # numbers drawn at a time: memory (32 MB), and no answer
 
 
 @dataclass(frozen=True)

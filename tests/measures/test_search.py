@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -148,7 +149,13 @@ def test_float64_leaves_no_nearest_centre_out(seed: int, dims: int, log_near: fl
     centres[20:] += rng.standard_normal(dims)
     x = centres[rng.integers(0, 40, 50)] + 10**log_near * rng.standard_normal((50, dims))
     search = _search.ExactSearch(torch.from_numpy(centres))
-    found = search._in_float64(torch.from_numpy(x)).numpy()
+    with mock.patch.object(_search, "float64_error", wraps=_search.float64_error) as error:
+        found = search._in_float64(torch.from_numpy(x)).numpy()
+    norms, reach, own_dims = error.call_args.args
+    assert own_dims == dims
+    away = search._centred.norm(dim=1)[torch.from_numpy(found)]
+    assert bool((reach[:, 0] >= away * (1 - 1e-6)).all())  # no centre that matters is longer
+    np.testing.assert_allclose(norms[:, 0], np.linalg.norm(x - search._mean.numpy(), axis=1))
     squares = ((x[:, None] - centres) ** 2).sum(-1)
     np.testing.assert_array_equal(found, squares.argmin(1))
 
@@ -169,6 +176,11 @@ def test_float64s_error_is_no_smaller_than_highams_bound(
     bound = 2 * higham(dims + 3, UNIT64) * (nx * nc + nc**2 / 2)
     found = _search.float64_error(torch.tensor([[nx]]), torch.tensor([[nc]]), dims)
     assert bound <= float(found)
+
+
+def test_points_at_a_centre_without_any_error_find_it() -> None:
+    search = _search.ExactSearch(torch.zeros(3, 2, dtype=torch.float64))
+    assert search._in_float64(torch.zeros(4, 2, dtype=torch.float64)).tolist() == [0] * 4
 
 
 @pytest.mark.parametrize("log_scale", [-300, -170, -160, -155, -150, -140, -131, -129, -120, 140])

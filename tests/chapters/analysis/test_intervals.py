@@ -290,3 +290,31 @@ def test_shuffled_kinship_gives_the_middle_95_percent(clusters: Recording) -> No
         drawn.append(distances[other == 0].mean())
     row = table.iloc[0]
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+
+
+def test_the_fine_level_draws_the_classes_that_the_levels_above_draw(clusters: Recording) -> None:
+    epoch, level = clusters.epochs[-1], clusters.hierarchy.levels[0]
+    table = hierarchy.against_chance(clusters, [epoch], groupings=4, seed=6)
+    table = table[table["level"] == "fine"].set_index("target")
+    [own] = random_targets.recalls(clusters, [level], [(epoch, None)])
+    drawn = drawn_balanced(own, level.of_fine, draw_counts(level.k, seed=6))[0]
+    others = hierarchy._permuted_hits(clusters, [epoch], None, 4, 6).mean(axis=2)[:, 0]
+    lots = draw_counts(4, seed=6) @ others / 4
+    for target, draws in (
+        (hierarchy.CLASSES, drawn),
+        (hierarchy.RANDOM, others),
+        (hierarchy.ADVANTAGE, drawn - lots),
+    ):
+        row = table.loc[target]
+        assert (row["low"], row["high"]) == pytest.approx(percentiles(draws)), target
+
+
+def test_growths_are_over_the_lots_of_the_seed_and_after_it(clusters: Recording) -> None:
+    level = clusters.hierarchy.level("coarse")
+    lots = [random_grouping(level, seed) for seed in (6, 7, 8)]
+    ends = random_targets.ends(clusters)
+    expected = random_targets.advantage(clusters, "coarse", ends, lots, seed=6).growth
+    row = hierarchy.growths(clusters, groupings=3, seed=6).iloc[0]
+    assert (row["level"], row["control"]) == ("coarse", "classes shuffled")
+    assert row["value"] == pytest.approx(expected.value)
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
