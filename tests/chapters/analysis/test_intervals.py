@@ -318,3 +318,26 @@ def test_growths_are_over_the_lots_of_the_seed_and_after_it(clusters: Recording)
     assert (row["level"], row["control"]) == ("coarse", "classes shuffled")
     assert row["value"] == pytest.approx(expected.value)
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_leads_draw_the_same_classes_for_all_kinds_and_each_kinds_lots_for_themselves(
+    clusters: Recording,
+) -> None:
+    places = random_targets.ends(clusters)
+    found = level_controls.leads(clusters, "coarse", places, seed=3, resamples=30)
+    kinds = level_controls.groupings_against(clusters, "coarse")
+    assert tuple(kinds) == level_controls.CONTROL_KINDS
+    level = clusters.hierarchy.level("coarse")
+    weights = draw_counts(level.of_fine.size, 30, 3)
+    [own] = random_targets.recalls(clusters, [level], places, live=False)
+    own_draws = drawn_balanced(own, level.of_fine, weights)
+    for i, (kind, groups) in enumerate(kinds.items()):
+        levels = [level_controls._level(of) for of in groups]
+        each = random_targets.recalls(clusters, levels, places, live=False)
+        times = draw_counts(len(groups), 30, [3, 1 + i])
+        drawn = over_groupings(each, groups, weights, times)[1]
+        np.testing.assert_allclose(found.draws[kind], own_draws - drawn, atol=1e-12)
+    grown = level_controls.growth_of_leads(clusters, ["coarse"], seed=3, resamples=30)
+    draws = [found.draws[kind][-1] - found.draws[kind][0] for kind in kinds]
+    least = level_controls._interval(grown.least.value, np.min(draws, axis=0))
+    assert (grown.least.low, grown.least.high) == pytest.approx((least.low, least.high))
