@@ -155,7 +155,8 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     k = int(k)  # FAISS takes no other integer
     away = centred(x)
     largest = float(away.abs().max())
-    small = (away / 2.0 ** np.frexp(largest)[1]).float()  # float32 holds their squares
+    # Float32 holds their squares so; else all rows would be in doubt, and the answers the same.
+    small = (away / 2.0 ** np.frexp(largest)[1]).float()
     candidates = min(n, k + 1 + _SPARE)
     about, found = nearest(small, small, candidates)
     found, order = found.sort(dim=1)
