@@ -118,13 +118,38 @@ def features(
         raise ValueError(f"{name}: empty, shape {tuple(x.shape)}; expected one sample or more")
     if dims is not None and x.shape[1] != dims:
         raise ValueError(f"{name}: {x.shape[1]} dimensions; expected {dims}")
-    if x.dtype in (torch.bool,) or x.is_complex():
+    return _real(x, name, device, squared)
+
+
+def row(
+    value: ArrayLike, name: str, *, length: int | None = None, device: torch.device | None = None
+) -> Tensor:
+    """Finite real numbers [N], N >= 1, float64, under the rules of `features`.
+
+    Args:
+        length: the N that is required, or None.
+
+    Raises:
+        ValueError: not one-dimensional, empty, not real, NaN or infinite, or of the wrong N.
+    """
+    x = as_tensor(value, name)
+    if x.ndim != 1:
+        raise ValueError(f"{name}: shape {tuple(x.shape)}; expected one dimension, [N]")
+    if len(x) == 0:
+        raise ValueError(f"{name}: empty; expected one number or more")
+    if length is not None and len(x) != length:
+        raise ValueError(f"{name}: {len(x)} numbers; expected {length}")
+    return _real(x, name, device, squared=False).double()
+
+
+def _real(x: Tensor, name: str, device: torch.device | str | None, squared: bool) -> Tensor:
+    if x.dtype == torch.bool or x.is_complex():
         raise ValueError(f"{name}: dtype {x.dtype}; expected real numbers")
+    x = x.to(computing_device(x.device if device is None else torch.device(device)))
     if not x.is_floating_point():
         x = x.double()
     elif x.dtype not in (torch.float32, torch.float64):
         x = x.float()
-    x = x.to(computing_device(x.device if device is None else torch.device(device)))
     _refuse_non_finite(x, name, squared)
     return x
 
@@ -152,7 +177,7 @@ def labels(
         raise ValueError(
             f"{name}: dtype {y.dtype}; expected integer labels; convert class indices to int64"
         )
-    y = y.to(device=y.device if device is None else device, dtype=torch.int64)
+    y = y.to(computing_device(y.device) if device is None else device, torch.int64)
     if (low := int(y.min())) < 0:
         where = int((y == low).nonzero()[0, 0])
         raise ValueError(f"{name}[{where}]: {low}; expected a label of 0 or more")
@@ -334,14 +359,19 @@ def _number(value: float, name: str) -> float:
         raise ValueError(f"{name}: {value!r}; expected a number") from None
 
 
+_MOST = np.iinfo(np.int64).max
+
+
 def at_least(value: int, least: int, name: str) -> int:
     """`value` as an int of `least` or more.
 
     Raises:
-        ValueError: not an integer, or below `least`.
+        ValueError: not an integer, below `least`, or more than int64 holds.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name}: {value!r}; expected an integer of {least} or more")
+    if value > _MOST:
+        raise ValueError(f"{name}: above {_MOST}; expected an integer that int64 holds")
     return int(value)
 
 
@@ -351,7 +381,7 @@ def one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
     Raises:
         ValueError: otherwise, listing what is allowed.
     """
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}: {value!r}; expected one of {', '.join(map(repr, allowed))}")
     return value
 

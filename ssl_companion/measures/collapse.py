@@ -10,6 +10,7 @@ from torch import Tensor
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._distances import squared_distances
 from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.measures.class_statistics import ClassStatistics, statistics_of
 from ssl_companion.measures.nearest_centroid import NearestCentroid
@@ -64,7 +65,7 @@ def cdnv_of(statistics: ClassStatistics) -> float:
     step = max(1, _PAIRS // k)
     for start in range(0, k - 1, step):
         stop = min(start + step, k)
-        squares = _squared_distances(centred[start:stop], centred[start:])
+        squares = squared_distances(centred[start:stop], centred[start:])
         same = squares <= torch.maximum(rounding[start:stop, None], rounding[start:]).square()
         later = torch.ones_like(same).triu(1)  # each pair once
         if bool((same & later).any()):
@@ -82,16 +83,6 @@ def _rounding(statistics: ClassStatistics) -> Tensor:
     """How far rounding may have moved each class mean [K]: less than that is no distance."""
     norms = torch.linalg.vector_norm(statistics.means, dim=1)
     return 4 * _EPSILON * (norms + statistics.sum_of_squares.sqrt())
-
-
-def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances [A, B], by a matrix product where that keeps nine digits."""
-    largest = a.square().sum(1)[:, None] + b.square().sum(1)
-    squares = largest - 2 * a @ b.T
-    i, j = (squares < 1e-4 * largest).nonzero(as_tuple=True)
-    for some in torch.arange(len(i), device=a.device).split(2**15):
-        squares[i[some], j[some]] = (a[i[some]] - b[j[some]]).square().sum(1)
-    return squares.clamp_(min=0)
 
 
 @dataclass(frozen=True)
@@ -262,11 +253,7 @@ def nc4(
     w = _classifier(classifier_weight, rule.centroids_.shape, x.device)
     b = w.new_zeros(len(w))
     if bias is not None:
-        row = _checks.as_tensor(bias, "bias")
-        if row.ndim != 1:
-            raise ValueError(f"bias: shape {tuple(row.shape)}; expected one dimension, [K]")
-        row = _checks.features(row[None], "bias", dims=len(w), device=x.device, squared=False)
-        b = row[0].double()
+        b = _checks.row(bias, "bias", length=len(w), device=x.device)
     nearest = rule.predict(x)
     assert isinstance(nearest, Tensor)
     agree = 0

@@ -9,10 +9,13 @@ import numpy as np
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._distances import centred
+from ssl_companion.measures._torch_state import plain_torch
 
 METHODS = ("single", "complete", "average", "weighted", "centroid", "median", "ward")
 
 
+@plain_torch()
 def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
     """Agglomerative clustering of the class means by Euclidean distance.
 
@@ -36,9 +39,10 @@ def dendrogram(class_means: ArrayLike, method: str = "average") -> np.ndarray:
     means = _checks.features(class_means, "class_means")
     if len(means) < 3:
         raise ValueError(f"class_means: {len(means)} rows; expected three or more")
-    return np.asarray(linkage((means - means[0]).double().cpu().numpy(), method=method))
+    return np.asarray(linkage(centred(means).cpu().numpy(), method=method))
 
 
+@plain_torch()
 def label_distances(levels: Sequence[ArrayLike]) -> np.ndarray:
     """Distance of two classes in a label tree: the number of levels that tell them apart.
 
@@ -86,6 +90,7 @@ def _refuse_unnested(finer: np.ndarray, coarser: np.ndarray, i: int) -> None:
         )
 
 
+@plain_torch()
 def cophenetic_correlation(
     class_means: ArrayLike, levels: Sequence[ArrayLike], method: str = "average"
 ) -> float:
@@ -121,6 +126,7 @@ def cophenetic_correlation(
     return float(np.corrcoef(heights / heights.max(), distances)[0, 1])
 
 
+@plain_torch()
 def cut_agreement(class_means: ArrayLike, level: ArrayLike, method: str = "average") -> float:
     """Adjusted mutual information of the dendrogram's cut with one level of the labels.
 

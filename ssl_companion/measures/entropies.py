@@ -11,22 +11,12 @@ from torch import Tensor
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks, _search
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._distances import centred, squared_distances
+from ssl_companion.measures._torch_state import plain_torch
 
 _TINY = float(torch.finfo(torch.float64).tiny)
 _PAIRS = 2**23  # pairs of samples held at a time: 64 MB
-
-
-def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances [A, B] of rows that are centred already, float64."""
-    squares = a.square().sum(1)[:, None] + b.square().sum(1)
-    return squares.addmm_(a, b.T, alpha=-2).clamp_(min=0)
-
-
-def centred(x: Tensor) -> Tensor:
-    """x minus its mean, float64; measured from one row, exact enough under any offset."""
-    x = x.double()
-    x = x - x[0]
-    return x - x.mean(0)
+_NEAR_ONE = 0.1  # orders; either way has its digits from 1e-6 to 0.7 away from 1
 
 
 def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
@@ -36,29 +26,41 @@ def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
         unit = _search.unit(_checks.features(X, "X"), "X")
         return (unit @ unit.T).fill_diagonal_(1.0)
     x = centred(_checks.features(X, "X"))
-    squares = _squared_distances(x, x).fill_diagonal_(0.0)
+    squares = squared_distances(x, x).fill_diagonal_(0.0)
     if bandwidth is None:
         n = len(x)
         pairs = squares[torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)]
-        twice = 2 * pairs.median() if len(pairs) else squares.new_zeros(())
+        median = float(pairs.median()) if len(pairs) else 0.0
+        # Where all samples are equal the median is 0, and the kernel is one everywhere.
+        squares /= max(median, _TINY)
     else:
         width = _checks.positive(bandwidth, "bandwidth")
-        twice = squares.new_tensor(2 * width**2)
-    # Where all samples are equal the median is 0, and the kernel is one everywhere.
-    return torch.exp(-squares / twice.clamp(min=_TINY)).fill_diagonal_(1.0)
+        squares /= width  # twice, as the square of a width may be no number of float64
+        squares /= width
+    return torch.exp_(squares.div_(-2)).fill_diagonal_(1.0)
 
 
 def _entropy_of(gram: Tensor, alpha: float) -> float:
     a = gram / len(gram)
     if alpha == 2.0:
         return max(0.0, -math.log(float(a.square().sum())))
-    eigenvalues = torch.linalg.eigvalsh(a).clamp_(min=0)
+    eigenvalues = torch.linalg.eigvalsh(a)
+    # What is below rounding is zero, and for a small alpha zero and 1e-17 are far apart.
+    rounding = len(a) * torch.finfo(a.dtype).eps * eigenvalues[-1]
+    eigenvalues = eigenvalues[eigenvalues > rounding]
     eigenvalues /= eigenvalues.sum()
     if alpha == 1.0:
-        return float(torch.special.entr(eigenvalues).sum())
-    return max(0.0, math.log(float(eigenvalues.pow(alpha).sum())) / (1 - alpha))
+        return max(0.0, float(torch.special.entr(eigenvalues).sum()))
+    logs = eigenvalues.log()
+    if abs(alpha - 1) < _NEAR_ONE:  # the sum of powers is near one, and so its logarithm near zero
+        power = math.log1p(float((eigenvalues * torch.expm1((alpha - 1) * logs)).sum()))
+        return max(0.0, power / (1 - alpha))
+    # The largest apart: its power may be no number of float64.
+    rest = float(torch.logsumexp(alpha * (logs - logs[-1]), 0))
+    return max(0.0, rest / (1 - alpha) - float(logs[-1]) * (alpha / (alpha - 1)))
 
 
+@plain_torch()
 def renyi_entropy(
     X: ArrayLike,
     alpha: float = 2.0,
@@ -90,6 +92,7 @@ def renyi_entropy(
     return _entropy_of(_kernel(X, kernel, bandwidth), alpha)
 
 
+@plain_torch()
 def renyi_information(
     X: ArrayLike,
     labels: ArrayLike,
@@ -136,6 +139,7 @@ class InformationBounds:
     noise_variance: float
 
 
+@plain_torch()
 def kde_information_bounds(
     X: ArrayLike, noise: float = 0.01, relative: bool = True
 ) -> InformationBounds:
@@ -167,18 +171,14 @@ def kde_information_bounds(
     n = len(x)
     if n < 2:
         raise ValueError(f"X: {n} sample; expected two or more")
-    if relative:
-        variance = noise * float(x.square().sum()) / n
-        if variance == 0.0:
-            raise UndefinedMeasure(
-                "X: the same row throughout; expected variance to relate noise to"
-            )
-    else:
-        variance = noise
+    total = float(x.square().sum()) / n if relative else 1.0
+    if total == 0.0:
+        raise UndefinedMeasure("X: the same row throughout; expected variance to relate noise to")
     lower = upper = 0.0
     for rows in torch.arange(n, device=x.device).split(max(1, _PAIRS // n)):
-        scaled = _squared_distances(x[rows], x) / (2 * variance)
+        # One after the other, as their product may be no number of float64.
+        scaled = squared_distances(x[rows], x).div_(total).div_(2).div_(noise)
         scaled[torch.arange(len(rows), device=x.device), rows] = 0.0
         upper -= float((torch.logsumexp(-scaled, 1) - math.log(n)).sum())
         lower -= float((torch.logsumexp(scaled.div_(-4), 1) - math.log(n)).sum())
-    return InformationBounds(max(0.0, lower / n), max(0.0, upper / n), variance)
+    return InformationBounds(max(0.0, lower / n), max(0.0, upper / n), noise * total)

@@ -16,12 +16,16 @@ from torch import Tensor
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import _checks, _search
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._distances import centred
+from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.measures.class_statistics import ClassStatistics
-from ssl_companion.measures.entropies import centred
 
+# Shares of the largest number by which a covariance of that type may miss its symmetry.
+_PRECISE = {torch.float32: 1e-4, torch.float64: 1e-8}
 DEFAULT_DISTORTION = math.sqrt(0.5)  # eps^2 = 0.5, for rows of length one
 
 
+@plain_torch()
 def variance_share_within(X: ArrayLike, groups: ArrayLike) -> float:
     """Share of the total variance of X [N, D] that lies within groups [N]: tr(S_W) / tr(S_T).
 
@@ -57,6 +61,7 @@ def _grouping(groups: ArrayLike, n: int, device: torch.device) -> Tensor:
     return g
 
 
+@plain_torch()
 def directions(X: ArrayLike) -> Tensor:
     """Features [N, D] as directions from their mean: centred, then rows of length one, float64.
 
@@ -74,6 +79,7 @@ def directions(X: ArrayLike) -> Tensor:
     return _search.unit(centred(_checks.features(X, "X")), "X minus its mean")
 
 
+@plain_torch()
 def coding_rate(X: ArrayLike, epsilon: float = DEFAULT_DISTORTION) -> float:
     """Nats a sample to code the features up to a mean squared error of epsilon^2.
 
@@ -97,6 +103,7 @@ def coding_rate(X: ArrayLike, epsilon: float = DEFAULT_DISTORTION) -> float:
     return float(_rates(x.double()[None], epsilon)[0])
 
 
+@plain_torch()
 def coding_rate_given(
     X: ArrayLike, groups: ArrayLike, epsilon: float = DEFAULT_DISTORTION
 ) -> float:
@@ -134,8 +141,13 @@ def coding_rate_given(
 def _rates(x: Tensor, epsilon: float) -> Tensor:
     """Coding rate of each of G groups [G, N, D], float64 [G]."""
     n, d = x.shape[1:]
-    squares = _singular_values(x).square()
-    return torch.log1p(d / n / epsilon**2 * squares).sum(-1) / 2
+    return _log_of_one_plus(2 * (_singular_values(x).log() - math.log(epsilon)) + math.log(d / n))
+
+
+def _log_of_one_plus(logs: Tensor) -> Tensor:
+    """Half the sum of log(1 + ratio) of ratios whose logarithms [..., D] are given: the ratios
+    themselves may be more than float64 holds."""
+    return torch.logaddexp(logs.new_zeros(()), logs).sum(-1) / 2
 
 
 def _singular_values(x: Tensor) -> Tensor:
@@ -145,6 +157,7 @@ def _singular_values(x: Tensor) -> Tensor:
     return torch.linalg.svdvals(x)
 
 
+@plain_torch()
 def gaussian_rate(covariance: ArrayLike, noise_variance: float) -> float:
     """Nats that a sample in Gaussian noise says of a Gaussian: 1/2 log det(I + C / s^2).
 
@@ -157,18 +170,31 @@ def gaussian_rate(covariance: ArrayLike, noise_variance: float) -> float:
         noise_variance: s^2, in every dimension.
 
     Raises:
-        ValueError: not a finite square matrix, or a noise variance not above zero.
+        ValueError: not a finite square matrix, not symmetric, an eigenvalue below zero, or a
+            noise variance not above zero.
 
     Example:
         >>> round(gaussian_rate([[3.0, 0.0], [0.0, 0.0]], 1.0), 4)  # log(4) / 2
         0.6931
     """
-    c = _checks.features(covariance, "covariance", squared=False).double()
+    x = _checks.features(covariance, "covariance", squared=False)
+    c = x.double()
     if c.shape[0] != c.shape[1]:
         raise ValueError(f"covariance: shape {tuple(c.shape)}; expected a square matrix")
     noise_variance = _checks.positive(noise_variance, "noise_variance")
-    spectrum = torch.linalg.eigvalsh(c).clamp_min(0)  # rounding may leave a little below
-    return float(torch.log1p(spectrum / noise_variance).sum() / 2)
+    rounding = _PRECISE[x.dtype] * float(c.abs().max())
+    where = divmod(int((c - c.T).abs().argmax()), len(c))
+    if abs(float(c[where] - c.T[where])) > rounding:
+        raise ValueError(
+            f"covariance[{where[0]}, {where[1]}]: {float(c[where]):g}, and "
+            f"{float(c.T[where]):g} across the diagonal; expected a symmetric matrix; "
+            "(C + C.T) / 2 is one"
+        )
+    spectrum = torch.linalg.eigvalsh((c + c.T) / 2)
+    if (low := float(spectrum[0])) < -rounding:
+        raise ValueError(f"covariance: an eigenvalue {low:g}; expected none below 0")
+    # Rounding may leave a little below zero.
+    return float(_log_of_one_plus(spectrum.clamp_min(0).log() - math.log(noise_variance)))
 
 
 class ConditionalRates(NamedTuple):
@@ -178,6 +204,7 @@ class ConditionalRates(NamedTuple):
     given: float
 
 
+@plain_torch()
 def conditional_rates(classes: ClassStatistics, noise: float) -> ConditionalRates:
     """`gaussian_rate` of all samples, and of samples whose class is known.
 
@@ -213,17 +240,19 @@ def conditional_rates(classes: ClassStatistics, noise: float) -> ConditionalRate
     spread = float(total.trace())
     if spread == 0.0:
         raise UndefinedMeasure("classes: the same row throughout; expected features with variance")
-    rates = (gaussian_rate(c, noise * spread) for c in (total, classes.scatter_matrix / (n - k)))
+    rates = (gaussian_rate(c / spread, noise) for c in (total, classes.scatter_matrix / (n - k)))
     return ConditionalRates(*rates)
 
 
+@plain_torch()
 def effective_rank(X: ArrayLike, of: str = "features") -> float:
     """Exponential of the entropy of a normalised spectrum, from 1 to min(N, D).
 
     Args:
         X: features [N, D].
         of: "features": the singular values of X as it is, with the 1e-7 of RankMe (Garrido,
-            Balestriero, Najman, LeCun, arXiv:2210.02885). "variance": the eigenvalues of the
+            Balestriero, Najman, LeCun, arXiv:2210.02885), which may move it as far beyond its
+            range. "variance": the eigenvalues of the
             covariance, the squares of the former after centring (Roy, Vetterli 2007).
 
     Raises:
@@ -253,6 +282,7 @@ def effective_rank(X: ArrayLike, of: str = "features") -> float:
     return float(torch.special.entr(p).sum().exp())
 
 
+@plain_torch()
 def alpha_req(X: ArrayLike) -> float:
     """Decay of the spectrum of the covariance: eigenvalue j falls as j to the power of -alpha.
 

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from ssl_companion.measures import _checks
+from ssl_companion.measures._distances import centred, squared_distances
+from ssl_companion.measures._torch_state import plain_torch
 
 _STEPS = 100  # of Lloyd's; each lowers the cost or is the last, and some ten do
 
 
+@plain_torch()
 def balanced_kmeans(
     X: np.ndarray | Tensor, sizes: Sequence[int], *, starts: int = 8, seed: int = 0
 ) -> np.ndarray:
@@ -32,21 +35,23 @@ def balanced_kmeans(
         int64 [N], each from 0 to K-1; group k has `sizes[k]` members.
 
     Raises:
-        ValueError: bad features, or sizes that do not add up to N.
+        ValueError: bad features, sizes that do not add up to N, starts below 1, or a negative
+            seed.
 
     Example:
         >>> X = np.array([[0.0], [0.1], [5.0], [0.2], [5.1], [0.3]])
         >>> balanced_kmeans(X, [4, 2]).tolist()
         [0, 0, 1, 0, 1, 0]
     """
-    x = _checks.features(X, "X").cpu().double().numpy()
-    wanted = np.asarray(sizes, np.int64)
-    if wanted.ndim != 1 or (wanted < 1).any() or wanted.sum() != len(x):
+    x = centred(_checks.features(X, "X")).cpu().numpy()
+    wanted = _checks.labels(sizes, "sizes").cpu().numpy()
+    if (wanted < 1).any() or sum(wanted.tolist()) != len(x):
         raise ValueError(
-            f"sizes: {list(sizes)!r}; expected integers of 1 or more that add up to the "
+            f"sizes: {wanted.tolist()}; expected integers of 1 or more that add up to the "
             f"{len(x)} points"
         )
     _checks.at_least(starts, 1, "starts")
+    _checks.at_least(seed, 0, "seed")
     found = [_one_start(x, wanted, np.random.default_rng([seed, i])) for i in range(starts)]
     return min(found, key=lambda pair: pair[0])[1]
 
@@ -61,7 +66,7 @@ def _one_start(
     means = x[rng.choice(len(x), len(sizes), replace=False)]
     groups = np.full(len(x), -1)
     for _ in range(_STEPS):
-        distances = torch.cdist(torch.from_numpy(x), torch.from_numpy(means)).square().numpy()
+        distances = squared_distances(torch.from_numpy(x), torch.from_numpy(means)).numpy()
         _, taken = linear_sum_assignment(distances[:, seats])
         before, groups = groups, seats[taken]
         if np.array_equal(before, groups):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssl_companion.measures import _checks, _faiss, _search
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._distances import centred
 from ssl_companion.measures._faiss import nearest
 from ssl_companion.measures._torch_state import known_device, plain_torch
 
@@ -72,6 +73,7 @@ class WeightedKNN:
         self.n_classes_ = int(y_.max()) + 1
         return self
 
+    @plain_torch()
     def votes(self, X: ArrayLike) -> np.ndarray | Tensor:
         """Share of the neighbours' weight that falls on each class, float32 [N, K], rows sum to 1.
 
@@ -98,6 +100,7 @@ class WeightedKNN:
             out.scatter_add_(1, self._labels[which], weights)
         return shares
 
+    @plain_torch()
     def predict(self, X: ArrayLike) -> np.ndarray | Tensor:
         """Class with the largest vote, int64 [N].
 
@@ -106,6 +109,7 @@ class WeightedKNN:
         """
         return _checks.in_kind(self._votes(X).argmax(1), X)
 
+    @plain_torch()
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Accuracy, a fraction in [0, 1].
 
@@ -118,7 +122,7 @@ class WeightedKNN:
         return _checks.accuracy(predicted, y_)
 
 
-_SPARE = 16  # candidates beyond those asked for: float32 may have them in another order
+_SPARE = 16  # candidates beyond those asked for: fewer of them leave more rows in doubt
 
 
 @plain_torch()
@@ -126,7 +130,8 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k other points nearest to each, by Euclidean distance.
 
     FAISS finds candidates in float32, after the mean is taken away; their distances and their
-    order are then those of float64. The lower row wins a tie.
+    order are then those of float64, which looks at all points where float32 cannot tell which are
+    candidates. The lower row wins a tie.
 
     Args:
         X: features [N, D].
@@ -147,9 +152,26 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(x)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k < n:
         raise ValueError(f"k: {k!r}; expected 1 to {n - 1}, one less than the samples in X")
-    centred = (x - x.mean(0)).float()
-    found = nearest(centred, centred, min(n, k + 1 + _SPARE))[1].sort(dim=1).values
+    k = int(k)  # FAISS takes no other integer
+    away = centred(x)
+    largest = float(away.abs().max())
+    # Float32 holds their squares so; else all rows would be in doubt, and the answers the same.
+    small = (away / 2.0 ** np.frexp(largest)[1]).float()
+    candidates = min(n, k + 1 + _SPARE)
+    about, found = nearest(small, small, candidates)
+    found, order = found.sort(dim=1)
+    about = about.gather(1, order).double()
     squares = torch.stack([(x[some] - x[i]).square().sum(1) for i, some in enumerate(found)])
     squares[found == torch.arange(n)[:, None]] = torch.inf
     order = squares.argsort(dim=1, stable=True)[:, :k]
-    return found.gather(1, order).numpy(), squares.gather(1, order).sqrt().numpy()
+    rows, chosen = found.gather(1, order), squares.gather(1, order)
+    if candidates < n:
+        near, far = about.gather(1, order).amax(1), about.amax(1)
+        longest = float(torch.linalg.vector_norm(small, dim=1).max())
+        sure = _search.surely_nearer(near, far, small, longest)
+        for i in (~sure).nonzero()[:, 0].tolist():
+            every = (x - x[i]).square().sum(1)
+            every[i] = torch.inf
+            rows[i] = every.argsort(stable=True)[:k]
+            chosen[i] = every[rows[i]]
+    return rows.numpy(), chosen.sqrt().numpy()

@@ -198,6 +198,7 @@ class NearestCentroid:
             _checks.features(X, "X", dims=self._means.shape[1], device=self._means.device)
         )
 
+    @plain_torch()
     def predict(self, X: ArrayLike) -> np.ndarray | Tensor:
         """Label of the nearest centroid [N]; the lowest row of `centroids_` wins a tie.
 
@@ -212,6 +213,7 @@ class NearestCentroid:
         found = self.classes_[rows]
         return found if found.dtype.kind == "U" else _checks.in_kind(torch.from_numpy(found), X)
 
+    @plain_torch()
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """NCC accuracy, a fraction in [0, 1].
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
+from ssl_companion.measures._torch_state import plain_torch
 
-_DRAWS = 2**22  # numbers drawn at a time: 32 MB
+_DRAWS = 2**22  # numbers drawn at a time: memory (32 MB), and no answer
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Interval:
     confidence: float = 0.95
 
 
+@plain_torch()
 def bootstrap_mean(
     values: ArrayLike,
     images: ArrayLike | None = None,
@@ -86,6 +89,7 @@ def bootstrap_mean(
     return interval(float(numbers.mean()), np.concatenate(means), confidence)
 
 
+@plain_torch()
 def bootstrap_accuracy(
     predicted: ArrayLike,
     labels: ArrayLike,
@@ -224,11 +228,17 @@ def wilson(share: float, n: int, confidence: float = 0.95) -> Interval:
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pearson's correlation along the last axis, in [-1, 1]; NaN where a or b does not vary."""
-    a = a - a.mean(axis=-1, keepdims=True)
-    b = b - b.mean(axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
-        return np.asarray(np.where(scale > 0, (a * b).sum(axis=-1) / scale, np.nan))
+        a, b = _standardised(a), _standardised(b)
+        return np.asarray((a * b).sum(axis=-1).clip(-1, 1))
+
+
+def _standardised(a: np.ndarray) -> np.ndarray:
+    """Centred, of length one; NaN where a does not vary."""
+    # The range first: the mean of equal numbers is rounded, and squares of small ones are zero.
+    a = (a - a.mean(axis=-1, keepdims=True)) / np.ptp(a, axis=-1, keepdims=True)
+    length = np.sqrt((a * a).sum(axis=-1, keepdims=True))
+    return np.asarray(np.where(np.isfinite(length), a / length, np.nan))
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -243,9 +253,9 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _values(values: ArrayLike) -> np.ndarray:
     x = _checks.as_tensor(values, "values")
-    if x.ndim != 1:
-        raise ValueError(f"values: shape {tuple(x.shape)}; expected one dimension, [N]")
-    return _checks.features(x.double()[None], "values", squared=False).double()[0].cpu().numpy()
+    if x.dtype == torch.bool:
+        x = x.to(torch.uint8)
+    return _checks.row(x, "values").cpu().numpy()
 
 
 def _generator(seed: int, confidence: float, resamples: int) -> np.random.Generator:

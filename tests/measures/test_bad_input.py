@@ -26,7 +26,7 @@ OF_BOTH: dict[str, Callable[[Any, Any], Any]] = {
     "ClassStatistics": lambda x, y: m.ClassStatistics().update(x, y).require_all_classes(),
     "cdnv": m.cdnv,
     "neural_collapse": m.neural_collapse,
-    "LinearProbe": lambda x, y: m.LinearProbe(max_iter=1).fit(x, y),
+    "LinearProbe": lambda x, y: m.LinearProbe().fit(x, y),
     "WeightedKNN": lambda x, y: m.WeightedKNN(k=1).fit(x, y),
 }
 # Groups may have gaps here: they are looked up, not counted from zero.
@@ -46,7 +46,7 @@ OF_FEATURES: dict[str, Callable[[Any], Any]] = {
     "nearest_neighbours": lambda x: m.nearest_neighbours(x, 5),
     "predict": m.NearestCentroid().fit(X, Y).predict,
     "predict cosine": m.NearestCentroid("cosine").fit(X, Y).predict,
-    "probe predict": m.LinearProbe(max_iter=1).fit(X, Y).predict,
+    "probe predict": m.LinearProbe().fit(X, Y).predict,
     "kNN predict": m.WeightedKNN(k=1).fit(X, Y).predict,
     "from_centroids": m.NearestCentroid.from_centroids,
 }
@@ -186,7 +186,7 @@ def test_other_dimensions_than_fitted(name):
     "model",
     [
         m.NearestCentroid().fit(X, Y),
-        m.LinearProbe(max_iter=1).fit(X, Y),
+        m.LinearProbe().fit(X, Y),
         m.WeightedKNN(1).fit(X, Y),
     ],
     ids=["ncc", "probe", "knn"],
@@ -231,7 +231,10 @@ def test_not_fitted(model):
         (lambda: m.neural_collapse(X, Y, np.ones((3, 4))), "classifier_weight: 4 dim"),
         (lambda: m.neural_collapse(X, Y, np.ones((4, 5))), "classifier_weight: 4 rows"),
         (lambda: m.neural_collapse(X, Y, np.zeros((3, 5))), "classifier_weight: all zeros"),
-        (lambda: m.neural_collapse(X, Y, np.ones((3, 5)), np.ones(4)), "bias: 4 dim"),
+        (
+            lambda: m.neural_collapse(X, Y, np.ones((3, 5)), np.ones(4)),
+            "bias: 4 numbers",
+        ),
         (lambda: m.neural_collapse(X, Y, None, np.ones(3)), "bias: given without"),
         (lambda: m.LinearProbe(l2=-1), "l2: -1; expected a finite number of 0 or more"),
         (lambda: m.LinearProbe(max_iter=0), "max_iter: 0; expected an integer of 1 or more"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +13,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ssl_companion.measures import bootstrap, bootstrap_accuracy, bootstrap_mean
-from ssl_companion.measures.resampling import pearson, spearman
+from ssl_companion.measures.resampling import (
+    draw_counts,
+    interval,
+    pearson,
+    percentiles,
+    resampled,
+    spearman,
+    wilson,
+)
 
 
 def test_an_accuracys_interval_is_the_binomials():
@@ -113,11 +123,110 @@ def test_spearman_is_scipys_row_by_row_ties_included(seed: int, n: int, kinds: i
     np.testing.assert_allclose(spearman(a, b), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
+def test_ends_are_the_quantiles_that_leave_half_of_the_rest_on_each_side(confidence: float) -> None:
+    drawn = np.random.default_rng(0).permutation(np.linspace(0, 1, 2001))
+    tail = (1 - confidence) / 2
+    assert percentiles(drawn, confidence) == pytest.approx((tail, 1 - tail))
+    found = interval(0.4, drawn, confidence)
+    assert (found.value, found.low, found.high) == pytest.approx((0.4, tail, 1 - tail))
+    assert found.confidence == confidence
+    assert percentiles(drawn) == percentiles(drawn, 0.95)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("known", "of", "told"), [(5, 10, True), (4, 9, False), (0, 3, False)])
+def test_half_of_the_draws_have_to_be_finite(bad: float, known: int, of: int, told: bool) -> None:
+    drawn = np.concatenate([np.full(of - known, bad), np.linspace(1, 2, known)])
+    found = interval(1.5, drawn)
+    ends = (found.low, found.high) if told else percentiles(drawn)
+    assert np.isfinite([found.value, *ends]).all() == told
+    if told:  # of those that are finite
+        assert ends == pytest.approx((1.025, 1.975))
+    assert np.isnan(interval(bad, np.ones(10)).low)
+
+
+def test_one_draw_at_a_time_is_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random(30)
+    for resamples in (1, 7, 50):
+        whole = bootstrap_mean(values, resamples=resamples)
+        for at_once in (1, 60, 95):
+            monkeypatch.setattr("ssl_companion.measures.resampling._DRAWS", at_once)
+            found = bootstrap_mean(values, resamples=resamples)
+            assert (found.low, found.high) == pytest.approx((whole.low, whole.high), rel=1e-12)
+        monkeypatch.undo()
+
+
+def test_every_image_is_drawn_as_often_and_as_many_as_there_are() -> None:
+    seen: list[np.ndarray] = []
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        seen.append(rows)
+        return rows.mean(-1)
+
+    bootstrap(statistic, 12, resamples=5000)
+    drawn = next(rows for rows in seen if rows.ndim == 2)
+    assert drawn.shape == (5000, 12)
+    for counts in (
+        np.bincount(drawn.ravel(), minlength=12),
+        draw_counts(12, 5000).sum(axis=0),
+        draw_counts(12, 5000, np.random.default_rng(7)).sum(axis=0),
+    ):
+        assert len(counts) == 12
+        assert stats.chisquare(counts).pvalue > 1e-4
+    assert (draw_counts(12, 5000).sum(axis=1) == 12).all()
+    assert draw_counts(12, 5000).var(axis=0) == pytest.approx(np.full(12, 11 / 12), rel=0.1)
+
+
+def test_resampled_means_are_those_of_the_images_drawn() -> None:
+    rng = np.random.default_rng(0)
+    values, images = rng.random((3, 20)), np.repeat([9, 2, 5, 30], [5, 5, 2, 8])  # ids with gaps
+    by_image = {i: np.flatnonzero(images == i) for i in np.unique(images)}
+    found = resampled(values, images, resamples=40, seed=5)
+    for r, times in enumerate(draw_counts(4, 40, 5).astype(int)):
+        rows = np.concatenate(
+            [np.tile(by_image[i], n) for i, n in zip(by_image, times, strict=True)]
+        )
+        np.testing.assert_allclose(found[:, r], values[:, rows].mean(axis=1), rtol=1e-12)
+    alone = resampled(values[0], None, resamples=40, seed=5)
+    np.testing.assert_allclose(alone, draw_counts(20, 40, 5) @ values[0] / 20, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 7), (3, 7), (7, 7), (199, 200)])
+def test_wilsons_interval_is_its_formula(hits: int, n: int) -> None:
+    for confidence in (0.9, 0.95):
+        z, p = stats.norm.ppf((1 + confidence) / 2), hits / n
+        centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+        found = wilson(p, n, confidence)
+        assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-12)
+        assert (found.value, found.confidence) == (p, confidence)
+    assert wilson(p, n) == wilson(p, n, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("function", "resamples"),
+    [
+        (bootstrap_mean, 2000),
+        (bootstrap_accuracy, 2000),
+        (bootstrap, 1000),
+        (draw_counts, 1000),
+        (resampled, 1000),
+    ],
+)
+def test_published_intervals_are_of_so_many_draws_of_seed_zero_at_95_percent(
+    function: Callable[..., object], resamples: int
+) -> None:
+    usual = {name: of.default for name, of in inspect.signature(function).parameters.items()}
+    assert (usual["resamples"], usual["seed"]) == (resamples, 0)
+    assert usual.get("confidence", 0.95) == 0.95
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: bootstrap_mean([]), "values: empty"),
-        (lambda: bootstrap_mean([1.0, np.nan]), r"values\[0, 1\]: nan"),
+        (lambda: bootstrap_mean([1.0, np.nan]), r"values\[1\]: nan"),
         (lambda: bootstrap_mean([[1.0]]), r"values: shape \(1, 1\)"),
         (lambda: bootstrap_mean([1.0, 2.0], [0]), "images: 1 labels; expected 2"),
         (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence: 1.0"),

@@ -57,3 +57,16 @@ def test_a_measure_that_is_added_is_recorded_and_offered_for_encoders(
         measuring.OF_CLASSES, "classes", lambda here: float(len(here.classes.counts))
     )
     assert names(APART)["classes"] == 4.0
+
+
+def test_the_control_of_images_has_the_order_that_recordings_were_made_with() -> None:
+    """Another order would be another control: two recordings could not be held side by side."""
+    fine = np.repeat(np.arange(10), 7)
+    for split, seed in (("train", [0, 1]), ("test", [0, 0])):
+        images = LabelSet("many", split, fine, np.arange(70).astype(str), "", HIERARCHY)
+        found = measuring.shuffled_labels(images)
+        np.testing.assert_array_equal(found, np.random.default_rng(seed).permutation(fine))
+        np.testing.assert_array_equal(np.bincount(found), np.bincount(fine))
+    lots = measuring.levels_and_controls(HIERARCHY)
+    assert [level.name for level in lots] == ["fine", "coarse", "random-coarse"]
+    np.testing.assert_array_equal(lots[2].of_fine, HIERARCHY.level("random-coarse", 0).of_fine)
