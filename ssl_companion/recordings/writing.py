@@ -13,10 +13,10 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,9 @@ from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.data.images import LabelSet, balanced_indices
 from ssl_companion.io import provenance
 from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
+from ssl_companion.io.lock import one_at_a_time
 from ssl_companion.measures import ClassStatistics
+from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.format import (
     FEATURES,
@@ -47,6 +49,7 @@ from ssl_companion.recordings.format import (
     SUBSET,
     WEIGHTS,
     MeasureRow,
+    OccupiedError,
     RecordingError,
     place_of,
     written,
@@ -122,8 +125,9 @@ def write_recording(
         `destination`, or None when it stopped for the minutes.
 
     Raises:
-        RecordingError: the run is not complete; the targets to measure against are absent or
-            others; or the disk is full or not writable, and then nothing that stood is lost.
+        RecordingError: the run is not complete, or a snapshot that it kept is gone; the targets to
+            measure against are absent or others; or the disk is full or not writable, and then
+            nothing that stood is lost.
     """
     run_folder, destination = Path(run_folder), Path(destination)
     config, device = config or MeasureConfig(), device or pick_device()
@@ -145,6 +149,7 @@ def write_recording(
         device=device,
         targets=_targets(config, recipe, root, train, test, teacher),
     )
+    _require_snapshots(run_folder, snapshots.all(), run.pop("snapshots", None))
     started, fresh = time.monotonic(), 0
     parts: list[Measured] = []
     steps: list[Measured] = []
@@ -185,6 +190,23 @@ def write_recording(
         steps=steps,
     ).write(destination, _NOTHING_LOST)
     return destination
+
+
+def _require_snapshots(
+    folder: Path, there: list[tuple[int, Unit]], kept: Mapping[str, Sequence[int]] | None
+) -> None:
+    """Make sure that there is a snapshot of every epoch and step at which the run kept one.
+
+    Runs from before they were written down have to have one of an epoch at least.
+    """
+    wanted = [(n, unit) for unit in get_args(Unit) for n in (kept or {}).get(unit, ())]
+    lost = [f"{unit} {n}" for n, unit in wanted if (n, unit) not in there]
+    if lost or not any(unit == "epoch" for _, unit in there):
+        raise RecordingError(
+            f"{folder / 'snapshots'}: has no snapshot of {', '.join(lost) or 'any epoch'}, which "
+            f"the run kept; put it back, or delete {folder / 'checkpoints'} and train again: the "
+            "run begins anew, and comes out the same"
+        )
 
 
 def _targets(
@@ -365,6 +387,7 @@ class Contents:
     steps: Sequence[Measured] = ()
     by: Callable[[MeasureRow], str] | None = None
 
+    @plain_torch()
     def write(self, destination: Path, nothing_lost: str = "") -> None:
         """Write a recording's files to `destination`, whole or not at all.
 
@@ -445,6 +468,35 @@ def refuse_other_folder(destination: Path) -> None:
             f"{destination}: is no recording and would be replaced by one; expected a new folder. "
             "Give another place, or remove what is there"
         )
+
+
+def refuse_recording(destination: Path, overwrite: bool) -> None:
+    """Make sure that no recording is lost that nobody asked to replace.
+
+    Raises:
+        OccupiedError: one is there, and no `overwrite`.
+        RecordingError: a folder of something else is there.
+    """
+    refuse_other_folder(destination)
+    if (destination / RUN).exists() and not overwrite:
+        raise OccupiedError(
+            f"destination: {destination} holds a recording already; expected a new folder; give "
+            "another name, or lose the one that is there by overwrite=True (--overwrite)"
+        )
+
+
+@contextlib.contextmanager
+def held_place(destination: Path, look: Callable[[], object]) -> Iterator[None]:
+    """Keep others from writing a recording at one place while the block does.
+
+    Args:
+        destination: the recording's folder.
+        look: raises where it may not be replaced. What was seen before hours of work may have
+            changed since, so that it is looked at here.
+    """
+    with one_at_a_time(destination):
+        look()
+        yield
 
 
 def require_writable(root: Path) -> None:
