@@ -180,8 +180,8 @@ def _named(what: str, x: Tensor) -> Iterator[None]:
         raise
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        # TorchScript's own trace comes first, and the error last.
-        said = lines[-1 if isinstance(error, torch.jit.Error) else 0][:200] if lines else ""
+        # Of TorchScript a trace comes first, and the error last.
+        said = lines[-1 if "TorchScript" in lines[0] else 0][:200] if lines else ""
         kind = str(x.dtype).removeprefix("torch.")
         raise EncoderError(
             f"{what}: failed ({type(error).__name__}: {said}) for {kind} of shape "
