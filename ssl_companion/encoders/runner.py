@@ -137,8 +137,7 @@ class Runner:
         # A copy: somebody's `preprocess` or encoder may write to what it is given.
         x, n = x.to(self.device, copy=True), len(some)
         if self.preprocess is not None:
-            with _named("preprocess", x):
-                x = self.preprocess(x)
+            x = _called("preprocess", self.preprocess, x, x)
             if not isinstance(x, Tensor) or x.ndim == 0 or len(x) != n:
                 raise ValueError(
                     f"preprocess: returned {_short(x)} for {n} images; expected a tensor [{n}, ...]"
@@ -148,11 +147,9 @@ class Runner:
         if x.is_floating_point():
             x = x.to(self.dtype or (torch.float32 if x.dtype == torch.float64 else x.dtype))
         assert self.encoder is not None
-        with _named("encoder", x):
-            out = self.encoder(x)
+        out = _called("encoder", self.encoder, x, x)
         if self.outputs is not None:
-            with _named("outputs", x):
-                out = self.outputs(out)
+            out = _called("outputs", self.outputs, out, x)
         layers = out if isinstance(out, Mapping) else {"output": out}
         found = {str(layer): _vectors(values, n, layer) for layer, values in layers.items()}
         if not found or len(found) < len(layers):
@@ -171,11 +168,10 @@ def _short(value: Any) -> str:
     return repr(value)[:60] if plain else type(value).__name__
 
 
-@contextlib.contextmanager
-def _named(what: str, x: Tensor) -> Iterator[None]:
-    """What a function of somebody's raises, with the batch that it was given."""
+def _called(what: str, function: Callable[[Any], Any], given: Any, x: Tensor) -> Any:
+    """What a function of somebody's returns; what it raises is said with the batch."""
     try:
-        yield
+        return function(given)
     except CompanionError:
         raise
     except Exception as error:
@@ -185,10 +181,16 @@ def _named(what: str, x: Tensor) -> Iterator[None]:
         kind = str(x.dtype).removeprefix("torch.")
         raise EncoderError(
             f"{what}: failed ({type(error).__name__}: {said}) for {kind} of shape "
-            f"{tuple(x.shape)} on {x.device}; expected an output for each; `preprocess` can make "
-            "other sizes and types of images, `batch` and `device` are yours to give, and an "
-            "exported network takes batches of any size if it has `dynamic_shapes`"
+            f"{tuple(x.shape)} on {x.device}; expected an output for each; {_way_out(error)}"
         ) from error
+
+
+def _way_out(error: Exception) -> str:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "a smaller `batch` takes less memory"
+    if "guard" in str(error).lower():
+        return "export the network with `dynamic_shapes`, so that it takes batches of any size"
+    return "`preprocess` can make images of another size and type"
 
 
 def _check_layout(images: np.ndarray | Tensor, name: str) -> None:
