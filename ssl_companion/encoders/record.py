@@ -37,14 +37,8 @@ from ssl_companion.recordings.measuring import (
     require_alike,
     sample_stream,
 )
-from ssl_companion.recordings.writing import (
-    Contents,
-    about_data,
-    about_measuring,
-    held_place,
-    refuse_recording,
-    require_writable,
-)
+from ssl_companion.recordings.places import held_place, refuse_recording, require_writable
+from ssl_companion.recordings.writing import Contents, about_data, about_measuring
 from ssl_companion.training.extract import Collected
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from ssl_companion.recordings import (
     write_recording,
 )
 from ssl_companion.recordings.format import RUN
+from ssl_companion.recordings.places import held_place, refuse_other_folder, require_writable
 from ssl_companion.recordings.targets import load_targets
-from ssl_companion.recordings.writing import held_place, refuse_other_folder, require_writable
 from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.distributed import any_process, world
 from ssl_companion.training.run import read_run, train

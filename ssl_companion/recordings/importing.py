@@ -52,14 +52,8 @@ from ssl_companion.recordings.measuring import (
     levels_and_controls,
     measure_snapshot,
 )
-from ssl_companion.recordings.writing import (
-    Contents,
-    about_data,
-    about_measuring,
-    held_place,
-    refuse_recording,
-    require_writable,
-)
+from ssl_companion.recordings.places import held_place, refuse_recording, require_writable
+from ssl_companion.recordings.writing import Contents, about_data, about_measuring
 from ssl_companion.training.backbones import Backbone, make_backbone
 from ssl_companion.training.config import ObjectiveConfig, RunConfig, pick_device
 from ssl_companion.training.optim import OptimConfig

@@ -11,9 +11,8 @@ import contextlib
 import functools
 import hashlib
 import json
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -31,7 +30,6 @@ from ssl_companion.data.hierarchy import held_out_classes
 from ssl_companion.data.images import LabelSet, balanced_indices
 from ssl_companion.io import provenance
 from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
-from ssl_companion.io.lock import one_at_a_time
 from ssl_companion.measures import ClassStatistics
 from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.recordings.config import MeasureConfig, Subsets
@@ -49,7 +47,6 @@ from ssl_companion.recordings.format import (
     SUBSET,
     WEIGHTS,
     MeasureRow,
-    OccupiedError,
     RecordingError,
     place_of,
     written,
@@ -68,6 +65,7 @@ from ssl_companion.recordings.measuring import (
     measure_snapshot,
     measure_step,
 )
+from ssl_companion.recordings.places import refuse_other_folder
 from ssl_companion.recordings.reader import open_recording
 from ssl_companion.recordings.targets import (
     keep_targets,
@@ -453,67 +451,6 @@ class Contents:
                                         ("sample", self.train, chosen.sample[chosen.kept]))
         ]  # fmt: skip
         return pd.concat(frames)
-
-
-def refuse_other_folder(destination: Path) -> None:
-    """Make sure that what would be replaced is a recording, or nothing.
-
-    Raises:
-        RecordingError: a folder with files but no run.json, or a file.
-    """
-    if (destination / RUN).exists() or not destination.exists():
-        return
-    if not destination.is_dir() or any(destination.iterdir()):
-        raise RecordingError(
-            f"{destination}: is no recording and would be replaced by one; expected a new folder. "
-            "Give another place, or remove what is there"
-        )
-
-
-def refuse_recording(destination: Path, overwrite: bool) -> None:
-    """Make sure that no recording is lost that nobody asked to replace.
-
-    Raises:
-        OccupiedError: one is there, and no `overwrite`.
-        RecordingError: a folder of something else is there.
-    """
-    refuse_other_folder(destination)
-    if (destination / RUN).exists() and not overwrite:
-        raise OccupiedError(
-            f"destination: {destination} holds a recording already; expected a new folder; give "
-            "another name, or lose the one that is there by overwrite=True (--overwrite)"
-        )
-
-
-@contextlib.contextmanager
-def held_place(destination: Path, look: Callable[[], object]) -> Iterator[None]:
-    """Keep others from writing a recording at one place while the block does.
-
-    Args:
-        destination: the recording's folder.
-        look: raises where it may not be replaced. What was seen before hours of work may have
-            changed since, so that it is looked at here.
-    """
-    with one_at_a_time(destination):
-        look()
-        yield
-
-
-def require_writable(root: Path) -> None:
-    """Make sure that a recording can be written under `root`, before hours go into it.
-
-    Raises:
-        RecordingError: it cannot.
-    """
-    there = next(path for path in (root, *root.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there):  # nothing is left, also where nothing is recorded
-            pass
-    except OSError as error:
-        raise RecordingError(
-            f"{root}: no recording can be written there ({error.strerror}); give another folder "
-            "(--out)"
-        ) from error
 
 
 def about_data(train: LabelSet, test: LabelSet) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from ssl_companion.chapters.claims.kept_counts import levels_judged
 from ssl_companion.data import load
 from ssl_companion.recordings import MeasureConfig, recordings_root
 from ssl_companion.recordings.importing import import_run
+from ssl_companion.recordings.places import refuse_recording, require_writable
 from ssl_companion.recordings.targets import load_targets
-from ssl_companion.recordings.writing import refuse_recording, require_writable
 from ssl_companion.training.config import pick_device
 
 
