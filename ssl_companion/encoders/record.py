@@ -27,7 +27,6 @@ from ssl_companion.encoders.inputs import (
 )
 from ssl_companion.encoders.runner import Encoder, Runner, Running
 from ssl_companion.measures import _checks
-from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
 from ssl_companion.recordings.config import Subsets
 from ssl_companion.recordings.measuring import (
@@ -273,12 +272,11 @@ def _views(
     rows, per = subsets.sample, max(1, runner.batch // total)
     found = Collected(len(rows))
     for start in range(0, len(rows), per):
-        with plain_torch():  # the encoder keeps the caller's defaults, and views have their own
-            images = _checks.as_tensor(x[rows[start : start + per]], "images").to(runner.device)
-            many = images.repeat_interleave(total, dim=0)
-            drawn = augmentation.draw_parameters(len(many), how, stream, *many.shape[2:])
-            views = augmentation.apply(many, drawn.to(runner.device))
-            as_bytes = (views * 255).round().to(torch.uint8)
+        images = _checks.as_tensor(x[rows[start : start + per]], "images").to(runner.device)
+        many = images.repeat_interleave(total, dim=0)
+        drawn = augmentation.draw_parameters(len(many), how, stream, *many.shape[2:])
+        views = augmentation.apply(many, drawn.to(runner.device))
+        as_bytes = (views * 255).round().to(torch.uint8)
         by_layer = runner(as_bytes, "views").items()
         found.add({layer: values.unflatten(0, (-1, total)) for layer, values in by_layer})
     return found.whole

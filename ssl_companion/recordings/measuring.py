@@ -24,7 +24,6 @@ from ssl_companion.data.images import LabelSet, balanced_indices
 from ssl_companion.data.loading import SPLITS
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import ClassStatistics, NearestCentroid
-from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.format import (
     EVERY_SAMPLE,
@@ -137,7 +136,6 @@ def measure_snapshot(
     return out
 
 
-@plain_torch()
 def measure_features(
     x_train: dict[str, Tensor],
     x_test: dict[str, Tensor],
@@ -423,7 +421,6 @@ def sample_stream() -> torch.Generator:
     return generator(0, "sample-level")
 
 
-@plain_torch()
 def measure_samples(
     out: Measured,
     by_layer: dict[str, Tensor],
