@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import tyro
 from numpy.lib.format import MAGIC_PREFIX
 
 from ssl_companion.cli.tables import show
 from ssl_companion.encoders.evaluate import (
     MEASURES,
+    PERMUTED,
     known_measures,
     measure_encoder,
     recorded_measures,
@@ -26,7 +28,8 @@ class MeasureFeatures:
     """Measure features that an encoder gave already, against their labels.
 
     Without test files the features are split in halves, class by class. Accuracies are fractions
-    of the test features, with 95% intervals (bootstrap); level "permuted" is the control.
+    of the test features, with 95% intervals (bootstrap); level "permuted" is the control: labels
+    in another order, twenty times, with the interval over these.
 
     Attributes:
         features: a NumPy file (.npy) of [N, D] numbers.
@@ -34,7 +37,7 @@ class MeasureFeatures:
         test_features: of held-out images.
         test_labels: theirs.
         which: measures.
-        seed: of the split, the permuted labels and the bootstrap.
+        seed: of the split, the permutations and the bootstrap.
         out: besides, write a recording to this folder, for `ssl-companion explore` and the pages
             of the book.
         overwrite: replace a recording that stands there.
@@ -77,6 +80,9 @@ class MeasureFeatures:
                 progress=False,
             )
             table = recorded_measures(recording, which, self.seed)
+            if "ncc" in which:
+                anew = measure_encoder(**given, which="ncc")
+                table = pd.concat([table, anew[anew["level"] == PERMUTED]], ignore_index=True)
         rows = table.drop(columns="layer").astype(object).where(table.notna(), None)
         show([{str(k): v for k, v in row.items()} for row in rows.to_dict("records")], self.json)
         return 0

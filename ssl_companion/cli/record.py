@@ -24,11 +24,15 @@ from ssl_companion.presets.estimate import estimate
 from ssl_companion.presets.record import (
     Budget,
     NoTeacherError,
-    OccupiedError,
     record_run,
 )
 from ssl_companion.presets.runs import Preset, Run, describe_config, teachers_first
-from ssl_companion.recordings import MeasureConfig, open_recording, recordings_root
+from ssl_companion.recordings import (
+    MeasureConfig,
+    OccupiedError,
+    open_recording,
+    recordings_root,
+)
 from ssl_companion.training.config import LoopConfig, RunConfig, pick_device
 from ssl_companion.training.distributed import process_group, world
 from ssl_companion.training.runtime import computed, hindrance

@@ -150,7 +150,9 @@ def draw_parameters(
             raise ValueError(f"{name}: {value!r}; expected an integer of 1 or more")
     streams = [generator] if isinstance(generator, torch.Generator) else generator
     uniform = torch.cat([
-        torch.rand((n, _UNIFORMS + 8), generator=stream, device=stream.device)
+        torch.rand(
+            (n, _UNIFORMS + 8), generator=stream, device=stream.device, dtype=torch.float32
+        )
         for stream in streams
     ])  # fmt: skip
     rest = uniform[:, _UNIFORMS:].unbind(1)
@@ -241,7 +243,7 @@ def apply(images: Tensor, parameters: ViewParameters) -> Tensor:
         return _apply(images, parameters)
     # In blocks, what lies between the steps stays in the processor's cache and in reused
     # memory, which halves the time for a batch.
-    views = torch.empty(images.shape)
+    views = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     size = max(1, _BLOCK_PIXELS // (images.shape[2] * images.shape[3]))
     with tensor_threads(1):
         for start in range(0, len(images), size):

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssl_companion.data import Hierarchy, ImageSet, Level
 from ssl_companion.data.images import LabelSet
+from ssl_companion.measures import _checks
 
 Labels = Sequence[int] | np.ndarray | Tensor
 Images = ImageSet | np.ndarray | Tensor
@@ -91,7 +92,9 @@ def _array(images: object, name: str) -> np.ndarray | Tensor:
         raise ValueError(f"{name}: {type(images).__name__}; {wanted}")
     if images.ndim < 2:
         raise ValueError(f"{name}: shape {tuple(images.shape)}; {wanted}")
-    return images
+    if _checks.as_tensor(images, name).is_complex():  # also: no mask, dense, real numbers
+        raise ValueError(f"{name}: dtype {images.dtype}; expected real numbers")
+    return images if isinstance(images, Tensor) else np.asarray(images)
 
 
 def _labels(labels: Labels | None, images: Any, prefix: str) -> np.ndarray:
@@ -99,17 +102,24 @@ def _labels(labels: Labels | None, images: Any, prefix: str) -> np.ndarray:
         raise ValueError(f"{prefix}labels: None; expected integers [N], as {prefix}images has none")
     if not len(images):
         raise ValueError(f"{prefix}images: none at all; expected two or more of each class")
-    y = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    name = f"{prefix}labels"
+    if isinstance(labels, Tensor):
+        tensor = _checks.as_tensor(labels, name).cpu()
+        y = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    else:
+        y = _checks.as_array(labels, name)
     if y.dtype.kind in "USO" and y.size:
-        example = str(y.flat[0])
+        example = repr(str(y.flat[0]))[:60]
         raise ValueError(
-            f"{prefix}labels: {y.dtype}, such as {example!r}; expected integers from 0; {_NUMBER}"
+            f"{name}: {y.dtype}, such as {example}; expected integers from 0; {_NUMBER}"
         )
     if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(images):
         raise ValueError(
-            f"{prefix}labels: {y.dtype} of shape {y.shape}; expected {len(images)} integers, one "
+            f"{name}: {y.dtype} of shape {y.shape}; expected {len(images)} integers, one "
             f"for each of {prefix}images"
         )
+    if (largest := int(y.max())) > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: {largest}; expected integers that int64 holds; {_NUMBER}")
     return y.astype(np.int64)
 
 
@@ -133,10 +143,17 @@ def check_same_classes(y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None
         )
     if z.min() < 0 or z.max() >= k:
         raise ValueError(f"test_labels: from {z.min()} to {z.max()}; expected 0 to {k - 1}")
-    if hierarchy is not None and hierarchy.level(hierarchy.names[0]).k != k:
-        finest = hierarchy.level(hierarchy.names[0])
+    if hierarchy is None:
+        return
+    if not isinstance(hierarchy, Hierarchy):
+        raise ValueError(f"hierarchy: {type(hierarchy).__name__}; expected a Hierarchy, or None")
+    if (found := hierarchy.levels[0].k) != k:
         raise ValueError(
-            f"hierarchy: has {finest.k} classes; expected the {k} of the labels, or no hierarchy"
+            f"hierarchy: has {found} classes; expected the {k} of the labels, or no hierarchy"
+        )
+    if single := [level.name for level in hierarchy.levels if level.k < 2]:
+        raise ValueError(
+            f"hierarchy: a single class at level {single[0]!r}; expected two or more; leave it out"
         )
 
 
@@ -151,7 +168,8 @@ def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: a class with a single image.
     """
-    rng, first, second = np.random.default_rng(seed), [], []
+    rng = np.random.default_rng(_checks.at_least(seed, 0, "seed"))
+    first, second = [], []
     for label in np.unique(labels):
         own = rng.permutation(np.flatnonzero(labels == label))
         if len(own) < 2:
@@ -208,7 +226,7 @@ def training_and_test(
         parts = [(_rows(x, some), y[some], names[some]) for some in halves(y, seed)]
     else:
         parts = [(x, y, names), _checked(test, features, "test_")]
-        _check_alike(x, parts[1][0])
+        _check_alike(x, parts[1][0], features)
     (_, y, _), (_, z, _) = parts
     check_same_classes(y, z, hierarchy)
     k = int(y.max()) + 1
@@ -253,6 +271,8 @@ def _checked(given: Labelled, features: bool, prefix: str) -> tuple[Values, np.n
         names = images.files.tolist()
     if names is None:
         names = [f"{prefix.replace('_', ' ')}image {row}" for row in range(len(y))]
+    if isinstance(names, str) or not hasattr(names, "__len__"):
+        raise ValueError(f"{prefix}names: {type(names).__name__}; expected a list of names")
     if len(names) != len(y):
         raise ValueError(
             f"{prefix}names: {len(names)} for {len(y)} images; expected one for each, or none"
@@ -264,7 +284,8 @@ def _by_layer(given: Mapping[Any, Any], prefix: str) -> dict[int, dict[str, Any]
     """Features by epoch and layer, from those by epoch, too."""
     found: dict[int, dict[str, Any]] = {}
     for epoch, one in given.items():
-        found[epoch] = dict(one) if isinstance(one, Mapping) else {"features": one}
+        layers = one if isinstance(one, Mapping) else {"features": one}
+        found[epoch] = {str(layer): x for layer, x in layers.items()}
         if not found[epoch]:
             raise ValueError(f"{prefix}images: no layer at epoch {epoch!r}; expected one or more")
     if not found:
@@ -272,15 +293,26 @@ def _by_layer(given: Mapping[Any, Any], prefix: str) -> dict[int, dict[str, Any]
     return found
 
 
-def _check_alike(train: Values, test: Values) -> None:
-    def places(one: Values) -> list[tuple[Any, str]]:
-        layers = one.items() if isinstance(one, dict) else ()
-        return sorted((epoch, layer) for epoch, found in layers for layer in found)
+def _check_alike(train: Values, test: Values, features: bool) -> None:
+    """Test images of the same epochs and layers, and features of the same dimensions."""
 
-    if places(train) != places(test):
+    def sizes(one: Values) -> dict[tuple[Any, str], int]:
+        tables = one if isinstance(one, dict) else {0: {"features": one}}
+        return {
+            (epoch, layer): x.shape[1] for epoch, found in tables.items()
+            for layer, x in found.items()
+        }  # fmt: skip
+
+    here, there = sizes(train), sizes(test)
+    if set(here) != set(there):
         raise ValueError(
-            f"test_images: features of {places(test) or 'one layer'}; expected those of images: "
-            f"{places(train) or 'one layer'}"
+            f"test_images: features of {list(there)}; expected those of images: {list(here)}"
+        )
+    if odd := [place for place in here if features and here[place] != there[place]]:
+        epoch, layer = odd[0]
+        raise ValueError(
+            f"test_images: {there[odd[0]]} dimensions of {layer!r} at epoch {epoch}; expected "
+            f"{here[odd[0]]}, those of images"
         )
 
 

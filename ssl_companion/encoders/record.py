@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,23 +26,19 @@ from ssl_companion.encoders.inputs import (
     training_and_test,
 )
 from ssl_companion.encoders.runner import Encoder, Runner, Running
-from ssl_companion.presets.record import OccupiedError
+from ssl_companion.measures import _checks
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
 from ssl_companion.recordings.config import Subsets
-from ssl_companion.recordings.format import RUN
 from ssl_companion.recordings.measuring import (
     Measured,
     measure_features,
     measure_samples,
+    require_alike,
     sample_stream,
 )
-from ssl_companion.recordings.writing import (
-    Contents,
-    about_data,
-    about_measuring,
-    refuse_other_folder,
-    require_writable,
-)
+from ssl_companion.recordings.places import held_place, refuse_recording, require_writable
+from ssl_companion.recordings.writing import Contents, about_data, about_measuring
+from ssl_companion.training.extract import Collected
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -118,8 +115,9 @@ def record_encoder(
         RecordingError: a folder of something else stands there, or the disk is full.
     """
     destination, config = Path(destination), config or MeasureConfig(keep="all")
-    _require_place(destination, overwrite)
-    _check_config(config)
+    refuse_recording(destination, overwrite)
+    require_writable(destination.parent)
+    _check_settings(title, config, sample_views, seed)
     started, begin = time.monotonic(), datetime.now(timezone.utc)
     given, held_out = Labelled.of(images, labels), Labelled.of(test_images, test_labels)
     train, test = training_and_test(given, held_out, hierarchy, encoder is None, seed)
@@ -135,7 +133,7 @@ def record_encoder(
     about = about_measuring(config, device)
     if sample_views is None:
         about["config"] |= {"sample_images": 0, "map_images": 0}
-    Contents(
+    contents = Contents(
         title=title or f"{name} of {train.about.name}",
         run={
             "digest": "",
@@ -155,21 +153,22 @@ def record_encoder(
         test=test.about,
         subsets=subsets,
         losses={"epoch": [], "total": []},
-    ).write(destination)
+    )
+    with held_place(destination, partial(refuse_recording, destination, overwrite)):
+        contents.write(destination)
     return open_recording(destination)
 
 
-def _require_place(destination: Path, overwrite: bool) -> None:
-    refuse_other_folder(destination)
-    require_writable(destination.parent)
-    if (destination / RUN).exists() and not overwrite:
-        raise OccupiedError(
-            f"destination: {destination} holds a recording already; expected a new folder; "
-            "overwrite=True loses the one that is there"
-        )
-
-
-def _check_config(config: MeasureConfig) -> None:
+def _check_settings(
+    title: str, config: MeasureConfig, sample_views: ViewConfig | None, seed: int
+) -> None:
+    _checks.at_least(seed, 0, "seed")
+    for name, value, kind in (
+        ("title", title, str), ("config", config, MeasureConfig),
+        ("sample_views", sample_views or ViewConfig(), ViewConfig),
+    ):  # fmt: skip
+        if not isinstance(value, kind):
+            raise ValueError(f"{name}: {type(value).__name__}; expected {kind.__name__}")
     for name in _NOT_HERE:
         if getattr(config, name):
             raise ValueError(
@@ -216,7 +215,7 @@ class _Measuring:
             ValueError: the epoch is no number, or was there before; other layers than before.
         """
         before = list(self._parts)
-        if not isinstance(given, int | np.integer) or given < 0 or given in before:
+        if not isinstance(given, int | np.integer) or not 0 <= given < 2**53 or given in before:
             raise ValueError(
                 f"encoder: epoch {given!r} after {before or 'none'}; expected whole numbers from "
                 "0, each once"
@@ -224,6 +223,11 @@ class _Measuring:
         epoch, about = int(given), (self.train.about, self.test.about)
         x_train = _features(runner, self.train.values, epoch, "images")
         layers = tuple(x_train)
+        if unfit := [layer for layer in layers if not layer or "/" in layer]:
+            raise ValueError(
+                f"encoder: a layer {unfit[0]!r}; expected names without '/', which parts the names "
+                "of what is kept; `outputs` can return a dictionary with others"
+            )
         if self._layers and self._layers != layers:
             raise ValueError(
                 f"encoder: layers {', '.join(layers)} at epoch {epoch}, "
@@ -231,6 +235,7 @@ class _Measuring:
             )
         self._layers = layers
         x_test = _features(runner, self.test.values, epoch, "test_images")
+        require_alike(x_train, x_test, ("images", "test_images"))
         part = measure_features(x_train, x_test, epoch, *about, self.config, self.subsets)
         del x_train, x_test
         if self.views is not None:
@@ -264,18 +269,17 @@ def _views(
 ) -> dict[str, Tensor]:
     """Features by layer of many views of each sample-level image: float [images, views, D]."""
     total, stream = config.sample_views + config.sample_fresh, sample_stream()
-    parts: dict[str, list[Tensor]] = {}
     rows, per = subsets.sample, max(1, runner.batch // total)
+    found = Collected(len(rows))
     for start in range(0, len(rows), per):
-        images = x[rows[start : start + per]]
-        images = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
-        many = images.to(runner.device).repeat_interleave(total, dim=0)
+        images = _checks.as_tensor(x[rows[start : start + per]], "images").to(runner.device)
+        many = images.repeat_interleave(total, dim=0)
         drawn = augmentation.draw_parameters(len(many), how, stream, *many.shape[2:])
         views = augmentation.apply(many, drawn.to(runner.device))
         as_bytes = (views * 255).round().to(torch.uint8)
-        for layer, values in runner(as_bytes, "views").items():
-            parts.setdefault(layer, []).append(values.view(-1, total, values.shape[1]))
-    return {layer: torch.cat(pieces) for layer, pieces in parts.items()}
+        by_layer = runner(as_bytes, "views").items()
+        found.add({layer: values.unflatten(0, (-1, total)) for layer, values in by_layer})
+    return found.whole
 
 
 def _about_data(train: Samples, test: Samples) -> dict[str, Any]:
@@ -301,6 +305,10 @@ def _by_epoch(encoder: Encoders, x: Values) -> Iterator[tuple[Any, Encoder | Non
         yield from encoder.items()
     elif callable(encoder):
         yield 0, encoder
+    elif isinstance(encoder, str) or not isinstance(encoder, Iterable):
+        raise ValueError(
+            f"encoder: {type(encoder).__name__}; expected a module, a function, or several by epoch"
+        )
     else:
         for pair in encoder:
             if not (isinstance(pair, tuple) and len(pair) == 2):

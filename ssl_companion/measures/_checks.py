@@ -27,7 +27,7 @@ def as_tensor(value: ArrayLike, name: str) -> Tensor:
             )
             raise ValueError(f"{name}: a {kind} tensor; expected a dense one; call {call}()")
         return value.detach()
-    array = _as_array(value, name)
+    array = as_array(value, name)
     if array.dtype.kind not in "biuf":
         way = f"; `np.asarray({name}, float)` tries" if array.dtype.kind in "OUST" else ""
         raise ValueError(
@@ -46,7 +46,7 @@ def as_tensor(value: ArrayLike, name: str) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _as_array(value: ArrayLike, name: str) -> np.ndarray:
+def as_array(value: ArrayLike, name: str) -> np.ndarray:
     """`value` as a numpy array that says all that `value` says."""
     if isinstance(value, np.ma.MaskedArray) and (hidden := int(np.ma.count_masked(value))):
         raise ValueError(
@@ -223,7 +223,7 @@ def any_labels(
 
 def _label_array(value: ArrayLike, name: str) -> np.ndarray:
     """`value` as numpy's, of integers or text where it holds such as Python's objects."""
-    array = _as_array(value, name)
+    array = as_array(value, name)
     mixed = array.dtype.kind == "U" and not isinstance(value, np.ndarray)  # [1, "a"] is text
     if array.dtype.kind not in "OT" and not mixed:
         return _int64(array, name) if array.dtype.kind == "u" else array

@@ -25,7 +25,7 @@ from ssl_companion.presets.record import (
     require_place,
 )
 from ssl_companion.presets.runs import Run
-from ssl_companion.recordings.writing import require_writable
+from ssl_companion.recordings.places import require_writable
 from ssl_companion.training.config import LoopConfig, pick_device
 
 _MONTH = 30 * 24 * 60  # minutes; submitit wants a limit

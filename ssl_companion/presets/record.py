@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from ssl_companion.data import ImageSet
-from ssl_companion.io.lock import one_at_a_time
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import (
+    OccupiedError,
     Recording,
     RecordingError,
     open_recording,
     write_recording,
 )
 from ssl_companion.recordings.format import RUN
+from ssl_companion.recordings.places import held_place, refuse_other_folder, require_writable
 from ssl_companion.recordings.targets import load_targets
-from ssl_companion.recordings.writing import refuse_other_folder, require_writable
 from ssl_companion.training.config import LoopConfig
 from ssl_companion.training.distributed import any_process, world
 from ssl_companion.training.run import read_run, train
+from ssl_companion.training.snapshots import log_spaced
 
 
 class NoTeacherError(RecordingError):
     """The targets that a run is measured against are not recorded, or others are."""
-
-
-class OccupiedError(RecordingError):
-    """Another run's recording is where this one would go."""
 
 
 @dataclass
@@ -59,12 +58,14 @@ class Budget:
 
 def is_recorded(run: Run, destination: Path) -> bool:
     """Whether a recording of just this run is at its place: trained, measured and kept as asked,
-    and against its teacher.
+    at every epoch that was asked for, and against its teacher.
 
     A recording that does not say which teacher it was measured against counts.
     """
     recording = _standing(run, destination)
     if recording is None or not run.measure.is_that_of(recording.run["measured"]["config"]):
+        return False
+    if not set(run.snapshots or log_spaced(run.config.epochs)) <= set(recording.epochs):
         return False
     about, teacher = recording.run["measured"].get("against"), _teacher_digest(run)
     if about and teacher and about["digest"] != teacher:
@@ -186,9 +187,8 @@ def record_run(
         return False
     written = True
     if world()[0] == 0:  # one process measures and writes; the others wait for its word
-        with one_at_a_time(destination / run.name):
-            if not overwrite:  # hours went by since it was looked at
-                require_place(run, destination)
+        look = nullcontext if overwrite else partial(require_place, run, destination)
+        with held_place(destination / run.name, look):
             path = write_recording(
                 folder,
                 destination / run.name,

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ssl_companion.recordings.config import MeasureConfig
-from ssl_companion.recordings.format import FORMAT, DamagedError, RecordingError, RecordingWarning
+from ssl_companion.recordings.format import (
+    FORMAT,
+    DamagedError,
+    OccupiedError,
+    RecordingError,
+    RecordingWarning,
+)
 from ssl_companion.recordings.group_accuracies import GroupAccuracies, read_group_accuracies
 from ssl_companion.recordings.kept import group_means, measure_kept
 from ssl_companion.recordings.reader import (
@@ -19,6 +25,7 @@ __all__ = [
     "DamagedError",
     "GroupAccuracies",
     "MeasureConfig",
+    "OccupiedError",
     "Recording",
     "RecordingError",
     "RecordingWarning",

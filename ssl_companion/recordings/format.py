@@ -62,6 +62,10 @@ class RecordingError(CompanionError, ValueError):
     """A recording that cannot be used; the message names the path, the reason and a way out."""
 
 
+class OccupiedError(RecordingError):
+    """Another recording is where this one would go."""
+
+
 class DamagedError(RecordingError):
     """A recording whose files are altered, cut short or of something else."""
 

@@ -22,6 +22,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -51,12 +52,8 @@ from ssl_companion.recordings.measuring import (
     levels_and_controls,
     measure_snapshot,
 )
-from ssl_companion.recordings.writing import (
-    Contents,
-    about_data,
-    about_measuring,
-    refuse_other_folder,
-)
+from ssl_companion.recordings.places import held_place, refuse_recording, require_writable
+from ssl_companion.recordings.writing import Contents, about_data, about_measuring
 from ssl_companion.training.backbones import Backbone, make_backbone
 from ssl_companion.training.config import ObjectiveConfig, RunConfig, pick_device
 from ssl_companion.training.optim import OptimConfig
@@ -249,6 +246,7 @@ def import_run(
     targets: tuple[Target, ...] = (),
     judged: Sequence[Level] = (),
     device: torch.device | None = None,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
     """Measure a run that was trained by other code, and write it as a recording.
@@ -257,7 +255,7 @@ def import_run(
 
     Args:
         folder: of the run, as the module describes it.
-        destination: the recording's folder; replaced when the new one is whole.
+        destination: the recording's folder.
         train, test: the images.
         config: what to measure of the first and the last epoch, with probes on every layer if on
             any; `keep_test` images of each class keep their features at every epoch and layer,
@@ -266,6 +264,7 @@ def import_run(
         targets: further labels of both sets, for the last layer of these two epochs.
         judged: groupings under which the source's test images are counted, besides those by looks.
         device: where to measure; None: on CUDA where there is one.
+        overwrite: replace a recording that stands there, once the new one is whole.
         progress: show a progress bar.
 
     Returns:
@@ -273,9 +272,11 @@ def import_run(
 
     Raises:
         RecordingError: the folder is not complete or of something else, and nothing is written.
+        OccupiedError: a recording stands there, and no `overwrite`.
     """
     destination = Path(destination)
-    refuse_other_folder(destination)
+    refuse_recording(destination, overwrite)
+    require_writable(destination.parent)
     run = read_other_run(folder, test)
     ends, where = (run.epochs[0], run.epochs[-1]), device or pick_device()
     config = replace(config, probe_layers_at=ends)
@@ -291,7 +292,7 @@ def import_run(
             part = Measured(rows=rows)
         _keep(part, run, epoch, kept)
         parts.append(part)
-    Contents(
+    contents = Contents(
         title=title,
         run=_described(run, train, test, config, where),
         parts=parts,
@@ -302,7 +303,9 @@ def import_run(
         weights=_last_weights(run),
         groupings=groupings,
         by=lambda row: _by(row, ends),
-    ).write(destination)
+    )
+    with held_place(destination, partial(refuse_recording, destination, overwrite)):
+        contents.write(destination)
     return destination
 
 

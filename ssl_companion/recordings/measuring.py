@@ -8,7 +8,7 @@ controls beside them (random groupings of the classes, labels in another order),
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -162,7 +162,11 @@ def measure_features(
         held_out: the fine classes that were not trained on; how well the last layer tells them
             apart is measured by itself.
         end: take balanced accuracies of every layer.
+
+    Raises:
+        ValueError: other layers or dimensions among the test features.
     """
+    require_alike(x_train, x_test)
     out = Measured()
     layers = tuple(x_train)
     kept = config.layers_kept(epoch, layers)
@@ -188,6 +192,27 @@ def measure_features(
             out.keep(key(epoch, layer, "train"), pair[0][subsets.train])
             out.keep(key(epoch, layer, "test"), pair[1][subsets.test])
     return out
+
+
+def require_alike(
+    train: Mapping[str, Tensor],
+    test: Mapping[str, Tensor],
+    names: tuple[str, str] = ("x_train", "x_test"),
+) -> None:
+    """Make sure that features [N, D_layer] and [M, D_layer] are of the same layers and dimensions.
+
+    Args:
+        train, test: by layer.
+        names: what they are called, for the message.
+
+    Raises:
+        ValueError: they are not.
+    """
+    wanted, found = ({k: x.shape[1] for k, x in one.items()} for one in (train, test))
+    if found != wanted:
+        raise ValueError(
+            f"{names[1]}: dimensions {found}; expected {wanted}, by layer, those of {names[0]}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -452,5 +477,5 @@ def _every_sample(
         fit = x[layer][:, :per_image]
         y = torch.arange(start, start + len(pictures)).repeat_interleave(per_image)
         centroids.partial_fit(fit.reshape(-1, fit.shape[2]), y, classes=np.arange(n))
-        fresh.append(x[layer][:, per_image])
+        fresh.append(x[layer][:, per_image].clone())  # a view would keep all of them
     return centroids.score(torch.cat(fresh), torch.arange(n))

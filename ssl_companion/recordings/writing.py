@@ -11,12 +11,11 @@ import contextlib
 import functools
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -32,6 +31,7 @@ from ssl_companion.data.images import LabelSet, balanced_indices
 from ssl_companion.io import provenance
 from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
 from ssl_companion.measures import ClassStatistics
+from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.format import (
     FEATURES,
@@ -65,6 +65,7 @@ from ssl_companion.recordings.measuring import (
     measure_snapshot,
     measure_step,
 )
+from ssl_companion.recordings.places import refuse_other_folder
 from ssl_companion.recordings.reader import open_recording
 from ssl_companion.recordings.targets import (
     keep_targets,
@@ -122,8 +123,9 @@ def write_recording(
         `destination`, or None when it stopped for the minutes.
 
     Raises:
-        RecordingError: the run is not complete; the targets to measure against are absent or
-            others; or the disk is full or not writable, and then nothing that stood is lost.
+        RecordingError: the run is not complete, or a snapshot that it kept is gone; the targets to
+            measure against are absent or others; or the disk is full or not writable, and then
+            nothing that stood is lost.
     """
     run_folder, destination = Path(run_folder), Path(destination)
     config, device = config or MeasureConfig(), device or pick_device()
@@ -145,6 +147,7 @@ def write_recording(
         device=device,
         targets=_targets(config, recipe, root, train, test, teacher),
     )
+    _require_snapshots(run_folder, snapshots.all(), run.pop("snapshots", None))
     started, fresh = time.monotonic(), 0
     parts: list[Measured] = []
     steps: list[Measured] = []
@@ -185,6 +188,23 @@ def write_recording(
         steps=steps,
     ).write(destination, _NOTHING_LOST)
     return destination
+
+
+def _require_snapshots(
+    folder: Path, there: list[tuple[int, Unit]], kept: Mapping[str, Sequence[int]] | None
+) -> None:
+    """Make sure that there is a snapshot of every epoch and step at which the run kept one.
+
+    Runs from before they were written down have to have one of an epoch at least.
+    """
+    wanted = [(n, unit) for unit in get_args(Unit) for n in (kept or {}).get(unit, ())]
+    lost = [f"{unit} {n}" for n, unit in wanted if (n, unit) not in there]
+    if lost or not any(unit == "epoch" for _, unit in there):
+        raise RecordingError(
+            f"{folder / 'snapshots'}: has no snapshot of {', '.join(lost) or 'any epoch'}, which "
+            f"the run kept; put it back, or delete {folder / 'checkpoints'} and train again: the "
+            "run begins anew, and comes out the same"
+        )
 
 
 def _targets(
@@ -365,6 +385,7 @@ class Contents:
     steps: Sequence[Measured] = ()
     by: Callable[[MeasureRow], str] | None = None
 
+    @plain_torch()
     def write(self, destination: Path, nothing_lost: str = "") -> None:
         """Write a recording's files to `destination`, whole or not at all.
 
@@ -433,38 +454,6 @@ class Contents:
                                         ("sample", self.train, chosen.sample[chosen.kept]))
         ]  # fmt: skip
         return pd.concat(frames)
-
-
-def refuse_other_folder(destination: Path) -> None:
-    """Make sure that what would be replaced is a recording, or nothing.
-
-    Raises:
-        RecordingError: a folder with files but no run.json, or a file.
-    """
-    if (destination / RUN).exists() or not destination.exists():
-        return
-    if not destination.is_dir() or any(destination.iterdir()):
-        raise RecordingError(
-            f"{destination}: is no recording and would be replaced by one; expected a new folder. "
-            "Give another place, or remove what is there"
-        )
-
-
-def require_writable(root: Path) -> None:
-    """Make sure that a recording can be written under `root`, before hours go into it.
-
-    Raises:
-        RecordingError: it cannot.
-    """
-    there = next(path for path in (root, *root.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there):  # nothing is left, also where nothing is recorded
-            pass
-    except OSError as error:
-        raise RecordingError(
-            f"{root}: no recording can be written there ({error.strerror}); give another folder "
-            "(--out)"
-        ) from error
 
 
 def about_data(train: LabelSet, test: LabelSet) -> dict[str, Any]:

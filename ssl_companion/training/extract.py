@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -17,6 +17,35 @@ from ssl_companion.training.runtime import autocast, check_precision, generator
 _BATCH = {"cpu": 1000, "cuda": 2000}
 # Of views that batch normalisation's statistics are taken from: number and size.
 _SETTLING = 10, 256
+
+
+class Collected:
+    """Rows of several tensors, copied into memory of their own as they come.
+
+    What a network returns may be a view, as of the first of many tokens, or a buffer that it will
+    write to again: kept as it is, the one would keep all the tokens and the other would change.
+
+    Args:
+        n: rows of each tensor in the end.
+
+    Attributes:
+        whole: name -> [n, ...], of the type and on the device of the first rows.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.whole: dict[str, Tensor] = {}
+        self._n, self._done = n, 0
+
+    def add(self, parts: Mapping[str, Tensor]) -> None:
+        """The next rows of every tensor, as many of each: name -> [m, ...]."""
+        for name, rows in parts.items():
+            if self._done == 0:
+                with torch.inference_mode(False):  # or nobody could write to it later
+                    self.whole[name] = torch.empty(
+                        (self._n, *rows.shape[1:]), dtype=rows.dtype, device=rows.device
+                    )
+            self.whole[name][self._done : self._done + len(rows)] = rows
+        self._done += len(next(iter(parts.values())))
 
 
 @torch.inference_mode()
@@ -42,14 +71,12 @@ def extract(
         ValueError: the backbone is in training mode, or an unknown precision.
     """
     device = _checked(backbone, precision)
-    parts: dict[str, list[Tensor]] = {name: [] for name in backbone.layers}
-    size = _size(batch, device)
+    found, size = Collected(len(images)), _size(batch, device)
     for start in range(0, len(images), size):
         some = _tensor(images[start : start + size]).to(device)
         x = augmentation.normalise(some.float() / 255)
-        for name, values in forward_features(backbone, x, precision).items():
-            parts[name].append(values)
-    return {name: torch.cat(pieces) for name, pieces in parts.items()}
+        found.add(forward_features(backbone, x, precision))
+    return found.whole
 
 
 @torch.inference_mode()
@@ -110,14 +137,14 @@ def extract_views(
     device = _checked(backbone, precision)
     n, _, height, width = images.shape
     per = max(1, _size(batch, device) // n_views)
-    parts: dict[str, list[Tensor]] = {name: [] for name in backbone.layers}
+    found = Collected(n)
     for start in range(0, n, per):
         some = _tensor(images[start : start + per]).to(device).repeat_interleave(n_views, dim=0)
         drawn = augmentation.draw_parameters(len(some), config, generator, height, width).to(device)
         x = augmentation.normalise(augmentation.apply(some, drawn))
-        for name, values in forward_features(backbone, x, precision).items():
-            parts[name].append(values.view(-1, n_views, values.shape[1]))
-    return {name: torch.cat(pieces) for name, pieces in parts.items()}
+        by_layer = forward_features(backbone, x, precision).items()
+        found.add({name: values.unflatten(0, (-1, n_views)) for name, values in by_layer})
+    return found.whole
 
 
 def recalibrate_batchnorm(

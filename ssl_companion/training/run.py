@@ -107,7 +107,9 @@ def train(
             complete, interrupted = False, error
         # What is said of a complete run is not to change because somebody asked for it again.
         if world()[0] == 0 and (trainer.step > first or not read_run(folder)["complete"]):
-            _note(folder, trainer, complete, time.monotonic() - started)
+            before_end = sorted(n for n in steps if n < trainer.steps)
+            kept_at = {"epoch": sorted(kept), "step": before_end}
+            _note(folder, trainer, complete, time.monotonic() - started, kept_at)
         wait_for_all()
         if interrupted is not None:
             raise interrupted
@@ -189,13 +191,16 @@ def _claim(folder: Path, config: RunConfig, images: ImageSet, device: torch.devi
     })  # fmt: skip
 
 
-def _note(folder: Path, trainer: Trainer, complete: bool, seconds: float) -> None:
+def _note(
+    folder: Path, trainer: Trainer, complete: bool, seconds: float, kept_at: dict[str, list[int]]
+) -> None:
     """Bring `run.json` up to date after a call."""
     run = read_run(folder)
     peaks = (run.get("peak_memory_bytes"), _peak_memory(trainer.device))
     run |= {
         "computed": _computed(run, trainer),
         "complete": complete,
+        "snapshots": kept_at,
         "epochs_done": trainer.epoch,
         "train_seconds": round(trainer.seconds, 3),
         "wall_seconds": round(run.get("wall_seconds", 0.0) + seconds, 3),

@@ -35,7 +35,6 @@ LEFT_OUT = {
     "chapters.pages": "checks a page's parameters, and is called at its top",
     "chapters.widgets.static_slider": "a part of the slider",
     "encoders.inputs": "what `evaluate` and `record` accept",
-    "encoders.runner": "how `evaluate` and `record` run an encoder",
     "io.*": "files, locks and provenance, for what writes",
     "presets.cluster": "for `ssl-companion record --cluster`",
     "presets.estimate": "for `ssl-companion record --dry-run` and `quick`",

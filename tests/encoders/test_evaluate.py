@@ -15,12 +15,13 @@ import torch
 import torchvision
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit, permutation_test_score
 from sklearn.neighbors import NearestCentroid
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ssl_companion import cli, measures
-from ssl_companion.data import load
+from ssl_companion.data import Hierarchy, Level, load, random_grouping
 from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
 from ssl_companion.encoders.inputs import halves
 from ssl_companion.encoders.record import record_encoder
@@ -73,6 +74,70 @@ def test_intervals_hold_their_values_and_the_control_is_near_chance() -> None:
     assert value(table, "ncc") > 0.8
     assert abs(value(table, "ncc", "permuted") - 1 / K) < 0.15
     assert set(table.query("level == 'permuted'")["measure"]) == {"ncc"}
+
+
+def two_blobs(seed: int, n: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes so well apart that a rule fitted on any labels follows the two clouds."""
+    y = np.repeat([0, 1], n)
+    return np.random.default_rng(seed).normal(size=(2 * n, 8)) + 20 * np.eye(8)[y], y
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_permuted_labels_cover_chance_with_two_classes_and_are_told_from_their_own(
+    seed: int,
+) -> None:
+    table = measure_encoder(None, *two_blobs(seed), which="ncc", seed=seed).set_index("level")
+    own, control = table.loc["labels"], table.loc["permuted"]
+    assert control["low"] <= 0.5 <= control["high"]
+    assert abs(control["value"] - 0.5) < 0.05
+    assert own["low"] > control["high"]
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (1e-40, 0.0), (1e30, 1e33), (1.0, 1e4)])
+def test_permuted_labels_are_scattered_as_scikit_learn_has_them(
+    scale: float, offset: float
+) -> None:
+    (x, y), (x_test, z) = clusters(seed=0), clusters(seed=1)
+    fold = PredefinedSplit(np.repeat([-1, 0], [len(y), len(z)]))
+    both = np.concatenate([x, x_test]), np.concatenate([y, z])
+    drawn = permutation_test_score(
+        NearestCentroid(), *both, cv=fold, n_permutations=400, random_state=0
+    )[1]
+    found = measure_encoder(
+        None, scale * x + offset, y, test_images=scale * x_test + offset, test_labels=z, which="ncc"
+    ).set_index("level").loc["permuted"]  # fmt: skip
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert found["value"] == pytest.approx(drawn.mean(), abs=0.02)
+    assert found["low"] == pytest.approx(low, abs=0.04)
+    assert found["high"] == pytest.approx(high, abs=0.04)
+
+
+def test_random_groups_are_twenty_of_scikit_learns_and_their_interval_holds_them() -> None:
+    rng, k = np.random.default_rng(3), 8
+    means, y = rng.normal(size=(k, 5)), np.repeat(np.arange(k), 30)
+    x, x_test = (1.5 * means[y] + rng.normal(size=(len(y), 5)) for _ in range(2))
+    fine = Level("fine", tuple("abcdefgh"), np.arange(k))
+    kind = Level("kind", ("one", "two", "three"), np.array([0, 0, 0, 1, 1, 1, 2, 2]))
+    table = measure_encoder(
+        None, x, y, test_images=x_test, test_labels=y, which="ncc",
+        hierarchy=Hierarchy("own", (fine, kind)),
+    ).set_index("level")  # fmt: skip
+    groups = [random_grouping(kind, seed).labels(y) for seed in range(20)]
+    scores = np.array([NearestCentroid().fit(x, g).score(x_test, g) for g in groups])
+    found = table.loc["random-kind"]
+    assert found["value"] == pytest.approx(scores.mean())
+    assert ((found["low"] < scores) & (scores < found["high"])).mean() > 0.9
+    alone = measures.bootstrap_mean(np.arange(len(y)) < scores[0] * len(y))
+    assert found["high"] - found["low"] > alone.high - alone.low
+    assert table.index.tolist() == ["fine", "kind", "random-kind", "permuted"]
+
+
+def test_features_of_other_dimensions_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"test_images: dimensions \{'features': 4\}; .*: 6\}"):
+        measure_encoder(None, X, Y, test_images=X[:, :4], test_labels=Y)
+    small, large = torch.zeros(160, 3, 4, 4), torch.zeros(160, 3, 6, 6)
+    with pytest.raises(ValueError, match=r"test_images: dimensions .*108.*; expected .*48"):
+        measure_encoder(flat, small, Y, test_images=large, test_labels=Y)
 
 
 def test_halves_are_disjoint_balanced_and_follow_the_seed() -> None:
@@ -186,9 +251,16 @@ def test_a_collapsed_encoder_has_no_widths_and_no_more_than_chance() -> None:
 
 
 X, Y = clusters()
+MASKED = np.ma.array(X, mask=np.arange(X.size).reshape(X.shape) == 7)
 WORDS = np.array(["red", "green", "blue", "grey"])[Y]
 NHWC = np.zeros((len(Y), 4, 4, 3), np.uint8)
 LOADER = DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), batch_size=50)
+
+
+ONE_AT_THE_TOP = Hierarchy(
+    "one",
+    (Level("fine", tuple("abcd"), np.arange(4)), Level("all", ("all",), np.zeros(4, int))),
+)
 
 
 def flat(x: torch.Tensor) -> torch.Tensor:
@@ -224,6 +296,15 @@ def flat(x: torch.Tensor) -> torch.Tensor:
         (lambda: (None, [1, 2], Y), "images: list; expected an array or tensor"),
         (lambda: (None, Y, Y), r"images: shape \(160,\); expected an array or tensor"),
         (lambda: (lambda b: b.sum(), X, Y), "encoder: returned "),
+        (lambda: (None, MASKED, Y), "images: a masked array, 1 of 960 entries masked"),
+        (lambda: (flat, MASKED, Y), "images: a masked array, 1 of 960 entries masked"),
+        (lambda: (None, X, np.ma.masked_equal(Y, 3)), "labels: a masked array, 40 of 160 entries"),
+        (lambda: (None, X + 1j, Y), "images: dtype complex128; expected real numbers"),
+        (lambda: (None, X.astype(object), Y), "images: dtype object"),
+        (lambda: (flat, X.astype(np.uint8), Y), "images: uint8 of shape"),
+        (lambda: (None, X, torch.tensor(Y).to("meta")), "labels: a tensor on the meta device"),
+        (lambda: (None, X, [[0], [1, 2]]), "labels: not rectangular"),
+        (lambda: (None, X, np.full(160, 2**64 - 1, np.uint64)), "labels: 18446744073709551615"),
         (lambda: (lambda b: [b], X, Y), "encoder: returned list .*`outputs` picks"),
     ],
 )
@@ -237,6 +318,14 @@ def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> 
     [
         ({"which": ("ncc", "magic")}, "which: 'magic'; expected some of ncc"),
         ({"batch": 0}, "batch: 0"),
+        ({"which": None}, "which: None; expected some of ncc"),
+        ({"which": ()}, "which: none; expected some of ncc"),
+        ({"which": ("ncc", 3)}, "which: 3"),
+        ({"seed": -1}, "seed: -1; expected an integer of 0 or more"),
+        ({"seed": "a"}, "seed: 'a'"),
+        ({"hierarchy": {"fine": Y}}, "hierarchy: dict; expected a Hierarchy"),
+        ({"hierarchy": ONE_AT_THE_TOP}, "hierarchy: a single class at level 'all'"),
+        ({"test_images": MASKED, "test_labels": Y}, "test_images: a masked array"),
         ({"test_labels": Y}, "test_labels: given without test_images"),
         ({"test_images": X}, "test_labels: None"),
         ({"test_images": X[:0], "test_labels": Y[:0]}, "^test_images: none at all"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -261,6 +262,19 @@ PIXELS = np.zeros((len(Y), 3, 8, 8), np.float32)
         ({"sample_views": ViewConfig(), "images": PIXELS, "encoder": wide}, "uint8"),
         ({"config": MeasureConfig(weights=True)}, "weights=True; expected none of"),
         ({"images": np.full_like(X, np.nan)}, "images"),
+        ({"images": np.ma.masked_greater(X, 2.5)}, "images: a masked array"),
+        ({"images": {0: {"a": np.ma.masked_greater(X, 2.5)}}}, "images: a masked array"),
+        ({"test_images": X[:, :4], "test_labels": Y}, "4 dimensions of 'features' at epoch 0"),
+        ({"encoder": {0: lambda x: {"a/b": x}}}, "a layer 'a/b'; expected names without '/'"),
+        ({"encoder": {2**60: wide}}, "epoch 1152921504606846976"),
+        ({"encoder": 5}, "encoder: int; expected a module"),
+        ({"encoder": "net"}, "encoder: str"),
+        ({"encoder": {0: "net"}}, "encoder: 'net'"),
+        ({"title": 3}, "title: int; expected str"),
+        ({"seed": 0.5}, "seed: 0.5; expected an integer"),
+        ({"config": {"keep": "all"}}, "config: dict; expected MeasureConfig"),
+        ({"sample_views": 5}, "sample_views: int; expected ViewConfig"),
+        ({"images": Labelled(X, names="abc")}, "names: str; expected a list"),
     ],
 )
 def test_what_will_not_do_is_named_and_nothing_is_written(
@@ -286,6 +300,31 @@ def test_a_recording_is_replaced_on_request_only_and_a_folder_never(tmp_path: Pa
     with pytest.raises(RecordingError, match="is no recording"):
         record(tmp_path / "letters", None, X, Y, overwrite=True)
     assert (tmp_path / "letters" / "a.txt").read_text() == "dear"
+
+
+def test_of_two_at_once_one_is_written_and_the_other_told(tmp_path: Path) -> None:
+    both, told = threading.Barrier(2, timeout=60), []
+
+    def once(title: str) -> None:
+        def encoder(x: Tensor) -> Tensor:
+            if not waited:  # both have seen that the place is free
+                waited.append(both.wait())
+            return x
+
+        waited: list[int] = []
+        try:
+            told.append(record(tmp_path / "mine", encoder, X, Y, title=title).title)
+        except OccupiedError as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=once, args=(title,)) for title in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (lost,) = (one for one in told if "holds a recording already" in one)
+    assert "overwrite=True" in lost
+    assert {open_recording(tmp_path / "mine").title, lost} == set(told)
 
 
 def test_a_full_disk_is_named_without_promising_what_is_not_kept(

@@ -26,6 +26,7 @@ from ssl_companion.recordings import (
     recordings_root,
     writing,
 )
+from ssl_companion.training.snapshots import snapshot_path
 
 from ..conftest import small_disk
 from .conftest import KEEP_ALL, QUIET, Folders, Glyphs, Record, tiny_config, tiny_run
@@ -153,6 +154,37 @@ def test_an_unfinished_run_is_not_written(record: Record, glyphs: Glyphs, tmp_pa
     with pytest.raises(RecordingError, match="50 epochs"):
         writing.write_recording(folder, tmp_path / "out" / "slow", *glyphs, progress=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lost", [(1,), (0, 1, 2)])
+def test_a_run_with_a_snapshot_gone_is_not_written_short(
+    lost: tuple[int, ...], run_copy: Path, glyphs: Glyphs, tmp_path: Path
+) -> None:
+    for epoch in lost:
+        snapshot_path(run_copy / "snapshots", epoch).unlink()
+    said = f"no snapshot of epoch {', epoch '.join(map(str, lost))}, .* delete .*checkpoints"
+    with pytest.raises(RecordingError, match=said):
+        writing.write_recording(run_copy, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
+    about = json.loads((run_copy / "run.json").read_text())
+    del about["snapshots"]  # of a run from before they were written down
+    (run_copy / "run.json").write_text(json.dumps(about))
+    if len(lost) == 3:
+        with pytest.raises(RecordingError, match="no snapshot of any epoch"):
+            writing.write_recording(run_copy, tmp_path / "new", *glyphs, KEEP_ALL, progress=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_recording_with_an_epoch_missing_is_not_what_was_asked_for(
+    recording: Recording, tmp_path: Path
+) -> None:
+    run = tiny_run("tiny", tiny_config())
+    shutil.copytree(recording.path, tmp_path / "tiny")
+    assert recorder.is_recorded(run, tmp_path)
+    assert recorder.is_recorded(replace(run, snapshots=()), tmp_path)  # 0, 1, 2 by default
+    about = json.loads((tmp_path / "tiny" / "run.json").read_text())
+    (tmp_path / "tiny" / "run.json").write_text(json.dumps(about | {"epochs": [0, 2]}))
+    assert not recorder.is_recorded(run, tmp_path)
+    assert not recorder.is_recorded(replace(run, snapshots=()), tmp_path)
 
 
 def test_pieces_make_the_same_recording_as_one_go(

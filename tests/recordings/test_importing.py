@@ -16,7 +16,14 @@ import torch
 from ssl_companion.__main__ import main
 from ssl_companion.data import ImageSet
 from ssl_companion.measures import NearestCentroid
-from ssl_companion.recordings import MeasureConfig, Recording, RecordingError, open_recording
+from ssl_companion.recordings import (
+    MeasureConfig,
+    OccupiedError,
+    Recording,
+    RecordingError,
+    importing,
+    open_recording,
+)
 from ssl_companion.recordings.groupings import GROUPING_KINDS, read_groupings
 from ssl_companion.recordings.importing import import_run, load_network, read_other_run
 from ssl_companion.training.backbones import make_backbone
@@ -268,6 +275,29 @@ def test_a_recording_that_stands_there_is_not_lost(
     out = ["--out", str(imported.path.parent), "--name", "theirs", "--data", "glyphs100"]
     assert main(["import-run", str(folder), *out]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_recording_that_came_meanwhile_is_not_lost(
+    imported: Recording, folder: Path, glyphs: Glyphs, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    real, there = importing.read_other_run, tmp_path / "theirs"
+
+    def read_while_another_writes(*given: Any) -> importing.OtherRun:
+        found = real(*given)
+        shutil.copytree(imported.path, there)
+        (there / "run.json").write_text(
+            (there / "run.json").read_text().replace('"title": "', '"title": "another: ')
+        )
+        return found
+
+    monkeypatch.setattr(importing, "read_other_run", read_while_another_writes)
+    with pytest.raises(OccupiedError, match=r"theirs holds a recording already.*--overwrite"):
+        import_run(folder, there, *glyphs, CONFIG, progress=False)
+    assert open_recording(there).title.startswith("another: ")
+    monkeypatch.undo()
+    import_run(folder, there, *glyphs, CONFIG, overwrite=True, progress=False)
+    assert not open_recording(there).title.startswith("another: ")
 
 
 def test_weights_of_another_network_say_what_they_lack(folder: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
+from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import Hierarchy, Level
-from ssl_companion.data.images import LabelSet
+from ssl_companion.data.images import ImageSet, LabelSet
 from ssl_companion.recordings import measuring
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.measuring import measure_features
@@ -48,6 +52,34 @@ def test_any_other_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(measuring.OF_CLASSES, "cdnv", broken)
     with pytest.raises(ValueError, match="not what they should be"):
         names(APART)
+
+
+def test_of_all_images_views_one_view_each_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[np.ndarray]] = []
+
+    def views(_: object, pictures: np.ndarray, n: int, *__: object, **___: object) -> object:
+        gc.collect()
+        assert sum(one() is not None for one in made) <= 1, "the views of other images are let go"
+        array = np.random.default_rng(len(made)).normal(size=(len(pictures), n, 4))
+        made.append(weakref.ref(array))
+        return {"last": torch.from_numpy(array)}
+
+    monkeypatch.setattr(measuring, "extract_views", views)
+    pictures = np.zeros((12_000, 3, 1, 1), np.uint8)
+    train = ImageSet.__new__(ImageSet)
+    monkeypatch.setattr(ImageSet, "images", pictures, raising=False)
+    monkeypatch.setattr(ImageSet, "__len__", lambda _: len(pictures))
+    backbone = type("OneLayer", (), {"layers": ("last",)})()
+    measuring._every_sample(backbone, train, ViewConfig(), 3, "fp32")
+    assert len(made) == 3
+
+
+def test_a_test_feature_of_another_layer_or_dimension_is_named() -> None:
+    config = MeasureConfig(keep="none")
+    given = config, Subsets.choose(LABELS, LABELS, config)
+    for name, other in (("last", APART[:, :2]), ("first", APART)):
+        with pytest.raises(ValueError, match=rf"x_test: .*'{name}'.*; expected .*'last': 4"):
+            measure_features({"last": APART}, {name: other}, 0, LABELS, LABELS, *given)
 
 
 def test_a_measure_that_is_added_is_recorded_and_offered_for_encoders(

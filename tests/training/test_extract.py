@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -39,6 +41,36 @@ def test_features_are_the_backbones_of_normalised_pixels(
         for name, values in found.items():
             assert values.dtype == torch.float32
             torch.testing.assert_close(values, expected[name])
+
+
+def test_of_a_network_that_returns_views_the_vectors_alone_are_kept(images: ImageSet) -> None:
+    """Such as the first of many tokens."""
+
+    class Tokens(Backbone):
+        layers, width = ("last",), 4
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+            self.made: list[weakref.ref[np.ndarray]] = []
+            self.most = 0
+
+        def features(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            gc.collect()
+            self.most = max(self.most, sum(one() is not None for one in self.made))
+            array = np.ones((len(x), 50, 4), np.float32)
+            self.made.append(weakref.ref(array))
+            return {"last": torch.from_numpy(array)[:, 0]}
+
+    backbone = Tokens().eval()
+    found = extract(backbone, images.images, batch=2, precision="fp32")["last"]
+    some = extract_views(
+        backbone, images.images, 2, STILL, torch.Generator(), batch=4, precision="fp32"
+    )
+    assert backbone.most <= 1
+    for x in (found, some["last"]):
+        assert x.untyped_storage().nbytes() == x.numel() * 4
+        assert not x.is_inference()
 
 
 def test_read_only_arrays_and_tensors_alike(backbone: Backbone, images: ImageSet) -> None:

@@ -12,10 +12,9 @@ import tyro
 from ssl_companion.chapters.claims.kept_counts import levels_judged
 from ssl_companion.data import load
 from ssl_companion.recordings import MeasureConfig, recordings_root
-from ssl_companion.recordings.format import RUN, RecordingError
 from ssl_companion.recordings.importing import import_run
+from ssl_companion.recordings.places import refuse_recording, require_writable
 from ssl_companion.recordings.targets import load_targets
-from ssl_companion.recordings.writing import require_writable
 from ssl_companion.training.config import pick_device
 
 
@@ -59,11 +58,7 @@ class ImportRun:
             torch.set_num_threads(self.threads)
         root = recordings_root(self.out)
         destination = root / self.name
-        if (destination / RUN).exists() and not self.overwrite:
-            raise RecordingError(
-                f"{destination}: holds a recording already; give another --name, or --overwrite "
-                "to lose the one that is there"
-            )
+        refuse_recording(destination, self.overwrite)
         require_writable(root)
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
@@ -72,7 +67,7 @@ class ImportRun:
         path = import_run(
             self.folder, destination, train, test, self.measure,
             title=self.title, targets=tuple(targets), judged=levels_judged(test.hierarchy),
-            device=pick_device(self.device),
+            device=pick_device(self.device), overwrite=self.overwrite,
         )  # fmt: skip
         print(path)
         return 0
