@@ -127,7 +127,10 @@ def test_every_run_of_a_preset_is_another_configuration() -> None:
     # The recipes alone are in two presets, of one length at this scale: each is whole by itself.
     recipes = {f"{p}-recipe-s{s}" for p in ("regularizer", "architecture") for s in range(3)}
     others = {
-        f"{p}-s0" for o in ("simclr", "barlow-twins") for p in (f"methods-{o}", f"terms-{o}-recipe")
+        f"{p}-s{s}"
+        for o in ("simclr", "barlow-twins")
+        for p in (f"methods-{o}", f"terms-{o}-recipe")
+        for s in range(3)
     }
     assert twins <= recipes | others
 
@@ -204,7 +207,7 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_recorded(
     names = [run.name for run in preset("methods", "reduced").runs]
     assert begun == names
     assert f"methods-barlow-twins-s0: {error}" in found.err
-    assert "1 of 4 runs could not be recorded" in found.err
+    assert "3 of 12 runs could not be recorded" in found.err
     assert found.out.splitlines() == [f"{n}: recorded" for n in names if "barlow" not in n]
 
 
