@@ -93,7 +93,7 @@ def recorded_advantage(run: Recording, epoch: int, level: str) -> float:
 
 def _growth(run: Recording, level: str, luck: float) -> float:
     """How much the advantage of a level over random groupings of its sizes grew in training."""
-    if run.has_group_accuracies:
+    if run.has_group_accuracies and level != run.hierarchy.names[0]:  # it has no groups
         ends = tuple((epoch, run.layers[-1]) for epoch in (run.epochs[0], run.epochs[-1]))
         first, last = leads(run, level, ends).values[RANDOM]
         return float(last - first)

@@ -92,6 +92,7 @@ def test_the_advantage_is_over_a_hundred_groupings_where_a_run_has_them() -> Non
     table = every_run({run.name: run}, luck=0.5)  # which is of single groupings
     assert table["advantage"].item() == pytest.approx(last - first, abs=1e-7)
     assert generality.against_one_grouping({run.name: run}) == []
+    assert np.isnan(every_run({run.name: run}, "fine")["advantage"]).all()  # no groups, no answer
     found = generality.properties_with_intervals({run.name: run}).set_index("property")
     assert found.loc["advantage", "low"] < last - first < found.loc["advantage", "high"]
 
