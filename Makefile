@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-# A file of exact versions for pip, e.g. CONSTRAINTS=constraints.txt; empty: the newest allowed.
+# What to install as it stands, e.g. CONSTRAINTS=constraints.txt: exact versions and the SHA-256 of
+# their files, for Python 3.11 on Linux, with CUDA. Empty: the newest that the lists allow.
 CONSTRAINTS ?=
 # 1: a new environment without CUDA's libraries. It remembers that; later calls need not say it.
 CPU ?=
@@ -16,9 +17,15 @@ PORT ?= 8000
 # `make` removes it where it is half-made, so it is this folder and no other.
 override VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+PIP := $(BIN)/python -m pip --disable-pip-version-check install
 WITHOUT_CUDA := $(if $(filter 1,$(CPU))$(wildcard $(VENV)/.cpu),yes)
-ifeq ($(WITHOUT_CUDA),yes)
+TOOLS := -r requirements-dev.txt
+ifneq ($(CONSTRAINTS),)
+# Nothing that is not in the file: no dependencies, and no build tools for the package itself.
+NEEDED := --no-deps --require-hashes -r $(CONSTRAINTS)
+TOOLS :=
+OURSELVES := --no-build-isolation
+else ifeq ($(WITHOUT_CUDA),yes)
 # PyTorch from its own index of CPU wheels, and FAISS for the CPU, which the package asks for itself.
 NEEDED := --extra-index-url https://download.pytorch.org/whl/cpu -e ".[train,plots,book]"
 else
@@ -90,8 +97,11 @@ links: $(VENV)/.book ## Follow every link of the book (needs the network)
 
 constraints: $(VENV)/.dev ## Write constraints.txt from what is installed now
 	$(if $(WITHOUT_CUDA),$(error $(VENV) is without CUDA and constraints.txt is for both: `make clean-all`, then this without CPU=1))
+	{ $(BIN)/python -m pip freeze --exclude-editable; echo "setuptools>=77"; } > $(VENV)/installed.txt
 	{ echo "# What CI installs, from $$($(BIN)/python -V) on Linux; \`make constraints\` renews it."; \
-	  $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
+	  $(BIN)/uv pip compile -q --no-deps --generate-hashes --no-header --no-annotate \
+	    --python $(BIN)/python $(VENV)/installed.txt; } > $(VENV)/constraints.txt
+	mv $(VENV)/constraints.txt constraints.txt
 
 clean: ## Remove what was built
 	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -108,6 +118,10 @@ ifneq ($(wildcard $(BIN)/python),)
 ifeq ($(wildcard $(BIN)/pip $(VENV)/.book),)
 .PHONY: $(BIN)/python
 endif
+endif
+
+ifneq ($(and $(CONSTRAINTS),$(WITHOUT_CUDA)),)
+$(error CONSTRAINTS=$(CONSTRAINTS): it names wheels with CUDA; use it without CPU=1, in a new environment)
 endif
 
 ifeq ($(filter 1,$(CPU))$(if $(wildcard $(VENV)/.cpu),,$(wildcard $(VENV)/.book)),1$(VENV)/.book)
@@ -132,10 +146,10 @@ else
 	  "most of it PyTorch's CUDA libraries; without those about 2 GB: make book CPU=1)"
 endif
 	@$(PIP) $(NEEDED) $(NEWS)
-	@$(PIP) -q --no-deps -e .
+	@$(PIP) -q --no-deps $(OURSELVES) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.book requirements-dev.txt
 	@echo "Installing the test tools"
-	@$(PIP) $(NEEDED) -r requirements-dev.txt $(NEWS)
+	@$(PIP) $(NEEDED) $(TOOLS) $(NEWS)
 	@touch $@

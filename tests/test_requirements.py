@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -87,3 +89,19 @@ def test_the_lowest_versions_are_those_of_the_ranges() -> None:
             (only,) = lowest[one.name]
             assert only.operator == "=="
             assert f">={only.version}" == str(one.specifier)
+
+
+def test_what_ci_installs_is_named_by_version_and_hash_and_holds_what_is_listed() -> None:
+    text = (ROOT / "constraints.txt").read_text("utf8").replace("\\\n", " ")
+    versions = {}
+    for line in [line for line in text.splitlines() if not line.startswith("#")]:
+        named, *hashes = line.split()
+        name, version = named.split("==")
+        assert hashes, line
+        assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for one in hashes), line
+        versions[canonicalize_name(name)] = version
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["build-system"]["requires"]
+    platform = {"sys_platform": "linux", "platform_machine": "x86_64", "python_version": "3.11"}
+    for one in map(Requirement, listed("requirements.txt") + listed("requirements-dev.txt") + build):
+        if one.marker is None or one.marker.evaluate(platform):
+            assert versions[canonicalize_name(one.name)] in one.specifier, one

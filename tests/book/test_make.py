@@ -92,6 +92,19 @@ def test_with_cuda_unless_told_otherwise(checkout: Path) -> None:
     assert tools.endswith("install -r requirements.txt -r requirements-dev.txt")
 
 
+def test_the_lock_is_installed_as_it_stands_and_nothing_beside_it(checkout: Path) -> None:
+    done = make(checkout, ".venv/.dev", "CONSTRAINTS=constraints.txt")
+    assert done.returncode == 0, done.stderr
+    lock = "install --no-deps --require-hashes -r constraints.txt"
+    book, package, tools = pip_calls(checkout)
+    assert book.endswith(lock)
+    assert tools.endswith(lock)
+    assert package.endswith("-q --no-deps --no-build-isolation -e ."), "its build tools are locked"
+    done = make(checkout, ".venv/.dev", "CONSTRAINTS=constraints.txt", "CPU=1")
+    assert done.returncode != 0
+    assert "CONSTRAINTS=constraints.txt: it names wheels with CUDA" in done.stderr
+
+
 def test_without_cuda_and_so_from_then_on(checkout: Path) -> None:
     done = make(checkout, ".venv/.book", "CPU=1")
     assert done.returncode == 0, done.stderr
