@@ -258,9 +258,20 @@ class Recording:
     def select(self, **where: Any) -> pd.DataFrame:
         """The rows of `measures` with these values: `select(measure="ncc", level="fine")`."""
         table = self.measures
+        mask = np.ones(len(table), bool)
         for column, value in where.items():
-            table = table[table[column] == value]
-        return table
+            mask &= (table[column] == value).to_numpy()
+        return table[mask]
+
+    def value(self, epoch: int, layer: str, level: str, split: str, measure: str) -> float:
+        """One value of `measures`; NaN if it was not measured."""
+        return self._values.get((epoch, layer, level, split, measure), float("nan"))
+
+    @functools.cached_property
+    def _values(self) -> dict[tuple[Any, ...], float]:
+        table = self.measures
+        keys = zip(*(table[column].tolist() for column in MEASURE_COLUMNS[:5]), strict=True)
+        return dict(zip(keys, table["value"].tolist(), strict=True))
 
     @functools.cached_property
     def _file(self) -> Any:

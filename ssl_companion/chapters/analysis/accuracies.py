@@ -164,8 +164,7 @@ def start(recording: Recording, measure: str = "ncc", **where: str) -> float:
 def at_epoch(recording: Recording, epoch: int, measure: str = "ncc", **where: str) -> float:
     """A measure at an epoch over all images: level "fine", split "test", last layer by default."""
     asked = {"level": "fine", "split": "test", "layer": recording.layers[-1], **where}
-    rows = recording.select(epoch=epoch, measure=measure, **asked)
-    return float(rows["value"].iloc[0]) if len(rows) else float("nan")
+    return recording.value(epoch, measure=measure, **asked)
 
 
 def measured(
