@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from collections.abc import Callable
+from copy import deepcopy as copy_of
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from ssl_companion.recordings import (
     open_recording,
     read_group_accuracies,
 )
+from ssl_companion.recordings.checks import check_run
 
 from ..conftest import unseal
 from .conftest import Record, tiny_config, tiny_run
@@ -40,13 +43,19 @@ def copy(recording: Recording, tmp_path: Path) -> Path:
     return Path(shutil.copytree(recording.path, tmp_path / "root" / "tiny"))
 
 
-def test_names_come_back_as_they_were_written(tmp_path: Path) -> None:
-    names = ["001", "1e5", "NA", "", "nan", "None", "1.0", " a,b ", 'q"q', "é", "True", "x"]
+_NUMBERS = [f"{i:03}" for i in range(1, 11)] + ["1e5", "-0.0"]
+_WORDS = ["001", "1e5", "NA", "", "nan", "None", "1.0", " a,b ", 'q"q', "é", "True", "x"]
+
+
+@pytest.mark.parametrize("names", [_NUMBERS, _WORDS])
+def test_names_come_back_as_they_were_written(tmp_path: Path, names: list[str]) -> None:
     x = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
     y = np.repeat([0, 1], 6)
-    made = record_encoder(
-        None, Labelled({0: x}, y, names), destination=tmp_path / "mine", progress=False
-    )
+    layers = ("01", "1e1")
+    given = Labelled({0: dict.fromkeys(layers, x)}, y, names)
+    made = record_encoder(None, given, destination=tmp_path / "mine", progress=False)
+    assert made.layers == layers
+    assert set(made.measures["layer"]) == set(layers)
     for split in ("train", "test"):
         kept = made.files(split).tolist()
         assert kept
@@ -151,6 +160,84 @@ def test_a_recording_without_a_field_is_left_out_by_name(
     assert "tiny" in told.out
     assert told.err.count("\n") == 1
     assert "broken" in told.err
+
+
+_GONE = object()
+_COUNT = [_GONE, -1, 0.5, True, "7", None, 2**60, 10**400]
+_SECONDS = [_GONE, -1, "9", True, float("nan"), float("inf"), 10**400]
+_TEXT, _TEXT_OR_NULL = [_GONE, None, 3], [_GONE, 3, ["a"]]
+_BAD: dict[str, list[Any]] = {
+    "title": _TEXT,
+    "digest": _TEXT,
+    "layers": [_GONE, [], ["a", "a"], [3], "stem", None],
+    "epochs": [_GONE, [], [2, 1], [1, 1], [0.5], [-1], [True], 3, None],
+    "seed": [_GONE, -1, 0.5, True, "0", 10**400],
+    "device": _TEXT,
+    "end": _TEXT_OR_NULL,
+    "train_seconds": _SECONDS,
+    "wall_seconds": [None, *_SECONDS],
+    "versions": [_GONE, None, []],
+    "git": [_GONE, None, "abc"],
+    "git.commit": _TEXT_OR_NULL,
+    "git.clean": [_GONE, None, 1],
+    "data.name": _TEXT,
+    "data.title": _TEXT,
+    "data.stand_in": [_GONE, None, 0, "no"],
+    "data.train_images": _COUNT,
+    "data.test_images": _COUNT,
+    "data.train_fingerprint": _TEXT,
+    "data.test_fingerprint": _TEXT,
+    "data.whole_train_fingerprint": _TEXT,
+    "data.held_out": [None, [-1], ["a"], [100], 3],
+    "data.class_counts": [None, [1], [0] * 100, [-1] * 100, [0.5] * 100],
+    "measured.device": _TEXT,
+    "measured.git.commit": _TEXT_OR_NULL,
+    "measured.config": [_GONE, None, [], "all"],
+    "measured.config.keep_test": _COUNT,
+    "measured.config.keep_train": _COUNT,
+    "measured.config.map_images": _COUNT,
+    "measured.against": [None, {}, {"digest": 3}, "abc"],
+    "sha256": [[], {"losses.csv": 3}, {"losses.csv": "abc"}, {"losses.csv": "A" * 64}],
+    "computed": [None, 3],
+    "peak_memory_bytes": [-1, 0.5, "7"],
+    "source": [None, {}, {"about": 3}, "abc"],
+    "config": [_GONE, None, [], {}, {"encoder": 3}],
+    "config.unknown": [1],
+    "config.epochs": [_GONE, 2.5, 10**400, 0, "2", True],
+    "config.seed": [_GONE, "0", -1],
+    "config.batch": [_GONE, True],
+    "config.projector_width": [2.5],
+    "config.images_per_class": ["2", -1],
+    "config.backbone": [_GONE, 3, "res-5-999999999"],
+    "config.objective": [_GONE, None, [1], {}, {"name": "x"}],
+    "config.objective.name": [_GONE, 3],
+    "config.objective.on_from": [_GONE],
+    "data.hierarchy": [
+        None, [], {"name": "x"}, {"name": "x", "levels": []}, {"name": "x", "levels": [{}]},
+        *({"name": "x", "levels": [{"name": "fine", "class_names": ["a", name], "of_fine": [0, i]}]}
+          for name, i in ((3, 1), ("b", 1.0), ("b", 7))),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", _BAD)
+def test_every_field_of_run_json_is_looked_at(recording: Recording, field: str) -> None:
+    for value in _BAD[field]:
+        about: Any = copy_of(recording.run)
+        within, *path = field.split(".")[::-1]
+        at = about
+        for part in reversed(path):
+            at = at.setdefault(part, {})
+        if value is _GONE:
+            del at[within]
+        else:
+            at[within] = value
+        named = {"config": "config: ", "data.hierarchy": "hierarchy"}
+        where = named.get(path[-1] if path[-1:] == ["config"] else field, f"{field}: ")
+        with pytest.raises(ValueError, match=re.escape(where)) as error:
+            check_run(about)
+        assert len(str(error.value)) < 400
+    check_run(recording.run)
 
 
 def test_what_is_altered_is_said_and_refused(
