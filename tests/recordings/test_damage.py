@@ -233,7 +233,7 @@ def test_every_field_of_run_json_is_looked_at(recording: Recording, field: str) 
         else:
             at[within] = value
         named = {"config": "config: ", "data.hierarchy": "hierarchy"}
-        where = named.get(path[-1] if path[-1:] == ["config"] else field, f"{field}: ")
+        where = named.get(path[-1] if path[-1:] == ["config"] else field, field)
         with pytest.raises(ValueError, match=re.escape(where)) as error:
             check_run(about)
         assert len(str(error.value)) < 400
