@@ -147,9 +147,6 @@ def _check_config(run: Mapping[str, Any]) -> None:
         for there, wanted in ((config, whole), (config["objective"], whole["objective"])):
             if absent := [name for name in wanted if name not in there]:
                 raise ValueError(f"{absent[0]}: absent")
-        counts = ("epochs", "batch", "projector_width", "images_per_class", "seed")
-        if odd := [name for name in counts if not _count(getattr(built, name))]:
-            raise ValueError(f"{odd[0]}: {_short(getattr(built, odd[0]))}; expected a whole number")
         if not _text(built.backbone) or max(map(len, built.backbone.split("-"))) > 8:
             raise ValueError(f"backbone: {_short(built.backbone)}; expected the name of a network")
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:

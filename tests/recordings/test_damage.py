@@ -57,6 +57,7 @@ def test_names_come_back_as_they_were_written(tmp_path: Path, names: list[str]) 
     assert made.layers == layers
     assert set(made.measures["layer"]) == set(layers)
     for split in ("train", "test"):
+        assert made.files(split).dtype.kind == "U"
         kept = made.files(split).tolist()
         assert kept
         assert set(kept) <= set(names)
