@@ -83,7 +83,6 @@ _FIELDS: dict[str, _Kind] = {
     "data.whole_train_fingerprint": _TEXT,
     "measured.device": _TEXT,
     "measured.git.commit": _TEXT_OR_NULL,
-    "measured.config": (_object(), "an object"),
     "measured.config.keep_test": _COUNT,
     "measured.config.keep_train": _COUNT,
     "measured.config.map_images": _COUNT,

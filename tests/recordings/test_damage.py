@@ -33,6 +33,7 @@ from ssl_companion.recordings import (
     read_group_accuracies,
 )
 from ssl_companion.recordings.checks import check_run
+from ssl_companion.recordings.format import FEATURES, key
 
 from ..conftest import run_json, unseal
 from .conftest import Record, tiny_config, tiny_run
@@ -131,7 +132,15 @@ def _cell(column: str, value: str) -> Callable[[pd.DataFrame], None]:
         ("subset.csv", _cell("fine", ""), "''"),
         ("subset.csv", _cell("fine", "100"), "100; expected 0 to 99"),
         ("subset.csv", _cell("row", "-1"), "-1"),
+        ("measures.csv.gz", _cell("layer", "elsewhere"), "layer: elsewhere; expected one of"),
+        ("measures.csv.gz", _cell("n", "0"), "n: 0; expected 1 or more"),
+        ("subset.csv", _cell("fine", "-1"), "fine: -1; expected 0 to 99"),
+        ("subset.csv", _cell("row", "200"), "row: 200; expected 0 to 199"),
+        ("subset.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
         ("losses.csv", _cell("total", "abc"), "'abc'"),
+        ("losses.csv", _cell("epoch", "0.5"), r"'0\.5'"),
+        ("losses.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
+        ("losses.csv", lambda table: table.drop(columns="total"), "has no column 'total'"),
     ],
 )
 def test_values_are_not_cast_in_silence(
@@ -161,6 +170,51 @@ def test_a_recording_without_a_field_is_left_out_by_name(
     assert "tiny" in told.out
     assert told.err.count("\n") == 1
     assert "broken" in told.err
+
+
+def _with_nan(x: np.ndarray) -> np.ndarray:
+    found = x.astype(np.float32)
+    found.flat[-1] = np.nan
+    return found
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "said"),
+    [
+        ("test.affine", lambda x: x[:1], "expected an offset and a scale"),
+        ("test.affine", lambda x: x.astype(np.int64), "expected an offset and a scale"),
+        ("test.affine", _with_nan, "expected finite numbers"),
+        ("test.affine", None, "cannot be read"),
+        ("test", lambda x: x[:-1], "99 rows; expected 100"),
+        ("test", _with_nan, "expected finite numbers"),
+        ("test", lambda x: x.astype(np.int64), "int64 of shape .*expected finite numbers"),
+        ("test", lambda x: x.astype(np.float32)[0], r"shape \[6\]; expected finite numbers"),
+        ("class_means", lambda x: x[:-1], "99 rows; expected 100"),
+        ("class_means", _with_nan, "expected finite numbers"),
+        ("sample_means", lambda x: x[:-1], "9 rows; expected 10"),
+        ("sample_views", lambda x: x[:-1], "views of 10 images"),
+        ("map_views", lambda x: x[:-1], "views of 2 images"),
+        ("targets.test", lambda _: np.array([3, 100], np.uint8), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.array([-1, 3], np.int64), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.array([0.5, 3]), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.zeros((2, 2), np.uint8), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.zeros(0, np.uint8), "expected classes from 0 to 99"),
+    ],
+)
+def test_a_tensor_of_another_kind_is_named(
+    copy: Path, what: str, change: Callable[[np.ndarray], np.ndarray] | None, said: str
+) -> None:
+    unseal(copy)
+    run = open_recording(copy)
+    tensors = safetensors.numpy.load_file(copy / FEATURES)
+    name = key(2, "classifier" if what.startswith("targets") else run.layers[-1], what)
+    if change is None:
+        del tensors[name]
+    else:
+        tensors[name] = np.ascontiguousarray(change(tensors.get(name, np.zeros(0))))
+    safetensors.numpy.save_file(tensors, copy / FEATURES)
+    with pytest.raises(DamagedError, match=rf"{FEATURES}.*{said}"):
+        _read_all(copy)
 
 
 _GONE = object()
@@ -243,7 +297,7 @@ def test_every_field_of_run_json_is_looked_at(field: str) -> None:
 
 
 def test_what_is_altered_is_said_and_refused(
-    copy: Path, capsys: pytest.CaptureFixture[str]
+    copy: Path, recording: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = str(copy.parent)
     assert main(["recordings", "--verify", "--root", root]) == 0
@@ -255,6 +309,24 @@ def test_what_is_altered_is_said_and_refused(
     assert "altered" in capsys.readouterr().out
     with pytest.raises(DamagedError, match=r"features\.safetensors: altered.*restore"):
         open_recording(copy).features(2)
+    shutil.copytree(copy, copy.parent / "set" / "deeper")
+    (copy / "features.safetensors").unlink()
+    with pytest.raises(DamagedError, match=r"features\.safetensors: cannot be read"):
+        open_recording(copy).features(2)
+    shutil.copy(copy / "losses.csv", copy / "steps.csv")
+    with pytest.raises(DamagedError, match=r"steps\.csv: is not one of the files"):
+        _ = open_recording(copy).steps
+    (copy.parent / "torn").mkdir()
+    (copy.parent / "torn" / "run.json").write_text("{")
+    assert main(["recordings", "--verify", "--root", root]) == 1
+    told = capsys.readouterr().out
+    expected = (
+        "deeper.features", "damaged: .*features.safetensors: cannot be read",
+        "altered: .*steps.csv: is not one", "damaged: .*torn", "3 recordings, 3 of",
+    )  # fmt: skip
+    assert [line for line in expected if not re.search(line, told)] == []
+    shutil.rmtree(copy.parent)
+    shutil.copytree(recording.path, copy)
     unseal(copy)
     assert main(["recordings", "--verify", "--root", root]) == 0
     assert "no digests" in capsys.readouterr().out
@@ -291,6 +363,8 @@ def _read_all(folder: Path) -> None:
             for epoch in run.kept_epochs(layer):
                 run.features(epoch, layer)
                 run.class_means(epoch, layer)
+        for epoch in run.kept_epochs(what="sample_means"):
+            run.sample_means(epoch)
         for epoch in run.kept_epochs(what="sample_views"):
             run.sample_views(epoch)
         for epoch in run.kept_epochs(what="map_views"):
