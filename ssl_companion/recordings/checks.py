@@ -146,7 +146,7 @@ def _check_config(run: Mapping[str, Any]) -> None:
         for there, wanted in ((config, whole), (config["objective"], whole["objective"])):
             if absent := [name for name in wanted if name not in there]:
                 raise ValueError(f"{absent[0]}: absent")
-        if not _text(built.backbone) or max(map(len, built.backbone.split("-"))) > 8:
+        if max(map(len, built.backbone.split("-"))) > 8:
             raise ValueError(f"backbone: {_short(built.backbone)}; expected the name of a network")
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"config: {_short(config)}; expected that of a run ({error})") from error

@@ -218,7 +218,7 @@ def test_a_tensor_of_another_kind_is_named(
 
 
 _GONE = object()
-_COUNT = [_GONE, -1, 0.5, True, "7", None, 2**60, 10**400]
+_COUNT = [_GONE, -1, 0.5, True, "7", None, 2**60, 10**400, 10**5000]
 _SECONDS = [_GONE, -1, "9", True, float("nan"), float("inf"), 10**400]
 _TEXT, _TEXT_OR_NULL = [_GONE, None, 3], [_GONE, 3, ["a"]]
 _BAD: dict[str, list[Any]] = {
