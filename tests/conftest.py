@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,9 +34,9 @@ from ssl_companion.recordings.format import (
 from ssl_companion.recordings.groupings import PIXELS, WHITENED
 from ssl_companion.recordings.looks import LOOKS_FILE, Looks, write_looks
 from ssl_companion.recordings.measuring import levels_and_controls, shuffled_labels
+from ssl_companion.training.config import RunConfig
 
 PER_CLASS = {"train": 12, "test": 10}
-OBJECTIVE = {"name": "vicreg", "on_from": 0, "on_until": -1}
 
 
 @dataclass(frozen=True)
@@ -166,23 +167,36 @@ def _ncc_rows(
     return rows
 
 
-def _described(name: str, story: Story) -> dict[str, object]:
-    return {
-        "format": FORMAT,
-        "name": name,
-        "title": f"Synthetic; {story.kind}",
-        "config": {"objective": OBJECTIVE, "seed": story.seed, "epochs": story.epochs[-1]},
-        "seed": story.seed,
-        "device": "CPU",
-        "wall_seconds": 1.0,
-        "git": {"commit": None, "clean": False},
-        "layers": list(story.names),
-        "epochs": list(story.epochs),
-        "data": {"name": "glyphs100", "title": "synthetic", "stand_in": True,
-                 "train_fingerprint": "synthetic",
-                 "train_images": 100 * PER_CLASS["train"], "test_images": 100 * PER_CLASS["test"]},
-        "measured": {"config": {"map_images": 5}},
+def run_json(config: RunConfig, **own: Any) -> dict[str, Any]:
+    """All that run.json of a recording has to have, for a run of this configuration.
+
+    Args:
+        config: the run's.
+        own: other fields, or others of "data".
+    """
+    data = {
+        "name": config.data, "title": "synthetic", "stand_in": True, "train_images": 100,
+        "test_images": 100, "train_fingerprint": "synthetic", "test_fingerprint": "synthetic",
+        "whole_train_fingerprint": "synthetic",
     }  # fmt: skip
+    return {
+        "format": FORMAT, "config": config.as_dict(), "digest": config.digest(),
+        "seed": config.seed, "device": "CPU", "versions": {}, "end": None, "train_seconds": 1.0,
+        "wall_seconds": 1.0, "git": {"commit": None, "clean": False}, "layers": ["last"],
+        "measured": {"device": "CPU", "git": {"commit": None},
+                     "config": {"map_images": 5, "keep_test": 20, "keep_train": 10}},
+        **own, "data": data | own.get("data", {}),
+    }  # fmt: skip
+
+
+def _described(name: str, story: Story) -> dict[str, Any]:
+    last = story.epochs[-1]
+    config = RunConfig(backbone="res-1-4", data="glyphs100", epochs=last, seed=story.seed)
+    images = {f"{split}_images": 100 * n for split, n in PER_CLASS.items()}
+    return run_json(
+        config, name=name, title=f"Synthetic; {story.kind}", layers=list(story.names),
+        epochs=list(story.epochs), data=images,
+    )  # fmt: skip
 
 
 class _World:

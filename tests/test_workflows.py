@@ -30,6 +30,13 @@ def test_actions_are_pinned_by_commit_and_say_their_release(path: Path) -> None:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
 
 
+def test_new_releases_of_pinned_actions_are_proposed() -> None:
+    updates = read(ROOT / ".github/dependabot.yml")["updates"]
+    assert [(one["package-ecosystem"], one["directory"]) for one in updates] == [
+        ("github-actions", "/")
+    ]
+
+
 def test_an_action_is_one_commit_everywhere() -> None:
     text = "".join(path.read_text("utf8") for path in WORKFLOWS)
     used = set(re.findall(r"uses: (.*)", text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,13 @@ import numpy as np
 
 from ssl_companion.chapters.analysis.interventions import switch_epoch
 from ssl_companion.chapters.claims.runs import from_the_start, with_training_images
-from ssl_companion.recordings import Recording, RecordingError, list_recordings, open_recording
+from ssl_companion.recordings import (
+    Recording,
+    RecordingError,
+    RecordingWarning,
+    list_recordings,
+    open_recording,
+)
 from ssl_companion.recordings.format import EVERY_SAMPLE, SAMPLE
 
 
@@ -95,15 +102,21 @@ NEEDS: dict[str, dict[str, Need]] = {
 
 
 def names_for(page: str, parameter: str = "RECORDING", root: str | Path | None = None) -> list[str]:
-    """The recordings that a page can show, by name.
+    """The recordings that a page can show, by name; one with damaged files is named in a warning.
 
     Args:
         page: its name, "explorer".
         parameter: of its parameters cell.
         root: where recordings are; by default where `list_recordings` looks.
     """
-    need = NEEDS[page][parameter]
-    return [run.name for run in list_recordings(root) if need.holds(run)]
+    need, found = NEEDS[page][parameter], []
+    for run in list_recordings(root):
+        try:
+            if need.holds(run):
+                found.append(run.name)
+        except RecordingError as error:  # one bad recording does not end the choice of others
+            warnings.warn(f"left out: {error}", RecordingWarning, stacklevel=2)
+    return found
 
 
 def levels_for(page: str, run: Recording) -> tuple[str, ...]:

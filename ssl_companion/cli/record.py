@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import functools
+import os
 import sys
 import textwrap
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import Annotated, Literal, TextIO
 import torch
 import tyro
 
+from ssl_companion.cli import DEBUG_VARIABLE
 from ssl_companion.cli.tables import show
 from ssl_companion.data import load
+from ssl_companion.errors import CompanionError
 from ssl_companion.io.provenance import device_name
 from ssl_companion.presets.catalogue import PRESET_NAMES, preset
 from ssl_companion.presets.cluster import ClusterConfig, submit
@@ -38,6 +42,8 @@ from ssl_companion.training.distributed import process_group, world
 from ssl_companion.training.runtime import computed, hindrance
 from ssl_companion.training.snapshots import log_spaced
 from ssl_companion.training.trainer import DivergedError
+
+_KNOWN_TO_ALL = (DivergedError, NoTeacherError, OccupiedError)
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,8 @@ class _Where:
 class Record(_Where):
     """Record the runs of presets: train each, measure it, write it down; resumable.
 
-    A run that is recorded already, with this configuration, is left alone. One that diverges is
-    reported, and the others go on; the exit status is then 2.
+    A run that is recorded already, with this configuration, is left alone. One that diverges, or
+    whose files are damaged, is reported, and the others go on; the exit status is then 2.
     """
 
     #: which presets (see --list), in this order, but what another is measured against first;
@@ -160,7 +166,12 @@ class Record(_Where):
             try:
                 with _said_to_go_on(run):
                     done = record_run(run, train, test, *where, loop, budget, self.overwrite)
-            except (DivergedError, NoTeacherError, OccupiedError) as error:
+            except (CompanionError, ValueError) as error:
+                # Of several processes, all know of these errors; one may be alone with others.
+                if world()[1] > 1 and not isinstance(error, _KNOWN_TO_ALL):
+                    raise
+                if os.environ.get(DEBUG_VARIABLE):
+                    traceback.print_exc()
                 _say(f"ssl-companion: {run.name}: {error}", sys.stderr)
                 failed += 1
                 continue

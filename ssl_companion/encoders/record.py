@@ -117,7 +117,8 @@ def record_encoder(
     destination, config = Path(destination), config or MeasureConfig(keep="all")
     refuse_recording(destination, overwrite)
     require_writable(destination.parent)
-    _check_settings(title, config, sample_views, seed)
+    seed = _checks.at_least(seed, 0, "seed")
+    _check_settings(title, config, sample_views)
     started, begin = time.monotonic(), datetime.now(timezone.utc)
     given, held_out = Labelled.of(images, labels), Labelled.of(test_images, test_labels)
     train, test = training_and_test(given, held_out, hierarchy, encoder is None, seed)
@@ -159,10 +160,7 @@ def record_encoder(
     return open_recording(destination)
 
 
-def _check_settings(
-    title: str, config: MeasureConfig, sample_views: ViewConfig | None, seed: int
-) -> None:
-    _checks.at_least(seed, 0, "seed")
+def _check_settings(title: str, config: MeasureConfig, sample_views: ViewConfig | None) -> None:
     for name, value, kind in (
         ("title", title, str), ("config", config, MeasureConfig),
         ("sample_views", sample_views or ViewConfig(), ViewConfig),

@@ -38,7 +38,7 @@ def read_table(
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the header
         try:
-            table = pd.read_csv(path, dtype=str, na_filter=False, index_col=False, encoding="utf-8")
+            table = pd.read_csv(path, dtype=str, na_filter=False, index_col=False)
         except (EOFError, zlib.error) as error:
             raise ValueError(f"cannot be unpacked: {error}") from error
         except pd.errors.ParserWarning as error:

@@ -28,7 +28,16 @@ def _counts(value: Any) -> bool:
 
 def _seconds(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value is None or (number and 0 <= value <= _MOST and math.isfinite(value))
+    return number and 0 <= value <= _MOST and math.isfinite(value)
+
+
+def _or_null(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _object(*words: str) -> Callable[[Any], bool]:
+    """An object that has these words as text."""
+    return lambda value: isinstance(value, dict) and all(_text(value.get(word)) for word in words)
 
 
 def _names(value: Any) -> bool:
@@ -41,41 +50,51 @@ def _epochs(value: Any) -> bool:
 
 
 def _digests(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, dict)
-        and all(_text(digest) and re.fullmatch("[0-9a-f]{64}", digest) for digest in value.values())
+    return isinstance(value, dict) and all(
+        _text(digest) and re.fullmatch("[0-9a-f]{64}", digest) for digest in value.values()
     )
 
 
 _Kind = tuple[Callable[[Any], bool], str]
 _TEXT: _Kind = (_text, "text")
+_TEXT_OR_NULL: _Kind = (_or_null(_text), "text, or null")
 _COUNT: _Kind = (_count, "a whole number from 0")
+_TRUTH: _Kind = (lambda value: isinstance(value, bool), "true or false")
 _FIELDS: dict[str, _Kind] = {
     "title": _TEXT,
+    "digest": _TEXT,
     "layers": (_names, "names of layers, each once"),
     "epochs": (_epochs, "whole numbers from 0, ascending"),
-    "seed": (lambda value: value is None or _count(value), "a whole number from 0, or null"),
+    "seed": (_or_null(_count), "a whole number from 0, or null"),
     "device": _TEXT,
-    "wall_seconds": (_seconds, "a number from 0, or null"),
-    "git.commit": (lambda value: value is None or _text(value), "text, or null"),
+    "end": _TEXT_OR_NULL,
+    "train_seconds": (_or_null(_seconds), "a number from 0, or null"),
+    "wall_seconds": (_seconds, "a number from 0"),
+    "versions": (_object(), "an object"),
+    "git.commit": _TEXT_OR_NULL,
+    "git.clean": _TRUTH,
     "data.name": _TEXT,
-    "data.stand_in": (lambda value: isinstance(value, bool), "true or false"),
+    "data.title": _TEXT,
+    "data.stand_in": _TRUTH,
     "data.train_images": _COUNT,
     "data.test_images": _COUNT,
-    "measured.config": (lambda value: isinstance(value, dict), "an object"),
-    "measured.config.map_images": _COUNT,
-}  # fmt: skip
-_IF_THERE: dict[str, _Kind] = {
-    "digest": _TEXT,
-    "sha256": (_digests, "the SHA-256 of files by their names"),
-    "peak_memory_bytes": (lambda value: value is None or _count(value), "a number of bytes"),
     "data.train_fingerprint": _TEXT,
     "data.test_fingerprint": _TEXT,
     "data.whole_train_fingerprint": _TEXT,
-    "data.title": _TEXT,
+    "measured.device": _TEXT,
+    "measured.git.commit": _TEXT_OR_NULL,
+    "measured.config.keep_test": _COUNT,
+    "measured.config.keep_train": _COUNT,
+    "measured.config.map_images": _COUNT,
+}
+_IF_THERE: dict[str, _Kind] = {
+    "sha256": (_or_null(_digests), "the SHA-256 of files by their names"),
+    "computed": _TEXT,
+    "peak_memory_bytes": (_or_null(_count), "a number of bytes"),
+    "source": (_object("about"), "an object with the text `about`"),
     "data.held_out": (_counts, "classes"),
     "data.class_counts": (_counts, "a whole number from 0 for each class"),
-    "measured.against.digest": _TEXT,
+    "measured.against": (_object("digest"), "an object with the text `digest`"),
 }
 
 
@@ -118,15 +137,16 @@ def _short(value: Any) -> str:
 
 def _check_config(run: Mapping[str, Any]) -> None:
     """An encoder of somebody's own has a name; any other run has a configuration."""
-    config = run.get("config")
+    config: Any = run.get("config")
     if isinstance(config, dict) and _text(config.get("encoder")):
         return
     try:
-        built = run_config_from_dict(config)  # type: ignore[arg-type]
-        counts = ("epochs", "batch", "projector_width", "images_per_class", "seed")
-        if odd := [name for name in counts if not _count(getattr(built, name))]:
-            raise ValueError(f"{odd[0]}: {_short(getattr(built, odd[0]))}; expected a whole number")
-        if not _text(built.backbone) or max(map(len, built.backbone.split("-"))) > 8:
+        built = run_config_from_dict(config)
+        whole = built.as_dict()
+        for there, wanted in ((config, whole), (config["objective"], whole["objective"])):
+            if absent := [name for name in wanted if name not in there]:
+                raise ValueError(f"{absent[0]}: absent")
+        if max(map(len, built.backbone.split("-"))) > 8:
             raise ValueError(f"backbone: {_short(built.backbone)}; expected the name of a network")
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"config: {_short(config)}; expected that of a run ({error})") from error

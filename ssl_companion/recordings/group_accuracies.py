@@ -297,4 +297,6 @@ def open_group_accuracies(path: Path, hierarchy: Hierarchy) -> GroupAccuracies:
 
 
 def _accuracies(stored: np.ndarray) -> np.ndarray:
+    if stored.dtype != np.uint16:
+        raise ValueError(f"accuracies of type {stored.dtype}; expected uint16")
     return (stored / np.float64(_ONE)).astype(np.float32)

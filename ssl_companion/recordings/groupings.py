@@ -300,7 +300,10 @@ def read_groupings(recording: Recording) -> Groupings:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
-            tensors = {name: file.get_tensor(name).long().numpy() for name in file.keys()}  # noqa: SIM118
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if odd := [n for n, x in stored.items() if x.dtype not in (torch.uint8, torch.int32)]:
+            raise ValueError(f"{odd[0]}: {stored[odd[0]].dtype}; expected counts")
+        tensors = {name: counts.long().numpy() for name, counts in stored.items()}
         kinds, groups = np.array(about["kinds"]), tensors.pop("groups")
         hits: dict[EpochLayer, np.ndarray] = {}
         images: dict[EpochLayer, np.ndarray] = {}

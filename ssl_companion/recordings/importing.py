@@ -146,14 +146,15 @@ def read_other_run(folder: str | Path, test: ImageSet) -> OtherRun:
     """
     folder = Path(folder)
     try:
-        results = json.loads((folder / RESULTS).read_text())
+        results = json.loads((folder / RESULTS).read_text("utf-8"))
         epochs = tuple(sorted(int(epoch) for epoch in results["epochs"]))
         config = _config(results["config"], folder)
         if len(results["loss_history"]) != config.epochs or epochs[-1] != config.epochs:
             raise _wrong(
                 folder / RESULTS, f"has no losses or measures of all {config.epochs} epochs"
             )
-        results["device"], results["train_seconds"]
+        if not isinstance(results["device"], str) or not 0 <= results["train_seconds"] < np.inf:
+            raise ValueError("device: expected text; train_seconds: expected a number from 0")
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         if isinstance(error, RecordingError):
             raise
@@ -177,6 +178,13 @@ def read_other_run(folder: str | Path, test: ImageSet) -> OtherRun:
     return run
 
 
+def _share(percent: float) -> float:
+    """An accuracy as a fraction, as every row of a recording has to be."""
+    if isinstance(percent, bool) or not 0 <= percent <= 100:
+        raise ValueError(f"an accuracy of {percent!r}; expected per cent, 0 to 100")
+    return percent / 100
+
+
 def _config(given: Mapping[str, Any], folder: Path) -> RunConfig:
     """The run in this package's terms: the recipe, with what the source says of it."""
     arch = re.fullmatch(r"res(\d+)", given["arch"])
@@ -191,8 +199,8 @@ def _config(given: Mapping[str, Any], folder: Path) -> RunConfig:
             invariance=factors[0], variance=factors[1], covariance=factors[2]
         ),
         optim=OptimConfig(lr=float(given["lr"])),
-        epochs=int(given["epochs"]),
-        batch=int(given["bs"]),
+        epochs=given["epochs"],
+        batch=given["bs"],
     )
 
 
@@ -380,12 +388,12 @@ def _by_source(run: OtherRun, epoch: int, train: ImageSet, test: ImageSet) -> li
             for split, percent in zip(("train", "test"), pair, strict=True):
                 if level in (RANDOM_IMAGE, SAMPLE) or split == "train":
                     n = (_VIEWS if level == SAMPLE else images)[split]
-                    rows.append((epoch, layer, level, split, "ncc", percent / 100, n))
+                    rows.append((epoch, layer, level, split, "ncc", _share(percent), n))
     for level in ("fine", "coarse"):
         for split, percent in zip(
             ("train", "test"), found["linear_train_test"][level], strict=True
         ):
-            row = (epoch, layers[-1], level, split, "linear", percent / 100, images[split])
+            row = (epoch, layers[-1], level, split, "linear", _share(percent), images[split])
             rows.append(row)
     return rows
 
@@ -412,6 +420,8 @@ def _losses(run: OtherRun) -> dict[str, list[float]]:
     rows = np.array(run.results["loss_history"], np.float64)
     if rows.shape != (run.config.epochs, len(names)) or "total" not in names:
         raise _wrong(run.folder / RESULTS, f"loss_history is {rows.shape} with columns {names}")
+    if not np.isfinite(rows[:, names.index("total")]).all():
+        raise _wrong(run.folder / RESULTS, "loss_history has totals that are not finite")
     if "seconds" in names:
         rows[:, names.index("seconds")] = rows[:, names.index("seconds")].cumsum()
     columns = dict(zip(names, rows.T.tolist(), strict=True))

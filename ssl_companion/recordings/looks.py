@@ -96,12 +96,16 @@ def _read(path: Path, changed: int) -> Looks:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
-            groups = {
-                (name.partition("/")[0], name.partition("/")[2]): file.get_tensor(name)
-                .long()
-                .numpy()
-                for name in file.keys()  # noqa: SIM118
-            }
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for name, x in stored.items():
+            if x.dtype != torch.uint8 or x.ndim != 2:
+                raise ValueError(
+                    f"{name}: {x.dtype} of shape {list(x.shape)}; expected bytes [G, K]"
+                )
+        groups = {
+            (name.partition("/")[0], name.partition("/")[2]): x.long().numpy()
+            for name, x in stored.items()
+        }
         return Looks(about["fingerprint"], groups)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise RecordingError(

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from ssl_companion.data.augmentation import ViewConfig
+from ssl_companion.measures import _checks
 from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.runtime import check_precision
 
@@ -137,12 +138,10 @@ class RunConfig:
     held_out: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 2), ("projector_width", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: {getattr(self, name)!r}; expected {least} or more")
+        least = {"epochs": 1, "batch": 2, "projector_width": 1, "images_per_class": 0, "seed": 0}
+        for name, low in least.items():  # as Python's own integers, which JSON can hold
+            object.__setattr__(self, name, _checks.at_least(getattr(self, name), low, name))
         check_precision(self.precision)
-        if self.images_per_class < 0:
-            raise ValueError(f"images_per_class: {self.images_per_class}; expected 0 (all) or more")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, nested as the dataclasses are; without later settings at rest."""

@@ -6,15 +6,22 @@ import ast
 import contextlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import cycle, islice
+from pathlib import Path
 
 import pytest
 
 from ssl_companion.chapters.analysis import generality
 from ssl_companion.chapters.claims import judge, recordings_by_name
 from ssl_companion.chapters.pages import NEEDS, UnfitError, levels_for, names_for, open_for
-from ssl_companion.recordings import Recording, RecordingError, list_recordings, open_recording
+from ssl_companion.recordings import (
+    Recording,
+    RecordingError,
+    RecordingWarning,
+    list_recordings,
+    open_recording,
+)
 
 from .pages import ROOT, parameters_of, quickly, run_page, with_parameters
 
@@ -169,3 +176,13 @@ def test_what_fits_follows_from_what_is_kept(
     assert (made.name in names_for(chapter, root=made.path.parent)) == fits
     if fits:
         assert open_for(chapter, made.path).name == made.name
+
+
+def test_a_damaged_recording_is_left_out_of_the_choice_by_name(
+    write_synthetic: Callable[..., Recording], tmp_path: Path
+) -> None:
+    write_synthetic("whole-vicreg-s0", tmp_path)
+    torn = write_synthetic("torn-vicreg-s0", tmp_path).path / "features.safetensors"
+    torn.write_bytes(torn.read_bytes()[:100])
+    with pytest.warns(RecordingWarning, match=r"left out: .*torn-vicreg-s0.features"):
+        assert names_for("explorer", root=tmp_path) == ["whole-vicreg-s0"]

@@ -130,8 +130,10 @@ def test_git_is_asked_in_one_language_and_never_asks_back(
     assert "There is no such REPOSITORY: correct the address: C 0 not found" in done.stderr
 
 
-def test_an_address_cannot_be_an_option(tmp_path: Path) -> None:
+def test_an_address_cannot_be_an_option(remote: Path, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
+    # As an option it would leave the folder's name for the address, and this is found by it.
+    git(tmp_path, "clone", "--quiet", "--bare", str(remote), "reader/ssl-companion.git")
     done = cloned(f"--upload-pack=touch {mark};false", tmp_path / "reader")
     assert done.returncode != 0
     assert not mark.exists()

@@ -197,7 +197,15 @@ def sweep(monkeypatch: pytest.MonkeyPatch) -> Sweep:
 METHODS = ["record", "methods", "--scale", "reduced", "--device", "cpu", "--minutes", "5"]
 
 
-@pytest.mark.parametrize("error", [DivergedError("step 7"), NoTeacherError("no teacher")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        DivergedError("step 7"),
+        NoTeacherError("no teacher"),
+        CheckpointError("truncated"),
+        ValueError("run.json: not a readable description of a run"),
+    ],
+)
 def test_a_run_that_fails_does_not_keep_the_others_from_being_recorded(
     error: Exception, sweep: Sweep, call: Call
 ) -> None:
@@ -209,6 +217,18 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_recorded(
     assert f"methods-barlow-twins-s0: {error}" in found.err
     assert "3 of 12 runs could not be recorded" in found.err
     assert found.out.splitlines() == [f"{n}: recorded" for n in names if "barlow" not in n]
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"), [(CheckpointError("a full disk"), True), (DivergedError("step 7"), False)]
+)
+def test_of_several_processes_none_goes_on_alone(
+    error: Exception, ends: bool, sweep: Sweep, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = sweep(barlow=error)
+    monkeypatch.setattr(command, "world", lambda: (0, 2))
+    assert call(*METHODS).status == 2
+    assert (begun[-1] == "methods-barlow-twins-s0") == ends
 
 
 @pytest.mark.parametrize("has", [True, False])

@@ -70,6 +70,7 @@ def test_files_that_do_not_do_are_named(
     found = call(*(files.get(argument, argument) for argument in arguments))
     assert found.status == 2
     assert said in found.err
+    assert "pickle" not in found.err, "nobody is to be told to load a file unsafely"
     assert found.err.count("\n") == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -60,6 +61,21 @@ def test_the_archive_holds_what_was_put_into_it(
     packed, unpacked = read(archive_file, "test"), read(unpacked_folder, "test")
     assert same_images(packed, fake)
     assert same_arrays(packed, unpacked)
+
+
+def test_it_is_read_where_md5_is_forbidden_for_secrets(
+    archive_file: Path, fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with FIPS."""
+    real = hashlib.md5
+
+    def fips(data: bytes = b"", *, usedforsecurity: bool = True) -> object:
+        if usedforsecurity:
+            raise ValueError("disabled for FIPS")
+        return real(data, usedforsecurity=False)
+
+    monkeypatch.setattr(hashlib, "md5", fips)
+    assert same_images(read(archive_file, "test"), fake)
 
 
 def test_the_checksums_are_the_published_ones() -> None:

@@ -195,3 +195,9 @@ def test_sources_are_described_with_what_is_missing(
     assert "it does not exist" in nothing
     assert "download=True" in nothing
     assert str(tmp_path / "nowhere") in nothing
+
+
+def test_what_another_package_says_in_lines_is_said_in_one_and_ways_out_stay_a_list() -> None:
+    error = DataError("not a file of it (Error:\n  line 3\n).", path="a.parquet", mend="Fetch it.")
+    assert str(error) == "a.parquet: not a file of it (Error: line 3 ). Fetch it."
+    assert str(DataError("gone.", mend="one\ntwo")) == "gone.\none\ntwo"

@@ -30,6 +30,8 @@ from ssl_companion.recordings import Recording, RecordingError, open_recording
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.config import RunConfig
 
+from ..conftest import run_json
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME, RECORDING = "vicreg-res5-250", "reference-vicreg-s0"
 LAYERS = ("stem", "block1", "block2")
@@ -41,14 +43,10 @@ def write(folder: Path, seed: int = 0) -> Recording:
     network = make_backbone("res-2-6", seed=seed)
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     safetensors.torch.save_file(state, folder / "weights.safetensors")
-    run = {
-        "format": 1, "title": "tiny", "layers": LAYERS, "epochs": [0],
-        "config": RunConfig(backbone="res-2-6").as_dict(), "device": "CPU", "wall_seconds": 1,
-        "git": {"commit": None}, "seed": 0, "measured": {"config": {"map_images": 5}},
-        "data": {"name": "cifar100", "stand_in": False, "train_images": 50000,
-                 "test_images": 10000},
-        "sha256": {"weights.safetensors": digest(folder)},
-    }  # fmt: skip
+    run = run_json(
+        RunConfig(backbone="res-2-6"), title="tiny", layers=LAYERS, epochs=[0],
+        data={"stand_in": False}, sha256={"weights.safetensors": digest(folder)},
+    )  # fmt: skip
     (folder / "run.json").write_text(json.dumps(run))
     return open_recording(folder)
 

@@ -132,7 +132,9 @@ def test_features_by_epoch_and_layer(tmp_path: Path) -> None:
     assert mine.kept_epochs("low") == mine.kept_epochs("high") == (0, 20)
     ncc = mine.select(level="fine", split="test", measure="ncc").set_index(["epoch", "layer"])
     assert ncc.loc[(20, "high"), "value"] > 0.8 > ncc.loc[(0, "high"), "value"]
-    plain = record(tmp_path / "plain", None, {5: clusters(1.0, 0)[0]}, y)
+    seed = np.int64(3)  # JSON holds Python's whole numbers only
+    plain = record(tmp_path / "plain", None, {5: clusters(1.0, 0)[0]}, y, seed=seed)
+    assert plain.run["seed"] == 3
     assert (plain.epochs, plain.layers) == ((5,), ("features",))
 
 

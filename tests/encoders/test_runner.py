@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18
+from torchvision.models import DenseNet
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from ssl_companion.data.augmentation import ViewConfig
@@ -229,12 +229,19 @@ def test_weights_without_numbers_are_refused() -> None:
 
 
 def test_a_network_that_computes_otherwise_in_training_is_put_back() -> None:
-    layers = create_feature_extractor(resnet18(weights=None), ["layer1"]).train()
-    x = torch.randn(4, 3, 16, 16)
-    before = str(layers.graph)
-    Runner(layers)(x, "images")
+    """torchvision's extractor has a graph for training and one for evaluation, which differ where a
+    function is told the mode, as dropout is here."""
+    net = DenseNet(4, (1,), 4, bn_size=1, drop_rate=0.5)
+    layers = create_feature_extractor(net, ["features.denseblock1"]).eval()
+    evaluation, x = str(layers.graph), torch.randn(4, 3, 16, 16)
+    expected = Runner(layers)(x, "images")["features.denseblock1"]
+    assert str(layers.graph) == evaluation
+    training = str(layers.train().graph)
+    assert training != evaluation
+    found = Runner(layers)(x, "images")["features.denseblock1"]
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
     assert layers.training
-    assert str(layers.graph) == before
+    assert str(layers.graph) == training
 
 
 # --- what state torch is in

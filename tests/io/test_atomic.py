@@ -207,3 +207,20 @@ def test_file_digest_is_hashlibs(tmp_path: Path, size: int) -> None:
     path.write_bytes(content)
     assert file_digest(path) == hashlib.sha256(content).hexdigest()
     assert file_digest(path, "md5") == hashlib.md5(content).hexdigest()
+
+
+def test_md5_is_taken_where_it_is_forbidden_for_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with FIPS."""
+    real = hashlib.new
+
+    def fips(name: str, data: bytes = b"", *, usedforsecurity: bool = True) -> object:
+        if usedforsecurity:
+            raise ValueError("disabled for FIPS")
+        return real(name, data, usedforsecurity=False)
+
+    (tmp_path / "file.bin").write_bytes(b"some")
+    expected = hashlib.md5(b"some").hexdigest()
+    monkeypatch.setattr(hashlib, "new", fips)
+    assert file_digest(tmp_path / "file.bin", "md5") == expected

@@ -104,6 +104,11 @@ def test_grouped_classes_are_those_of_the_joined_labels(seed, offset, scatter):
     [
         ([0, 1], 4, "groups: 2 labels; expected 4, one for each row of the statistics' classes"),
         ([0, 2, 2, 0], 4, "groups: no sample of class 1 "),
+        (
+            [0, 1, 15_075_141_000_000, 1],
+            4,
+            r"groups: no sample of class 2.*gaps",
+        ),  # nothing so large
         ([0, 0, 1, 1], 2, "groups: no sample of class 1"),  # all of its classes are absent
         ([0, 0, 0, 0], 4, "groups: the single class"),
         ([0.0, 1.0, 1.0, 0.0], 4, "groups: dtype torch.float64; expected integer labels"),

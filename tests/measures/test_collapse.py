@@ -174,3 +174,18 @@ def test_nc1_far_from_the_origin_is_that_of_the_same_features_moved_back(k):
     far = rng.standard_normal((k, 8))[y] + 0.3 * rng.standard_normal((240, 8)) + 3e9
     near = far - 3e9  # exact
     assert neural_collapse(far, y).nc1 == pytest.approx(neural_collapse(near, y).nc1, rel=1e-4)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_nc1_far_from_the_origin_knows_the_directions_that_the_means_have(rank):
+    """Class means on a line, in a plane: what they are rounded by is no direction between them."""
+    rng, grid = np.random.default_rng(0), 2.0**-20
+    means = rng.integers(-3000, 3000, (6, rank)) @ rng.integers(-3000, 3000, (rank, 8)) / 2.0**20
+    noise = np.round(0.3 * rng.standard_normal((6, 5, 8)) / grid) * grid
+    near = np.concatenate([means[:, None] + noise, means[:, None] - noise], axis=1).reshape(-1, 8)
+    far, y = near + 3e9, np.repeat(np.arange(6), 10)
+    assert (far - 3e9 == near).all()
+    within, between = 2 * np.einsum("knd,kne->de", noise, noise) / 60, np.cov(means.T, bias=True)
+    expected = np.trace(within @ np.linalg.pinv(between, rcond=1e-9)) / 6
+    assert neural_collapse(near, y).nc1 == pytest.approx(expected, rel=1e-9)
+    assert neural_collapse(far, y).nc1 == pytest.approx(expected, rel=1e-6)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from collections.abc import Callable
+from copy import deepcopy as copy_of
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,10 @@ from ssl_companion.recordings import (
     open_recording,
     read_group_accuracies,
 )
+from ssl_companion.recordings.checks import check_run
+from ssl_companion.recordings.format import FEATURES, key
 
-from ..conftest import unseal
+from ..conftest import run_json, unseal
 from .conftest import Record, tiny_config, tiny_run
 
 
@@ -40,14 +44,21 @@ def copy(recording: Recording, tmp_path: Path) -> Path:
     return Path(shutil.copytree(recording.path, tmp_path / "root" / "tiny"))
 
 
-def test_names_come_back_as_they_were_written(tmp_path: Path) -> None:
-    names = ["001", "1e5", "NA", "", "nan", "None", "1.0", " a,b ", 'q"q', "é", "True", "x"]
+_NUMBERS = [f"{i:03}" for i in range(1, 11)] + ["1e5", "-0.0"]
+_WORDS = ["001", "1e5", "NA", "", "nan", "None", "1.0", " a,b ", 'q"q', "é", "True", "x"]
+
+
+@pytest.mark.parametrize("names", [_NUMBERS, _WORDS])
+def test_names_come_back_as_they_were_written(tmp_path: Path, names: list[str]) -> None:
     x = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
     y = np.repeat([0, 1], 6)
-    made = record_encoder(
-        None, Labelled({0: x}, y, names), destination=tmp_path / "mine", progress=False
-    )
+    layers = ("01", "1e1")
+    given = Labelled({0: dict.fromkeys(layers, x)}, y, names)
+    made = record_encoder(None, given, destination=tmp_path / "mine", progress=False)
+    assert made.layers == layers
+    assert set(made.measures["layer"]) == set(layers)
     for split in ("train", "test"):
+        assert made.files(split).dtype.kind == "U"
         kept = made.files(split).tolist()
         assert kept
         assert set(kept) <= set(names)
@@ -121,7 +132,15 @@ def _cell(column: str, value: str) -> Callable[[pd.DataFrame], None]:
         ("subset.csv", _cell("fine", ""), "''"),
         ("subset.csv", _cell("fine", "100"), "100; expected 0 to 99"),
         ("subset.csv", _cell("row", "-1"), "-1"),
+        ("measures.csv.gz", _cell("layer", "elsewhere"), "layer: elsewhere; expected one of"),
+        ("measures.csv.gz", _cell("n", "0"), "n: 0; expected 1 or more"),
+        ("subset.csv", _cell("fine", "-1"), "fine: -1; expected 0 to 99"),
+        ("subset.csv", _cell("row", "200"), "row: 200; expected 0 to 199"),
+        ("subset.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
         ("losses.csv", _cell("total", "abc"), "'abc'"),
+        ("losses.csv", _cell("epoch", "0.5"), r"'0\.5'"),
+        ("losses.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
+        ("losses.csv", lambda table: table.drop(columns="total"), "has no column 'total'"),
     ],
 )
 def test_values_are_not_cast_in_silence(
@@ -153,8 +172,132 @@ def test_a_recording_without_a_field_is_left_out_by_name(
     assert "broken" in told.err
 
 
+def _with_nan(x: np.ndarray) -> np.ndarray:
+    found = x.astype(np.float32)
+    found.flat[-1] = np.nan
+    return found
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "said"),
+    [
+        ("test.affine", lambda x: x[:1], "expected an offset and a scale"),
+        ("test.affine", lambda x: x.astype(np.int64), "expected an offset and a scale"),
+        ("test.affine", _with_nan, "expected finite numbers"),
+        ("test.affine", None, "cannot be read"),
+        ("test", lambda x: x[:-1], "99 rows; expected 100"),
+        ("test", _with_nan, "expected finite numbers"),
+        ("test", lambda x: x.astype(np.int64), "int64 of shape .*expected finite numbers"),
+        ("test", lambda x: x.astype(np.float32)[0], r"shape \[6\]; expected finite numbers"),
+        ("class_means", lambda x: x[:-1], "99 rows; expected 100"),
+        ("class_means", _with_nan, "expected finite numbers"),
+        ("sample_means", lambda x: x[:-1], "9 rows; expected 10"),
+        ("sample_views", lambda x: x[:-1], "views of 10 images"),
+        ("map_views", lambda x: x[:-1], "views of 2 images"),
+        ("targets.test", lambda _: np.array([3, 100], np.uint8), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.array([-1, 3], np.int64), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.array([0.5, 3]), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.zeros((2, 2), np.uint8), "expected classes from 0 to 99"),
+        ("targets.test", lambda _: np.zeros(0, np.uint8), "expected classes from 0 to 99"),
+    ],
+)
+def test_a_tensor_of_another_kind_is_named(
+    copy: Path, what: str, change: Callable[[np.ndarray], np.ndarray] | None, said: str
+) -> None:
+    unseal(copy)
+    run = open_recording(copy)
+    tensors = safetensors.numpy.load_file(copy / FEATURES)
+    name = key(2, "classifier" if what.startswith("targets") else run.layers[-1], what)
+    if change is None:
+        del tensors[name]
+    else:
+        tensors[name] = np.ascontiguousarray(change(tensors.get(name, np.zeros(0))))
+    safetensors.numpy.save_file(tensors, copy / FEATURES)
+    with pytest.raises(DamagedError, match=rf"{FEATURES}.*{said}"):
+        _read_all(copy)
+
+
+_GONE = object()
+_COUNT = [_GONE, -1, 0.5, True, "7", None, 2**60, 10**400, 10**5000]
+_SECONDS = [_GONE, -1, "9", True, float("nan"), float("inf"), 10**400]
+_TEXT, _TEXT_OR_NULL = [_GONE, None, 3], [_GONE, 3, ["a"]]
+_BAD: dict[str, list[Any]] = {
+    "title": _TEXT,
+    "digest": _TEXT,
+    "layers": [_GONE, [], ["a", "a"], [3], "stem", None],
+    "epochs": [_GONE, [], [2, 1], [1, 1], [0.5], [-1], [True], 3, None],
+    "seed": [_GONE, -1, 0.5, True, "0", 10**400],
+    "device": _TEXT,
+    "end": _TEXT_OR_NULL,
+    "train_seconds": _SECONDS,
+    "wall_seconds": [None, *_SECONDS],
+    "versions": [_GONE, None, []],
+    "git": [_GONE, None, "abc"],
+    "git.commit": _TEXT_OR_NULL,
+    "git.clean": [_GONE, None, 1],
+    "data.name": _TEXT,
+    "data.title": _TEXT,
+    "data.stand_in": [_GONE, None, 0, "no"],
+    "data.train_images": _COUNT,
+    "data.test_images": _COUNT,
+    "data.train_fingerprint": _TEXT,
+    "data.test_fingerprint": _TEXT,
+    "data.whole_train_fingerprint": _TEXT,
+    "data.held_out": [None, [-1], ["a"], [100], 3],
+    "data.class_counts": [None, [1], [0] * 100, [-1] * 100, [0.5] * 100],
+    "measured.device": _TEXT,
+    "measured.git.commit": _TEXT_OR_NULL,
+    "measured.config": [_GONE, None, [], "all"],
+    "measured.config.keep_test": _COUNT,
+    "measured.config.keep_train": _COUNT,
+    "measured.config.map_images": _COUNT,
+    "measured.against": [None, {}, {"digest": 3}, "abc"],
+    "sha256": [[], {"losses.csv": 3}, {"losses.csv": "abc"}, {"losses.csv": "A" * 64}],
+    "computed": [None, 3],
+    "peak_memory_bytes": [-1, 0.5, "7"],
+    "source": [None, {}, {"about": 3}, "abc"],
+    "config": [_GONE, None, [], {}, {"encoder": 3}],
+    "config.unknown": [1],
+    "config.epochs": [_GONE, 2.5, 10**400, 0, "2", True],
+    "config.seed": [_GONE, "0", -1],
+    "config.batch": [_GONE, True],
+    "config.projector_width": [2.5],
+    "config.images_per_class": ["2", -1],
+    "config.backbone": [_GONE, 3, "res-5-999999999"],
+    "config.objective": [_GONE, None, [1], {}, {"name": "x"}],
+    "config.objective.name": [_GONE, 3],
+    "config.objective.on_from": [_GONE],
+    "data.hierarchy": [
+        None, [], {"name": "x"}, {"name": "x", "levels": []}, {"name": "x", "levels": [{}]},
+        *({"name": "x", "levels": [{"name": "fine", "class_names": ["a", name], "of_fine": [0, i]}]}
+          for name, i in ((3, 1), ("b", 1.0), ("b", 7))),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", _BAD)
+def test_every_field_of_run_json_is_looked_at(field: str) -> None:
+    given = run_json(tiny_config(), title="one", epochs=[0, 2])
+    check_run(given)
+    within, *path = field.split(".")[::-1]
+    for value in _BAD[field]:
+        about: Any = copy_of(given)
+        at = about
+        for part in reversed(path):
+            at = at.setdefault(part, {})
+        if value is _GONE:
+            del at[within]
+        else:
+            at[within] = value
+        named = {"config": "config: ", "data.hierarchy": "hierarchy"}
+        where = named.get(path[-1] if path[-1:] == ["config"] else field, field)
+        with pytest.raises(ValueError, match=re.escape(where)) as error:
+            check_run(about)
+        assert len(str(error.value)) < 400
+
+
 def test_what_is_altered_is_said_and_refused(
-    copy: Path, capsys: pytest.CaptureFixture[str]
+    copy: Path, recording: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = str(copy.parent)
     assert main(["recordings", "--verify", "--root", root]) == 0
@@ -166,6 +309,24 @@ def test_what_is_altered_is_said_and_refused(
     assert "altered" in capsys.readouterr().out
     with pytest.raises(DamagedError, match=r"features\.safetensors: altered.*restore"):
         open_recording(copy).features(2)
+    shutil.copytree(copy, copy.parent / "set" / "deeper")
+    (copy / "features.safetensors").unlink()
+    with pytest.raises(DamagedError, match=r"features\.safetensors: cannot be read"):
+        open_recording(copy).features(2)
+    shutil.copy(copy / "losses.csv", copy / "steps.csv")
+    with pytest.raises(DamagedError, match=r"steps\.csv: is not one of the files"):
+        _ = open_recording(copy).steps
+    (copy.parent / "torn").mkdir()
+    (copy.parent / "torn" / "run.json").write_text("{")
+    assert main(["recordings", "--verify", "--root", root]) == 1
+    told = capsys.readouterr().out
+    expected = (
+        "deeper.features", "damaged: .*features.safetensors: cannot be read",
+        "altered: .*steps.csv: is not one", "damaged: .*torn", "3 recordings, 3 of",
+    )  # fmt: skip
+    assert [line for line in expected if not re.search(line, told)] == []
+    shutil.rmtree(copy.parent)
+    shutil.copytree(recording.path, copy)
     unseal(copy)
     assert main(["recordings", "--verify", "--root", root]) == 0
     assert "no digests" in capsys.readouterr().out
@@ -202,6 +363,8 @@ def _read_all(folder: Path) -> None:
             for epoch in run.kept_epochs(layer):
                 run.features(epoch, layer)
                 run.class_means(epoch, layer)
+        for epoch in run.kept_epochs(what="sample_means"):
+            run.sample_means(epoch)
         for epoch in run.kept_epochs(what="sample_views"):
             run.sample_views(epoch)
         for epoch in run.kept_epochs(what="map_views"):

@@ -42,10 +42,19 @@ def test_an_absent_recording_names_the_known_ones(recording: Recording) -> None:
         open_recording("nothing", recording.path.parent)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"name": "x"}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "[" * 100_000, '{"format": 99}', '{"name": "x"}']
+)
 def test_a_foreign_run_json_is_refused(copy: Path, content: str) -> None:
     (copy / "run.json").write_text(content)
     with pytest.raises(RecordingError, match=r"run\.json"):
+        open_recording(copy)
+
+
+def test_another_format_is_named_whatever_else_is_right(copy: Path) -> None:
+    about = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(about | {"format": 2}))
+    with pytest.raises(RecordingError, match=r"run\.json: has format 2, this version reads 1"):
         open_recording(copy)
 
 

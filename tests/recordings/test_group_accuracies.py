@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from sklearn.neighbors import NearestCentroid
 from ssl_companion.data.hierarchy import GLYPHS100, held_out_classes, random_grouping
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.recordings import (
+    DamagedError,
     GroupAccuracies,
     MeasureConfig,
     Recording,
@@ -25,7 +28,7 @@ from ssl_companion.recordings import (
     open_recording,
     read_group_accuracies,
 )
-from ssl_companion.recordings.format import LEVELS_FILE
+from ssl_companion.recordings.format import GROUPINGS_FILE, LEVELS_FILE
 from ssl_companion.recordings.group_accuracies import (
     PLACE_KEEPING,
     balanced_accuracies,
@@ -33,6 +36,7 @@ from ssl_companion.recordings.group_accuracies import (
     class_products,
     products_of_maps,
 )
+from ssl_companion.recordings.groupings import read_groupings
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.config import RunConfig, run_config_from_dict
 from ssl_companion.training.extract import extract, extract_maps, recalibrate_batchnorm
@@ -157,6 +161,76 @@ def test_what_is_not_there_is_named(found: GroupAccuracies) -> None:
         found.values("fine", "random", [])
     with pytest.raises(RecordingError, match="none at epoch 1, layer 'stem'; there are 0/block1, "):
         found.values("coarse", "random", [(1, "stem")])
+
+
+Harm = Callable[[dict[str, np.ndarray]], object]
+
+
+def _harmed(file: Path, harm: Harm) -> None:
+    with safetensors.safe_open(file, framework="np") as there:
+        about = there.metadata()
+    tensors = safetensors.numpy.load_file(file)
+    harm(tensors)
+    safetensors.numpy.save_file(tensors, file, about)
+
+
+def _cut(tensors: dict[str, np.ndarray], end: str) -> None:
+    name = next(name for name in tensors if name.endswith(end))
+    tensors[name] = np.ascontiguousarray(tensors[name][:-1])
+
+
+def _cast(tensors: dict[str, np.ndarray], end: str) -> None:
+    name = next(name for name in tensors if name.endswith(end))
+    tensors[name] = tensors[name].astype(np.float32) + np.float32(0.5)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda x: x["groups"].__iadd__(1), "groupings of another hierarchy"),
+        (lambda x: _cut(x, "balanced"), "accuracies of others"),
+        (lambda x: _cut(x, "groups"), "truncated or foreign"),
+        (lambda x: _cast(x, "balanced"), "type float32; expected uint16"),
+    ],
+)
+def test_accuracies_of_another_kind_are_named(
+    harm: Harm, said: str, recording: Recording, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(recording.path, tmp_path / "copied"))
+    _harmed(copied / LEVELS_FILE, harm)
+    with pytest.raises(DamagedError, match=rf"{LEVELS_FILE}: altered"):
+        read_group_accuracies(open_recording(copied))
+    unseal(copied)
+    with pytest.raises(DamagedError, match=rf"{LEVELS_FILE}.*{said}"):
+        read_group_accuracies(open_recording(copied))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda x: _cut(x, "groups"), "hits of others"),
+        (lambda x: x.update(groups=x["groups"][:, 1:].copy()), "hits of others"),
+        (
+            lambda x: x.pop(next(name for name in x if name.endswith("hits"))),
+            "truncated or foreign",
+        ),
+        (lambda x: _cast(x, "hits"), "float32; expected counts"),
+        (lambda x: _cast(x, "groups"), "groups: torch.float32; expected counts"),
+    ],
+)
+def test_counts_of_another_kind_are_named(harm: Harm, said: str, tmp_path: Path) -> None:
+    run = open_recording("clustering-vicreg-s0")
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for name in ("run.json", GROUPINGS_FILE):
+        shutil.copy(run.path / name, copied)
+    assert len(read_groupings(open_recording(copied)).kinds)
+    _harmed(copied / GROUPINGS_FILE, harm)
+    with pytest.raises(DamagedError, match=rf"{GROUPINGS_FILE}: altered"):
+        read_groupings(open_recording(copied))
+    unseal(copied)
+    with pytest.raises(DamagedError, match=rf"{GROUPINGS_FILE}.*{said}"):
+        read_groupings(open_recording(copied))
 
 
 def test_damaged_and_absent_accuracies_are_refused(recording: Recording, tmp_path: Path) -> None:

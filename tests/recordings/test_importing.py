@@ -247,6 +247,15 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     "other columns": (
         _in_results(lambda r: r.update(loss_history_columns=["sum", "a", "b", "c", "seconds"])),
         "loss_history"),
+    "half an epoch": (_in_results(lambda r: r["config"].update(epochs=2.5)), "epochs: 2.5"),
+    "half an image": (_in_results(lambda r: r["config"].update(bs=50.5)), "batch: 50.5"),
+    "no number of seconds": (_in_results(lambda r: r.update(train_seconds=np.nan)), "seconds"),
+    "no device": (_in_results(lambda r: r.update(device=None)), "device: expected text"),
+    "a loss that is none": (
+        _in_results(lambda r: r["loss_history"][1].__setitem__(0, np.inf)), "not finite"),
+    **{f"an accuracy of {value}": (
+        _in_results(lambda r, v=value: r["epochs"]["1"]["linear_train_test"].update(fine=[v, 1])),
+        f"an accuracy of {value!r}") for value in (750.0, -1, np.nan, True)},
 }  # fmt: skip
 
 

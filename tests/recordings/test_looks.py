@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from ssl_companion.data import DataError, ImageSet, load
 from ssl_companion.data.hierarchy import CIFAR100
@@ -74,6 +76,11 @@ def test_looks_of_other_images_are_none(
     assert looks_beside(run) == {}
     (tmp_path / LOOKS_FILE).write_bytes((tmp_path / LOOKS_FILE).read_bytes()[:300])
     with pytest.raises(RecordingError, match="truncated or foreign"):
+        looks_beside(run)
+    stored = {"coarse/pixels": np.full((1, 100), 3.9)}
+    about = {"about": json.dumps({"fingerprint": "synthetic"})}
+    safetensors.numpy.save_file(stored, tmp_path / LOOKS_FILE, about)
+    with pytest.raises(RecordingError, match=r"float64 of shape \[1, 100\]; expected bytes"):
         looks_beside(run)
     (tmp_path / LOOKS_FILE).unlink()
     assert looks_beside(run) == {}

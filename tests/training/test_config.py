@@ -7,11 +7,12 @@ import json
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from ssl_companion.data.augmentation import ViewConfig
-from ssl_companion.recordings import list_recordings
+from ssl_companion.recordings import MeasureConfig, list_recordings
 from ssl_companion.training.config import (
     LoopConfig,
     ObjectiveConfig,
@@ -67,6 +68,14 @@ def test_every_field_counts_in_the_digest() -> None:
     assert len(seen) == 3 + len(dataclasses.fields(RunConfig))
 
 
+def test_numpys_whole_numbers_are_pythons() -> None:
+    """JSON holds no others, and what is written comes after hours of training or measuring."""
+    given = RunConfig(epochs=np.int64(3), seed=np.uint8(2), batch=np.int16(8))
+    assert given.digest() == RunConfig(epochs=3, seed=2, batch=8).digest()
+    asked = MeasureConfig(keep_test=np.int64(2), keep_at=tuple(np.arange(2)))
+    assert asked.is_that_of(json.loads(json.dumps(dataclasses.asdict(asked))))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -88,6 +97,11 @@ def test_fields_of_another_version_are_named(values: dict[str, object], message:
         (RunConfig, "batch", 1),
         (RunConfig, "projector_width", 0),
         (RunConfig, "images_per_class", -1),
+        (RunConfig, "seed", -1),
+        (RunConfig, "epochs", 2.5),
+        (RunConfig, "epochs", "2"),
+        (RunConfig, "batch", True),
+        (MeasureConfig, "keep_test", 2.5),
         (RunConfig, "precision", "fp16"),
         (ObjectiveConfig, "name", "moco"),
         (ObjectiveConfig, "invariance", -1.0),

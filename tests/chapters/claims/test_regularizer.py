@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs
 from ssl_companion.chapters.claims import Verdict, judge, regularizer
 from ssl_companion.recordings import Recording, open_recording
-from ssl_companion.recordings.format import FORMAT, MEASURE_COLUMNS
+from ssl_companion.recordings.format import MEASURE_COLUMNS
+from ssl_companion.training.config import RunConfig
+
+from ...conftest import run_json
 
 #: accuracies at the end of each arm, of a start at 5%
 DRIVEN = {
@@ -54,14 +57,8 @@ def _write(folder: Path, arm: str, seed: int, end: float) -> Recording:
     table = pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
     table.to_csv(folder / "measures.csv.gz", index=False)
     pd.DataFrame({"epoch": [1], "total": [1.0]}).to_csv(folder / "losses.csv", index=False)
-    about = {
-        "format": FORMAT, "name": folder.name, "title": f"Made up; {arm}", "seed": seed,
-        "config": {"backbone": "res-5-32", "epochs": 30, "seed": seed, "objective": {}},
-        "device": "cpu", "wall_seconds": 1.0, "git": {"commit": None},
-        "measured": {"config": {"map_images": 0}}, "layers": ["last"], "epochs": [0, 30],
-        "data": {"name": "glyphs100", "title": "", "stand_in": True, "train_images": 100,
-                 "test_images": 100, "train_fingerprint": "unknown"},
-    }  # fmt: skip
+    config = RunConfig(backbone="res-5-32", data="glyphs100", epochs=30, seed=seed)
+    about = run_json(config, name=folder.name, title=f"Made up; {arm}", epochs=[0, 30])
     (folder / "run.json").write_text(json.dumps(about))
     return open_recording(folder)
 
