@@ -345,7 +345,7 @@ def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> 
         ({"test_images": X[:0], "test_labels": Y[:0]}, "^test_images: none at all; .* one or more"),
         (
             {"test_images": X, "test_labels": WORDS},
-            r"`np.searchsorted\(np.unique\(labels\), test_labels\)` numbers them as those of labels",
+            r"`np.searchsorted\(np.unique\(labels\), test_labels\)` numbers them as those of la",
         ),
         ({"test_images": X, "test_labels": Y + 1}, "test_labels: from 1 to 4; expected 0 to 3"),
         ({"hierarchy": load("glyphs100", "test", n=100).hierarchy}, "hierarchy: has 100 classes"),

@@ -123,8 +123,8 @@ def test_misshapen_features(name, x, message):
         (Y.astype(np.uint64) + 2**63, r": a label \d+; expected integers that int64 holds"),
     ],
     ids=[
-        "length", "negative", "fraction", "float", "bool", "2d", "str", "bytes", "objects", "nan", "none", "masked",
-        "uint64",
+        "length", "negative", "fraction", "float", "bool", "2d", "str", "bytes", "objects", "nan",
+        "none", "masked", "uint64",
     ],
 )  # fmt: skip
 def test_bad_labels(name, y, message):
