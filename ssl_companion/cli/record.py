@@ -39,7 +39,7 @@ from ssl_companion.recordings import (
 )
 from ssl_companion.training.config import LoopConfig, RunConfig, pick_device
 from ssl_companion.training.distributed import process_group, world
-from ssl_companion.training.runtime import computed, hindrance
+from ssl_companion.training.runtime import computed, hindrance, use_threads
 from ssl_companion.training.snapshots import log_spaced
 from ssl_companion.training.trainer import DivergedError
 
@@ -127,8 +127,7 @@ class Record(_Where):
 
     def run(self) -> int:
         """Record, list, or estimate."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         runs = self.selected()
         if self.listing:
             self._list(runs)
@@ -221,8 +220,7 @@ class Train(_Where):
 
     def run(self) -> int:
         """Train, measure, write."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         run = Run(self.name, "by hand", self.config, self.measure, log_spaced(self.config.epochs))
         if self.dry_run:
             show(estimate([run], self.picked, self.compile), as_json=False)

@@ -13,7 +13,7 @@ from ssl_companion.recordings import (
     open_recording,
     recordings_root,
 )
-from ssl_companion.recordings.format import RUN
+from ssl_companion.recordings.format import FILES, RUN
 from ssl_companion.recordings.reader import folders_of_recordings
 
 
@@ -93,7 +93,9 @@ def _faults(folder: Path) -> list[dict[str, str]]:
     if digests is None:
         said = f"{folder / RUN}: has no SHA-256 of its files to compare them with"
         return [{"recording": at, "state": "no digests", "said": said}]
-    names = sorted({*digests, *(path.name for path in folder.iterdir())} - {RUN})
+    # A note of the reader's, or what a file manager leaves, is never read.
+    there = {path.name for path in folder.iterdir()} & FILES
+    names = sorted({*digests, *there} - {RUN})
     rows = []
     for name in names:
         if reason := recording.fault(name):

@@ -80,7 +80,7 @@ def _array(images: object, name: str) -> np.ndarray | Tensor:
     wanted = "expected an array or tensor [N, 3, H, W] or [N, D]"
     if isinstance(images, DataLoader):
         raise ValueError(
-            f"{name}: a DataLoader; {wanted}; gather its batches: `images, labels = "
+            f"{name}: a DataLoader; {wanted}; gather its batches of pairs: `images, labels = "
             "(torch.cat(parts) for parts in zip(*loader))`"
         )
     if isinstance(images, Dataset):
@@ -89,7 +89,9 @@ def _array(images: object, name: str) -> np.ndarray | Tensor:
             "`images, labels = torch.utils.data.default_collate([*dataset])`"
         )
     if not isinstance(images, np.ndarray | Tensor):
-        raise ValueError(f"{name}: {type(images).__name__}; {wanted}")
+        listed = isinstance(images, list | tuple) or hasattr(images, "__array__")
+        way = f"; `np.asarray({name})` is one" if listed else ""
+        raise ValueError(f"{name}: {type(images).__name__}; {wanted}{way}")
     if images.ndim < 2:
         raise ValueError(f"{name}: shape {tuple(images.shape)}; {wanted}")
     if _checks.as_tensor(images, name).is_complex():  # also: no mask, dense, real numbers
@@ -101,26 +103,13 @@ def _labels(labels: Labels | None, images: Any, prefix: str) -> np.ndarray:
     if labels is None:
         raise ValueError(f"{prefix}labels: None; expected integers [N], as {prefix}images has none")
     if not len(images):
-        raise ValueError(f"{prefix}images: none at all; expected two or more of each class")
-    name = f"{prefix}labels"
-    if isinstance(labels, Tensor):
-        tensor = _checks.as_tensor(labels, name).cpu()
-        y = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    else:
-        y = _checks.as_array(labels, name)
-    if y.dtype.kind in "USO" and y.size:
-        example = repr(str(y.flat[0]))[:60]
-        raise ValueError(
-            f"{name}: {y.dtype}, such as {example}; expected integers from 0; {_NUMBER}"
-        )
-    if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(images):
-        raise ValueError(
-            f"{name}: {y.dtype} of shape {y.shape}; expected {len(images)} integers, one "
-            f"for each of {prefix}images"
-        )
-    if (largest := int(y.max())) > np.iinfo(np.int64).max:
-        raise ValueError(f"{name}: {largest}; expected integers that int64 holds; {_NUMBER}")
-    return y.astype(np.int64)
+        least = "one or more" if prefix else "two or more of each class"
+        raise ValueError(f"{prefix}images: none at all; expected {least}")
+    like = "labels" if prefix else ""
+    y = _checks.labels(
+        labels, f"{prefix}labels", length=len(images), of=f"{prefix}images", like=like
+    )
+    return y.cpu().numpy()
 
 
 def check_same_classes(y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None) -> None:

@@ -161,16 +161,22 @@ def labels(
     length: int | None = None,
     of: str = "X",
     device: torch.device | str | None = None,
+    like: str = "",
 ) -> Tensor:
     """An int64 tensor [N] of labels that are zero or more.
 
     Args:
         length: the N that is required (that of the argument called `of`), or None.
+        like: other labels, whose numbers these have to share: numbered by themselves, they would
+            be others wherever a class is missing.
 
     Raises:
         ValueError: not one-dimensional, empty, not integers, negative, or of the wrong length.
     """
-    y = as_tensor(value if isinstance(value, Tensor) else _numbers_of(value, name), name)
+    number = f"`np.unique({name}, return_inverse=True)[1]` numbers them"
+    if like:
+        number = f"`np.searchsorted(np.unique({like}), {name})` numbers them as those of {like}"
+    y = as_tensor(value if isinstance(value, Tensor) else _numbers_of(value, name, number), name)
     _refuse_other_shape(tuple(y.shape), name, length, of)
     if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
         _refuse_nan(y, name)
@@ -180,17 +186,18 @@ def labels(
     y = y.to(computing_device(y.device) if device is None else device, torch.int64)
     if (low := int(y.min())) < 0:
         where = int((y == low).nonzero()[0, 0])
-        raise ValueError(f"{name}[{where}]: {low}; expected a label of 0 or more")
+        raise ValueError(f"{name}[{where}]: {low}; expected a label of 0 or more; {number}")
     return y
 
 
-def _numbers_of(value: ArrayLike, name: str) -> np.ndarray:
+def _numbers_of(value: ArrayLike, name: str, number: str) -> np.ndarray:
     """`value` as numbers; words are refused with the way to numbers."""
     array = _label_array(value, name)
-    if array.dtype.kind == "U" and array.size:
+    if array.dtype.kind in "US" and array.size:
+        kind, example = ("text", str) if array.dtype.kind == "U" else ("bytes", bytes)
         raise ValueError(
-            f"{name}: text, such as {str(array.flat[0])!r}; expected integer labels; "
-            f"`np.unique({name}, return_inverse=True)[1]` numbers them"
+            f"{name}: {kind}, such as {example(array.flat[0])!r:.60}; expected integer labels; "
+            f"{number}"
         )
     return array
 
@@ -214,29 +221,34 @@ def any_labels(
     _refuse_other_shape(array.shape, name, length, of)
     if array.dtype.kind not in "iubU":
         _refuse_nan(array, name)
+        ways = {
+            "f": f"; `np.asarray({name}).astype(int)` makes whole numbers such",
+            "S": f"; `np.asarray({name}, 'S').astype(str)` makes text of bytes",
+        }
         raise ValueError(
-            f"{name}: dtype {array.dtype}; expected labels that are integers or text; "
-            f"`np.asarray({name}).astype(int)` makes whole numbers such"
+            f"{name}: dtype {array.dtype}; expected labels that are integers or text"
+            f"{ways.get(array.dtype.kind, '')}"
         )
     return array if array.dtype.kind in "bU" else _int64(array, name)
 
 
 def _label_array(value: ArrayLike, name: str) -> np.ndarray:
-    """`value` as numpy's, of integers or text where it holds such as Python's objects."""
+    """`value` as numpy's, of integers, text or bytes where it holds such as Python's objects."""
     array = as_array(value, name)
     mixed = array.dtype.kind == "U" and not isinstance(value, np.ndarray)  # [1, "a"] is text
     if array.dtype.kind not in "OT" and not mixed:
         return _int64(array, name) if array.dtype.kind == "u" else array
     entries = np.asarray(value, dtype=object)
-    text = entries.size > 0 and isinstance(entries.flat[0], str)
+    first = entries.flat[0] if entries.size else 0
+    kind = next((kind for kind in (str, bytes) if isinstance(first, kind)), int)
     for i, entry in enumerate(entries.flat):
-        if not isinstance(entry, str if text else int | np.integer):
+        if not isinstance(entry, int | np.integer if kind is int else kind):
             raise ValueError(
-                f"{name}[{i}]: {entry!r}; expected labels of one kind, integers or text, none of "
-                "them missing; drop such rows first"
+                f"{name}[{i}]: {' '.join(repr(entry).split())[:60]}; expected labels of one kind, "
+                "integers or text, none of them missing; drop such rows first"
             )
     try:
-        return entries.astype(np.str_ if text else np.int64)
+        return entries.astype({str: np.str_, bytes: np.bytes_, int: np.int64}[kind])
     except OverflowError:
         raise ValueError(
             f"{name}: {max(entries.flat)}; expected integers that int64 holds"

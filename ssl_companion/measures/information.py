@@ -54,10 +54,10 @@ def variance_share_within(X: ArrayLike, groups: ArrayLike) -> float:
 
 def _grouping(groups: ArrayLike, n: int, device: torch.device) -> Tensor:
     """Groups renumbered from 0 without gaps, [N]."""
-    g = _checks.labels(groups, "groups", length=n, device=device)
-    g = torch.unique(g, return_inverse=True)[1]
+    given = _checks.labels(groups, "groups", length=n, device=device)
+    g = torch.unique(given, return_inverse=True)[1]
     if int(g.max()) == 0:
-        raise ValueError(f"groups: {int(groups[0])} throughout; expected two groups or more")
+        raise ValueError(f"groups: {int(given[0])} throughout; expected two groups or more")
     return g
 
 

@@ -116,7 +116,7 @@ class WeightedKNN:
         Raises:
             ValueError: as for `votes`, mismatched lengths, or labels of K or more.
         """
-        y_ = _checks.labels(y, "y")
+        y_ = _checks.labels(y, "y", like="y_train")
         predicted = self.predict(X)
         _checks.labels_below(y_, self.n_classes_)
         return _checks.accuracy(predicted, y_)

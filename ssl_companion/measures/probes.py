@@ -183,7 +183,7 @@ class LinearProbe:
         Raises:
             ValueError: as for `predict`, mismatched lengths, or labels of K or more.
         """
-        y_ = _checks.labels(y, "y")
+        y_ = _checks.labels(y, "y", like="y_train")
         predicted = self.predict(X)
         _checks.labels_below(y_, len(self.bias_))
         return _checks.accuracy(predicted, y_)

@@ -109,9 +109,13 @@ def bootstrap_accuracy(
         0.75
     """
     expected = _checks.labels(labels, "labels").cpu().numpy()
-    found = _checks.labels(predicted, "predicted", length=len(expected), of="labels").cpu().numpy()
+    found = _checks.labels(predicted, "predicted", length=len(expected), of="labels", like="labels")
     return bootstrap_mean(
-        found == expected, images, confidence=confidence, resamples=resamples, seed=seed
+        found.cpu().numpy() == expected,
+        images,
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
     )
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import tyro
 
 from ssl_companion.data import load
@@ -27,6 +26,7 @@ from ssl_companion.presets.record import (
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings.places import require_writable
 from ssl_companion.training.config import LoopConfig, pick_device
+from ssl_companion.training.runtime import use_threads
 
 _MONTH = 30 * 24 * 60  # minutes; submitit wants a limit
 
@@ -76,8 +76,7 @@ class RecordJob:
 
     def __call__(self) -> bool:
         """True when the recording stands."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         train = load(self.run.config.data, "train", self.data_root)
         test = load(self.run.config.data, "test", self.data_root)
         where = self.runs_folder, self.destination

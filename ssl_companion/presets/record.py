@@ -85,7 +85,8 @@ def require_place(run: Run, destination: Path) -> None:
     """Make sure that recording `run` destroys no other run's recording.
 
     A preset's run may replace the one of its name at another scale or from an older version.
-    Nothing replaces a recording of another data set, and a run by hand replaces no other.
+    Nothing replaces a recording of another data set, and a run by hand replaces no other, nor one
+    that cannot be read: it may be whole, and of another version of the format.
 
     Raises:
         OccupiedError: it would; the message says what is there, and the ways out.
@@ -94,6 +95,12 @@ def require_place(run: Run, destination: Path) -> None:
     refuse_other_folder(destination / run.name)
     there = _standing(run, destination)
     if there is None:
+        if not run.scale and (destination / run.name / RUN).exists():
+            raise OccupiedError(
+                f"{destination / run.name} holds a recording that cannot be read; give another "
+                "folder (--out) or another name (--name), or --overwrite to lose the one that is "
+                "there"
+            )
         return
     same_data = there.run["data"]["name"] == run.config.data
     if same_data and (run.scale or there.run["digest"] == run.config.digest()):

@@ -43,6 +43,9 @@ FORMAT = 1
 RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv.gz"
 SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
 GROUPINGS_FILE, LEVELS_FILE, STEPS = "groupings.safetensors", "levels.safetensors", "steps.csv"
+FILES = frozenset({
+    RUN, LOSSES, MEASURES, SUBSET, FEATURES, WEIGHTS, GROUPINGS_FILE, LEVELS_FILE, STEPS,
+})  # fmt: skip
 MEASURE_COLUMNS = ("epoch", "layer", "level", "split", "measure", "value", "n")
 STEP_COLUMNS = ("step", "level", "split", "measure", "value", "n")
 #: A row of measures.csv.gz: epoch, layer, level, split, measure, value, n.

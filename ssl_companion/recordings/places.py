@@ -15,8 +15,14 @@ def refuse_other_folder(destination: Path) -> None:
     """Make sure that what would be replaced is a recording, or nothing.
 
     Raises:
-        RecordingError: a folder with files but no run.json, or a file.
+        RecordingError: a folder with files but no run.json, or a file; or this folder itself, which
+            cannot be replaced from within.
     """
+    if destination.name in ("", ".."):
+        raise RecordingError(
+            f"{destination}: has no name; expected a new folder, whose last part is the "
+            "recording's name"
+        )
     if (destination / RUN).exists() or not destination.exists():
         return
     if not destination.is_dir() or any(destination.iterdir()):

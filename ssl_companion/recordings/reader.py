@@ -154,7 +154,7 @@ class Recording:
             self.hierarchy: Hierarchy = check_run(self.run)
         except ValueError as error:
             raise self._unusable(RUN, str(error)) from error
-        self.name: str = self.path.name
+        self.name: str = Path(os.path.abspath(self.path)).name  # also of "."
         self.title: str = self.run["title"]
         self.layers: tuple[str, ...] = tuple(self.run["layers"])
         self.epochs: tuple[int, ...] = tuple(self.run["epochs"])

@@ -237,5 +237,5 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     except OSError as error:
         raise CheckpointError(
             f"{path}: could not be written ({error}); make room there and call again: the run goes "
-            "on from its last checkpoint"
+            "on from its last checkpoint; or give another folder (--runs)"
         ) from error

@@ -150,3 +150,15 @@ def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["torch"].cpu())
     if device.type == "cuda" and states["cuda"]:
         torch.cuda.set_rng_state(states["cuda"][0].cpu(), device)
+
+
+def use_threads(number: int) -> None:
+    """Compute with so many threads of the CPU; 0 leaves that to torch.
+
+    Raises:
+        ValueError: a negative number.
+    """
+    if number < 0:
+        raise ValueError(f"threads: {number}; expected an integer of 0 or more (0: torch's choice)")
+    if number:
+        torch.set_num_threads(number)

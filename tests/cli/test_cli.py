@@ -157,6 +157,13 @@ def test_dry_run_names_minutes_and_disk(call: Call) -> None:
         (["claims", "--root", "no-such-folder"], "no-such-folder: there is no such folder"),
         (["train", "--name", "", "--data", "glyphs100"], "expected a folder's name"),
         (["record", "methods", "--minutes", "5", "--cluster", "slurm"], "minutes: 5;"),
+        (["record", "--threads", "-1", "--list"], "threads: -1; expected an integer of 0 or more"),
+        (["train", "--threads", "-1"], "threads: -1; expected an integer of 0 or more"),
+        (["import-run", ".", "--threads", "-1"], "threads: -1; expected an integer of 0 or more"),
+        (["explore", "reference-vicreg-s0", "--seed", "-1"], "seed: -1; expected an integer from"),
+        (["baselines", "--images-per-class", "-1"], "images_per_class: (-1,); expected one number"),
+        (["baselines", "--out", "/dev/null/x"], "no recording can be written there"),
+        (["measure-features", "x.npy", "y.npy", "--out", "."], "x.npy: cannot be read"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

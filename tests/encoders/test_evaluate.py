@@ -271,12 +271,19 @@ def flat(x: torch.Tensor) -> torch.Tensor:
     ("arguments", "message"),
     [
         (lambda: (None, X), "labels: None; expected integers"),
-        (lambda: (None, X, Y[:-1]), "expected 160 integers, one for each of images"),
-        (lambda: (None, X, Y.astype(float)), "labels: float64"),
-        (lambda: (None, X, Y - 1), "numbered from 0 without gaps"),
+        (lambda: (None, X, Y[:-1]), "labels: 159 labels; expected 160, one for each row of images"),
+        (
+            lambda: (None, X, Y.astype(float)),
+            "labels: dtype torch.float64; .* convert class indices to int64",
+        ),
+        (
+            lambda: (None, X, Y - 1),
+            r"labels\[\d+\]: -1; .* `np.unique\(labels, return_inverse=True\)",
+        ),
         (lambda: (None, X, 2 * Y), r"0 without gaps; `np.unique\(labels, return_inverse=True\)"),
         (lambda: (None, X, WORDS), r"such as 'red'; expected .* `np.unique\(labels, return_inv"),
-        (lambda: (None, X, WORDS.astype(object)), "labels: object, such as 'red'"),
+        (lambda: (None, X, WORDS.astype(object)), "labels: text, such as 'red'"),
+        (lambda: (None, X, WORDS.astype("S")), "labels: bytes, such as b'red'"),
         (lambda: (flat, NHWC, Y), r"images: shape .*, channels last; .*`transpose\(0, 3, 1, 2\)`"),
         (lambda: (flat, torch.from_numpy(NHWC), Y), r"channels last; .*`permute\(0, 3, 1, 2\)`"),
         (
@@ -293,7 +300,11 @@ def flat(x: torch.Tensor) -> torch.Tensor:
         (lambda: (None, X[:0], Y[:0]), "^images: none at all"),
         (lambda: (None, np.where(X > 3, np.nan, X), Y), "expected finite numbers only"),
         (lambda: (None, np.zeros((160, 3, 4, 4)), Y), "without an encoder expected features"),
-        (lambda: (None, [1, 2], Y), "images: list; expected an array or tensor"),
+        (lambda: (None, [1, 2], Y), r"images: list; expected .* `np.asarray\(images\)` is one"),
+        (
+            lambda: (None, pd.DataFrame(X), Y),
+            r"images: DataFrame; .* `np.asarray\(images\)` is one",
+        ),
         (lambda: (None, Y, Y), r"images: shape \(160,\); expected an array or tensor"),
         (lambda: (lambda b: b.sum(), X, Y), "encoder: returned "),
         (lambda: (None, MASKED, Y), "images: a masked array, 1 of 960 entries masked"),
@@ -304,7 +315,10 @@ def flat(x: torch.Tensor) -> torch.Tensor:
         (lambda: (flat, X.astype(np.uint8), Y), "images: uint8 of shape"),
         (lambda: (None, X, torch.tensor(Y).to("meta")), "labels: a tensor on the meta device"),
         (lambda: (None, X, [[0], [1, 2]]), "labels: not rectangular"),
-        (lambda: (None, X, np.full(160, 2**64 - 1, np.uint64)), "labels: 18446744073709551615"),
+        (
+            lambda: (None, X, np.full(160, 2**64 - 1, np.uint64)),
+            "labels: a label 18446744073709551615",
+        ),
         (lambda: (lambda b: [b], X, Y), "encoder: returned list .*`outputs` picks"),
     ],
 )
@@ -328,7 +342,11 @@ def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> 
         ({"test_images": MASKED, "test_labels": Y}, "test_images: a masked array"),
         ({"test_labels": Y}, "test_labels: given without test_images"),
         ({"test_images": X}, "test_labels: None"),
-        ({"test_images": X[:0], "test_labels": Y[:0]}, "^test_images: none at all"),
+        ({"test_images": X[:0], "test_labels": Y[:0]}, "^test_images: none at all; .* one or more"),
+        (
+            {"test_images": X, "test_labels": WORDS},
+            r"`np.searchsorted\(np.unique\(labels\), test_labels\)` numbers them as those of la",
+        ),
         ({"test_images": X, "test_labels": Y + 1}, "test_labels: from 1 to 4; expected 0 to 3"),
         ({"hierarchy": load("glyphs100", "test", n=100).hierarchy}, "hierarchy: has 100 classes"),
     ],

@@ -254,7 +254,7 @@ PIXELS = np.zeros((len(Y), 3, 8, 8), np.float32)
         ({"images": {0: X}, "encoder": wide}, "images: a dictionary"),
         ({"images": {}}, "an empty dictionary"),
         ({"images": {0: {}}}, "no layer at epoch 0"),
-        ({"images": {0: X, 1: X[1:]}}, "expected 89 integers"),
+        ({"images": {0: X, 1: X[1:]}}, "expected 89, one for each row of"),
         ({"images": {0: X}, "test_images": {1: X}, "test_labels": Y}, "expected those of images"),
         ({"images": Labelled(X, names=["one"])}, "names: 1 for 90 images"),
         ({"test_labels": Y}, "given without test_images"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -114,14 +115,16 @@ def test_misshapen_features(name, x, message):
         (Y > 0, r": dtype torch.bool; expected integer labels"),
         (Y[:, None], r": shape \(60, 1\); expected one dimension"),
         (Y.astype(str), r": text, such as '0'; expected integer labels; `np.unique"),
+        (Y.astype("S"), r": bytes, such as b'0'; expected integer labels; `np.unique"),
+        (Y.astype("S").astype(object), r": bytes, such as b'0'; expected integer labels"),
         (np.where(Y == 1, np.nan, Y), r"\[1\]: nan; expected an integer label"),
         (np.where(Y == 1, None, Y), r"\[1\]: None; expected labels of one kind"),
         (np.ma.masked_equal(Y, 1), r": a masked array, 20 of 60 entries masked"),
         (Y.astype(np.uint64) + 2**63, r": a label \d+; expected integers that int64 holds"),
     ],
     ids=[
-        "length", "negative", "fraction", "float", "bool", "2d", "str", "nan", "none", "masked",
-        "uint64",
+        "length", "negative", "fraction", "float", "bool", "2d", "str", "bytes", "objects", "nan",
+        "none", "masked", "uint64",
     ],
 )  # fmt: skip
 def test_bad_labels(name, y, message):
@@ -136,6 +139,8 @@ def test_bad_labels(name, y, message):
         (Y[:-1], "y: 59 labels; expected 60"),
         (Y + 0.5, "y: dtype float64; expected labels that are integers or text"),
         (np.where(Y == 1, np.nan, Y), r"y\[1\]: nan"),
+        (Y.astype("S"), r"y: dtype \|S21; .* `np.asarray\(y, 'S'\).astype\(str\)` makes text"),
+        ([b"a", b"bc"] * 30, r"y: dtype \|S2; .* `np.asarray\(y, 'S'\).astype\(str\)` makes text"),
         (["a", None, "b"] * 20, r"y\[1\]: None; expected labels of one kind"),
         (["a", float("nan"), "b"] * 20, r"y\[1\]: nan; expected labels of one kind"),
         (["a", 1, "b"] * 20, r"y\[1\]: 1; expected labels of one kind"),
@@ -280,3 +285,31 @@ COLLAPSED = np.full((60, 5), 0.3)
 def test_collapsed_features_have_no_such_measure(call):
     with pytest.raises(UndefinedMeasure, match=r"^(X|class_means)[^;]*: [^;]+; expected"):
         call(COLLAPSED)
+
+
+@pytest.mark.parametrize("measure", [m.variance_share_within, m.coding_rate_given])
+def test_a_single_group_is_named_whatever_the_index_of_its_series(measure):
+    groups = pd.Series(7, index=range(100, 160))
+    with pytest.raises(ValueError, match="groups: 7 throughout; expected two groups or more"):
+        measure(X, groups)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda words: m.WeightedKNN(k=1).fit(X, Y).score(X, words),
+        lambda words: m.LinearProbe().fit(X, Y).score(X, words),
+        lambda words: m.bootstrap_accuracy(words, Y),
+    ],
+)
+def test_labels_beside_others_are_to_be_numbered_like_those(score):
+    """By themselves, "b" and "c" would be 0 and 1 where the others have "a", too."""
+    known = np.array(["a", "b", "c"])
+    words = known[np.maximum(Y, 1)]
+    with pytest.raises(
+        ValueError, match=r"text, such as 'b'; .* those of (y_train|labels)"
+    ) as error:
+        score(words)
+    advice = str(error.value).split("`")[1]
+    names = {"y": words, "predicted": words, "y_train": known[Y], "labels": known[Y], "np": np}
+    assert score(eval(advice, names)) == score(np.maximum(Y, 1))

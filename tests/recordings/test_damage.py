@@ -332,6 +332,50 @@ def test_what_is_altered_is_said_and_refused(
     assert "no digests" in capsys.readouterr().out
 
 
+def test_a_note_beside_the_files_is_no_damage_and_a_file_of_the_format_is(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (".DS_Store", "notes.txt"):
+        (copy / name).write_text("mine")
+    verify = ["recordings", "--verify", "--root", str(copy.parent)]
+    assert main(verify) == 0
+    shutil.copy(copy / "measures.csv.gz", copy / "steps.csv")
+    assert main(verify) == 1
+    assert "steps.csv: is not one of the files" in capsys.readouterr().out
+
+
+def test_a_recording_is_called_as_its_folder_is_from_within_it_too(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy)
+    assert open_recording(".").name == open_recording("../tiny/").name == "tiny"
+    monkeypatch.chdir(copy.parent)
+    assert open_recording(Path("tiny/../tiny")).name == "tiny"
+
+
+@pytest.mark.parametrize("place", [".", "..", "new/.."])
+def test_a_recording_needs_a_name_before_anything_is_measured(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    x, y = np.eye(4), [0, 0, 1, 1]
+    with pytest.raises(CompanionError, match="has no name; expected a new folder"):
+        record_encoder(None, x, y, destination=place)
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_a_run_by_hand_does_not_replace_what_another_version_wrote(copy: Path) -> None:
+    about = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(about | {"format": 2}))
+    before = {path.name: file_digest(path) for path in copy.iterdir()}
+    own = tiny_run("tiny", tiny_config(epochs=1, seed=1))
+    with pytest.raises(recorder.OccupiedError, match=r"that cannot be read; .*--overwrite"):
+        recorder.require_place(own, copy.parent)
+    recorder.require_place(replace(own, scale="reduced"), copy.parent)  # `record` makes it again
+    assert {path.name: file_digest(path) for path in copy.iterdir()} == before
+
+
 def test_every_recording_of_the_book_is_as_it_was_written() -> None:
     assert main(["recordings", "--verify"]) == 0
 

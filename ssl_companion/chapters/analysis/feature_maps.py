@@ -301,9 +301,12 @@ def overview(
 
     Raises:
         RecordingError: the recording keeps no features of held-out images.
-        ValueError: fewer than one neighbour, or as many as there are images.
+        ValueError: fewer than one neighbour, or as many as there are images; a seed that UMAP
+            does not take.
     """
     kept = _kept(recording)
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed: {seed}; expected an integer from 0 to {2**32 - 1}")
     fine = recording.fine("test")
     if not 1 <= neighbours < len(fine):
         raise ValueError(f"neighbours: {neighbours}; expected 1 to {len(fine) - 1}")

@@ -13,6 +13,8 @@ from ssl_companion.chapters.analysis.pixel_baselines import (
 )
 from ssl_companion.cli.tables import show
 from ssl_companion.data import load
+from ssl_companion.recordings import recordings_root
+from ssl_companion.recordings.places import require_writable
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,18 @@ class Baselines:
 
     def run(self) -> int:
         """Measure, write, print."""
-        if not self.images_per_class:
-            raise ValueError("images_per_class: none; expected one number or more (0 takes all)")
+        if not self.images_per_class or min(self.images_per_class) < 0:
+            raise ValueError(
+                f"images_per_class: {self.images_per_class or 'none'}; expected one number or "
+                "more, each 0 or more (0 takes all)"
+            )
+        require_writable(recordings_root(self.out))
         train = load(self.data, "train", self.data_root)
         test = load(self.data, "test", self.data_root)
         rows: list[dict[Hashable, Any]] = []
-        for count in self.images_per_class:
-            table = pixel_baselines(train.subset(count) if count else train, test)
+        parts = [train.subset(count) if count else train for count in self.images_per_class]
+        for part in parts:
+            table = pixel_baselines(part, test)
             path = write_baselines(table, self.out)
             rows += table.to_dict("records")
         show(rows, self.json)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 import tyro
 
 from ssl_companion.chapters.claims.kept_counts import levels_judged
@@ -16,6 +15,7 @@ from ssl_companion.recordings.importing import import_run
 from ssl_companion.recordings.places import refuse_recording, require_writable
 from ssl_companion.recordings.targets import load_targets
 from ssl_companion.training.config import pick_device
+from ssl_companion.training.runtime import use_threads
 
 
 def _config() -> MeasureConfig:
@@ -54,8 +54,7 @@ class ImportRun:
 
     def run(self) -> int:
         """Check, measure, write."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         root = recordings_root(self.out)
         destination = root / self.name
         refuse_recording(destination, self.overwrite)
