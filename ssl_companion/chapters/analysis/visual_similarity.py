@@ -120,11 +120,9 @@ def ahead_table(
     return pd.DataFrame(rows)
 
 
-def lead_by_layer_and_epoch(
-    recording: Recording, than: str = WHITENED, *, kind: str = SEMANTIC
-) -> pd.DataFrame:
+def lead_by_layer_and_epoch(recording: Recording, than: str = WHITENED) -> pd.DataFrame:
     """`ahead` as a map: one row a layer (first to last), one column an epoch with all of them."""
-    table = ahead_table(recording, [than], kind=kind)
+    table = ahead_table(recording, [than])
     wide = table.pivot_table(index="layer", columns="epoch", values="value")
     return wide.reindex([name for name in recording.layers if name in wide.index]).dropna(axis=1)
 

@@ -207,10 +207,10 @@ def test_an_advantage_draws_the_same_classes_for_both_and_other_lots_for_groupin
 @pytest.mark.parametrize("subtract", [False, True])
 def test_a_gain_is_of_the_same_images_before_and_after(clusters: Recording, subtract: bool) -> None:
     kept = clusters.kept_epochs()
-    hit = accuracies.hits(clusters, "coarse", (kept[0], kept[-1]))
+    hit = accuracies.hits(clusters, "coarse", (kept[0], kept[-1]), "stem")
     first, last = (draw_counts(hit.shape[1], 1000, 3) @ row / hit.shape[1] for row in hit)
     drawn = last - first if subtract else last / first
-    found = clustering.gain(clusters, "coarse", subtract=subtract, seed=3)
+    found = clustering.gain(clusters, "coarse", "stem", subtract=subtract, seed=3)
     assert (found.low, found.high) == pytest.approx(percentiles(drawn))
     first, last = hit.mean(axis=1)
     assert found.value == pytest.approx(last - first if subtract else last / first)
@@ -219,16 +219,16 @@ def test_a_gain_is_of_the_same_images_before_and_after(clusters: Recording, subt
 
 
 def test_permuted_labels_are_drawn_as_often_as_asked_and_again(clusters: Recording) -> None:
-    found = clustering.gain_on_permuted_labels(clusters, shuffles=6, seed=2)
+    found = clustering.gain_on_permuted_labels(clusters, shuffles=6, layer="stem", seed=2)
     rng = np.random.default_rng(2)
     y, z = clusters.fine("train"), clusters.fine("test")
     orders = [(rng.permutation(y), rng.permutation(z)) for _ in range(6)]
-    kept = clusters.kept_epochs(None, "train")
+    kept = clusters.kept_epochs("stem", "train")
     both = np.array([
         [
             clustering.NearestCentroid()
-            .fit(clusters.features(epoch, None, "train"), a)
-            .score(clusters.features(epoch, None, "test"), b)
+            .fit(clusters.features(epoch, "stem", "train"), a)
+            .score(clusters.features(epoch, "stem", "test"), b)
             for a, b in orders
         ]
         for epoch in (kept[0], kept[-1])
