@@ -102,6 +102,7 @@ def test_what_ci_installs_is_named_by_version_and_hash_and_holds_what_is_listed(
         versions[canonicalize_name(name)] = version
     build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["build-system"]["requires"]
     platform = {"sys_platform": "linux", "platform_machine": "x86_64", "python_version": "3.11"}
-    for one in map(Requirement, listed("requirements.txt") + listed("requirements-dev.txt") + build):
+    lists = [*listed("requirements.txt"), *listed("requirements-dev.txt"), *build]
+    for one in map(Requirement, lists):
         if one.marker is None or one.marker.evaluate(platform):
             assert versions[canonicalize_name(one.name)] in one.specifier, one
