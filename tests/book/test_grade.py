@@ -190,6 +190,15 @@ def unrun(folder: Path, notebook: nbformat.NotebookNode, execute: Any) -> dict[s
     return {row.exercise: row for row in rows}
 
 
+def test_a_hand_in_that_cannot_be_graded_is_a_row_that_says_why(tmp_path: Path) -> None:
+    def execute(*_: object) -> Run:
+        raise RuntimeError("the kernel did not start")
+
+    (row,) = unrun(tmp_path, handed(), execute).values()
+    assert row.file == "one.ipynb"
+    assert row.note == "cannot be graded: RuntimeError: the kernel did not start"
+
+
 @pytest.mark.parametrize(
     ("verdicts", "result"),
     [
