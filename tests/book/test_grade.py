@@ -305,7 +305,7 @@ def test_resuming_grades_what_is_new_or_has_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "grades.csv"
-    for name in ("a", "b"):
+    for name in ("a", "b", "same"):
         (tmp_path / f"{name}.ipynb").write_text("{")
     grade.main(tmp_path, csv=table)
     before = grade.read_rows(table)
@@ -315,10 +315,11 @@ def test_resuming_grades_what_is_new_or_has_changed(
     (tmp_path / "a.ipynb").rename(tmp_path / "d.ipynb")
     capsys.readouterr()
     grade.main(tmp_path, csv=table, resume=True)
-    rows = {row.file: row for row in grade.read_rows(table)}
-    assert list(rows) == ["a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb"]
-    assert [bool(row.message) for row in rows.values()] == [True, False, False, False]
-    assert len(capsys.readouterr().out.splitlines()) == 1 + 2 + 3
+    assert [(row.file, bool(row.message)) for row in grade.read_rows(table)] == [
+        ("a.ipynb", True), ("b.ipynb", False), ("c.ipynb", False), ("d.ipynb", False),
+        ("same.ipynb", True),
+    ]  # fmt: skip
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 3 + 3
 
 
 def test_a_hand_in_that_changes_the_book_ends_the_grading_and_is_named(
@@ -372,10 +373,10 @@ def test_a_grading_that_is_stopped_keeps_what_it_had_and_goes_on(how: int, tmp_p
     ]
     environment = {**os.environ, "GRADED_BY_TEST": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
-        assert _until(lambda: table.exists() and _processes_of(str(tmp_path)))
-        assert [row.file for row in grade.read_rows(table)] == ["a.ipynb"]
-        running.send_signal(how)
         try:
+            assert _until(lambda: table.exists() and _processes_of(str(tmp_path)))
+            assert [row.file for row in grade.read_rows(table)] == ["a.ipynb"]
+            running.send_signal(how)
             _, said = running.communicate(timeout=30)
         finally:
             running.kill()
