@@ -259,6 +259,10 @@ def test_files_that_are_no_notebooks_of_the_book_are_rows_like_any_other(
     ]
 
 
+def test_half_a_pair_of_surrogates_is_sent_to_no_kernel() -> None:
+    assert questions._cell({"source": ["x = '\ud800'\n", "y = 'é'"]}).source == "x = '?'\ny = 'é'"
+
+
 def test_a_file_too_large_is_named_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "one.ipynb").open("wb") as file:
         file.truncate(questions._LARGEST + 1)
