@@ -17,6 +17,8 @@ from ssl_companion.cli.recordings import Recordings
 from .conftest import Call
 
 MAIN = [sys.executable, "-m", "ssl_companion"]
+#: Output waits in a buffer, as it does for users; some test machines have it otherwise.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 @pytest.mark.parametrize(
@@ -70,10 +72,13 @@ def test_ctrl_c_at_the_console_leaves_a_checkpoint(tmp_path: Path) -> None:
     assert list(tmp_path.glob("runs/*/checkpoints/*.ckpt"))
 
 
-@pytest.mark.parametrize("arguments", [["recordings", "--json"], ["record", "--help"]])
+NONE = str(Path(__file__).parent)  # where there are none, as one short line says
+
+
+@pytest.mark.parametrize("arguments", [["recordings", "--json"], ["recordings", "--root", NONE]])
 def test_a_reader_that_leaves_is_no_error(arguments: list[str]) -> None:
     process = subprocess.Popen(
-        [*MAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*MAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=BUFFERED
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -86,7 +91,12 @@ def test_a_reader_that_leaves_is_no_error(arguments: list[str]) -> None:
 def test_a_full_disk_behind_the_output_is_one_line() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [*MAIN, "recordings"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*MAIN, "recordings", "--root", NONE],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=BUFFERED,
         )
     assert done.returncode == 2
     assert done.stderr == "ssl-companion: [Errno 28] No space left on device\n"

@@ -15,7 +15,7 @@ import ssl_companion.presets.cluster as cluster_module
 from ssl_companion.presets.cluster import ClusterConfig, RecordJob, submit
 from ssl_companion.presets.record import NoTeacherError
 from ssl_companion.presets.runs import Run
-from ssl_companion.recordings import MeasureConfig, list_recordings
+from ssl_companion.recordings import MeasureConfig, RecordingError, list_recordings
 from ssl_companion.training.config import LoopConfig
 
 from ..training.tiny import tiny_config
@@ -172,4 +172,13 @@ def test_what_no_cluster_takes_is_refused(
     loop = replace(LOOP, minutes=minutes)
     with pytest.raises(ValueError, match=said):
         submit(tiny_runs(), ClusterConfig(kind=cluster), tmp_path, tmp_path, loop)
+    assert not executors
+
+
+def test_nothing_is_queued_for_a_place_that_cannot_be_written(
+    executors: list[FakeExecutor], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordingError, match="no recording can be written there"):
+        submit(tiny_runs(), ClusterConfig(), tmp_path, tmp_path / "file/recordings", LOOP)
     assert not executors

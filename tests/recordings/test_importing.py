@@ -278,6 +278,15 @@ def test_no_folder_at_all(glyphs: Glyphs, tmp_path: Path) -> None:
         read_other_run(tmp_path / "nowhere", glyphs[1])
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
+    folder: Path, glyphs: Glyphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(importing, "read_other_run", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(RecordingError, match="no recording can be written there"):
+        import_run(folder, tmp_path / "file" / "theirs", *glyphs, CONFIG, progress=False)
+
+
 def test_a_recording_that_stands_there_is_not_lost(
     imported: Recording, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
