@@ -217,7 +217,21 @@ def test_the_call_of_a_checker_is_found_wherever_and_however_it_is_called() -> N
         ("check_a", "1"),
         ("check_b", "2"),
     ]
-    for source in ("check.check_a()", "check.check_a(*x)", "check.check_a(x", "\0", "(" * 10_000):
+    for source in (  # magics that run Python, and the answer by its keyword
+        "%%time\ncheck.check_a(x)",
+        "%%capture out\n\ncheck.check_a(answer=x, recording=recording)",
+        "if True:\n    %time r = check.check_a(x)",
+        "%timeit -n1 -r 1 check.check_a(x)",
+    ):
+        assert questions.calls_in(source) == [("check_a", "x")]
+    for source in (
+        "check.check_a()",
+        "check.check_a(*x)",
+        "%%bash\ncheck.check_a(x)",
+        "check.check_a(x",
+        "\0",
+        "(" * 10_000,
+    ):
         assert questions.calls_in(source) == []
 
 
