@@ -17,6 +17,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import cache
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
@@ -28,6 +29,8 @@ LARGEST = 2**28
 _CONFIGS = {"ToyConfig": "toy", "ObjectiveConfig": "config"}
 _COLLECTIONS: dict[str, Any] = {kind.__name__: kind for kind in (list, tuple, set, frozenset)}
 _NUMBERS = "biufc"  # kinds of NumPy's types
+# What holds words or numbers as a list does; an array of numbers stays one.
+_LISTED: tuple[type, ...] = (range, type({}.keys()), type({}.values()), np.ndarray)
 
 
 def hand_over(
@@ -85,7 +88,7 @@ def _pack(x: Any, functions: list[Any]) -> list[Any]:
         return ["int", int.__int__(x)]
     if isinstance(x, float) and not isinstance(x, np.generic):
         return ["float", float.__float__(x)]
-    if isinstance(x, str) and not isinstance(x, np.generic):
+    if isinstance(x, str):
         return ["str", str.__str__(x)]
     if torch and isinstance(x, torch.Tensor):
         data = x.detach().cpu()
@@ -97,6 +100,12 @@ def _pack(x: Any, functions: list[Any]) -> list[Any]:
         values = x.to_numpy()
         if values.dtype.kind in _NUMBERS:
             return [kind, _written(values)]
+    if isinstance(x, Fraction):
+        return ["float", float(x)]
+    if type(x) in _LISTED or (pandas and isinstance(x, (pandas.Index, pandas.Series))):
+        items = x.tolist() if hasattr(x, "tolist") else list(x)
+        if isinstance(items, list) and all(isinstance(item, (str, int, float)) for item in items):
+            x = items
     for base in _COLLECTIONS.values():
         if isinstance(x, base):
             return [base.__name__, [_pack(item, functions) for item in base.__iter__(x)]]

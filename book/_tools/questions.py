@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _CHECKERS = "ssl_companion.chapters.exercises"
 _LARGEST = 100 * 2**20  # bytes of a notebook
 _MOST_ANSWERS = 20  # to one exercise
+# What stands in front of Python: a cell's first line, or the beginning of a line.
+_TIMED = re.compile(
+    r"(?m)\A\s*%%(?:time|timeit|capture|prun)\b.*$"
+    r"|^([ \t]*)%(?:time|timeit|prun)[ \t]+(?:-\S+[ \t]+(?:\d+[ \t]+)?)*"
+)
 
 
 @dataclass(frozen=True)
@@ -135,11 +141,13 @@ def calls_in(source: str) -> list[tuple[str, str]]:
     """The calls of checkers in a cell, whatever the name of their module: checker and answer."""
     try:
         calls = [node for node in ast.walk(_tree(source)) if isinstance(node, ast.Call)]
-        asked = [call for call in calls if call.args and _function(call).startswith("check_")]
+        asked = [call for call in calls if _function(call).startswith("check_")]
+        named = [[k.value for k in call.keywords if k.arg] for call in asked]
+        given = [(call, [*call.args, *values]) for call, values in zip(asked, named, strict=True)]
         return [
-            (_function(call), ast.unparse(call.args[0]))
-            for call in asked
-            if not isinstance(call.args[0], ast.Starred)
+            (_function(call), ast.unparse(values[0]))
+            for call, values in given
+            if values and not isinstance(values[0], ast.Starred)
         ]
     except Exception:  # whatever broken code makes a parser raise
         return []
@@ -149,10 +157,11 @@ def _tree(source: str) -> ast.Module:
     if len(source) > 10**6:
         raise ValueError("too long")
     try:
-        return ast.parse(source)
+        return ast.parse(_TIMED.sub(r"\1", source))
     except SyntaxError:
         if len(source) > 20_000:  # it may take long, and nobody writes such a cell by hand
             raise
+        source = _TIMED.sub(r"\1", source)
         return ast.parse(TransformerManager().transform_cell(source))  # with %magic and !commands
 
 

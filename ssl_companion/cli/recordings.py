@@ -28,9 +28,10 @@ class Recordings:
         root: folder of recordings; by default SSL_COMPANION_RECORDINGS, else the checkout's,
             else ./recordings.
         json: print JSON.
-        verify: instead, compare the files with the SHA-256 that run.json has of them, here and one
-            folder deeper: a line for each recording that is altered, damaged or lacks digests. The
-            exit status is 1 where any is altered or damaged.
+        verify: instead, compare the files with the SHA-256 that run.json has of them, in the
+            folder (it may be a recording itself) and one folder deeper: a line for each recording
+            that is altered, damaged or lacks digests. The exit status is 1 where any is altered or
+            damaged.
     """
 
     root: Path | None = None
@@ -68,7 +69,7 @@ class Recordings:
             raise RecordingError(
                 f"{root}: there is no such folder; expected one of recordings (--root)"
             )
-        folders = folders_of_recordings(root)
+        folders = [root] if (root / RUN).exists() else folders_of_recordings(root)
         for folder in sorted(path for path in root.iterdir() if path.is_dir()):
             folders += folders_of_recordings(folder)
         rows = [row for folder in folders for row in _faults(folder)]

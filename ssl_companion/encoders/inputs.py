@@ -266,7 +266,16 @@ def _checked(given: Labelled, features: bool, prefix: str) -> tuple[Values, np.n
         raise ValueError(
             f"{prefix}names: {len(names)} for {len(y)} images; expected one for each, or none"
         )
-    return values, y, np.array([str(name) for name in names])
+    texts = [str(name) for name in names]
+    for row, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # of a file that is called in bytes of another encoding
+            raise ValueError(
+                f"{prefix}names[{row}]: {ascii(text)[:60]}; expected text that UTF-8 can write; "
+                "`os.fsencode(name).decode('latin-1')` makes such of a file's name"
+            ) from None
+    return values, y, np.array(texts)
 
 
 def _by_layer(given: Mapping[Any, Any], prefix: str) -> dict[int, dict[str, Any]]:
@@ -277,6 +286,11 @@ def _by_layer(given: Mapping[Any, Any], prefix: str) -> dict[int, dict[str, Any]
         found[epoch] = {str(layer): x for layer, x in layers.items()}
         if not found[epoch]:
             raise ValueError(f"{prefix}images: no layer at epoch {epoch!r}; expected one or more")
+        if len(found[epoch]) < len(layers):
+            raise ValueError(
+                f"{prefix}images: the layers {list(layers)} at epoch {epoch!r}; expected each of a "
+                "name of its own"
+            )
     if not found:
         raise ValueError(f"{prefix}images: an empty dictionary; expected features by epoch")
     return found

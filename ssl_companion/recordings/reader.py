@@ -95,9 +95,14 @@ def list_recordings(root: str | Path | None = None) -> list[Recording]:
 
 
 def folders_of_recordings(root: Path) -> list[Path]:
-    """The folders under `root` that have a run.json, by name; hidden ones do not count."""
+    """The folders under `root` that have a run.json, by name; hidden ones do not count, nor those
+    in which a run is trained, whose run.json is of another kind."""
     found = sorted(path.parent for path in root.glob(f"*/{RUN}"))
-    return [path for path in found if not path.name.startswith(".")]
+    return [
+        path
+        for path in found
+        if not path.name.startswith(".") and not (path / "snapshots").is_dir()
+    ]
 
 
 def open_recording(name: str | Path, root: str | Path | None = None) -> Recording:

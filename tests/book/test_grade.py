@@ -109,9 +109,10 @@ def test_an_honest_answer_in_another_form_is_right(tmp_path: Path) -> None:
             return f"%time\n# my notes\n{solved[name]}\nprint('done')"
         if name == SECOND:  # another name for the function and for the checkers
             return (
+                "%%time\n"
                 "from ssl_companion.chapters.exercises import self_supervision as grader\n"
                 "hinge = lambda z: (1 - (z.var(dim=0) + 1e-4).sqrt()).clamp(min=0).mean()\n"
-                "result = grader.check_variance(hinge)\nresult"
+                "result = grader.check_variance(variance=hinge)\nresult"
             )
         return solved[name]
 
@@ -226,7 +227,21 @@ def test_the_call_of_a_checker_is_found_wherever_and_however_it_is_called() -> N
         ("check_a", "1"),
         ("check_b", "2"),
     ]
-    for source in ("check.check_a()", "check.check_a(*x)", "check.check_a(x", "\0", "(" * 10_000):
+    for source in (  # magics that run Python, and the answer by its keyword
+        "%%time\ncheck.check_a(x)",
+        "%%capture out\n\ncheck.check_a(answer=x, recording=recording)",
+        "if True:\n    %time r = check.check_a(x)",
+        "%timeit -n1 -r 1 check.check_a(x)",
+    ):
+        assert questions.calls_in(source) == [("check_a", "x")]
+    for source in (
+        "check.check_a()",
+        "check.check_a(*x)",
+        "%%bash\ncheck.check_a(x)",
+        "check.check_a(x",
+        "\0",
+        "(" * 10_000,
+    ):
         assert questions.calls_in(source) == []
 
 

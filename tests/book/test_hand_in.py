@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from multiprocessing import Pipe
 from threading import Thread
 from typing import Any
@@ -81,6 +82,25 @@ def test_sets_stubs_and_configurations_come_over_the_wire(value: Any) -> None:
     assert over_the_wire(value) == value
 
 
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.array(["knn", "ncc"])[1], "ncc"),
+        (np.array(["knn", "ncc"]), ["knn", "ncc"]),
+        (np.array(["knn", "ncc"], dtype=object), ["knn", "ncc"]),
+        (pd.Index(["knn", "ncc"]), ["knn", "ncc"]),
+        (pd.Series(["knn", "ncc"], index=[5, 7]), ["knn", "ncc"]),
+        ({"knn": 1, "ncc": 2}.keys(), ["knn", "ncc"]),
+        (range(3), [0, 1, 2]),
+        (Fraction(1, 4), 0.25),
+    ],
+)
+def test_what_a_page_takes_for_words_and_numbers_is_that_over_the_wire(
+    value: Any, plain: Any
+) -> None:
+    assert over_the_wire(value) == plain
+
+
 def test_tables_of_numbers_come_over_the_wire() -> None:
     assert over_the_wire(pd.Series([1.0, 2.0])).tolist() == [1.0, 2.0]
     assert over_the_wire(pd.DataFrame({"a": [1, 2]})).to_numpy().tolist() == [[1], [2]]
@@ -104,7 +124,7 @@ def test_anything_else_arrives_as_an_empty_object_of_its_name() -> None:
     found = over_the_wire(np.array([object()]))
     assert type(found).__name__ == "ndarray"
     assert found.shape == (1,)
-    assert type(over_the_wire(pd.Series(["a"]))).__name__ == "Series"
+    assert type(over_the_wire(pd.Series([{}]))).__name__ == "Series"
     assert type(over_the_wire(subprocess.Popen.__new__(subprocess.Popen))).__name__ == "Popen"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import threading
 import weakref
 from collections.abc import Iterator
@@ -254,6 +255,11 @@ PIXELS = np.zeros((len(Y), 3, 8, 8), np.float32)
         ({"images": {0: X}, "encoder": wide}, "images: a dictionary"),
         ({"images": {}}, "an empty dictionary"),
         ({"images": {0: {}}}, "no layer at epoch 0"),
+        ({"images": {0: {1: X, "1": X}}}, r"the layers \[1, '1'\] at epoch 0; expected each of a"),
+        (
+            {"images": Labelled(X, names=["a", os.fsdecode(b"\xe9.png")] * 45)},
+            r"names\[1\]: '.udce9.png'; expected text .* `os.fsencode\(name\).decode\('latin-1'\)`",
+        ),
         ({"images": {0: X, 1: X[1:]}}, "expected 89, one for each row of"),
         ({"images": {0: X}, "test_images": {1: X}, "test_labels": Y}, "expected those of images"),
         ({"images": Labelled(X, names=["one"])}, "names: 1 for 90 images"),

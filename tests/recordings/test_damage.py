@@ -337,11 +337,22 @@ def test_a_note_beside_the_files_is_no_damage_and_a_file_of_the_format_is(
 ) -> None:
     for name in (".DS_Store", "notes.txt"):
         (copy / name).write_text("mine")
-    verify = ["recordings", "--verify", "--root", str(copy.parent)]
-    assert main(verify) == 0
+    verify = ["recordings", "--verify", "--root"]
+    assert main([*verify, str(copy.parent)]) == 0
     shutil.copy(copy / "measures.csv.gz", copy / "steps.csv")
-    assert main(verify) == 1
-    assert "steps.csv: is not one of the files" in capsys.readouterr().out
+    for root in (copy.parent.parent, copy.parent, copy):
+        assert main([*verify, str(root)]) == 1
+        assert "steps.csv: is not one of the files" in capsys.readouterr().out
+
+
+def test_a_run_that_is_trained_beside_recordings_is_none_of_them(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy.parent / "mine-03bde2f2/snapshots").mkdir(parents=True)
+    (copy.parent / "mine-03bde2f2/run.json").write_text('{"complete": false}')
+    assert [found.name for found in list_recordings(copy.parent)] == ["tiny"]
+    assert main(["recordings", "--verify", "--root", str(copy.parent)]) == 0
+    assert "1 recordings" in capsys.readouterr().out
 
 
 def test_a_recording_is_called_as_its_folder_is_from_within_it_too(

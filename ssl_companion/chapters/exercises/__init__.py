@@ -22,6 +22,8 @@ import numpy as np
 
 P = ParamSpec("P")
 Config = TypeVar("Config")
+SINGLE = 1e-5
+"""How far single precision may be off, as a share of the value: torch computes in it."""
 ELSE = "anything else"
 """In a table of hints, the key of the hint for a number that is none of the known slips."""
 
@@ -167,12 +169,14 @@ def near(answer: Any, expected: float, hints: dict[Any, str], tolerance: float =
         expected: the right value.
         hints: what likely slips come to, each with the hint for it, tried in this order; and
             under `ELSE` the hint for any other value.
-        tolerance: largest absolute difference that counts as equal.
+        tolerance: largest absolute difference that counts as equal; single precision is no slip,
+            and so a hundred-thousandth of the value always is.
 
     Raises:
         NotYet: the answer is another one.
     """
     value = number_of(answer)
+    tolerance = max(tolerance, SINGLE * abs(expected))
     if abs(value - expected) <= tolerance:
         return
     for slip, hint in hints.items():

@@ -15,6 +15,7 @@ from scipy.linalg import hadamard
 from ssl_companion.chapters.analysis import interventions
 from ssl_companion.chapters.exercises import (
     ELSE,
+    SINGLE,
     NotYet,
     call,
     checker,
@@ -203,10 +204,11 @@ def check_three(function: Any) -> str:
                 credit[term] = number_of(value)
             except NotYet as hint:
                 raise NotYet(f"the credit of {term}: {hint}") from None
-        if abs(sum(credit.values()) - gain(frozenset(terms))) > 1e-9:
+        rounding = SINGLE * sum(map(abs, gain.gains.values()))
+        if abs(sum(credit.values()) - gain(frozenset(terms))) > rounding:
             raise NotYet(f"in the game {words}, the credits do not add up to the whole gain.")
         expected = _shapley(terms, gain)
-        if any(abs(credit[term] - expected[term]) > 1e-9 for term in terms):
+        if any(abs(credit[term] - expected[term]) > rounding for term in terms):
             raise NotYet(
                 f"in the game {words}, the credits add up but are divided otherwise: average "
                 "over all orders, with what was added before a term as its background."

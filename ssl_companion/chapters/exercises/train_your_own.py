@@ -27,6 +27,10 @@ def check_colour(encoder: Any) -> str:
     out = call(encoder, x)
     if out is None:
         raise NotYet("nothing is returned yet: give one vector for each image.")
+    if isinstance(out, np.ndarray):  # as `measure_encoder` takes it
+        out = torch.from_numpy(array_of(out))
+    if isinstance(out, Tensor) and out.shape[2:] == (1, 1):
+        out = out.flatten(1)  # pooled to a single place
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(x):
         shape = f" with the shape {tuple(out.shape)}" if hasattr(out, "shape") else ""
         kind = type(out).__name__

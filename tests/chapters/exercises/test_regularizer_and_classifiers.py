@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,18 @@ def one_order(terms: tuple[str, ...], gain: Any) -> dict[str, float]:
     sets = [frozenset(terms[:i]) for i in range(len(terms) + 1)]
     steps = zip(terms, sets[:-1], sets[1:], strict=True)
     return {term: gain(after) - gain(before) for term, before, after in steps}
+
+
+def by_subsets(terms: tuple[str, ...], gain: Any) -> dict[str, torch.Tensor]:
+    """Shapley's shares by his own formula, over subsets, in torch's single precision."""
+    n, shares = len(terms), dict.fromkeys(terms, torch.tensor(0.0))
+    for term in terms:
+        for size in range(n):
+            for some in combinations([other for other in terms if other != term], size):
+                weight = 1 / (n * math.comb(n - 1, size))
+                added = gain({*some, term}) - gain(set(some))
+                shares[term] = shares[term] + torch.tensor(weight * added)
+    return shares
 
 
 def probed(run: Recording) -> np.ndarray:
@@ -206,13 +220,15 @@ RIGHT: dict[Any, list[Any]] = {
     regularize.check_directions: [lambda x: np.exp(stats.entropy(spectrum(x)))],
     regularize.check_fall: [share_of_fall],
     regularize.check_dose: [ObjectiveConfig(regularizer=2.5, on_until=2)],
+    regularize.check_three: [by_subsets],
     classify.check_linear_rule: [
         lambda m: (m, -0.5 * (m**2).sum(1)),
         lambda m: [m.tolist(), torch.tensor(-0.5 * (m**2).sum(1))],
     ],
     classify.check_factor: [lambda run, level: 1 / np.divide(*probed(run))],
     classify.check_permutation: [
-        permuted(lambda x, y: stats.spearmanr(x, y).statistic, in_place=True)
+        permuted(lambda x, y: stats.spearmanr(x, y).statistic, in_place=True),
+        lambda *a: torch.tensor(permuted(lambda x, y: stats.spearmanr(x, y).statistic)(*a)),
     ],
     classify.check_partial: [classify.partial],
 }

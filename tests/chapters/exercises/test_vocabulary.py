@@ -79,6 +79,13 @@ def test_numbers_of_all_kinds_are_numbers(kind: Callable[[float], Any], value: f
     assert number_of(kind(value)) == value
 
 
+@given(value=st.floats(1e-3, 1e6))
+def test_single_precision_is_right_and_a_number_beside_it_is_not(value: float) -> None:
+    near(torch.tensor(value, dtype=torch.float32) * 3 / 3, value, {ELSE: "no"}, 1e-12)
+    with pytest.raises(NotYet):
+        near(value * (1 + 1e-4), value, {ELSE: "no"}, 1e-12)
+
+
 def test_nothing_is_measured_for_what_is_no_number() -> None:
     @checker_of_number
     def check(answer: float, why: str) -> str:
