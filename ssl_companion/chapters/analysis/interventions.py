@@ -189,12 +189,12 @@ def live_outcomes(
     return pd.DataFrame(rows)
 
 
-def variance_spectrum(recording: Recording, epoch: int, layer: str | None = None) -> np.ndarray:
+def variance_spectrum(recording: Recording, epoch: int) -> np.ndarray:
     """Share of the features' variance along each principal direction, descending, float64 [D].
 
-    Of the kept held-out images; zeros where all features are the same.
+    Of the kept held-out images, last layer; zeros where all features are the same.
     """
-    x = recording.features(epoch, layer).astype(np.float64)
+    x = recording.features(epoch).astype(np.float64)
     x -= x.mean(axis=0)
     values = np.linalg.eigvalsh(x.T @ x)[::-1].clip(min=0.0)
     total = values.sum()

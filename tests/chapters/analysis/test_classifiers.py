@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neighbors import NearestCentroid as Oracle
 
@@ -293,3 +294,13 @@ def test_runs_whose_accuracies_part() -> None:
     turned = table.assign(ncc_gain=-table["ncc_gain"], linear_gain=-table["linear_gain"])
     assert classifiers.apart(turned)["recording"].tolist() == ["further", "apart"]
     assert classifiers.apart(table.iloc[[0]]).empty
+
+
+@pytest.mark.slow  # torch's L-BFGS takes seconds to import
+def test_the_probe_of_few_labels_is_scikit_learns_with_that_penalty() -> None:
+    y = np.arange(12) % 3
+    x = np.random.default_rng(0).normal(size=(12, 5)) + y[:, None]
+    found = classifiers._probe().fit(x, y)
+    wide = x.std(axis=0)
+    expected = LogisticRegression(C=1 / (1e-2 * 12), tol=1e-8).fit(x / wide, y)
+    np.testing.assert_allclose(found.weight_, expected.coef_ / wide, atol=1e-3)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid as Oracle
 
 from ssl_companion.chapters.analysis import (
     collapse_signs,
@@ -13,6 +15,10 @@ from ssl_companion.chapters.analysis import (
 )
 from ssl_companion.data import load
 from ssl_companion.data.augmentation import ViewConfig
+from ssl_companion.data.hierarchy import random_grouping
+from ssl_companion.measures import bootstrap_accuracy, cdnv
+from ssl_companion.measures.resampling import percentiles
+from ssl_companion.recordings import Recording
 from ssl_companion.training.config import ObjectiveConfig
 
 
@@ -23,6 +29,50 @@ def test_clouds_collapse_in_every_sign() -> None:
     assert tight["NC3"] < 0.01
     assert tight["NC4"] == tight["NCC"] == 1.0
     assert loose["NCC"] < 1.0
+
+
+CORNERS = np.array([[0, 2], [-np.sqrt(3), -1], [np.sqrt(3), -1]])
+
+
+def test_the_means_move_from_each_classs_own_side_to_the_corners() -> None:
+    end = collapse_signs.collapsing_clouds(1 - 1e-6, per_class=4)
+    np.testing.assert_allclose(end.points, np.repeat(CORNERS, 4, axis=0), atol=1e-5)
+    start = np.mean(
+        [collapse_signs.collapsing_clouds(0, per_class=8, seed=s).points for s in range(12)], axis=0
+    )
+    means = start.reshape(3, 8, 2).mean(axis=1)
+    np.testing.assert_allclose(means, 0.45 * CORNERS, atol=0.35)  # drawn with deviation 0.55
+
+
+def test_the_clouds_have_the_classifier_of_scikit_learn() -> None:
+    made = collapse_signs.collapsing_clouds(0.3, per_class=50)
+    own = LogisticRegression(C=1 / (1e-2 * 150), tol=1e-8).fit(made.points, made.labels)
+    np.testing.assert_allclose(made.weight, own.coef_, atol=1e-3)
+    np.testing.assert_allclose(made.bias - made.bias.mean(), own.intercept_, atol=1e-3)
+
+
+def test_signs_are_computed_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = rng.normal(size=(60, 2)) + np.array([[0.0, 3.0], [-1.0, 0.0], [1.5, -1.0]])[y]
+    weight, bias = rng.normal(size=(3, 2)), np.array([0.0, 4.0, -1.0])
+    found = collapse_signs.signs(x, y, weight, bias)
+    means = np.stack([x[y == k].mean(axis=0) for k in range(3)])
+    lengths = np.linalg.norm(means - x.mean(axis=0), axis=1)
+    assert found["NC2 lengths"] == pytest.approx(lengths.std() / lengths.mean())
+    nearest = np.linalg.norm(x[:, None] - means, axis=2).argmin(axis=1)
+    assert found["NCC"] == pytest.approx((nearest == y).mean())
+    agrees = (x @ weight.T + bias).argmax(axis=1) == nearest
+    assert 0 < agrees.mean() < 1
+    assert found["NC4"] == pytest.approx(agrees.mean())
+    assert len({round(value, 6) for value in found.values()}) == 7
+
+
+def test_signs_along_the_way_are_those_of_its_clouds() -> None:
+    table = collapse_signs.signs_along_collapse((0.1, 0.5), 4, 10, seed=5)
+    for progress, own in table.groupby("progress"):
+        made = collapse_signs.collapsing_clouds(progress, 4, 10, 5).signs()
+        assert dict(zip(own["measure"], own["value"], strict=True)) == made
 
 
 def test_the_clouds_keep_their_noise_and_move_their_means() -> None:
@@ -48,11 +98,10 @@ def test_clouds_that_cannot_be_are_refused(settings: dict, message: str) -> None
         collapse_signs.collapsing_clouds(**settings)
 
 
-def test_a_recording_that_clusters_beats_its_permuted_labels(write_synthetic) -> None:
-    recording = write_synthetic("rulers-clusters")
-    ends = (recording.epochs[0], recording.epochs[-1])
+def test_a_recording_that_clusters_beats_its_permuted_labels(clusters: Recording) -> None:
+    ends = (clusters.epochs[0], clusters.epochs[-1])
     tables = [
-        collapse_signs.through_training(recording, "coarse", epochs=ends, permuted=permuted)
+        collapse_signs.through_training(clusters, "coarse", epochs=ends, permuted=permuted)
         for permuted in (False, True)
     ]
     own, permuted = (t.set_index(["epoch", "measure"]) for t in tables)
@@ -63,6 +112,45 @@ def test_a_recording_that_clusters_beats_its_permuted_labels(write_synthetic) ->
     assert ncc["low"] > permuted.loc[(last, "NCC"), "high"]
     assert ncc["low"] <= ncc["value"] <= ncc["high"]
     assert np.isnan(own.loc[(last, "NC1"), "low"])
+
+
+def test_a_recordings_signs_are_of_its_layer_grouping_and_orders(
+    clusters: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = random_grouping(clusters.hierarchy.level("coarse"), 3)
+    x, test = (clusters.features(20, "stem", split) for split in ("train", "test"))
+    y, z = (level.labels(clusters.fine(split)) for split in ("train", "test"))
+    # The epochs that keep training images are looked at, whatever else is kept.
+    monkeypatch.setattr(
+        Recording,
+        "kept_epochs",
+        lambda _, layer=None, what="test": (20,) if what == "train" else (),
+    )
+    own, permuted = (
+        collapse_signs.through_training(
+            clusters, "random-coarse", "stem", permuted=permuted, seed=3
+        ).set_index("measure")
+        for permuted in (False, True)
+    )
+    assert set(own["epoch"]) == {20}
+    assert own.loc["CDNV", "value"] == pytest.approx(cdnv(x, y))
+    guess = Oracle().fit(x, y).predict(test)
+    found = bootstrap_accuracy(guess, z, seed=3)
+    expected = (found.value, found.low, found.high)
+    assert tuple(own.loc["NCC", ["value", "low", "high"]]) == pytest.approx(expected)
+    rng = np.random.default_rng(3)
+    orders = [rng.permutation(y) for _ in range(20)]
+    drawn = np.array([Oracle().fit(x, order).score(test, z) for order in orders])
+    assert permuted.loc["NCC", "value"] == pytest.approx(drawn.mean())
+    assert tuple(permuted.loc["NCC", ["low", "high"]]) == pytest.approx(percentiles(drawn))
+    assert permuted.loc["CDNV", "value"] == pytest.approx(cdnv(x, orders[0]))
+    # Whose classifier is scikit-learn's of the standardised features, at this penalty.
+    wide = x.std(axis=0)
+    linear = LogisticRegression(C=1 / (1e-3 * len(x)), max_iter=300).fit(x / wide, y)
+    centred = np.stack([x[y == k].mean(axis=0) for k in range(level.k)]) - x.mean(axis=0)
+    weight = linear.coef_ / wide
+    apart = weight / np.linalg.norm(weight) - centred / np.linalg.norm(centred)
+    assert own.loc["NC3", "value"] == pytest.approx(np.square(apart).sum(), rel=0.03)
 
 
 def test_the_searches_agree_where_nothing_is_hard() -> None:

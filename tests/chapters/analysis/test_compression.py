@@ -6,12 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ssl_companion.chapters.analysis import compression
 from ssl_companion.chapters.analysis.compression import (
     ESTIMATORS,
     CompressionInputs,
     share_within,
+)
+from ssl_companion.measures import (
+    coding_rate_given,
+    directions,
+    effective_rank,
+    kde_information_bounds,
+    renyi_entropy,
 )
 from ssl_companion.recordings import Recording
 
@@ -35,6 +43,48 @@ def test_the_share_within_samples_is_the_one_that_was_made(spread: float) -> Non
     m = _material(spread, images=2000)
     found = ESTIMATORS["variance share within samples"](m, 0.01)
     assert found == pytest.approx(spread**2 / (1 + spread**2), rel=0.05)
+
+
+def test_the_share_within_is_of_squared_distances() -> None:
+    points, means = np.array([[1.0, 0.0], [1.0, 2.0], [6.0, 0.0]]), np.array([[0.0, 0.0], [4.0, 2]])
+    within = (1 + 5 + (4 + 4)) / 3  # 1, 1 + 4, 4 + 4
+    between = 4 + 1  # both means are (2, 1) from their centre
+    found = share_within(points, np.array([0, 0, 1]), means)
+    assert found == pytest.approx(within / (within + between))
+
+
+def test_every_estimator_reads_what_it_is_named_for() -> None:
+    """Views of 40 images, 10 classes, and a few images of many views, all about other places."""
+    m, other = _material(0.4, images=40), _material(0.2, images=30, seed=1)
+    m = replace(m, many=other.many + 3, test=other.test, test_classes=other.classes,
+                class_means=other.class_means)  # fmt: skip
+    found = {name: of(m, 0.05) for name, of in ESTIMATORS.items()}
+    bounds = kde_information_bounds(m.views, 0.05)
+    # Directions are from the one mean of all views.
+    whole = np.concatenate([m.views, m.many])
+    centred = whole - whole.mean(axis=0)
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(directions(whole), unit, atol=1e-9)
+    few, many = unit[: len(m.views)], unit[len(m.views) :]
+
+    def rate(z: np.ndarray) -> float:  # up to a squared error of 0.5
+        d = z.shape[1]
+        return float(np.linalg.slogdet(np.eye(d) + d / (len(z) * 0.5) * z.T @ z)[1]) / 2
+
+    assert found["coding rate"] == pytest.approx(rate(few))
+    by_class = m.classes[m.image]
+    assert found["coding rate given the class"] == pytest.approx(coding_rate_given(few, by_class))
+    given_sample = coding_rate_given(many, m.many_of)
+    assert found["coding rate given the sample"] == pytest.approx(given_sample)
+    assert found["Rényi entropy"] == pytest.approx(renyi_entropy(m.views))
+    assert found["effective rank"] == pytest.approx(effective_rank(m.views))
+    assert found["information, lower bound"] == pytest.approx(bounds.lower)
+    assert found["information, upper bound"] == pytest.approx(bounds.upper)
+    for name, own in (
+        ("variance share within samples", (m.views, m.image, m.sample_means)),
+        ("variance share within classes", (m.test, m.test_classes, m.class_means)),
+    ):
+        assert found[name] == pytest.approx(share_within(*own))
 
 
 def test_share_within_is_nan_where_nothing_varies() -> None:
@@ -85,6 +135,8 @@ def test_a_half_holds_half_of_the_images_and_their_own_views() -> None:
     assert len(half.classes) == len(half.sample_means) == 100
     assert len(half.views) == 200
     np.testing.assert_allclose(half.views, half.sample_means[half.image], atol=0.01)
+    assert len(half.test) == len(half.test_classes) == 100
+    assert len(np.unique(half.many_of)) == 3, "the larger half of five"
 
 
 def test_the_jackknife_interval_covers_as_fresh_images_vary() -> None:
@@ -107,7 +159,9 @@ def test_features_that_collapsed_to_a_point_are_an_answer() -> None:
     ("line", "change", "words"),
     [([1, 2, 4.0], 0.75, "rises"), ([4, 2, 1.0], -0.75, "falls"), ([1, 9, 2.0], 0.5, "rises"),
      ([4, 9, 4.05], 0.0123, "stays"), ([1, 2, np.nan], np.nan, "not defined"),
-     ([0, 1, 0.0], np.nan, "not defined")],
+     ([0, 1, 0.0], np.nan, "not defined"), ([-4, 0, -1.0], 0.75, "rises"),
+     ([-4, 0, 2.0], 1.5, "rises"), ([8, 8, 7.0], -0.125, "falls"), ([8, 8, 7.3], -0.0875, "stays"),
+     ([10, 5, 9.0], -0.1, "falls")],
 )  # fmt: skip
 def test_a_change_is_from_the_first_to_the_last_as_a_share_of_the_larger(
     line: list[float], change: float, words: str
@@ -133,18 +187,31 @@ def test_every_estimator_at_every_epoch_with_its_interval(clusters: Recording) -
     np.testing.assert_array_equal(whole.whole[:, -1], compression.estimates(inputs, which=FEW))
     half = compression.estimates(inputs.half(2), which=FEW)
     np.testing.assert_array_equal(whole.halves[2, :, -1], half)
+    assert set(table["n"]) == {200}, "two fresh views of each of 100 images"
+    units = table.groupby("estimator")["unit"].first()
+    assert units["effective rank"] == "dimensions"
+    assert units["variance share within classes"] == "share"
+    assert (units[units.index.str.contains("rate|entropy|information")] == "nats").all()
+
+
+def test_the_noise_asked_for_is_that_of_the_whole_and_of_the_halves(clusters: Recording) -> None:
+    which = ("information, lower bound",)
+    found = compression.trajectories(clusters, epochs=[20], halves=1, noise=0.5, which=which)
+    own = CompressionInputs.of(clusters, 20)
+    for inputs, value in ((own, found.whole), (own.half(0), found.halves[0])):
+        assert value.item() == kde_information_bounds(inputs.views, 0.5).lower
 
 
 def test_changes_have_an_interval_and_the_place_of_the_peak() -> None:
-    whole = np.array([[1.0, 4.0, 2.0], [1.0, 2.0, 5.0], [2.0, 3.0, np.nan]])
+    whole = np.array([[2.0, 4.0, 4.0], [1.0, 2.0, 5.0], [2.0, 3.0, np.nan]])
     names = tuple(compression.ESTIMATOR_KINDS)[:3]
     halves = whole * np.array([1.0, 1.0, 1.1])
     made = compression.Trajectories("made", names, (0, 1, 2), whole, halves[None], 9)
     found = made.changes().set_index("estimator")
     assert found["value"].tolist()[:2] == [0.5, 0.8]
     assert found["shape"].tolist() == ["rises", "rises", "not defined"]
-    assert found["peak_epoch"].tolist()[:2] == [1, 2]
-    assert found["peak"].tolist()[:2] == [4.0, 5.0]
+    assert found["peak_epoch"].tolist() == [1, 2, 1]
+    assert found["peak"].tolist() == [4.0, 5.0, 3.0]
     assert found[["low", "high"]].iloc[:2].notna().all().all()
 
 
@@ -163,6 +230,25 @@ def test_shuffled_classes_are_dearer_where_classes_cluster(clusters: Recording) 
         clusters, "coarse", epochs=[20], which=("coding rate given the class",), halves=0
     )
     assert control["low"].iloc[0] > own.whole[0, 0]
+    m = CompressionInputs.of(clusters, 20, "coarse")
+    rng, z = np.random.default_rng(0), directions(m.views)
+    drawn = [coding_rate_given(z, rng.permutation(m.classes)[m.image]) for _ in range(4)]
+    row = control.iloc[0]
+    assert row["value"] == pytest.approx(np.mean(drawn))
+    ends = stats.mstats.mquantiles(drawn, [0.025, 0.975], alphap=1, betap=1)
+    assert (row["low"], row["high"]) == pytest.approx(tuple(ends))
+
+
+def test_class_means_are_of_all_images_of_a_class(
+    clusters: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = np.arange(1, 101)
+    monkeypatch.setattr(Recording, "class_counts", counts)
+    means = CompressionInputs.of(clusters, 20, "coarse").class_means
+    of_fine, fine = clusters.hierarchy.level("coarse").of_fine, clusters.class_means(20)
+    expected = [np.average(fine[of_fine == k], axis=0, weights=counts[of_fine == k])
+                for k in range(len(means))]  # fmt: skip
+    np.testing.assert_allclose(means, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_point_has_no_rate(clusters: Recording, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,9 +27,10 @@ from ssl_companion.chapters.analysis.generality import (
     setting_of,
 )
 from ssl_companion.chapters.claims import many_runs, recordings_by_name
+from ssl_companion.measures.resampling import percentiles
 from ssl_companion.presets.catalogue import PRESET_NAMES, preset, scale_of
 from ssl_companion.presets.runs import Run, Scale
-from ssl_companion.recordings import Recording, list_recordings
+from ssl_companion.recordings import Recording, list_recordings, open_recording
 
 Write = Callable[..., Recording]
 
@@ -42,6 +43,112 @@ def runs(write_synthetic: Write) -> dict[str, Recording]:
         "hyperparameters-lr-x3-s0": {"kind": "untrained"},
     }
     return {name: write_synthetic(name, features=False, **how) for name, how in names.items()}
+
+
+@pytest.fixture(scope="module")
+def by_lot(write_synthetic: Write) -> Recording:
+    """A run whose accuracies are drawn by lot, of so many images that they are known exactly."""
+    run = write_synthetic(
+        "architecture-by-lot-s0", features=False, epochs=(0, 1, 2, 4, 9), layers=5
+    )
+    file = run.path / "measures.csv.gz"
+    table = pd.read_csv(file)
+    values = np.random.default_rng(0).random(len(table))
+    table.assign(value=values, n=10**12).to_csv(file, index=False)
+    return open_recording(run.path)
+
+
+def looked_up(run: Recording, **where: object) -> list[float]:
+    """Values of a recording's table in its own order, of test images."""
+    table = run.measures[run.measures["split"] == "test"]
+    for column, value in where.items():
+        table = table[table[column] == value]
+    found: list[float] = table["value"].tolist()
+    return found
+
+
+def order(run: Recording, **where: object) -> float:
+    """Spearman's correlation with the order in the table, averaged over levels."""
+    lines = [looked_up(run, measure="ncc", level=level, **where) for level in run.hierarchy.names]
+    return float(np.mean([stats.spearmanr(line, range(len(line))).statistic for line in lines]))
+
+
+def test_a_row_is_of_the_ends_and_orders_of_its_run(by_lot: Recording) -> None:
+    def ncc(level: str, epoch: int) -> float:
+        [value] = looked_up(by_lot, measure="ncc", level=level, epoch=epoch, layer="block4")
+        return value
+
+    expected = {
+        "start": ncc("fine", 0),
+        "ncc": ncc("fine", 9),
+        "ratio": ncc("fine", 9) / ncc("fine", 0),
+        "advantage": ncc("coarse", 9) - ncc("random-coarse", 9)
+        - (ncc("coarse", 0) - ncc("random-coarse", 0)) - 0.25,
+        "time": order(by_lot, layer="block4"),
+        "depth": order(by_lot, epoch=9),
+        "linear": looked_up(by_lot, measure="linear", epoch=9, layer="block4")[0],
+        "sample": ncc("sample", 9),
+    }  # fmt: skip
+    for level in ("coarse", "of another data set"):
+        [row] = every_run({by_lot.name: by_lot}, level, luck=0.25).to_dict("records")
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+    [row] = by_seed([by_lot], "coarse").to_dict("records")
+    assert (row["before"], row["after"]) == (ncc("coarse", 0), ncc("coarse", 9))
+    assert (row["time"], row["depth"]) == pytest.approx((expected["time"], expected["depth"]))
+    assert row["depth before training"] == pytest.approx(order(by_lot, epoch=0))
+    # Of 10^12 images all draws are the values themselves.
+    drawn = generality._drawn(by_lot, "coarse", 3, np.random.default_rng(0))
+    for name, value in (expected | {"advantage": expected["advantage"] + 0.25}).items():
+        if name in drawn:
+            np.testing.assert_allclose(drawn[name], value, atol=1e-4)
+
+
+def test_a_run_that_found_nothing_at_first_has_no_ratio(by_lot: Recording) -> None:
+    table = by_lot.measures
+    at = (table["measure"] == "ncc") & (table["level"] == "fine") & (table["epoch"] == 0)
+    run = Recording(by_lot.path)
+    run.__dict__["measures"] = table.assign(value=table["value"].where(~at, 0.0))
+    assert np.isnan(every_run({run.name: run})["ratio"].item())
+
+
+def test_intervals_are_drawn_from_the_seed_and_lie_about_the_advantage_over_many_groupings(
+    runs: dict[str, Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generality, "grouping_bias", lambda *_: 0.5)
+    name = "architecture-width-fifth-s0"
+    own = {name: runs[name]}
+    found = generality.properties_with_intervals(own, draws=100, seed=4).set_index("property")
+    drawn = generality._drawn(runs[name], "coarse", 100, np.random.default_rng(4))
+    drawn["advantage"] = drawn["advantage"] - 0.5
+    for what in generality.PROPERTIES:
+        row = found.loc[what]
+        assert (row["low"], row["high"]) == pytest.approx(percentiles(drawn[what], 0.95))
+    row = found.loc["advantage"]
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_the_bias_is_of_the_runs_that_keep_features_of_both_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = {"a": (0, 9), "b": (0, 4, 9), "c": (0, 9), "no end": (0, 4), "no start": (4, 9)}
+    luck = {"a": 0.1, "b": 0.2, "c": 0.6}
+    hierarchy = SimpleNamespace(names=("fine", "coarse"))
+    runs: dict[str, Any] = {}
+    for name, epochs in kept.items():
+        path = tmp_path / name
+        path.mkdir()
+        (path / "features.safetensors").touch()
+        runs[name] = SimpleNamespace(
+            path=path, has_features=True, kept_epochs=lambda epochs=epochs: epochs,
+            epochs=(0, 4, 9), hierarchy=hierarchy,
+        )  # fmt: skip
+    runs["one epoch"] = SimpleNamespace(
+        **{**vars(runs["a"]), "kept_epochs": lambda: (0,), "epochs": (0,)}
+    )
+    runs["no features"] = SimpleNamespace(has_features=False)
+    monkeypatch.setattr(generality, "_luck", lambda path, changed, level: luck[path.name])
+    assert generality.grouping_bias(runs) == pytest.approx(0.3)
+    assert np.isnan(generality.grouping_bias({"no features": runs["no features"]}))
 
 
 def test_every_run_of_the_presets_that_count_has_a_group() -> None:
@@ -132,7 +239,8 @@ def test_profiles_put_the_reference_first(runs: dict[str, Recording]) -> None:
     over_time, over_depth = generality.profiles_of(own, reference)
     assert over_time["setting"].iloc[0] == generality.setting_of(reference)
     assert set(over_time["layer"]) == {reference.layers[-1]}
-    assert over_depth.groupby("setting")["epoch"].nunique().eq(1).all()
+    assert set(over_depth["epoch"]) == {reference.epochs[-1]}
+    assert over_depth["layer"].nunique() == len(reference.layers)
 
 
 def test_a_miss_is_called_one(runs: dict[str, Recording]) -> None:
@@ -140,7 +248,10 @@ def test_a_miss_is_called_one(runs: dict[str, Recording]) -> None:
         "recording": list(runs), "ratio": [True, True, False], "advantage": True, "time": True,
         "depth": True, "holds": [True, True, False],
     })  # fmt: skip
-    words = generality.properties_table(every_run(runs), runs, reached)
+    table = every_run(runs)
+    words = generality.properties_table(table, runs, reached)
+    first = table.iloc[0]
+    assert words["fine NCC"][0] == f"{first['start']:.1%}\u00a0→\u00a0{first['ncc']:.1%}"
     assert words["run"].str.startswith(("width", "learning rate")).all()
     assert words["ratio"].str.contains("miss").tolist() == [False, False, True]
     assert words["holds"].tolist() == ["yes", "yes", "no"]
@@ -161,6 +272,24 @@ def planned(scale: Scale, *presets: str) -> dict[str, Recording]:
 
 REDUCED = planned("reduced", *FAMILIES, "regularizer", "targets")
 REFERENCE = REDUCED["architecture-recipe-s0"]
+
+
+def test_of_ten_seeds_and_more_the_lowest_counts() -> None:
+    name = "architecture-recipe"
+    runs = {f"{name}-s{seed}": REFERENCE for seed in (10, 2, 11)}
+    assert list(intact_runs(runs)) == [f"{name}-s2"]
+
+
+def test_the_settings_with_a_part_of_their_own_are_those_of_the_presets() -> None:
+    assert f"{generality.REFERENCE_SETTING}-s0" in REDUCED
+    [name] = generality.BOUNDARIES
+    assert REDUCED[f"{name}-s0"].run["config"]["views"]["strength"] == 0
+
+
+def test_simclr_says_its_temperature() -> None:
+    run = REDUCED["methods-simclr-s0"]
+    temperature = run.run["config"]["objective"]["temperature"]
+    assert setting_of(run).endswith(f"at temperature {temperature}")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +340,9 @@ def test_what_is_not_recorded_is_listed() -> None:
     runs: dict[str, Any] = {name: run for name, run in REDUCED.items() if name not in gone}
     for seed in (1, 2):
         del runs[f"hyperparameters-lr-x3-s{seed}"], runs[f"architecture-resnet18-s{seed}"]
-    del runs["architecture-recipe-s2"], runs["methods-supervised-s0"]  # neither is a setting
+    del runs["architecture-recipe-s2"]
+    for name in [name for name in runs if name.startswith("methods-supervised")]:
+        del runs[name]  # neither is a setting
     found = generality.unrecorded(runs, "reduced")
     assert found == {name.removesuffix("-s0"): words for name, words in gone.items()}
     assert generality.unrecorded(REDUCED, "full") == {}  # both scales have the same names
@@ -234,6 +365,23 @@ def test_why_runs_do_not_count() -> None:
     assert recipe.endswith("too short for these rules")
 
 
+@pytest.mark.parametrize(("epochs", "short"), [(19, True), (20, False), (25, False), (40, False)])
+def test_a_run_is_too_short_where_every_one_that_counts_is_longer(epochs: int, short: bool) -> None:
+    run = preset("architecture", "reduced").runs[0]
+
+    def of(epochs: int, **objective: object) -> Recording:
+        config = replace(run.config, epochs=epochs)
+        return recorded(
+            replace(run, config=replace(config, objective=replace(config.objective, **objective)))
+        )
+
+    counted = {"a": of(20), "b": of(30)}
+    said = generality.why_aside(of(epochs, temperature=9.0), counted)
+    assert said.endswith("too short for these rules") == short
+    for switch in ({"on_from": 1}, {"on_until": 0}):
+        assert generality.why_aside(of(epochs, **switch), counted) == "objective not whole"
+
+
 def test_at_full_scale_the_two_recipes_are_one_setting() -> None:
     runs = planned("full", *FAMILIES, "regularizer")
     reason = generality.why_aside(runs["regularizer-recipe-s1"], intact_runs(runs))
@@ -249,7 +397,10 @@ def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:
     assert table["holds"].all(), table
 
 
-def test_the_sizes_of_runs_are_told(clusters: Recording) -> None:
+def test_the_sizes_of_runs_are_told(clusters: Recording, by_lot: Recording) -> None:
+    other = cast(Recording, SimpleNamespace(run=by_lot.run, epochs=(0, 9), name="z", title="Short"))
+    said = generality.sizes_in_words({"a": other, "b": clusters})
+    assert f"The longest is *{clusters.title}*" in said
     assert "no recordings" in generality.sizes_in_words({})
     said = generality.sizes_in_words({"one": clusters})
     assert "rest on 1 recording, 0 of the size" in said
@@ -283,6 +434,7 @@ def test_the_mean_over_seeds_has_students_interval(three_seeds: list[Recording])
             assert (row["low"], row["high"]) == pytest.approx((low, high))
         assert row["n"] == 3
     assert 0 <= table["low"].min() <= table["high"].max() <= 1
+    assert generality._mean(pd.Series([0.9, 1.0, 1.0])).high == 1, "no accuracy is above 1"
 
 
 def test_one_seed_has_no_interval_and_only_shared_epochs_count(

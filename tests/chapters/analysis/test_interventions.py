@@ -6,13 +6,18 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.decomposition import PCA
 
 from ssl_companion.chapters.analysis import interventions, regularizer
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, hits
+from ssl_companion.measures.resampling import draw_counts, percentiles
 from ssl_companion.recordings import Recording, list_recordings, open_recording
 
 
@@ -37,6 +42,8 @@ def test_weights_are_those_of_the_objective_in_that_epoch(
         "variance": 0.0,
         "covariance": 0.0,
     }
+    late = changed(clusters, tmp_path / "b", on_from=1)
+    assert interventions.recorded_term_weights(late)["variance"] == 0, "before training"
 
 
 def test_a_total_whose_weights_change_is_not_shared_out(
@@ -95,6 +102,42 @@ def test_falling_terms_go_with_the_gain_and_rising_ones_against_it(clusters: Rec
     assert (steps["n"] == so_far["n"].iloc[0] - 1).all()
 
 
+def test_steps_are_what_changed_since_the_measured_epoch_before() -> None:
+    rng = np.random.default_rng(0)
+    losses = pd.DataFrame(rng.random((9, 2)), columns=["invariance", "variance"])
+    losses = losses.assign(epoch=range(1, 10), total=0.0, lr=0.1, seconds=1.0)
+    measured = [0, 1, 3, 4, 7, 8, 9]
+    ncc = pd.DataFrame({"epoch": measured, "level": "coarse", "value": rng.random(7)})
+
+    def select(**where: str) -> pd.DataFrame:
+        assert where == {"measure": "ncc", "level": "coarse", "split": "test", "layer": "top"}
+        return ncc
+
+    run = cast(Recording, SimpleNamespace(layers=("stem", "top"), losses=losses, select=select))
+    table = interventions.decrease_against_gain(run, "coarse").set_index(["term", "over"])
+    gains = ncc["value"].to_numpy()[1:]  # epoch 0 has no losses
+    for term in ("invariance", "variance"):
+        fell = -losses.set_index("epoch").loc[measured[1:], term].to_numpy()
+        so_far, step = (table.loc[(term, over)] for over in ("so far", "each step"))
+        assert so_far["value"] == pytest.approx(stats.spearmanr(fell, gains).statistic)
+        expected = stats.spearmanr(np.diff(fell), np.diff(gains)).statistic
+        assert step["value"] == pytest.approx(expected)
+        assert (so_far["n"], step["n"]) == (6, 5)
+        assert np.isnan([so_far["low"], so_far["high"]]).all()
+        assert step["low"] <= step["value"] <= step["high"]
+
+
+def test_the_run_that_keeps_features_is_looked_into(
+    write_synthetic: Callable[..., Recording], tmp_path: Path
+) -> None:
+    runs = {
+        name: write_synthetic(name, tmp_path, features=kept, epochs=(0, 1), layers=1)
+        for name, kept in (("regularizer-recipe-s0", False), ("regularizer-recipe-s1", True))
+    }
+    found = interventions.run_with_features(runs, "recipe")
+    assert found is runs["regularizer-recipe-s1"]
+
+
 def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
     write_synthetic: Callable[..., Recording],
 ) -> None:
@@ -112,6 +155,13 @@ def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
         assert row["low"] <= row["value"] <= row["high"]
         assert row["gain_low"] <= row["gain"] <= row["gain_high"]
     assert table.loc["recipe", "gain_low"] > 0
+    lot = interventions.live_outcomes(runs, ["recipe"], "random-coarse", seed=3).iloc[0]
+    hit = hits(runs["regularizer-recipe-s0"], "random-coarse", [0, 20], seed=3)
+    assert (lot["start"], lot["value"]) == pytest.approx(tuple(hit.mean(axis=1)))
+    n = hit.shape[1]
+    first, last = hit @ draw_counts(n, 1000, 3).T / n
+    assert (lot["low"], lot["high"]) == pytest.approx(percentiles(last))
+    assert (lot["gain_low"], lot["gain_high"]) == pytest.approx(percentiles(last - first))
     with pytest.raises(NotRecorded, match="regularizer-no-variance"):
         interventions.live_outcomes(runs, ["no-variance"])
     asked = ["shuffled", "invariance-only", "recipe"]
@@ -120,7 +170,13 @@ def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
 
 @pytest.mark.parametrize(
     ("low", "high", "verb"),
-    [(0.01, 0.2, "rises"), (-0.2, -0.01, "falls"), (-0.1, 0.1, "does not measurably move")],
+    [
+        (0.01, 0.2, "rises"),
+        (-0.2, -0.01, "falls"),
+        (-0.01, 0.1, "does not measurably move"),
+        (0.0, 0.1, "does not measurably move"),
+        (-0.1, 0.0, "does not measurably move"),
+    ],
 )
 def test_words_follow_the_interval(low: float, high: float, verb: str) -> None:
     row = {"start": 0.05, "value": 0.1, "gain": 0.05, "gain_low": low, "gain_high": high}
@@ -142,10 +198,23 @@ def test_the_spectrum_is_that_of_scikit_learn(clusters: Recording) -> None:
     assert own["direction"].tolist() == list(range(1, len(own) + 1))
 
 
+def test_spectra_are_of_the_last_epoch_and_leave_rounding_out() -> None:
+    rng = np.random.default_rng(0)
+    x = {0: np.eye(3)[[0, 1, 2]], 5: rng.normal(size=(50, 3)) * [1e-5, 1.0, 0.1] + 7}
+    run = cast(Recording, SimpleNamespace(kept_epochs=lambda: (0, 5), features=x.get))
+    table = interventions.spectra({"run": run})
+    shares = PCA().fit(x[5]).explained_variance_ratio_
+    assert shares[2] < 1e-6
+    np.testing.assert_allclose(table["value"], shares[:2])
+
+
 def test_directions_needed_counts_up_to_the_share() -> None:
     shares = np.array([0.5, 0.3, 0.15, 0.05])
     assert interventions.directions_needed(shares, 0.79) == 2
     assert interventions.directions_needed(shares, 0.81) == 3
+    assert interventions.directions_needed(shares, 0.5) == 1
+    assert interventions.directions_needed(np.array([0.8, 0.12, 0.08])) == 2, "nine tenths"
+    assert interventions.directions_needed(np.array([0.8, 0.08, 0.12])) == 3
     assert interventions.directions_needed(np.zeros(4)) == 0
     with pytest.raises(ValueError, match="of: 1"):
         interventions.directions_needed(shares, 1.0)
