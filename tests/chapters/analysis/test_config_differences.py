@@ -21,7 +21,7 @@ def _with(recording: Recording, folder: Path, **config: object) -> Recording:
 
 
 def test_only_what_differs_is_named_and_in_words(clusters: Recording, tmp_path: Path) -> None:
-    objective = {"name": "vicreg", "on_from": 0, "on_until": -1}
+    objective = clusters.run["config"]["objective"]
     one = _with(clusters, tmp_path / "one", objective=objective | {"regularizer": 1.0},
                 optim={"name": "lars", "lr": 0.15}, batch=128)  # fmt: skip
     other = _with(clusters, tmp_path / "other", objective=objective | {"regularizer": 0.0},
