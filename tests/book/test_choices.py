@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ssl_companion.chapters.analysis import generality
@@ -176,6 +177,82 @@ def test_what_fits_follows_from_what_is_kept(
     assert (made.name in names_for(chapter, root=made.path.parent)) == fits
     if fits:
         assert open_for(chapter, made.path).name == made.name
+
+
+@pytest.fixture(scope="session")
+def made_up(write_synthetic: Callable[..., Recording]) -> Path:
+    return write_synthetic("needs-vicreg-s0").path
+
+
+def _said(**objective: object) -> Callable[[Recording], None]:
+    return lambda run: run.run["config"].update(objective=objective)
+
+
+def _measured(level: str, layer: int = 0) -> Callable[[Recording], None]:
+    """With a row of a level more; without the rows of that layer, where one is given."""
+
+    def change(run: Recording) -> None:
+        rows = run.measures[run.measures["layer"] != (run.layers[layer] if layer else "")]
+        run.measures = pd.concat([rows, rows[:1].assign(level=level)])
+
+    return change
+
+
+def _kept(epochs: tuple[int, ...], missing: str) -> Callable[[Recording], None]:
+    """With features of a layer, or of a kind, at these epochs only."""
+
+    def change(run: Recording) -> None:
+        all_of = run.kept_epochs
+
+        def kept(layer: str | None = None, what: str = "test") -> tuple[int, ...]:
+            return epochs if missing in (layer, what) else all_of(layer, what)
+
+        run.kept_epochs = kept  # type: ignore[method-assign]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("chapter", "parameter", "change", "fits"),
+    [
+        ("the-regularizer", "RECORDING", _said(name="supervised"), False),
+        ("the-regularizer", "RECORDING", _said(), False),
+        ("the-regularizer", "RECORDING", _said(name="vicreg", on_from=0, on_until=2), False),
+        ("the-regularizer", "RECORDING", _said(name="vicreg", on_from=0, on_until=-1), True),
+        ("the-regularizer", "RECORDING", _kept((2,), "test"), False),
+        ("clusters-emerge", "RECORDING", _kept((2,), "test"), False),
+        ("clusters-emerge", "AGAIN", _measured("fine"), False),
+        ("clusters-emerge", "AGAIN", _measured("sample-all"), True),
+        ("random-targets", "AGAIN", _measured("fine"), False),
+        ("random-targets", "AGAIN", _measured("teacher-20"), True),
+        ("random-targets", "TEACHER", _measured("teacher-20"), False),
+        ("compression", "COLLAPSING", _kept((2,), "train"), False),
+        ("compression", "COLLAPSING", _kept((2,), "sample_views"), False),
+        ("time-and-depth", "RECORDING", _kept((2,), "block1"), False),
+        ("time-and-depth", "SUPERVISED", _measured("fine", layer=1), False),
+        ("time-and-depth", "SUPERVISED", _measured("fine"), True),
+    ],
+)
+def test_what_a_parameter_needs_is_looked_for(
+    chapter: str,
+    parameter: str,
+    change: Callable[[Recording], None],
+    fits: bool,
+    made_up: Path,
+) -> None:
+    run = open_recording(made_up)
+    change(run)
+    assert NEEDS[chapter][parameter].holds(run) is fits
+
+
+def test_classifiers_are_compared_at_the_levels_that_were_probed(
+    made_up: Path,
+) -> None:
+    run = open_recording(made_up)
+    fine = run.measures[run.measures["level"] == "fine"].assign(measure="linear")
+    run.measures = pd.concat([run.measures[run.measures["measure"] != "linear"], fine])
+    assert levels_for("clusters-to-classifiers", run) == ("fine",)
+    assert levels_for("hierarchy", run) == run.hierarchy.names
 
 
 def test_a_damaged_recording_is_left_out_of_the_choice_by_name(

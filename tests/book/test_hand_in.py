@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from ssl_companion.training.toy import ToyConfig
 STUB = """\
 from types import SimpleNamespace
 def check_two(answer, word):
+    print('{"question": 0, "ok": true, "message": "printed by a checker"}')
     value = answer() if callable(answer) else answer
     return SimpleNamespace(ok=type(value) is int and value == 2, message=f"{value!r}, {word}")
 answer = ...
@@ -148,6 +150,23 @@ def test_what_is_no_answer_is_no_verdict_of_right(sent: bytes) -> None:
         return
     assert found["ok"] is None
     assert found["message"]
+
+
+def test_an_answer_that_cannot_be_written_is_an_error_of_its_own() -> None:
+    here, there = Pipe()
+    judge._send(there, {"question": 0, "value": ["int", 10**5000]})
+    name, words = json.loads(here.recv_bytes())["raised"]
+    assert name == "ValueError"
+    assert "4300 digits" in words
+
+
+def test_a_function_whose_kernel_is_gone_is_named() -> None:
+    here, there = Pipe()
+    there.send_bytes(b'{"question": 0, "value": ["function", 0], "parameters": {}}')
+    there.close()
+    found = judge.judge(here, "WORD = 'so'", [STUB])
+    assert found["ok"] is None
+    assert found["message"] == "its function was stopped, or ended the process"
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.spatial.distance import cdist
@@ -280,3 +281,18 @@ def test_layers_that_are_equal_never_overtake(write_synthetic: Any) -> None:
     run = write_synthetic("exercises-untrained-s0", kind="untrained", epochs=(0, 1))
     assert depth.check_overtakes(-1, run, "fine").ok
     assert "answer −1" in depth.check_overtakes(1, run, "fine").message
+
+
+def test_where_nothing_is_hit_there_is_no_ratio(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NearestCentroid, "score", lambda *_: 0.0)
+    assert "ratio is not defined here" in clusters.check_cosine(1.0, recording).message
+
+
+def test_an_order_that_is_none_is_said(
+    reference: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = pd.DataFrame({"value": [np.nan]})
+    monkeypatch.setattr(depth, "order_of_rows", lambda *_: flat)
+    assert "take another LEVEL" in depth.check_before(0.5, reference, "fine").message

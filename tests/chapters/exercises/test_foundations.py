@@ -146,6 +146,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (np.ones((3, 2)), "8 or more"),
         (np.stack([np.linspace(-3, 3, 40), np.linspace(-3, 3, 40) ** 2 / 2], axis=1), "straight"),
         (_far_out(), "All of them are to be on it"),
+        (np.linspace(-1e200, 1e200, 40)[:, None] * [1, 1], "covariance overflows"),
     ],
     views.check_nt_xent: [
         (_softmax_over_all, "strike out the diagonal"),
@@ -199,8 +200,11 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (_noise(100, 2000), "handed out by lot"),
         (_noise(200, 5000, 10.0), "handed out by lot"),
         (_one_class_of_two(), "only .* in class 1"),
+        ((np.broadcast_to(0.0, (5000, 5000)), np.zeros(5000, int)), "a smaller cloud"),
+        (([[0.0], [1.0]], np.array([0, None])), "labels y .* of one kind"),
     ],
     own.check_colour: [
+        (lambda x: None, "nothing is returned yet"),
         (lambda x: x.mean(dim=(1, 2, 3)), r"\(5,\)"),
         (lambda x: x.flatten(1), "three numbers"),
         (lambda x: x.amax(dim=(2, 3)), "channels stay apart"),

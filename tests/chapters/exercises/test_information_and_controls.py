@@ -258,6 +258,18 @@ def test_a_right_answer_in_another_form_is_right(ask: Any, check: Any, answer: A
     assert ask(check, answer).ok
 
 
+def test_one_family_has_no_others_to_be_left_out_of(table: pd.DataFrame) -> None:
+    found = elsewhere.check_without(0.5, table.assign(family="methods"))
+    assert found.message == "there is one family only: record more of them."
+
+
+def test_a_student_without_a_hit_has_no_ratio(
+    recording: Recording, teacher: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NearestCentroid, "score", lambda *_: 0.0)
+    assert "ratio is not defined" in targets.check_live(1.0, recording, teacher).message
+
+
 @pytest.mark.parametrize(("answer", "says"), [("none", "no run misses"), ("depth", "does any run")])
 def test_where_no_run_misses_anything_none_is_right(
     answer: str, says: str, table: pd.DataFrame

@@ -175,7 +175,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
     regularize.check_three: [
         (one_order, "divided otherwise"),
         (for_three_alone, "of 2 terms.*add up"),
-        (lambda terms, _: dict.fromkeys(terms, 7.0), "add up"),
+        (lambda terms, _: dict.fromkeys(terms, 7.0), "do not add up"),
         (lambda terms, gain: {t: gain((t,)) for t in terms}, "takes a set"),
         (lambda terms, _: dict.fromkeys(terms, "much"), "the credit of invariance: expected"),
     ],
