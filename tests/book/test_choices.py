@@ -229,6 +229,7 @@ def _kept(epochs: tuple[int, ...], missing: str) -> Callable[[Recording], None]:
         ("compression", "COLLAPSING", _kept((2,), "train"), False),
         ("compression", "COLLAPSING", _kept((2,), "sample_views"), False),
         ("time-and-depth", "RECORDING", _kept((2,), "block1"), False),
+        ("time-and-depth", "RECORDING", _kept((1, 2), "test"), False),
         ("time-and-depth", "SUPERVISED", _measured("fine", layer=1), False),
         ("time-and-depth", "SUPERVISED", _measured("fine"), True),
     ],
