@@ -45,6 +45,10 @@ class Made:
         columns = ["epoch", "layer", "level", "split", "measure", "value", "n"]
         self.measures = pd.DataFrame(rows, columns=columns)
 
+    def value(self, epoch: int, **where: object) -> float:
+        rows = self.select(epoch=epoch, **where)
+        return rows["value"].item() if len(rows) else np.nan
+
     def select(self, **where: object) -> pd.DataFrame:
         chosen = [self.measures[column] == value for column, value in where.items()]
         return self.measures[np.all(chosen, axis=0)]

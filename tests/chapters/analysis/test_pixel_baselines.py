@@ -58,7 +58,8 @@ def test_rows_of_the_same_set_are_replaced_and_others_kept(
 def test_a_recording_stands_beside_the_width_nearest_to_its_own(
     table: pd.DataFrame, tmp_path: Path, write_synthetic: Callable[..., Recording]
 ) -> None:
-    run = write_synthetic("baseline-beside-s0", features=True)  # 16 dimensions
+    run = write_synthetic("baseline-beside-s0", features=True)
+    run.run["config"]["backbone"] = "res-1-16"  # 16 dimensions
     assert pixel_baselines.compare_with_pixels(run, tmp_path).empty
     run.run["data"]["train_fingerprint"] = table["fingerprint"][0]
     pixel_baselines.write_baselines(table, tmp_path)
