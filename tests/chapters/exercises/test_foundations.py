@@ -213,6 +213,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda x: x.mean(dim=(2, 3)).flip(1), "channels stay apart"),
     ],
     own.check_clustered: [
+        (lambda table, level: None, "nothing is returned yet"),
         (lambda table, level: True, "pure noise it says True"),
         (lambda table, level: False, "well apart it says False"),
         (_by_points_above_a_tenth, "Compare an end with an end"),
@@ -224,6 +225,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (_of_all_measures, "about `ncc`"),
     ],
     own.check_moved: [
+        ("ncc", "expected a set of names"),
         ({"ncc", "knn"}, "not ncc"),
         ({"knn"}, "1 more"),
         ({"colour"}, "'colour' is none of"),
