@@ -158,6 +158,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (ToyConfig(noise=0.0, wobble=0.0), "leave the noise"),
         (ToyConfig(columns=2, rows=2), "fewer images"),
         (ToyConfig(lr=1e-6), "change the world"),
+        (ToyConfig(columns=2.5), "columns: 2.5; expected a whole number"),  # type: ignore[arg-type]
         (ToyConfig(columns=600), "takes long"),
         (ToyConfig(wobble=0.0, width=30.0), "change one setting, not width and wobble"),
         (ToyConfig(seed=3), "Which setting makes them"),
