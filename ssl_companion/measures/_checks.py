@@ -67,7 +67,12 @@ def as_array(value: ArrayLike, name: str) -> np.ndarray:
 _LARGEST, _SMALLEST = 1e150, 1e-130
 
 
-def _refuse_non_finite(x: Tensor, name: str, squared: bool) -> None:
+def refuse_non_finite(x: Tensor, name: str, squared: bool = True) -> None:
+    """Refuse what is not finite, or too large or too small for squares.
+
+    Raises:
+        ValueError: naming the place and the value.
+    """
     low, high = (float(v) for v in torch.aminmax(x))  # one pass; NaN propagates
     if low > -_LARGEST and high < _LARGEST:
         if squared and 0 < max(-low, high) < _SMALLEST:
@@ -92,6 +97,7 @@ def features(
     dims: int | None = None,
     device: torch.device | str | None = None,
     squared: bool = True,
+    summed: bool = False,
 ) -> Tensor:
     """A finite floating-point tensor [N, D] with N, D >= 1.
 
@@ -105,6 +111,8 @@ def features(
         device: where the result shall live; None keeps it where it is. The CPU stands in for a
             device without float64.
         squared: whether squares of these numbers are taken, so that all of them may be too small.
+        summed: whether the caller sums them in float64 and calls `refuse_non_finite` if a sum is
+            not finite, which saves a look at every float32.
 
     Raises:
         ValueError: not two-dimensional, empty, not real, NaN or infinite, or of the wrong D.
@@ -118,7 +126,7 @@ def features(
         raise ValueError(f"{name}: empty, shape {tuple(x.shape)}; expected one sample or more")
     if dims is not None and x.shape[1] != dims:
         raise ValueError(f"{name}: {x.shape[1]} dimensions; expected {dims}")
-    return _real(x, name, device, squared)
+    return _real(x, name, device, squared, summed)
 
 
 def row(
@@ -142,7 +150,13 @@ def row(
     return _real(x, name, device, squared=False).double()
 
 
-def _real(x: Tensor, name: str, device: torch.device | str | None, squared: bool) -> Tensor:
+def _real(
+    x: Tensor,
+    name: str,
+    device: torch.device | str | None,
+    squared: bool,
+    summed: bool = False,
+) -> Tensor:
     if x.dtype == torch.bool or x.is_complex():
         raise ValueError(f"{name}: dtype {x.dtype}; expected real numbers")
     x = x.to(computing_device(x.device if device is None else torch.device(device)))
@@ -150,7 +164,8 @@ def _real(x: Tensor, name: str, device: torch.device | str | None, squared: bool
         x = x.double()
     elif x.dtype not in (torch.float32, torch.float64):
         x = x.float()
-    _refuse_non_finite(x, name, squared)
+    if not (summed and x.dtype == torch.float32):
+        refuse_non_finite(x, name, squared)
     return x
 
 

@@ -9,20 +9,22 @@ decided in float64.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures._faiss import nearest
 
-# Memory and time, and no answer: rows searched at a time (33 MB of float64 at D = 250), and rows
-# made float32 at a time on a CPU (1 MB of float64 stays in its cache).
-_ROWS, _CACHED = 16384, 512
+# Memory and time, and no answer: rows searched at a time, and numbers in float64 at a time on a CPU
+# (1 MB stays in its cache).
+_ROWS, _CACHED = 16384, 2**17
 # A margin: a smaller one would give wrong answers, a larger one costs time.
 _SHORT = 1e-130  # squares of the numbers in rows below 1e-146 lose digits, or are zero
+_NEAR_MEAN = 0.01  # share of the longest centre by which rounding may move the mean: time alone
 _FLOAT32, _FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 
 
@@ -39,10 +41,19 @@ class ExactSearch:
         self._centres = unit(centres, "centroids_") if cosine else centres
         # Measured from one centre, the mean is exact enough under any offset. Another point near
         # the centres would leave more rows in doubt, and change no answer.
-        self._mean = self._centres[0] + (self._centres - self._centres[0]).mean(0)
-        self._centred = self._centres - self._mean
-        self._centred32 = self._centred.float()
-        self._largest_norm = float(torch.linalg.vector_norm(self._centred, dim=1).max())
+        first = self._centres[0]
+        sums = [(block - first).sum(0) for _, block in _blocks(self._centres)]
+        self._mean = first + torch.stack(sums).sum(0) / len(centres)
+        self._centred32 = self._less_mean(self._centres)
+        self._largest_norm = float(_norms(self._centred32).max())
+        # A mean that is float32 can be taken from rows that are, without a way by float64.
+        self._mean32 = self._mean.float()
+        moved = float(torch.linalg.vector_norm(self._mean32.double() - self._mean))
+        self._by_float32 = moved <= _NEAR_MEAN * self._largest_norm < torch.inf
+        if self._by_float32:
+            self._mean = self._mean32.double()
+            self._centred32 = self._less_mean(self._centres)
+            self._largest_norm = float(_norms(self._centred32).max())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Nearest centre, int64 [N], of each row of x [N, D], finite, on the centres' device.
@@ -50,44 +61,79 @@ class ExactSearch:
         Raises:
             UndefinedMeasure: by angle, a row of zeros.
         """
-        found = []
-        for i, rows in enumerate(x.split(_ROWS)):
-            found.append(self._block(unit(rows, "X", i * _ROWS) if self._cosine else rows))
-        return torch.cat(found)
+        return torch.cat([self._nearest(rows, i * _ROWS) for i, rows in enumerate(x.split(_ROWS))])
 
-    def _block(self, x: Tensor) -> Tensor:
-        centred = torch.empty(x.shape, dtype=torch.float32, device=x.device)
-        step = _CACHED if x.device.type == "cpu" else len(x)
-        for rows, out in zip(x.split(step), centred.split(step), strict=True):
-            out.copy_(rows.double() - self._mean)
+    def _nearest(self, x: Tensor, first: int) -> Tensor:
+        """The same of some rows, the first of which is row `first` to a message."""
+        by_float32 = self._by_float32 and x.dtype == torch.float32
+        centred = self._from_float32(x) if by_float32 else self._from_float64(x, first)
         squares, indices = nearest(centred, self._centred32, 2)
-        sure = surely_nearer(squares[:, 0], squares[:, 1], centred, self._largest_norm)
+        norms = _norms(centred)
+        # A row divided by its length was rounded, too, before the mean was taken away.
+        rounded = 2 * _FLOAT32 * (norms + 1) if by_float32 and self._cosine else 0 * norms
+        near, far = squares.unbind(1)
+        sure = surely_nearer(near, far, norms, x.shape[1], self._largest_norm, rounded)
         best = indices[:, 0]
         doubtful = (~sure).nonzero()[:, 0]  # also where float32 overflowed
         if len(doubtful):
-            best[doubtful] = self._in_float64(x[doubtful].double())
+            rows = x[doubtful].double()
+            if self._cosine:
+                rows = unit(rows, "X", first + doubtful)
+            best[doubtful] = self._in_float64(rows)
         return best
 
+    def _less_mean(self, x: Tensor) -> Tensor:
+        """Rows of float64 [N, D] less the mean, float32."""
+        centred = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+        for at, rows in _blocks(x):
+            centred[at] = rows - self._mean
+        return centred
+
+    def _from_float64(self, x: Tensor, first: int) -> Tensor:
+        """What is searched for in place of the rows [N, D], float32, by way of float64."""
+        centred = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+        for at, rows in _blocks(x):
+            wide = unit(rows, "X", first + at.start) if self._cosine else rows.double()
+            centred[at] = wide - self._mean
+        return centred
+
+    def _from_float32(self, x: Tensor) -> Tensor:
+        """The same of rows of float32, in which it is three times as fast."""
+        centred = torch.empty_like(x)
+        for at, rows in _blocks(x):
+            out = centred[at]
+            if not self._cosine:
+                torch.sub(rows, self._mean32, out=out)
+                continue
+            # A length that is 0 or infinite to float32 leaves the row in doubt; one that is merely
+            # off moves no centre before another, as all of them have the length one.
+            lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+            torch.div(rows, lengths, out=out).sub_(self._mean32)
+        return centred
+
     @cached_property
-    def _distinct(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _distinct(self) -> tuple[Tensor, Tensor]:
         """The first of each set of equal centres, of which collapse makes many: ascending rows,
-        the centres, centred, and half their squared norms."""
-        array = np.ascontiguousarray(
-            (self._centres + 0.0).cpu().numpy()
-        )  # + 0.0: no -0.0, to have fewer
-        as_bytes = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
-        first = torch.from_numpy(np.sort(np.unique(as_bytes, return_index=True)[1]))
-        first = first.to(self._centres.device)
-        centred = self._centred[first]
-        return first, self._centres[first], centred, centred.square().sum(1) / 2
+        and half the squared norms of their differences from the mean."""
+        first: dict[bytes, int] = {}
+        for at, centres in _blocks(self._centres):
+            for row, centre in enumerate((centres + 0.0).cpu().numpy(), at.start):  # no -0.0
+                first.setdefault(hashlib.blake2b(centre.tobytes()).digest(), row)
+        rows = torch.tensor(list(first.values()), device=self._centres.device)
+        halves = [(self._centres[some] - self._mean).square().sum(1) / 2
+                  for _, some in _blocks(rows, self._centres.shape[1])]  # fmt: skip
+        return rows, torch.cat(halves)
 
     def _in_float64(self, x: Tensor) -> Tensor:
         """The nearest of all centres: by differences among those that products leave."""
-        first, centres, centred, half_squares = self._distinct
+        first, half_squares = self._distinct
         dims, found = x.shape[1], []
-        for rows in x.split(max(1, 2**23 // len(centres))):  # 64 MB at a time, as below
+        for rows in x.split(max(1, 2**22 // len(first))):  # 32 MB at a time, as below
             away = rows - self._mean
-            half = torch.addmm(half_squares, away, centred.T, alpha=-1)
+            half = torch.empty(len(rows), len(first), dtype=x.dtype, device=x.device)
+            for at, some in _blocks(first, dims):
+                centred = self._centres[some] - self._mean
+                half[:, at] = torch.addmm(half_squares[at], away, centred.T, alpha=-1)
             least = half.amin(1, keepdim=True)
             norms = torch.linalg.vector_norm(away, dim=1, keepdim=True)
             distances = (norms.square() + 2 * least).clamp_(min=0).sqrt()
@@ -96,32 +142,59 @@ class ExactSearch:
             row, centre = (half <= least + error).nonzero(as_tuple=True)
             step = max(1, 2**22 // dims)
             squares = torch.cat([
-                (rows[r] - centres[c]).square().sum(1)
+                (rows[r] - self._centres[first[c]]).square().sum(1)
                 for r, c in zip(row.split(step), centre.split(step), strict=True)
             ])  # fmt: skip
             best = torch.full_like(least[:, 0], torch.inf).scatter_reduce_(0, row, squares, "amin")
             is_best = squares == best[row]
-            lowest = torch.full((len(rows),), len(centres), device=x.device)
+            lowest = torch.full((len(rows),), len(first), device=x.device)
             lowest.scatter_reduce_(0, row[is_best], centre[is_best], "amin")
             found.append(first[lowest])
         return torch.cat(found)
 
 
-def surely_nearer(near: Tensor, far: Tensor, x: Tensor, largest: float) -> Tensor:
+def _blocks(x: Tensor, dims: int | None = None) -> Iterator[tuple[slice, Tensor]]:
+    """Rows [N, D], or [N] that stand for such, a few at a time, and where they are; on a GPU all
+    at once."""
+    step = max(1, _CACHED // (dims or x.shape[1])) if x.device.type == "cpu" else len(x)
+    for start in range(0, len(x), step):
+        at = slice(start, min(start + step, len(x)))
+        yield at, x[at]
+
+
+def _norms(x: Tensor) -> Tensor:
+    """Of float32 rows [N, D], float64 [N]."""
+    norms = torch.empty(len(x), dtype=x.dtype, device=x.device)
+    for at, rows in _blocks(x):
+        torch.linalg.vector_norm(rows, dim=1, out=norms[at])
+    return norms.double()
+
+
+def surely_nearer(
+    near: Tensor,
+    far: Tensor,
+    norms: Tensor,
+    dims: int,
+    largest: float,
+    rounded: Tensor | float = 0.0,
+) -> Tensor:
     """Whether float32 tells two squared distances apart: no row beyond `far` is nearer than `near`.
 
     Args:
         near, far: squared distances [N] as float32 computed them.
-        x: the rows [N, D], float32, that they are distances of.
+        norms: of the rows that they are distances of, [N].
+        dims: of these rows.
         largest: norm of the longest of the other rows.
+        rounded: norms of what rounding added to the rows before they were searched for, [N].
 
     Returns:
         bool [N].
     """
-    norms = x.square().sum(1).sqrt().double()
+    norms = norms.double()
 
     def error(squares: Tensor) -> Tensor:
-        return float32_error(squares, norms, x.shape[1], largest)
+        moved = 2 * rounded * torch.clamp(norms + squares.sqrt(), max=largest)
+        return float32_error(squares, norms, dims, largest) + moved
 
     near, far = near.double(), far.double()
     return near + error(near) < far - error(far)
@@ -149,9 +222,11 @@ def float64_error(norms: Tensor, reach: Tensor, dims: int) -> Tensor:
     return 4 * (dims + 8) * _FLOAT64 * (norms + reach).square()
 
 
-def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:
-    """Rows [N, D] of `name`, the first of them row `first` there, divided by their length, in
-    float64.
+def unit(rows: Tensor, name: str, first: int | Tensor = 0) -> Tensor:
+    """Rows [N, D] of `name` divided by their length, in float64.
+
+    Args:
+        first: which row of `name` the first of them is, or each of them [N].
 
     Raises:
         UndefinedMeasure: a row of zeros.
@@ -165,5 +240,6 @@ def unit(rows: Tensor, name: str, first: int = 0) -> Tensor:
         lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     if bool((lengths == 0).any()):
         where = int((lengths[:, 0] == 0).nonzero()[0, 0])
-        raise UndefinedMeasure(f"{name}[{first + where}]: all zeros; expected a row with a length")
+        where = int(first[where]) if isinstance(first, Tensor) else first + where
+        raise UndefinedMeasure(f"{name}[{where}]: all zeros; expected a row with a length")
     return rows / lengths

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +12,9 @@ from ssl_companion.measures import _checks
 from ssl_companion.measures._checks import ArrayLike
 from ssl_companion.measures._torch_state import computing_device, known_device, plain_torch
 
-_ROWS = 8192  # rows turned to float64 at a time: 16 MB at D = 250
+# Numbers turned to float64 at a time. 1 MB stays in a CPU's cache; for more, the system would map
+# and clear memory for each block.
+_AT_ONCE, _AT_ONCE_ON_CUDA = 2**17, 2**23
 _UNASKED = 2**27  # numbers in means of classes that no batch or `n_classes` accounts for: 1 GB
 
 
@@ -67,7 +70,7 @@ class ClassStatistics:
             ValueError: bad features or labels, a label of `n_classes` or more, or, without
                 `n_classes`, one so large that the means of so many classes would fill memory.
         """
-        x = _checks.features(X, "X", dims=self._dims, device=self.device)
+        x = _checks.features(X, "X", dims=self._dims, device=self.device, summed=True)
         y_ = _checks.labels(y, "y", length=len(x), device=x.device)
         return self._add(x, y_)
 
@@ -81,12 +84,12 @@ class ClassStatistics:
                 f"{largest + 1} classes take {(largest + 1) * x.shape[1] * 8 / 1e9:.0f} GB; "
                 "relabel without gaps, or give n_classes"
             )
+        batch = _means_of(x, y)
         if self._dims is None:
             self._start(x)
         self._grow(self.n_classes or largest + 1)
         self._samples += len(y)
-        for rows, labels in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
-            self._merge(rows.double(), labels)
+        self._merge(x, batch)
         return self
 
     def _start(self, x: Tensor) -> None:
@@ -105,38 +108,33 @@ class ClassStatistics:
             self.means = torch.cat([self.means, pad])
             self.sum_of_squares = torch.cat([self.sum_of_squares, pad.new_zeros(new)])
 
-    def _merge(self, x: Tensor, y: Tensor) -> None:
-        present, local = torch.unique(y, return_inverse=True)
-        n_new = torch.bincount(local, minlength=len(present))
-        # Differences from one sample of the class keep every digit of a tight class, however
-        # far it lies from the origin and from the other classes.
-        rows = torch.arange(len(x), device=x.device)
-        first_row = torch.full_like(present, len(x)).scatter_reduce_(0, local, rows, "amin")
-        origin = x[first_row]
-        away = x - origin[local]
-        means_away = torch.zeros(len(present), x.shape[1], dtype=x.dtype, device=x.device)
-        means_away.index_add_(0, local, away)
-        means_away /= n_new[:, None]
-
+    def _merge(self, x: Tensor, batch: _BatchMeans) -> None:
+        present, local, n_new, origin, away = batch
+        means = away if origin is None else origin + away
+        squares = torch.zeros(len(present), dtype=torch.float64, device=x.device)
         n_old = self.counts[present]
-        n_all = n_old + n_new
-        share = n_new.double() / n_all
-        old = self.means[present]
-        step = (origin - old) + means_away
-        first = (n_old == 0)[:, None]
-        merged = old + step * share[:, None]
-        self.means[present] = torch.where(first, origin + means_away, merged)
-        self.counts[present] = n_all
+        self.counts[present] = n_old + n_new
+        if bool(n_old.any()):
+            share = n_new.double() / (n_old + n_new)
+            old = self.means[present]
+            step = means - old if origin is None else (origin - old) + away
+            means = torch.where((n_old == 0)[:, None], means, old + step * share[:, None])
+            weight = n_old * share  # zero for a class seen for the first time
+            squares += weight * step.square().sum(1)
+            if self.scatter == "full":
+                self.scatter_matrix.addmm_((step * weight[:, None]).T, step)
+        if len(present) == len(self.means):
+            self.means = means
+        else:
+            self.means[present] = means
         if self.scatter == "none":
             return
-        residual = away - means_away[local]
-        squares = torch.zeros_like(self.sum_of_squares)
-        squares.index_add_(0, y, residual.square().sum(1))
-        weight = n_old * share  # zero for a class seen for the first time
-        squares.index_add_(0, present, weight * step.square().sum(1))
-        self.sum_of_squares += squares
-        if self.scatter == "full":
-            self.scatter_matrix += residual.T @ residual + (step * weight[:, None]).T @ step
+        for rows, of in _blocks(x, local):
+            residual = _from(origin, rows, of) - away[of]
+            squares.index_add_(0, of, residual.square().sum(1))
+            if self.scatter == "full":
+                self.scatter_matrix.addmm_(residual.T, residual)
+        self.sum_of_squares[present] += squares
 
     @plain_torch()
     def grouped(self, groups: ArrayLike) -> ClassStatistics:
@@ -202,6 +200,49 @@ class ClassStatistics:
         if self.scatter == "none":
             raise ValueError("scatter: 'none'; expected 'trace' or 'full' to have variances")
         return self.sum_of_squares / self.counts
+
+
+class _BatchMeans(NamedTuple):
+    """Of the classes of one batch: which they are [P], whose each sample is [N], how many samples
+    each has [P], what they are measured from [P, D], and the mean's distance from there [P, D]."""
+
+    present: Tensor
+    local: Tensor
+    counts: Tensor
+    origin: Tensor | None
+    away: Tensor
+
+
+def _means_of(x: Tensor, y: Tensor) -> _BatchMeans:
+    counts = torch.bincount(y)
+    present = counts.nonzero()[:, 0]
+    local = y if len(present) == len(counts) else ((counts > 0).cumsum(0) - 1)[y]
+    counts = counts[present]
+    # Differences from a sample of the class keep every digit of a tight class, however far it lies
+    # from the origin and from the other classes. Float32 does without: its 24 binary digits and
+    # those that the number of samples adds are fewer than the 53 of float64, so that sums of like
+    # numbers lose none of them.
+    origin = None
+    if x.dtype == torch.float64:
+        row = torch.arange(len(x), device=x.device)
+        first = torch.full_like(counts, len(x)).scatter_reduce_(0, local, row, "amin")
+        origin = x[first]
+    away = torch.zeros(len(present), x.shape[1], dtype=torch.float64, device=x.device)
+    for rows, of in _blocks(x, local):
+        away.index_add_(0, of, _from(origin, rows, of))
+    if not bool(away.isfinite().all()):
+        _checks.refuse_non_finite(x, "X")
+    return _BatchMeans(present, local, counts, origin, away.div_(counts[:, None]))
+
+
+def _from(origin: Tensor | None, rows: Tensor, of: Tensor) -> Tensor:
+    """Rows in float64, less the origin of each one's class."""
+    return rows.double() if origin is None else rows - origin[of]
+
+
+def _blocks(x: Tensor, local: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    step = max(1, (_AT_ONCE_ON_CUDA if x.is_cuda else _AT_ONCE) // x.shape[1])
+    return zip(x.split(step), local.split(step), strict=True)
 
 
 def statistics_of(X: ArrayLike, y: ArrayLike, scatter: Literal["trace", "full"]) -> ClassStatistics:

@@ -167,8 +167,8 @@ def nearest_neighbours(X: ArrayLike, k: int) -> tuple[np.ndarray, np.ndarray]:
     rows, chosen = found.gather(1, order), squares.gather(1, order)
     if candidates < n:
         near, far = about.gather(1, order).amax(1), about.amax(1)
-        longest = float(torch.linalg.vector_norm(small, dim=1).max())
-        sure = _search.surely_nearer(near, far, small, longest)
+        norms = torch.linalg.vector_norm(small, dim=1)
+        sure = _search.surely_nearer(near, far, norms, x.shape[1], float(norms.max()))
         for i in (~sure).nonzero()[:, 0].tolist():
             every = (x - x[i]).square().sum(1)
             every[i] = torch.inf

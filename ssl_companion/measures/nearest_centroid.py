@@ -133,7 +133,7 @@ class NearestCentroid:
                 )
             names, given = fixed, True
         dims = None if self._statistics is None else self._statistics.means.shape[1]
-        x = _checks.features(X, "X", dims=dims, device=self.device)
+        x = _checks.features(X, "X", dims=dims, device=self.device, summed=True)
         y_ = _checks.any_labels(y, "y", length=len(x))
         if not given:
             names = _with_new(names, y_)
@@ -142,24 +142,25 @@ class NearestCentroid:
         statistics = self._statistics or ClassStatistics(
             "none", len(names) if given else None, self.device
         )
-        statistics.update(x, rows)
+        statistics._add(x, rows)
         self._statistics, self._names, self._given = statistics, names, given
         self._means = self._search = None
         return self
 
-    def _fitted(self) -> ExactSearch:
-        if self._search is None:
-            if self._statistics is not None:
-                named = self._names if self._given else self.classes_
-                _checks.refuse_absent(self._statistics.counts, "y", named)
-                order = torch.from_numpy(self._order()).to(self._statistics.means.device)
-                self._means = self._statistics.means[order]
-            if self._means is None:
+    def _fitted(self) -> Tensor:
+        """Class means in the order of `classes_`, float64 [K, D]."""
+        if self._means is None:
+            if self._statistics is None:
                 raise ValueError(
                     "NearestCentroid: not fitted; expected training features; call fit first"
                 )
-            self._search = ExactSearch(self._means, cosine=self.metric == "cosine")
-        return self._search
+            named = self._names if self._given else self.classes_
+            _checks.refuse_absent(self._statistics.counts, "y", named)
+            means, order = self._statistics.means, self._order()
+            if not np.array_equal(order, np.arange(len(means))):
+                means = means[torch.from_numpy(order).to(means.device)]
+            self._means = means
+        return self._means
 
     def _order(self) -> np.ndarray:
         """Rows of the statistics in the order of `classes_`."""
@@ -171,9 +172,7 @@ class NearestCentroid:
     @plain_torch()
     def centroids_(self) -> np.ndarray:
         """Class means, float64 [K, D]."""
-        self._fitted()
-        assert self._means is not None
-        return self._means.cpu().numpy()
+        return self._fitted().cpu().numpy().copy()
 
     @property
     def counts_(self) -> np.ndarray:
@@ -192,11 +191,10 @@ class NearestCentroid:
     @plain_torch()
     def _predicted(self, X: ArrayLike) -> Tensor:
         """Row of the nearest centroid, int64 [N]."""
-        search = self._fitted()
-        assert self._means is not None
-        return search(
-            _checks.features(X, "X", dims=self._means.shape[1], device=self._means.device)
-        )
+        means = self._fitted()
+        if self._search is None:
+            self._search = ExactSearch(means, cosine=self.metric == "cosine")
+        return self._search(_checks.features(X, "X", dims=means.shape[1], device=means.device))
 
     @plain_torch()
     def predict(self, X: ArrayLike) -> np.ndarray | Tensor:
@@ -253,13 +251,26 @@ def _refuse_other_kind(y: np.ndarray, classes: np.ndarray) -> None:
 def _rows_of(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Row of `classes` for each label, int64 [N]."""
     _refuse_other_kind(y, classes)
-    order = np.argsort(classes)
-    place = np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)
-    rows: np.ndarray = order[place]
+    rows = _by_table(y, classes) if classes.dtype.kind == "i" else None
+    if rows is None:
+        order = np.argsort(classes)
+        rows = order[np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)]
     unknown = y[classes[rows] != y]
     if len(unknown):
         raise ValueError(
             f"y: a label {unknown[0].item()!r}; expected labels among the {len(classes)} classes"
             f" {classes[:10].tolist()}{'...' if len(classes) > 10 else ''}"
         )
+    return rows
+
+
+def _by_table(y: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
+    """Row of `classes` for each integer label, and some row for other labels; None where the
+    labels lie too far apart for a table of all numbers between them."""
+    low, high = classes.min(), classes.max()
+    if int(high) - int(low) >= len(y) + len(classes):
+        return None
+    table = np.zeros(high - low + 1, dtype=np.int64)
+    table[classes - low] = np.arange(len(classes))
+    rows: np.ndarray = table[y.clip(low, high) - low]
     return rows

@@ -24,13 +24,15 @@ def stream(X: np.ndarray, y: np.ndarray, parts: int, scatter: str = "full") -> C
     parts=st.integers(1, 40),
     ordered=st.booleans(),
     offset=st.sampled_from([0.0, 1e3, 1e8]),
+    kind=st.sampled_from([np.float32, np.float64]),
 )
-def test_equals_numpy_whatever_the_batches(seed, parts, ordered, offset):
+def test_equals_numpy_whatever_the_batches(seed, parts, ordered, offset, kind):
     rng = np.random.default_rng(seed)
     y = np.arange(200) % 5
     y = np.sort(y) if ordered else rng.permutation(y)
     X = rng.standard_normal((5, 4))[y] + 0.1 * rng.standard_normal((200, 4)) + offset
-    found = stream(X, y, parts)
+    X = X.astype(kind).astype(np.float64) if kind is np.float32 else X
+    found = stream(X.astype(kind), y, parts)
     means = np.stack([X[y == c].mean(0) for c in range(5)])
     residual = X - means[y]
     close = {"rtol": 1e-6 if offset > 1e5 else 1e-10, "atol": 1e-13 * max(1, offset)}
@@ -40,6 +42,13 @@ def test_equals_numpy_whatever_the_batches(seed, parts, ordered, offset):
     np.testing.assert_allclose(found.variances.numpy(), variances, **close)
     np.testing.assert_allclose(found.scatter_matrix.numpy(), residual.T @ residual, **close)
     np.testing.assert_allclose(found.global_mean.numpy(), X.mean(0), rtol=1e-12, atol=1e-12)
+
+
+def test_samples_of_float32_that_are_all_the_same_have_no_variance():
+    X = np.full((5000, 3), [0.1, 1e30, -1e-30], dtype=np.float32)
+    found = stream(X, np.arange(5000) % 2, 7, "full")
+    assert found.variances.tolist() == [0.0, 0.0]
+    np.testing.assert_array_equal(found.means.numpy(), X[:2].astype(np.float64))
 
 
 def test_tight_classes_far_away_keep_their_spread():

@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestCentroid as SklearnNearestCentroid
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
     NearestCentroid,
     WeightedKNN,
@@ -242,3 +243,23 @@ def test_rows_too_short_to_be_squared_keep_their_direction(clusters):
     model = NearestCentroid("cosine").fit(X, y)
     both = np.concatenate([X * 1e-200, X[:1]])
     np.testing.assert_array_equal(model.predict(both)[:-1], model.predict(X))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_row_of_zeros_is_named_wherever_it_stands(kind):
+    X = np.ones((40_000, 2), dtype=kind)
+    X[33_333] = 0
+    model = NearestCentroid.from_centroids([[0.0, 1.0], [1.0, 0.5]], metric="cosine")
+    with pytest.raises(UndefinedMeasure, match=r"X\[33333\]: all zeros"):
+        model.predict(X)
+
+
+@pytest.mark.parametrize("labels", [[-3, 4], [-(2**63), 2**63 - 1], [2**63 - 2, 2**63 - 1]])
+def test_labels_may_be_any_integers(labels):
+    X, y = [[0.0], [1.0], [9.0]], np.array([labels[0], labels[0], labels[1]])
+    model = NearestCentroid().fit(X, y)
+    assert model.predict([[2.0], [7.0]]).tolist() == labels
+    for unknown in (labels[0] + 1, max(labels[0] - 1, -(2**63))):
+        if unknown not in labels:
+            with pytest.raises(ValueError, match=f"y: a label {unknown}; expected labels among"):
+                model.score(X, np.array([labels[0], unknown, labels[1]]))

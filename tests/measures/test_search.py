@@ -60,27 +60,27 @@ def test_what_is_called_sure_is_true_of_float64(seed: int, dims: int, near: floa
     exact = (x.double()[:, None] - base.double()).square().sum(-1).gather(1, rows)
     longest = float(base.norm(dim=1).max())
     for j in range(19):
-        sure = _search.surely_nearer(squares[:, j], squares[:, j + 1], x, longest)
+        sure = _search.surely_nearer(squares[:, j], squares[:, j + 1], x.norm(dim=1), dims, longest)
         later = exact[:, j + 1 :].amin(1)
         assert bool((exact[sure, j] < later[sure]).all())
 
 
 @pytest.mark.parametrize(("near", "far", "sure"), [(1.0, 1.0, False), (1.0, 2.0, True)])
 def test_a_tie_is_never_sure_and_a_gap_is(near: float, far: float, sure: bool) -> None:
-    x = torch.ones(1, 4)
-    found = _search.surely_nearer(torch.tensor([near]), torch.tensor([far]), x, 1.0)
+    x = torch.tensor([2.0]), 4
+    found = _search.surely_nearer(torch.tensor([near]), torch.tensor([far]), *x, 1.0)
     assert found.tolist() == [sure]
     nan = torch.tensor([math.nan])
-    assert _search.surely_nearer(nan, torch.tensor([far]), x, 1.0).tolist() == [False]
-    assert _search.surely_nearer(torch.tensor([near]), nan, x, 1.0).tolist() == [False]
+    assert _search.surely_nearer(nan, torch.tensor([far]), *x, 1.0).tolist() == [False]
+    assert _search.surely_nearer(torch.tensor([near]), nan, *x, 1.0).tolist() == [False]
 
 
 def test_the_gap_has_to_exceed_both_errors() -> None:
-    x, one = torch.ones(1, 4), torch.ones(1)
-    error = float(_search.float32_error(one, x.norm(dim=1).double(), 4, 1.0))
+    norms, one = torch.tensor([2.0]), torch.ones(1)
+    error = float(_search.float32_error(one, norms.double(), 4, 1.0))
     for gap, sure in ((1.9, False), (2.1, True)):
         far = one.double() + gap * error
-        assert _search.surely_nearer(one, far, x, 1.0).tolist() == [sure]
+        assert _search.surely_nearer(one, far, norms, 4, 1.0).tolist() == [sure]
 
 
 def test_the_longest_centre_bounds_the_reach_however_few_there_are() -> None:
@@ -153,7 +153,7 @@ def test_float64_leaves_no_nearest_centre_out(seed: int, dims: int, log_near: fl
         found = search._in_float64(torch.from_numpy(x)).numpy()
     norms, reach, own_dims = error.call_args.args
     assert own_dims == dims
-    away = search._centred.norm(dim=1)[torch.from_numpy(found)]
+    away = torch.from_numpy(centres - search._mean.numpy()).norm(dim=1)[torch.from_numpy(found)]
     assert bool((reach[:, 0] >= away * (1 - 1e-6)).all())  # no centre that matters is longer
     np.testing.assert_allclose(norms[:, 0], np.linalg.norm(x - search._mean.numpy(), axis=1))
     squares = ((x[:, None] - centres) ** 2).sum(-1)
@@ -191,3 +191,35 @@ def test_rows_of_any_length_keep_their_direction(log_scale: int) -> None:
     found = _search.unit(both, "X").numpy()
     np.testing.assert_allclose(found[:50], expected, rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(found[50:], expected, rtol=1e-13)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    metric=st.sampled_from(["euclidean", "cosine"]),
+    dims=st.sampled_from([2, 7, 300]),
+    log_tight=st.floats(-8, 0),
+    log_scale=st.floats(-36, 36),
+)
+def test_float32_rows_are_searched_as_float64_would(
+    seed: int, metric: str, dims: int, log_tight: float, log_scale: float
+) -> None:
+    """Without a way by float64, whatever their size, and however alike their directions are."""
+    rng = np.random.default_rng(seed)
+    near = rng.standard_normal(dims)
+    centres = near + 10**log_tight * rng.standard_normal((30, dims))
+    # Halfway between two of them, so that float32 often cannot tell which is nearer.
+    i, j = rng.integers(0, 30, (2, 200))
+    x = (centres[i] + centres[j]) / 2 + 1e-7 * rng.standard_normal((200, 1)) * centres[i]
+    scale = 10**log_scale
+    rows = (x * scale).astype(np.float32)
+    model = NearestCentroid.from_centroids((centres * scale).astype(np.float32), metric=metric)  # type: ignore[arg-type]
+    wide, means = rows.astype(np.longdouble), model.centroids_.astype(np.longdouble)
+    if metric == "cosine":
+        wide /= np.sqrt((wide**2).sum(1, keepdims=True))
+        means /= np.sqrt((means**2).sum(1, keepdims=True))
+    squares = ((wide[:, None] - means) ** 2).sum(-1)
+    found = np.take_along_axis(squares, model.predict(rows)[:, None], 1)[:, 0]
+    # Float64 cannot tell directions apart that differ by less than its rounding.
+    least = np.sqrt(squares.min(1)) + (1e-15 if metric == "cosine" else 0)
+    assert (np.sqrt(found) <= least * (1 + 1e-12)).all()
