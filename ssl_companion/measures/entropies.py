@@ -16,23 +16,32 @@ from ssl_companion.measures._torch_state import plain_torch
 
 _TINY = float(torch.finfo(torch.float64).tiny)
 _PAIRS = 2**23  # pairs of samples held at a time: 64 MB
+_MOST = 2**14  # samples whose pairs are held, all of them: 2 GB
 _NEAR_ONE = 0.1  # orders; either way has its digits from 1e-6 to 0.7 away from 1
 
 
 def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
     """Gram matrix with ones on the diagonal, float64 [N, N]."""
     _checks.one_of(kernel, ("gaussian", "linear"), "kernel")
+    x = _checks.features(X, "X")
+    if len(x) > _MOST:
+        raise ValueError(
+            f"X: {len(x)} samples; expected {_MOST} or fewer, as the similarities of all pairs "
+            f"would take {len(x) ** 2 * 8 / 1e9:.0f} GB; take one of every "
+            f"{-(-len(x) // _MOST)}"
+        )
     if kernel == "linear":
-        unit = _search.unit(_checks.features(X, "X"), "X")
+        unit = _search.unit(x, "X")
         return (unit @ unit.T).fill_diagonal_(1.0)
-    x = centred(_checks.features(X, "X"))
-    squares = squared_distances(x, x).fill_diagonal_(0.0)
+    x = centred(x)
+    squares = torch.empty(len(x), len(x), dtype=x.dtype, device=x.device)
+    step = max(1, _PAIRS // len(x))
+    for rows, out in zip(x.split(step), squares.split(step), strict=True):
+        out.copy_(squared_distances(rows, x))
+    squares.fill_diagonal_(0.0)
     if bandwidth is None:
-        n = len(x)
-        pairs = squares[torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)]
-        median = float(pairs.median()) if len(pairs) else 0.0
         # Where all samples are equal the median is 0, and the kernel is one everywhere.
-        squares /= max(median, _TINY)
+        squares /= max(_median_of_pairs(squares), _TINY)
     else:
         width = _checks.positive(bandwidth, "bandwidth")
         squares /= width  # twice, as the square of a width may be no number of float64
@@ -40,15 +49,26 @@ def _kernel(X: ArrayLike, kernel: str, bandwidth: float | None) -> Tensor:
     return torch.exp_(squares.div_(-2)).fill_diagonal_(1.0)
 
 
+def _median_of_pairs(squares: Tensor) -> float:
+    """The median above the diagonal of [N, N]; 0 for a single sample."""
+    if len(squares) == 1:
+        return 0.0
+    return float(torch.cat([row[i + 1 :] for i, row in enumerate(squares)]).median())
+
+
 def _entropy_of(gram: Tensor, alpha: float) -> float:
-    a = gram / len(gram)
-    if alpha == 2.0:
-        return max(0.0, -math.log(float(a.square().sum())))
-    eigenvalues = torch.linalg.eigvalsh(a)
+    """Of a Gram matrix with ones on its diagonal."""
+    if alpha == 2.0:  # the sum of squares; their root is taken without a second matrix
+        return max(0.0, -2 * math.log(float(torch.linalg.vector_norm(gram)) / len(gram)))
+    return _entropy_of_spectrum(torch.linalg.eigvalsh(gram / len(gram)), alpha)
+
+
+def _entropy_of_spectrum(eigenvalues: Tensor, alpha: float) -> float:
+    """Of eigenvalues [N], ascending, whose sum is one."""
     # What is below rounding is zero, and for a small alpha zero and 1e-17 are far apart.
-    rounding = len(a) * torch.finfo(a.dtype).eps * eigenvalues[-1]
+    rounding = len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps * eigenvalues[-1]
     eigenvalues = eigenvalues[eigenvalues > rounding]
-    eigenvalues /= eigenvalues.sum()
+    eigenvalues = eigenvalues / eigenvalues.sum()
     if alpha == 1.0:
         return max(0.0, float(torch.special.entr(eigenvalues).sum()))
     logs = eigenvalues.log()
@@ -74,14 +94,16 @@ def renyi_entropy(
     are equal to the kernel, log N if no two are alike.
 
     Args:
-        X: features [N, D]; memory grows as N^2.
+        X: features [N, D], at most 16,384 samples: memory grows as N^2, and so does time for an
+            alpha of 2 (else as N^3).
         alpha: the order, above 0; 1 is the von Neumann entropy. 2 needs no eigenvalues.
         bandwidth: sigma of exp(-|x - x'|^2 / (2 sigma^2)), in the features' unit; None takes
             the median distance of the samples, which makes the entropy free of scale.
         kernel: "gaussian", or "linear": the cosine of two rows.
 
     Raises:
-        ValueError: bad features, alpha or bandwidth not above 0, or an unknown kernel.
+        ValueError: bad features or too many of them, alpha or bandwidth not above 0, or an
+            unknown kernel.
         UndefinedMeasure: a row of zeros (linear).
 
     Example:
@@ -116,9 +138,13 @@ def renyi_information(
     alpha = _checks.positive(alpha, "alpha")
     gram = _kernel(X, kernel, bandwidth)
     y = _checks.labels(labels, "labels", length=len(gram), device=gram.device)
-    same = (y[:, None] == y).double()
-    joint = _entropy_of(gram * same, alpha)
-    return _entropy_of(gram, alpha) + _entropy_of(same, alpha) - joint
+    of_features = _entropy_of(gram, alpha)
+    # Similarities of equal labels are blocks of ones, whose eigenvalues are the labels' counts.
+    shares = torch.unique(y, return_counts=True)[1].double().sort()[0] / len(y)
+    step = max(1, _PAIRS // len(gram))
+    for rows, own in zip(gram.split(step), y.split(step), strict=True):
+        rows *= own[:, None] == y
+    return of_features + _entropy_of_spectrum(shares, alpha) - _entropy_of(gram, alpha)
 
 
 @dataclass(frozen=True)

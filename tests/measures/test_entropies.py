@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import logsumexp
 
-from ssl_companion.measures import kde_information_bounds, renyi_entropy, renyi_information
+from ssl_companion.measures import (
+    entropies,
+    kde_information_bounds,
+    renyi_entropy,
+    renyi_information,
+)
 
 ALPHAS = [0.5, 1.0, 1.01, 2.0, 5.0]
 
@@ -145,3 +150,20 @@ def test_blocks_equal_the_whole(monkeypatch):
     blocks = kde_information_bounds(X, 0.05)
     assert blocks.lower == pytest.approx(whole.lower, rel=1e-12)
     assert blocks.upper == pytest.approx(whole.upper, rel=1e-12)
+
+
+def test_blocks_of_pairs_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 3)), np.arange(50) % 7
+    found = renyi_information(X, y), renyi_information(X, y, alpha=0.5), renyi_entropy(X)
+    for pairs in (1, 333):
+        monkeypatch.setattr(entropies, "_PAIRS", pairs)
+        again = renyi_information(X, y), renyi_information(X, y, alpha=0.5), renyi_entropy(X)
+        assert again == pytest.approx(found, rel=1e-12)
+
+
+def test_more_samples_than_whose_pairs_fit_are_refused(monkeypatch):
+    monkeypatch.setattr(entropies, "_MOST", 10)
+    assert renyi_entropy(np.eye(10)) > 0
+    with pytest.raises(ValueError, match=r"X: 25 samples; expected 10 or fewer.*one of every 3"):
+        renyi_information(np.eye(25), np.arange(25) % 2)
