@@ -67,11 +67,9 @@ test-colab: $(VENV)/.dev ## Every notebook alone in an environment like Colab's 
 
 test-all: test test-slow book test-browser test-colab ## Everything that .ci/run checks but lint
 
-bench: $(VENV)/.dev ## Search, views and a training step, each beside what a user would pick instead; measuring, by part
-	$(BIN)/python tests/benchmarks/bench_nearest_centroid.py
-	$(BIN)/python tests/benchmarks/bench_views.py
-	$(BIN)/python tests/benchmarks/bench_training.py
+bench: $(VENV)/.dev ## Measuring a snapshot, by part; then all that a user would do in another way, beside that way
 	$(BIN)/python tests/benchmarks/bench_measures.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench.py
 
 lint: $(VENV)/.dev ## ruff, mypy, and whether the notebooks follow their sources
 	$(BIN)/ruff check .

@@ -44,16 +44,16 @@ class ExactSearch:
         first = self._centres[0]
         sums = [(block - first).sum(0) for _, block in _blocks(self._centres)]
         self._mean = first + torch.stack(sums).sum(0) / len(centres)
-        self._centred32 = self._less_mean(self._centres)
-        self._largest_norm = float(_norms(self._centred32).max())
         # A mean that is float32 can be taken from rows that are, without a way by float64.
         self._mean32 = self._mean.float()
-        moved = float(torch.linalg.vector_norm(self._mean32.double() - self._mean))
-        self._by_float32 = moved <= _NEAR_MEAN * self._largest_norm < torch.inf
+        norms = [torch.linalg.vector_norm(rows - self._mean, dim=1).max()
+                 for _, rows in _blocks(self._centres)]  # fmt: skip
+        moved = torch.linalg.vector_norm(self._mean32.double() - self._mean)
+        self._by_float32 = bool(moved <= _NEAR_MEAN * torch.stack(norms).max())
         if self._by_float32:
             self._mean = self._mean32.double()
-            self._centred32 = self._less_mean(self._centres)
-            self._largest_norm = float(_norms(self._centred32).max())
+        self._centred32 = self._less_mean(self._centres)
+        self._largest_norm = float(_norms(self._centred32).max())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Nearest centre, int64 [N], of each row of x [N, D], finite, on the centres' device.

@@ -11,11 +11,10 @@ memory that the first search among 50,000 centres takes beyond them.
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -136,31 +135,30 @@ def print_agreement(n: int, dims: int, k: int, device: str) -> None:
         print(f"{'agreement, ' + words:34}{shares}")
 
 
-def memory(kind: str, k: int, dims: int) -> None:
-    """Print the MB that a first search among `k` centres takes beyond them; in a process of its
-    own, as what was taken once is not given back."""
-    centres, _ = make(k, dims, k)
-    model = NearestCentroid.from_centroids(centres)
-    some = centres[:2000] + np.float32(0.1)
-    warm = NearestCentroid.from_centroids(centres[:2])
-    warm.predict(some[:2])
-    faiss.knn(some[:2], centres[:2], 1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if kind == OURS:
-        model.predict(some)
-    else:
-        faiss.knn(some, centres, 1)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print((after - before) / (1e6 if sys.platform == "darwin" else 1e3))
+def peak(run: Callable[[], object]) -> float:
+    """MB by which the memory of this process grows at most in a call (of Linux alone)."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def kilobytes(field: str) -> int:
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith(field)]
+        return int(line.split()[1])
+
+    reset.write_text("5")  # the peak is that from now on
+    before = kilobytes("VmRSS")
+    run()
+    return (kilobytes("VmHWM") - before) / 1e3
 
 
 def print_memory() -> None:
-    """A line with the MB of each."""
-    parts = []
-    for kind in (OURS, "faiss"):
-        command = [sys.executable, __file__, "--memory-of", kind]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        parts.append(f"{kind} {float(done.stdout.split()[-1]):.0f} MB")
+    """A line with what a first search among many centres takes beyond them."""
+    centres, _ = make(MANY[0], MANY[1], MANY[0])
+    some = centres[:2000] + np.float32(0.1)
+    model = NearestCentroid.from_centroids(centres)
+    warm = NearestCentroid.from_centroids(centres[:2])  # what the first search of all brings along
+    warm.predict(some[:2])
+    faiss.knn(some[:2], centres[:2], 1)
+    runs = {"faiss": lambda: faiss.knn(some, centres, 1), OURS: lambda: model.predict(some)}
+    parts = [f"{name} {peak(run):.0f} MB" for name, run in runs.items()]
     print(f"{'memory, ' + size_in_words(*MANY):34}{'  '.join(parts)}")
 
 
@@ -190,19 +188,15 @@ def main(arguments: list[str] | None = None, results: Results | None = None) -> 
     parser.add_argument("--threads", type=int, default=1, help="of torch, FAISS and BLAS")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of samples")
     parser.add_argument("--only", nargs="*", choices=TASKS, default=TASKS)
-    parser.add_argument("--memory-of", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     results = Results() if results is None else results
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
-    if options.memory_of:
-        memory(options.memory_of, *MANY)
-        sys.exit()
     only = tuple(options.only)
     compare(results, options.scale, options.rounds, only, "cpu")
     if torch.cuda.is_available():
         compare(results, options.scale, options.rounds, only, "cuda")
-    if "memory" in only:
+    if "memory" in only and sys.platform == "linux":
         print_memory()
     return results
 

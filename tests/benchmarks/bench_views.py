@@ -1,24 +1,21 @@
-"""How many views a second: our batches against torchvision's transforms, image by image.
+"""Views: our batches beside kornia's, and beside torchvision's transforms, image by image.
 
     python tests/benchmarks/bench_views.py [--images 256] [--threads 1] [--device cpu]
 
-Both make two normalised float32 views of the same uint8 images of 32x32, with the same recipe
-and probabilities. The reference is the usual pipeline of a data loader's worker process: a PIL
-image, the transforms of torchvision.transforms.v2 one after another, the views stacked. Rounds
-alternate, and the medians count, so that whatever else runs on the machine hits all alike.
+All make two normalised float32 views of the same uint8 images of 32x32, with the same recipe and
+probabilities. torchvision stands for the usual pipeline of a data loader's worker process: a PIL
+image, the transforms of torchvision.transforms.v2 one after another, the views stacked.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
-import statistics
-import time
 from collections.abc import Callable
 
+import kornia.augmentation as kornia
 import numpy as np
 import torch
-import torchvision
+from contest import OURS, Results, seconds_of
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
@@ -46,6 +43,19 @@ def torchvision_pipeline(config: augmentation.ViewConfig) -> v2.Compose:
     )
 
 
+def kornia_pipeline(config: augmentation.ViewConfig) -> kornia.AugmentationSequential:
+    """The same of batches of floats from 0 to 1."""
+    jitters = (config.brightness, config.contrast, config.saturation, config.hue)
+    return kornia.AugmentationSequential(
+        kornia.RandomResizedCrop((32, 32), scale=config.scale, ratio=config.ratio),
+        kornia.RandomHorizontalFlip(p=config.flip),
+        kornia.ColorJitter(*(a * config.strength for a in jitters), p=config.jitter),
+        kornia.RandomGrayscale(p=config.grey),
+        kornia.RandomSolarize(0.0, 0.0, p=config.solarise),  # at 0.5, as 128 is of 256
+        kornia.Normalize(augmentation.CIFAR_MEAN, augmentation.CIFAR_STD),
+    )
+
+
 def contestants(images: Tensor, device: str, compiled: bool) -> dict[str, Callable[[], object]]:
     """Each makes two views of all the images."""
     config = augmentation.ViewConfig()
@@ -60,6 +70,10 @@ def contestants(images: Tensor, device: str, compiled: bool) -> dict[str, Callab
 
     there = images.to(device)
     generator = torch.Generator(device).manual_seed(0)
+    whole = kornia_pipeline(config).to(device)
+
+    def by_kornia() -> list[Tensor]:
+        return [whole(there.float() / 255) for _ in range(2)]
 
     def batched(apply: Callable[..., Tensor] = augmentation.apply) -> list[Tensor]:
         return [
@@ -69,30 +83,22 @@ def contestants(images: Tensor, device: str, compiled: bool) -> dict[str, Callab
             for _ in range(2)
         ]
 
-    runs: dict[str, Callable[[], object]] = {"torchvision v2, PIL": one_by_one, "ours": batched}
+    runs: dict[str, Callable[[], object]] = {
+        OURS: batched, "kornia": by_kornia, "torchvision": one_by_one,
+    }  # fmt: skip
     if compiled:
         compiled_apply = torch.compile(augmentation.apply, fullgraph=True)
         runs["ours, compiled"] = lambda: batched(compiled_apply)
     return runs
 
 
-def seconds(run: Callable[[], object], device: str) -> float:
-    if device != "cpu":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: list[str] | None = None, results: Results | None = None) -> Results:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=256, help="images of a batch; two views each")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--compile", action="store_true", help="ours by torch.compile, too")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
 
@@ -101,26 +107,13 @@ def main(arguments: list[str] | None = None) -> None:
     smooth = torch.nn.functional.interpolate(coarse, (32, 32), mode="bilinear")
     images = (smooth * 255).to(torch.uint8)
 
-    runs = contestants(images, options.device, not options.no_compile)
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        for _ in range(2):  # compile, allocate
-            seconds(run, options.device)
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            times[name].append(seconds(run, options.device))
-
-    where = torch.cuda.get_device_name() if options.device == "cuda" else platform.machine()
-    print(f"{2 * options.images} views of 32x32 a round, median of {options.rounds} rounds")
-    print(f"{where}, {options.threads} thread(s)")
-    print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
-    baseline = statistics.median(times["torchvision v2, PIL"])
-    print(f"{'':22}{'ms a round':>12}{'views/s':>12}{'ratio':>8}")
-    for name, values in times.items():
-        median = statistics.median(values)
-        rate = 2 * options.images / median
-        print(f"{name:22}{median * 1e3:12.2f}{rate:12,.0f}{baseline / median:8.1f}")
+    results = Results() if results is None else results
+    runs = contestants(images, options.device, options.compile)
+    where = "" if options.device == "cpu" else f", {torch.cuda.get_device_name()}"
+    task = f"views of {options.images} images{where}"
+    results.add(task, seconds_of(runs, options.rounds, options.device))
+    return results
 
 
 if __name__ == "__main__":
-    main()
+    print(main().summary())
