@@ -116,7 +116,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
     """A recording that is left out is a line; other warnings are shown as ever."""
 
     def shown(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
-        if category.__name__ == "RecordingWarning":  # by name: importing it would import torch
+        if category.__name__ == "RecordingWarning":  # by name: no command waits for it
             print(f"ssl-companion: {message}", file=sys.stderr)
         else:
             show(message, category, *where, **also)

@@ -41,16 +41,21 @@ def test_the_list_of_all_says_what_each_command_says_of_itself(name: str) -> Non
     assert entry.summary == doc.split("\n\n")[0].strip()
 
 
+HEAVY = ("torch", "faiss", "pandas", "scipy", "sklearn", "matplotlib", "torchvision")
+RUN = "from ssl_companion.__main__ import main; main"
+
+
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [
-        ("import sys", ("torch", "numpy", "tyro")),
-        ("from ssl_companion.__main__ import main; main(['--help'])", ("torch", "numpy")),
+        ("import sys", (*HEAVY, "numpy", "tyro")),
+        (f"{RUN}(['--help'])", (*HEAVY, "numpy")),
         ("import ssl_companion.measures", ("scipy", "pandas", "matplotlib", "sklearn")),
-        (
-            "from ssl_companion.__main__ import main; main(['recordings'])",
-            ("scipy", "matplotlib", "sklearn", "torchvision", "ssl_companion.presets.catalogue"),
-        ),
+        ("import ssl_companion.recordings", HEAVY),
+        (f"{RUN}(['data', '--help'])", HEAVY),
+        (f"{RUN}(['recordings'])", (*HEAVY, "ssl_companion.presets.catalogue")),
+        (f"{RUN}(['recordings', '--json'])", HEAVY),
+        (f"{RUN}(['recordings', '--verify'])", HEAVY),
     ],
 )
 def test_nothing_waits_for_what_it_does_not_need(arguments: str, absent: tuple[str, ...]) -> None:
