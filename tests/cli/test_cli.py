@@ -17,9 +17,13 @@ import torch
 from ssl_companion import cli
 from ssl_companion.__main__ import main
 from ssl_companion.chapters import commands
+from ssl_companion.chapters.analysis.feature_maps import NEIGHBOURS
+from ssl_companion.chapters.commands.explore import Explore
 from ssl_companion.cli import record as command
+from ssl_companion.cli.features import MeasureFeatures
 from ssl_companion.cli.record import Record, Train
 from ssl_companion.cli.recordings import Recordings
+from ssl_companion.encoders.evaluate import MEASURES
 from ssl_companion.presets.catalogue import PRESET_NAMES, preset
 from ssl_companion.presets.record import NoTeacherError
 from ssl_companion.presets.runs import Run
@@ -42,6 +46,7 @@ def test_the_list_of_all_says_what_each_command_says_of_itself(name: str) -> Non
 
 
 HEAVY = ("torch", "faiss", "pandas", "scipy", "sklearn", "matplotlib", "torchvision")
+LIGHT = ("data", "recordings", "explore", "claims", "measure", "measure-features")
 RUN = "from ssl_companion.__main__ import main; main"
 
 
@@ -52,7 +57,7 @@ RUN = "from ssl_companion.__main__ import main; main"
         (f"{RUN}(['--help'])", (*HEAVY, "numpy")),
         ("import ssl_companion.measures", ("scipy", "pandas", "matplotlib", "sklearn")),
         ("import ssl_companion.recordings", HEAVY),
-        (f"{RUN}(['data', '--help'])", HEAVY),
+        *((f"{RUN}(['{name}', '--help'])", HEAVY) for name in LIGHT),
         (f"{RUN}(['recordings'])", (*HEAVY, "ssl_companion.presets.catalogue")),
         (f"{RUN}(['recordings', '--json'])", HEAVY),
         (f"{RUN}(['recordings', '--verify'])", HEAVY),
@@ -71,7 +76,7 @@ def test_nothing_waits_for_what_it_does_not_need(arguments: str, absent: tuple[s
     ("command", "module", "extra"),
     [
         (["train", "--data", "glyphs100", "--backbone", "res-1-4"], "matplotlib", "train"),
-        (["explore", "--help"], "matplotlib", "plots"),
+        (["explore", "a recording"], "matplotlib", "plots"),
     ],
 )
 def test_a_command_whose_extra_is_absent_says_so_in_one_line(
@@ -90,6 +95,11 @@ def test_a_command_whose_extra_is_absent_says_so_in_one_line(
     (line,) = done.stderr.strip().splitlines()
     assert f"`pip install 'ssl-companion[{extra}]'` brings it" in line
     assert module in line
+
+
+def test_defaults_are_those_of_what_is_called() -> None:
+    assert MeasureFeatures(Path("x.npy"), Path("y.npy")).which == MEASURES
+    assert Explore("a recording").neighbours == NEIGHBOURS
 
 
 def test_list_names_every_run(call: Call) -> None:

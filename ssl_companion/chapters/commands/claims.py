@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssl_companion.chapters.claims import ledger, recordings_to_judge
-from ssl_companion.chapters.claims.evidence import in_brackets
 from ssl_companion.cli.tables import show
 
 
@@ -28,6 +26,9 @@ class Claims:
 
     def run(self) -> int:
         """Print nine rows, and what the parts of their evidence give."""
+        from ssl_companion.chapters.claims import ledger, recordings_to_judge
+        from ssl_companion.chapters.claims.evidence import in_brackets
+
         rows = ledger(recordings_to_judge(self.root))
         if self.json:
             show([row.as_dict() for row in rows], True)
