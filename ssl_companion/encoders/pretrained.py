@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
 from ssl_companion.encoders import networks
+from ssl_companion.encoders.networks import pretrained_name as pretrained_name
 from ssl_companion.recordings import Recording, RecordingError, recordings_root
 from ssl_companion.recordings.format import RUN, WEIGHTS
 from ssl_companion.recordings.reader import ROOT_VARIABLE

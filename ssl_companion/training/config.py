@@ -219,6 +219,20 @@ def run_config_from_dict(values: dict[str, Any]) -> RunConfig:
     return built
 
 
+def log_spaced(epochs: int) -> tuple[int, ...]:
+    """0 (before training), then 1, 2, 3, 5 times the powers of ten, and the last epoch.
+
+    >>> log_spaced(60)
+    (0, 1, 2, 3, 5, 10, 20, 30, 50, 60)
+    """
+    chosen = {0, epochs}
+    decade = 1
+    while decade <= epochs:
+        chosen.update(m * decade for m in (1, 2, 3, 5) if m * decade <= epochs)
+        decade *= 10
+    return tuple(sorted(chosen))
+
+
 @dataclass(frozen=True)
 class LoopConfig:
     """How to run, which does not change what is computed (and so not the digest).
