@@ -29,11 +29,11 @@ from ssl_companion.recordings.format import (
     RANDOM_IMAGE,
     MeasureRow,
     key,
-    quantise,
 )
 from ssl_companion.recordings.groupings import PIXELS, WHITENED
 from ssl_companion.recordings.looks import LOOKS_FILE, Looks, write_looks
 from ssl_companion.recordings.measuring import levels_and_controls, shuffled_labels
+from ssl_companion.recordings.quantised import quantise
 from ssl_companion.training.config import RunConfig
 
 PER_CLASS = {"train": 12, "test": 10}

@@ -18,11 +18,11 @@ from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.config import (
     LoopConfig,
     ObjectiveConfig,
+    OptimConfig,
     RunConfig,
     pick_device,
 )
 from ssl_companion.training.extract import recalibrate_batchnorm
-from ssl_companion.training.optim import OptimConfig
 from ssl_companion.training.run import training_images
 from ssl_companion.training.snapshots import (
     load_snapshot,

@@ -1,7 +1,7 @@
 """The command line: one dataclass a command, read by tyro. The only place that prints.
 
 A command's module is imported when that command is asked for, so that none waits for what only
-another one needs.
+another one needs; and what a command computes with, when it runs, so that `--help` does not wait.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Entry:
     Attributes:
         place: "module:Class".
         summary: the first line of the class's docstring, for the list of all commands.
-        extra: the one that its module needs.
+        extra: the one that it needs.
     """
 
     place: str
@@ -43,14 +43,9 @@ class Entry:
     extra: str = "train"
 
     def load(self) -> type[Command]:
-        """The dataclass.
-
-        Raises:
-            MissingExtraError: its module needs an extra that is not installed.
-        """
+        """The dataclass."""
         module, _, name = self.place.partition(":")
-        with needs(self.extra):
-            return cast(type[Command], getattr(importlib.import_module(module), name))
+        return cast(type[Command], getattr(importlib.import_module(module), name))
 
 
 COMMANDS: dict[str, Entry] = {
@@ -91,7 +86,6 @@ def parse(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> 
         arguments: by default those of this process.
 
     Raises:
-        MissingExtraError: the command needs an extra that is not installed.
         SystemExit: help was asked for, or the arguments are none of a command's.
     """
     import tyro
@@ -116,7 +110,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
     """A recording that is left out is a line; other warnings are shown as ever."""
 
     def shown(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
-        if category.__name__ == "RecordingWarning":  # by name: importing it would import torch
+        if category.__name__ == "RecordingWarning":  # by name: no command waits for it
             print(f"ssl-companion: {message}", file=sys.stderr)
         else:
             show(message, category, *where, **also)
@@ -131,13 +125,16 @@ def run(commands: Mapping[str, Entry], arguments: list[str] | None = None) -> in
     130; a reader that has read enough (`| head -1`) is no error: nothing is said, and the status
     is that of any program whose pipe was closed, 141. Arguments as for `parse`.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper):  # \u2265 where a terminal has no such letter
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _one_line(warnings.showwarning)
-                return parse(commands, arguments).run()
+                command = parse(commands, arguments)
+                with needs(commands[arguments[0]].extra):
+                    return command.run()
         finally:  # rather than at the end of the process, where nobody catches
             if sys.stdout is not None:
                 sys.stdout.flush()

@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import tyro
 from numpy.lib.format import MAGIC_PREFIX
 
 from ssl_companion.cli.tables import show
-from ssl_companion.encoders.evaluate import (
-    MEASURES,
-    PERMUTED,
-    known_measures,
-    measure_encoder,
-    recorded_measures,
-)
-from ssl_companion.encoders.record import record_encoder
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class MeasureFeatures:
     labels: Annotated[Path, tyro.conf.Positional]
     test_features: Path | None = None
     test_labels: Path | None = None
-    which: tuple[str, ...] = MEASURES
+    which: tuple[str, ...] = ("ncc", "cdnv", "nc1", "effective_rank", "linear", "knn")
     seed: int = 0
     out: Path | None = None
     overwrite: bool = False
@@ -56,7 +47,12 @@ class MeasureFeatures:
 
     def run(self) -> int:
         """Print the rows."""
-        which = known_measures(self.which)
+        import pandas as pd
+
+        from ssl_companion.encoders import evaluate
+        from ssl_companion.encoders.record import record_encoder
+
+        which = evaluate.known_measures(self.which)
         test, test_labels = (
             None if path is None else _array(path)
             for path in (self.test_features, self.test_labels)
@@ -70,7 +66,7 @@ class MeasureFeatures:
             "seed": self.seed,
         }
         if self.out is None:
-            table = measure_encoder(**given, which=which)
+            table = evaluate.measure_encoder(**given, which=which)
         else:
             recording = record_encoder(
                 **given,
@@ -79,10 +75,11 @@ class MeasureFeatures:
                 overwrite=self.overwrite,
                 progress=False,
             )
-            table = recorded_measures(recording, which, self.seed)
+            table = evaluate.recorded_measures(recording, which, self.seed)
             if "ncc" in which:
-                anew = measure_encoder(**given, which="ncc")
-                table = pd.concat([table, anew[anew["level"] == PERMUTED]], ignore_index=True)
+                anew = evaluate.measure_encoder(**given, which="ncc")
+                permuted = anew[anew["level"] == evaluate.PERMUTED]
+                table = pd.concat([table, permuted], ignore_index=True)
         rows = table.drop(columns="layer").astype(object).where(table.notna(), None)
         show([{str(k): v for k, v in row.items()} for row in rows.to_dict("records")], self.json)
         return 0

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 
 from ssl_companion.cli.tables import show
@@ -14,11 +13,9 @@ from ssl_companion.recordings import (
     Recording,
     RecordingError,
     list_recordings,
-    measure_kept,
     open_recording,
 )
 from ssl_companion.recordings.format import MEASURES
-from ssl_companion.recordings.measuring import levels_and_controls
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,11 @@ def _with_features(root: Path) -> str:
 
 def ncc_rows(recording: Recording) -> list[dict[str, object]]:
     """A row for each epoch, layer and level that the recording keeps features of."""
+    import torch
+
+    from ssl_companion.recordings import measure_kept
+    from ssl_companion.recordings.measuring import levels_and_controls
+
     rows: list[dict[str, object]] = []
     recorded = recording.select(measure="ncc", split="test")
     places = zip(recorded["epoch"], recorded["layer"], recorded["level"], strict=True)

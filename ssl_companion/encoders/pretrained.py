@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
+from ssl_companion.encoders import networks
+from ssl_companion.encoders.networks import pretrained_name as pretrained_name
 from ssl_companion.recordings import Recording, RecordingError, recordings_root
 from ssl_companion.recordings.format import RUN, WEIGHTS
 from ssl_companion.recordings.reader import ROOT_VARIABLE
 from ssl_companion.training.backbones import Backbone
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where the weights of a network are, and which they are.
-
-    Example:
-        >>> NETWORKS["vicreg-res5-250"].recording
-        'reference-vicreg-s0'
-    """
-
-    recording: str  #: its name
-    sha256: str  #: of its weights.safetensors
-
-
-#: The names that `pretrained` knows.
-NETWORKS = {
-    "vicreg-res5-250": Weights(
-        "reference-vicreg-s0",
-        "000b382db2bb8a6200d81b3559b16defadc409488a627b2ab65d42f02dc6b7df",
-    ),
-}
 
 
 class Pretrained(Backbone):
@@ -130,9 +109,10 @@ def pretrained(
         ValueError: an unknown name or layer.
         RecordingError: there are no recordings, or the weights are damaged or others.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"name: {name!r}; expected one of {', '.join(NETWORKS)}")
-    wanted = NETWORKS[name]
+    if name not in networks.NETWORKS:
+        known = ", ".join(networks.NETWORKS)
+        raise ValueError(f"name: {name!r}; expected one of {known}")
+    wanted = networks.NETWORKS[name]
     folder = recordings_root(root) / wanted.recording
     if not (folder / RUN).exists():
         raise RecordingError(
@@ -150,18 +130,3 @@ def pretrained(
             "another's network by `open_recording(path).backbone()`"
         )
     return Pretrained(recording.backbone(device), layer or recording.layers[-1])
-
-
-def pretrained_name(recording: Recording) -> str | None:
-    """The name by which `pretrained` gives a recording's network, if it is one of those.
-
-    Example:
-        >>> from ssl_companion.recordings import open_recording
-        >>> reference = open_recording("reference-vicreg-s0")  # may be absent # doctest: +SKIP
-        >>> pretrained_name(reference)  # doctest: +SKIP
-        'vicreg-res5-250'
-    """
-    if recording.weights_path is None:
-        return None
-    own = Weights(recording.name, recording.weights_digest or "")
-    return next((name for name, weights in NETWORKS.items() if weights == own), None)

@@ -6,9 +6,12 @@ import warnings
 import zlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_table(
@@ -35,6 +38,8 @@ def read_table(
         ValueError: a column is absent or has a bad cell, or a row stands there twice.
         OSError: the file cannot be read.
     """
+    import pandas as pd  # here: it takes longer than most of what a table is looked up for
+
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the header
         try:

@@ -9,6 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssl_companion.io.arguments import at_least as at_least
+from ssl_companion.io.arguments import not_negative as not_negative
+from ssl_companion.io.arguments import one_of as one_of
+from ssl_companion.io.arguments import positive as positive
 from ssl_companion.measures._torch_state import computing_device
 
 ArrayLike = Any  # numpy array, torch tensor, or nested sequence of numbers
@@ -353,64 +357,6 @@ def _refuse_gaps(first: list[int], absent: int, k: int, name: str) -> None:
         " every class from 0 to the largest label to occur; relabel without gaps: "
         f"`np.unique({name}, return_inverse=True)[1]`"
     )
-
-
-def positive(value: float, name: str) -> float:
-    """`value` as a float above zero.
-
-    Raises:
-        ValueError: not a finite number above zero.
-    """
-    number = _number(value, name)
-    if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"{name}: {value!r}; expected a finite number above 0")
-    return number
-
-
-def not_negative(value: float, name: str) -> float:
-    """`value` as a finite float of zero or more.
-
-    Raises:
-        ValueError: not such a number.
-    """
-    number = _number(value, name)
-    if not (np.isfinite(number) and number >= 0):
-        raise ValueError(f"{name}: {value!r}; expected a finite number of 0 or more")
-    return number
-
-
-def _number(value: float, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise ValueError(f"{name}: {value!r}; expected a number") from None
-
-
-_MOST = np.iinfo(np.int64).max
-
-
-def at_least(value: int, least: int, name: str) -> int:
-    """`value` as an int of `least` or more.
-
-    Raises:
-        ValueError: not an integer, below `least`, or more than int64 holds.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}: {value!r}; expected an integer of {least} or more")
-    if value > _MOST:
-        raise ValueError(f"{name}: above {_MOST}; expected an integer that int64 holds")
-    return int(value)
-
-
-def one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
-    """`value` if it is among `allowed`.
-
-    Raises:
-        ValueError: otherwise, listing what is allowed.
-    """
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}: {value!r}; expected one of {', '.join(map(repr, allowed))}")
-    return value
 
 
 def labels_below(y: Tensor, k: int, name: str = "y") -> None:

@@ -21,12 +21,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ssl_companion.data.augmentation import ViewConfig
+from ssl_companion.data.view_config import ViewConfig
 from ssl_companion.presets.runs import DATA_NAMES, OBJECTIVE_TITLES, SCALES, Preset, Run, Scale
 from ssl_companion.recordings import MeasureConfig, Recording
-from ssl_companion.training.config import ObjectiveConfig, ObjectiveName, RunConfig
-from ssl_companion.training.optim import OptimConfig
-from ssl_companion.training.snapshots import log_spaced
+from ssl_companion.training.config import (
+    ObjectiveConfig,
+    ObjectiveName,
+    OptimConfig,
+    RunConfig,
+    log_spaced,
+)
 
 __all__ = ["PRESET_NAMES", "Preset", "Run", "Scale", "preset", "scale_of"]
 

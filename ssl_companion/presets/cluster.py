@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from ssl_companion.data import load
 from ssl_companion.io.extras import needs
+from ssl_companion.presets.cluster_config import ClusterConfig as ClusterConfig
 from ssl_companion.presets.record import (
     NoTeacherError,
     is_recorded,
@@ -29,31 +27,6 @@ from ssl_companion.training.config import LoopConfig, pick_device
 from ssl_companion.training.runtime import use_threads
 
 _MONTH = 30 * 24 * 60  # minutes; submitit wants a limit
-
-
-@dataclass(frozen=True)
-class ClusterConfig:
-    """Where and how jobs run.
-
-    Attributes:
-        kind: "slurm", or "local" for processes on this machine.
-        folder: gets the jobs' scripts and logs.
-        minutes: time limit of a job in Slurm; a run that needs more is queued again.
-        requeues: how often at most, for that reason; a pre-emption does not count.
-        partition: of Slurm; empty means its default.
-        gpus: GPUs of a job (0: CPU only).
-        cpus: processor cores of a job.
-        memory_gb: of a job.
-    """
-
-    kind: Annotated[str, tyro.conf.Suppress] = "slurm"  # the command says --cluster
-    folder: Path = Path("runs/jobs")
-    minutes: int = 60
-    requeues: int = 24
-    partition: str = ""
-    gpus: int = 1
-    cpus: int = 8
-    memory_gb: int = 32
 
 
 class RecordJob:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ssl_companion.data.images import LabelSet, balanced_indices
-from ssl_companion.measures import _checks
+from ssl_companion.io.arguments import at_least
 
 # Settings that came after the first recordings, and what they say where they ask for nothing.
 _LATER: dict[str, tuple[Any, ...]] = {
@@ -79,9 +79,9 @@ class MeasureConfig:
         if self.keep not in get_args(Keep):
             raise ValueError(f"keep: {self.keep!r}; expected one of {get_args(Keep)}")
         for name, least in _LEAST.items():  # as Python's own integers, which JSON can hold
-            object.__setattr__(self, name, _checks.at_least(getattr(self, name), least, name))
+            object.__setattr__(self, name, at_least(getattr(self, name), least, name))
         for name in ("every_sample_at", "probe_layers_at", "all_layers_at", "keep_at"):
-            epochs = tuple(_checks.at_least(epoch, 0, name) for epoch in getattr(self, name))
+            epochs = tuple(at_least(epoch, 0, name) for epoch in getattr(self, name))
             object.__setattr__(self, name, epochs)
 
     def settings(self) -> dict[str, Any]:

@@ -55,8 +55,7 @@ from ssl_companion.recordings.measuring import (
 from ssl_companion.recordings.places import held_place, refuse_recording, require_writable
 from ssl_companion.recordings.writing import Contents, about_data, about_measuring
 from ssl_companion.training.backbones import Backbone, make_backbone
-from ssl_companion.training.config import ObjectiveConfig, RunConfig, pick_device
-from ssl_companion.training.optim import OptimConfig
+from ssl_companion.training.config import ObjectiveConfig, OptimConfig, RunConfig, pick_device
 from ssl_companion.training.runtime import computed
 
 RESULTS, FIRST, LAST = "results.json", "weights_fp16_epoch0.npz", "weights_fp16.npz"

@@ -15,8 +15,9 @@ from ssl_companion.data.hierarchy import Level
 from ssl_companion.data.images import LabelSet
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings.config import Subsets
-from ssl_companion.recordings.format import SAMPLE, MeasureRow, held, key
+from ssl_companion.recordings.format import SAMPLE, MeasureRow, key
 from ssl_companion.recordings.measuring import levels_and_controls
+from ssl_companion.recordings.quantised import held
 
 
 def group_means(means: np.ndarray, counts: np.ndarray, level: Level) -> np.ndarray:

@@ -33,9 +33,7 @@ from ssl_companion.recordings.format import (
     SEEN,
     EpochLayer,
     MeasureRow,
-    compact,
     key,
-    quantise,
 )
 from ssl_companion.recordings.group_accuracies import (
     LevelGroupings,
@@ -43,6 +41,7 @@ from ssl_companion.recordings.group_accuracies import (
     class_products,
     products_of_maps,
 )
+from ssl_companion.recordings.quantised import compact, quantise
 from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.extract import extract, extract_views
 from ssl_companion.training.runtime import generator

@@ -1,4 +1,8 @@
-"""Read recordings: `open_recording(name)`, `list_recordings()`."""
+"""Read recordings: `open_recording(name)`, `list_recordings()`.
+
+What a recording is stands in its run.json; pandas and torch, which take seconds to import, are
+imported where a table, features or weights are read.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,10 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import safetensors
-import safetensors.torch
-import torch
 
 from ssl_companion.data import Hierarchy
 from ssl_companion.io.atomic import file_digest
@@ -36,11 +37,15 @@ from ssl_companion.recordings.format import (
     DamagedError,
     RecordingError,
     RecordingWarning,
-    dequantise,
     key,
 )
-from ssl_companion.training.backbones import Backbone, make_backbone
 from ssl_companion.training.config import run_config_from_dict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from ssl_companion.training.backbones import Backbone
 
 ROOT_VARIABLE = "SSL_COMPANION_RECORDINGS"
 
@@ -247,6 +252,8 @@ class Recording:
         last layer; step 0 is before training. No rows where no snapshots between epochs were kept.
         """
         if not self.keeps(STEPS):
+            import pandas as pd
+
             return pd.DataFrame(columns=list(STEP_COLUMNS))
         return self._table(STEPS, STEP_COLUMNS, STEP_COLUMNS[:4])
 
@@ -323,6 +330,10 @@ class Recording:
         return tuple(e for e in self.epochs if key(e, layer, what) in self._keys)
 
     def _get(self, epoch: int, layer: str | None, what: str) -> np.ndarray:
+        import torch
+
+        from ssl_companion.recordings.quantised import dequantise
+
         layer = layer or self.layers[-1]
         name = key(epoch, layer, what)
         if name not in self._keys:
@@ -481,6 +492,11 @@ class Recording:
                 f"{self.path}: keeps no weights; `list_recordings()` gives those there are, and "
                 "`weights_path` is None for those without"
             )
+        import safetensors.torch
+        import torch
+
+        from ssl_companion.training.backbones import make_backbone
+
         config = run_config_from_dict(self.run["config"])
         with torch.device("meta"):  # its shapes alone: the weights are those of the file
             network = make_backbone(config.backbone, seed=config.seed)

@@ -11,14 +11,13 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import torch
+from ssl_companion.data.view_config import ViewConfig
+from ssl_companion.io.arguments import at_least
 
-from ssl_companion.data.augmentation import ViewConfig
-from ssl_companion.measures import _checks
-from ssl_companion.training.optim import OptimConfig
-from ssl_companion.training.runtime import check_precision
+if TYPE_CHECKING:
+    import torch
 
 ObjectiveName = Literal["vicreg", "simclr", "barlow_twins", "byol", "supervised"]
 Positives = Literal["own", "shuffled"]
@@ -101,6 +100,48 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
+class OptimConfig:
+    """How to descend. The defaults are the recipe for a batch of 256.
+
+    Attributes:
+        name: "lars" (You et al., arXiv:1708.03888), "sgd" or "adamw" (torch's own).
+        lr: peak learning rate.
+        weight_decay: on matrices and filters only, never on biases and normalisation.
+        momentum: of LARS and SGD.
+        eta: LARS's trust coefficient.
+        warmup_epochs: linear warm-up from 0, in epochs; at most a tenth of a short run.
+    """
+
+    name: Literal["lars", "sgd", "adamw"] = "lars"
+    lr: float = 0.3
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    eta: float = 0.02
+    warmup_epochs: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.name not in ("lars", "sgd", "adamw"):
+            raise ValueError(f"name: {self.name!r}; expected 'lars', 'sgd' or 'adamw'")
+        for name in ("lr", "eta"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected a positive number")
+        for name in ("weight_decay", "warmup_epochs"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"{name}: {getattr(self, name)!r}; expected 0 or more")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum: {self.momentum!r}; expected a number in [0, 1)")
+
+
+PRECISIONS = ("bf16", "fp32")
+
+
+def check_precision(precision: str) -> None:
+    """Raises a ValueError unless `precision` is "bf16" or "fp32"."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: {precision!r}; expected 'bf16' or 'fp32'")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One training trajectory.
 
@@ -140,7 +181,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch": 2, "projector_width": 1, "images_per_class": 0, "seed": 0}
         for name, low in least.items():  # as Python's own integers, which JSON can hold
-            object.__setattr__(self, name, _checks.at_least(getattr(self, name), low, name))
+            object.__setattr__(self, name, at_least(getattr(self, name), low, name))
         check_precision(self.precision)
 
     def as_dict(self) -> dict[str, Any]:
@@ -176,6 +217,20 @@ def run_config_from_dict(values: dict[str, Any]) -> RunConfig:
     parts = {k: build(nested[k], v) if k in nested else v for k, v in values.items()}
     built: RunConfig = build(RunConfig, parts)
     return built
+
+
+def log_spaced(epochs: int) -> tuple[int, ...]:
+    """0 (before training), then 1, 2, 3, 5 times the powers of ten, and the last epoch.
+
+    >>> log_spaced(60)
+    (0, 1, 2, 3, 5, 10, 20, 30, 50, 60)
+    """
+    chosen = {0, epochs}
+    decade = 1
+    while decade <= epochs:
+        chosen.update(m * decade for m in (1, 2, 3, 5) if m * decade <= epochs)
+        decade *= 10
+    return tuple(sorted(chosen))
 
 
 @dataclass(frozen=True)
@@ -223,6 +278,8 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         ValueError: another name, or the device is absent.
     """
+    import torch  # here: who reads what a configuration says need not wait for it
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -11,7 +11,8 @@ from torch.optim.swa_utils import update_bn
 
 from ssl_companion.data import augmentation
 from ssl_companion.training.backbones import Backbone
-from ssl_companion.training.runtime import autocast, check_precision, generator
+from ssl_companion.training.config import check_precision
+from ssl_companion.training.runtime import autocast, generator
 
 # Images in a forward pass. A GPU would wait for the host with fewer.
 _BATCH = {"cpu": 1000, "cuda": 2000}

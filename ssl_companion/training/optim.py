@@ -4,44 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """How to descend. The defaults are the recipe for a batch of 256.
-
-    Attributes:
-        name: "lars" (You et al., arXiv:1708.03888), "sgd" or "adamw" (torch's own).
-        lr: peak learning rate.
-        weight_decay: on matrices and filters only, never on biases and normalisation.
-        momentum: of LARS and SGD.
-        eta: LARS's trust coefficient.
-        warmup_epochs: linear warm-up from 0, in epochs; at most a tenth of a short run.
-    """
-
-    name: Literal["lars", "sgd", "adamw"] = "lars"
-    lr: float = 0.3
-    weight_decay: float = 1e-4
-    momentum: float = 0.9
-    eta: float = 0.02
-    warmup_epochs: float = 10.0
-
-    def __post_init__(self) -> None:
-        if self.name not in ("lars", "sgd", "adamw"):
-            raise ValueError(f"name: {self.name!r}; expected 'lars', 'sgd' or 'adamw'")
-        for name in ("lr", "eta"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name}: {getattr(self, name)!r}; expected a positive number")
-        for name in ("weight_decay", "warmup_epochs"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name}: {getattr(self, name)!r}; expected 0 or more")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum: {self.momentum!r}; expected a number in [0, 1)")
+from ssl_companion.training.config import OptimConfig as OptimConfig
 
 
 class LARS(torch.optim.Optimizer):

@@ -24,15 +24,10 @@ from typing import Any, Literal
 
 import torch
 
-PRECISIONS = ("bf16", "fp32")
+from ssl_companion.training.config import check_precision
+
 _AMPERE = (8, 0)  # the first compute capability with bfloat16
 _X86 = ("avx512_bf16", "amx_bf16")
-
-
-def check_precision(precision: str) -> None:
-    """Raises a ValueError unless `precision` is "bf16" or "fp32"."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: {precision!r}; expected 'bf16' or 'fp32'")
 
 
 def computed(precision: str, device: torch.device) -> Literal["bf16", "fp32"]:

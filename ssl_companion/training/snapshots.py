@@ -19,6 +19,7 @@ from ssl_companion.io.atomic import atomic_file
 from ssl_companion.training.backbones import Backbone, make_backbone, padding
 from ssl_companion.training.checkpoint import CheckpointError
 from ssl_companion.training.config import RunConfig
+from ssl_companion.training.config import log_spaced as log_spaced
 from ssl_companion.training.runtime import derived_seed
 
 _CLASSIFIER = "classifier."
@@ -26,20 +27,6 @@ _NAME = re.compile(r"(epoch|step)-(\d{5})\.safetensors")
 
 #: What is counted: a snapshot after so many epochs, or after so many steps.
 Unit = Literal["epoch", "step"]
-
-
-def log_spaced(epochs: int) -> tuple[int, ...]:
-    """0 (before training), then 1, 2, 3, 5 times the powers of ten, and the last epoch.
-
-    >>> log_spaced(60)
-    (0, 1, 2, 3, 5, 10, 20, 30, 50, 60)
-    """
-    chosen = {0, epochs}
-    decade = 1
-    while decade <= epochs:
-        chosen.update(m * decade for m in (1, 2, 3, 5) if m * decade <= epochs)
-        decade *= 10
-    return tuple(sorted(chosen))
 
 
 def snapshot_path(folder: str | Path, number: int, unit: Unit = "epoch") -> Path:

@@ -37,6 +37,7 @@ LEFT_OUT = {
     "encoders.inputs": "what `evaluate` and `record` accept",
     "io.*": "files, locks and provenance, for what writes",
     "presets.cluster": "for `ssl-companion record --cluster`",
+    "presets.cluster_config": "for `ssl-companion record --cluster`",
     "presets.estimate": "for `ssl-companion record --dry-run` and `quick`",
     "training.batches": "a part of the training loop",
     "training.checkpoint": "a part of the training loop",

@@ -17,9 +17,13 @@ import torch
 from ssl_companion import cli
 from ssl_companion.__main__ import main
 from ssl_companion.chapters import commands
-from ssl_companion.cli import record as command
+from ssl_companion.chapters.analysis.feature_maps import NEIGHBOURS
+from ssl_companion.chapters.commands.explore import Explore
+from ssl_companion.cli import runs as command
+from ssl_companion.cli.features import MeasureFeatures
 from ssl_companion.cli.record import Record, Train
 from ssl_companion.cli.recordings import Recordings
+from ssl_companion.encoders.evaluate import MEASURES
 from ssl_companion.presets.catalogue import PRESET_NAMES, preset
 from ssl_companion.presets.record import NoTeacherError
 from ssl_companion.presets.runs import Run
@@ -41,16 +45,21 @@ def test_the_list_of_all_says_what_each_command_says_of_itself(name: str) -> Non
     assert entry.summary == doc.split("\n\n")[0].strip()
 
 
+HEAVY = ("torch", "faiss", "pandas", "scipy", "sklearn", "matplotlib", "torchvision")
+RUN = "from ssl_companion.__main__ import main; main"
+
+
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [
-        ("import sys", ("torch", "numpy", "tyro")),
-        ("from ssl_companion.__main__ import main; main(['--help'])", ("torch", "numpy")),
+        ("import sys", (*HEAVY, "numpy", "tyro")),
+        (f"{RUN}(['--help'])", (*HEAVY, "numpy")),
         ("import ssl_companion.measures", ("scipy", "pandas", "matplotlib", "sklearn")),
-        (
-            "from ssl_companion.__main__ import main; main(['recordings'])",
-            ("scipy", "matplotlib", "sklearn", "torchvision", "ssl_companion.presets.catalogue"),
-        ),
+        ("import ssl_companion.recordings", HEAVY),
+        *((f"{RUN}(['{name}', '--help'])", HEAVY) for name in COMMANDS),
+        (f"{RUN}(['recordings'])", (*HEAVY, "ssl_companion.presets.catalogue")),
+        (f"{RUN}(['recordings', '--json'])", HEAVY),
+        (f"{RUN}(['recordings', '--verify'])", HEAVY),
     ],
 )
 def test_nothing_waits_for_what_it_does_not_need(arguments: str, absent: tuple[str, ...]) -> None:
@@ -66,7 +75,7 @@ def test_nothing_waits_for_what_it_does_not_need(arguments: str, absent: tuple[s
     ("command", "module", "extra"),
     [
         (["train", "--data", "glyphs100", "--backbone", "res-1-4"], "matplotlib", "train"),
-        (["explore", "--help"], "matplotlib", "plots"),
+        (["explore", "a recording"], "matplotlib", "plots"),
     ],
 )
 def test_a_command_whose_extra_is_absent_says_so_in_one_line(
@@ -85,6 +94,11 @@ def test_a_command_whose_extra_is_absent_says_so_in_one_line(
     (line,) = done.stderr.strip().splitlines()
     assert f"`pip install 'ssl-companion[{extra}]'` brings it" in line
     assert module in line
+
+
+def test_defaults_are_those_of_what_is_called() -> None:
+    assert MeasureFeatures(Path("x.npy"), Path("y.npy")).which == MEASURES
+    assert Explore("a recording").neighbours == NEIGHBOURS
 
 
 def test_list_names_every_run(call: Call) -> None:

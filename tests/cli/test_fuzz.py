@@ -22,10 +22,10 @@ import safetensors.numpy
 import torch
 
 from ssl_companion.__main__ import main
-from ssl_companion.chapters.analysis import feature_maps
+from ssl_companion.chapters.analysis import feature_maps, pixel_baselines
 from ssl_companion.chapters.commands import baselines, import_run
 from ssl_companion.cli import data as data_command
-from ssl_companion.cli import record
+from ssl_companion.cli import runs
 from ssl_companion.data import load
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -80,13 +80,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("SSL_COMPANION_DATA", raising=False)
     monkeypatch.setattr("urllib.request.urlopen", forbidden)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    monkeypatch.setattr(record, "record_run", lambda *_: False)
-    monkeypatch.setattr(record, "estimate", lambda runs, *_: [{"name": r.name} for r in runs])
-    monkeypatch.setattr(record, "submit", lambda *_: [])
+    monkeypatch.setattr(runs, "record_run", lambda *_: False)
+    monkeypatch.setattr(runs, "estimate", lambda runs, *_: [{"name": r.name} for r in runs])
+    monkeypatch.setattr(runs, "submit", lambda *_: [])
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    monkeypatch.setattr(baselines, "pixel_baselines", lambda *_: pd.DataFrame({"value": [0.5]}))
-    monkeypatch.setattr(baselines, "write_baselines", lambda *_: tmp_path / "baselines.csv")
-    for module in (record, baselines, import_run):
+    monkeypatch.setattr(
+        pixel_baselines, "pixel_baselines", lambda *_: pd.DataFrame({"value": [0.5]})
+    )
+    monkeypatch.setattr(pixel_baselines, "write_baselines", lambda *_: tmp_path / "baselines.csv")
+    for module in (runs, baselines, import_run):
         monkeypatch.setattr(module, "load", small)
     monkeypatch.setattr(
         feature_maps, "umap_embedding",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl_companion.cli import record as command
+from ssl_companion.cli import runs as command
 from ssl_companion.cli.recordings import Recordings
 
 from .conftest import Call

@@ -21,10 +21,11 @@ import ssl_companion
 from ssl_companion.__main__ import main
 from ssl_companion.data import load
 from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
-from ssl_companion.encoders import pretrained as module
+from ssl_companion.encoders import networks
 from ssl_companion.encoders.evaluate import measure_encoder
 from ssl_companion.encoders.inputs import halves
-from ssl_companion.encoders.pretrained import NETWORKS, Weights, pretrained
+from ssl_companion.encoders.networks import NETWORKS, Weights
+from ssl_companion.encoders.pretrained import pretrained
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings import Recording, RecordingError, open_recording
 from ssl_companion.training.backbones import make_backbone
@@ -60,7 +61,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
     """A small recording in the place of the real one, under its name."""
     recording = write(tmp_path / "recordings" / RECORDING)
     own = {NAME: Weights(RECORDING, digest(recording.path))}
-    monkeypatch.setattr(module, "NETWORKS", own)
+    monkeypatch.setattr(networks, "NETWORKS", own)
     return recording
 
 

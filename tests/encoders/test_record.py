@@ -39,7 +39,7 @@ from ssl_companion.recordings import (
     measure_kept,
     open_recording,
 )
-from ssl_companion.recordings.format import compact
+from ssl_companion.recordings.quantised import compact
 from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.snapshots import load_snapshot, snapshot_path
 

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ssl_companion.chapters.analysis.pixel_baselines import (
-    pixel_baselines,
-    write_baselines,
-)
 from ssl_companion.cli.tables import show
 from ssl_companion.data import load
 from ssl_companion.recordings import recordings_root
@@ -37,6 +33,8 @@ class Baselines:
 
     def run(self) -> int:
         """Measure, write, print."""
+        from ssl_companion.chapters.analysis.pixel_baselines import pixel_baselines, write_baselines
+
         if not self.images_per_class or min(self.images_per_class) < 0:
             raise ValueError(
                 f"images_per_class: {self.images_per_class or 'none'}; expected one number or "

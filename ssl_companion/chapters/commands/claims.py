@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from ssl_companion.chapters.claims import ledger, recordings_to_judge
-from ssl_companion.chapters.claims.evidence import in_brackets
 from ssl_companion.cli.tables import show
 
 
@@ -30,12 +26,14 @@ class Claims:
 
     def run(self) -> int:
         """Print nine rows, and what the parts of their evidence give."""
+        from ssl_companion.chapters.claims import ledger, recordings_to_judge
+        from ssl_companion.chapters.claims.evidence import in_brackets
+
         rows = ledger(recordings_to_judge(self.root))
         if self.json:
             show([row.as_dict() for row in rows], True)
             return 0
-        with pd.option_context("display.max_colwidth", None):
-            show([row.short() for row in rows], False)
+        show([row.short() for row in rows], False)
         for row in rows:
             if row.note:
                 print(f"\n{row.claim.id}: {row.note}")

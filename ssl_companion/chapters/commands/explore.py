@@ -8,8 +8,6 @@ from typing import Annotated
 
 import tyro
 
-from ssl_companion.chapters.analysis.feature_maps import NEIGHBOURS, overview
-from ssl_companion.chapters.widgets.explorer import explorer_page
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.recordings import open_recording
 from ssl_companion.recordings.format import written
@@ -41,12 +39,15 @@ class Explore:
     level: str | None = None
     epoch: int | None = None
     layer: str | None = None
-    neighbours: int = NEIGHBOURS
+    neighbours: int = 5
     seed: int = 0
     overwrite: bool = False
 
     def run(self) -> int:
         """Write the file and say where it is."""
+        from ssl_companion.chapters.analysis.feature_maps import overview
+        from ssl_companion.chapters.widgets.explorer import explorer_page
+
         recording = open_recording(self.recording, self.root)
         out = self.out or Path(f"{recording.name}.html")
         if out.exists() and not self.overwrite:

@@ -8,14 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ssl_companion.chapters.claims.kept_counts import levels_judged
 from ssl_companion.data import load
 from ssl_companion.recordings import MeasureConfig, recordings_root
-from ssl_companion.recordings.importing import import_run
 from ssl_companion.recordings.places import refuse_recording, require_writable
-from ssl_companion.recordings.targets import load_targets
 from ssl_companion.training.config import pick_device
-from ssl_companion.training.runtime import use_threads
 
 
 def _config() -> MeasureConfig:
@@ -54,6 +50,11 @@ class ImportRun:
 
     def run(self) -> int:
         """Check, measure, write."""
+        from ssl_companion.chapters.claims.kept_counts import levels_judged
+        from ssl_companion.recordings.importing import import_run
+        from ssl_companion.recordings.targets import load_targets
+        from ssl_companion.training.runtime import use_threads
+
         use_threads(self.threads)
         root = recordings_root(self.out)
         destination = root / self.name

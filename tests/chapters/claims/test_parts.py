@@ -257,7 +257,7 @@ def test_the_command_shows_the_parts(
 ) -> None:
     runs = recordings_to_judge(_with(world, tmp_path))
     rows = [judge(name, runs) for name in ("clustering", "downstream")]
-    monkeypatch.setattr("ssl_companion.chapters.commands.claims.ledger", lambda _: rows)
+    monkeypatch.setattr("ssl_companion.chapters.claims.ledger", lambda _: rows)
     assert main(["claims", "--json", "--root", str(tmp_path)]) == 0
     clustering, downstream = json.loads(capsys.readouterr().out)
     first, *others = clustering["parts"]
