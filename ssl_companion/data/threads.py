@@ -27,7 +27,7 @@ def tensor_threads(number: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """One core for this thread's tensor operations, and for NumPy, SciPy and FAISS, meanwhile.
+    """One core for this thread's tensor operations, and for NumPy, SciPy and FAISS in any thread.
 
     As `tensor_threads(1)`, where much is done by matrices that are no tensors: their libraries
     have threads of their own, which spin while they wait for each other. It is also what makes
