@@ -8,8 +8,9 @@ throws whole classes together into groups of the same sizes as a level's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -171,9 +172,21 @@ def random_grouping(level: Level, seed: int) -> Level:
     Returns:
         A level named "random-<level>" with K classes "random 0" to "random K-1".
     """
-    shuffle = np.random.default_rng(seed).permutation(len(level.of_fine))
     names = tuple(f"random {index}" for index in range(level.k))
-    return Level(RANDOM + level.name, names, level.of_fine[shuffle])
+    return Level(RANDOM + level.name, names, random_groups(level, [seed])[0])
+
+
+def random_groups(level: Level, seeds: Iterable[int]) -> np.ndarray:
+    """The groups of `random_grouping` under each of G seeds, int64 [G, K_fine]."""
+    n = len(level.of_fine)
+    orders = np.array([_shuffle(n, seed) for seed in seeds], np.int64).reshape(-1, n)
+    return level.of_fine[orders]
+
+
+@lru_cache(maxsize=1024)
+def _shuffle(n: int, seed: int) -> np.ndarray:
+    """One order of n classes; a recording is held against hundreds, always the same."""
+    return np.random.default_rng(seed).permutation(n)
 
 
 def held_out_classes(hierarchy: Hierarchy) -> np.ndarray:

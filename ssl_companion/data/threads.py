@@ -1,4 +1,4 @@
-"""How many cores tensor operations use."""
+"""How many cores computations use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @contextlib.contextmanager
@@ -22,3 +23,15 @@ def tensor_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """One core for this thread's tensor operations, and for NumPy, SciPy and FAISS in any thread.
+
+    As `tensor_threads(1)`, where much is done by matrices that are no tensors: their libraries
+    have threads of their own, which spin while they wait for each other. It is also what makes
+    sums come out alike to the last digit on any number of cores.
+    """
+    with tensor_threads(1), threadpool_limits(1):
+        yield

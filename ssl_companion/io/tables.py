@@ -50,14 +50,15 @@ def read_table(
             raise ValueError("has rows of more cells than the header") from error
     if absent := [name for name in (*text, *integers, *finite) if name not in table.columns]:
         raise ValueError(f"has no column {absent[0]!r}")
-    for name in table.columns.difference(list(text)):
+    for name in sorted(set(table.columns) - set(text)):
         cells = table[name]
-        numbers = pd.to_numeric(cells.where(cells != "", "nan"), errors="coerce").astype(np.float64)
         if name in integers:
             bad = ~cells.str.fullmatch(r"-?[0-9]{1,18}")
             _refuse(cells, bad.to_numpy(), "a whole number")
             table[name] = cells.astype(np.int64)
-        elif name in finite:
+            continue
+        numbers = pd.to_numeric(cells.where(cells != "", "nan"), errors="coerce").astype(np.float64)
+        if name in finite:
             _refuse(cells, ~np.isfinite(numbers.to_numpy()), "a finite number")
             table[name] = numbers
         elif (numbers.notna() | cells.isin(["", "nan"])).all():

@@ -34,7 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_companion.data.hierarchy import Hierarchy, random_grouping
+from ssl_companion.data.hierarchy import Hierarchy, random_groups
 from ssl_companion.data.images import ImageSet
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.recordings.format import (
@@ -54,6 +54,7 @@ SEMANTIC, RANDOM, PIXELS, WHITENED, UNTRAINED = (
     "semantic", "random", "pixels", "whitened pixels", "before training",
 )  # fmt: skip
 
+_SCORES = 2**20  # of a group's mean and an image, held at a time: 8 MB
 _ONE = 65535  # an accuracy of 1 as uint16
 
 
@@ -149,15 +150,22 @@ def hits_by_products(
     device = products.device
     by_class, y = products.T.contiguous(), torch.tensor(fine, device=device)
     share = torch.tensor(counts, dtype=torch.float64, device=device)
+    images = F.one_hot(y, groups.shape[1]).double()  # [N, K]
     out = np.empty(groups.shape, np.int64)
-    for g, of_fine in enumerate(torch.tensor(groups, dtype=torch.int64, device=device)):
-        member = F.one_hot(of_fine).T.double()
-        weight = member * share / (member @ share)[:, None]
-        # The nearest mean m has the largest <x, m> - |m|^2 / 2.
-        length = ((weight @ gram) * weight).sum(dim=1)
-        nearest = (weight @ by_class - length[:, None] / 2).max(dim=0).indices
-        found = y[nearest == of_fine[y]]
-        out[g] = torch.bincount(found, minlength=len(of_fine)).cpu().numpy()
+    sizes = groups.max(axis=1) + 1
+    for size in np.unique(sizes):  # groupings into as many groups are searched together
+        alike = np.flatnonzero(sizes == size)
+        at_once = max(1, _SCORES // (int(size) * len(y)))
+        for some in np.split(alike, range(at_once, len(alike), at_once)):
+            of_fine = torch.tensor(groups[some], dtype=torch.int64, device=device)
+            member = F.one_hot(of_fine).transpose(1, 2).double()  # [G, groups, K]
+            weight = member * share / (member @ share)[..., None]
+            # The nearest mean m has the largest <x, m> - |m|^2 / 2.
+            length = ((weight @ gram) * weight).sum(dim=2)
+            scores = (weight.flatten(0, 1) @ by_class).unflatten(0, length.shape)
+            nearest = scores.sub_(length[..., None] / 2).max(dim=1).indices
+            found = (nearest == of_fine[:, y]).double() @ images
+            out[some] = found.long().cpu().numpy()
     return out
 
 
@@ -275,12 +283,16 @@ def open_group_accuracies(path: Path, hierarchy: Hierarchy) -> GroupAccuracies:
         with safetensors.safe_open(path, framework="np") as file:
             about = json.loads(file.metadata()["about"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        stored, levels, kinds, groups = iter(tensors.pop("groups")), [], [], []
+        stored, levels, kinds = iter(tensors.pop("groups")), [], []
+        groups: list[np.ndarray] = []
         for name, kind, number in about["groupings"]:
             level = hierarchy.level(name)
-            for i in range(number):
-                of_level = {SEMANTIC: level, RANDOM: random_grouping(level, i)}.get(kind)
-                groups.append(next(stored) if of_level is None else of_level.of_fine)
+            if kind == RANDOM:
+                groups.extend(random_groups(level, range(number)))
+            elif kind == SEMANTIC:
+                groups.extend([level.of_fine] * number)
+            else:
+                groups.extend([next(stored) for _ in range(number)])
             levels += [name] * number
             kinds += [kind] * number
         made = np.stack(groups).astype(np.int64)

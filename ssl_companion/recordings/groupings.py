@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ssl_companion.data import ImageSet
-from ssl_companion.data.hierarchy import Level, random_grouping
+from ssl_companion.data.hierarchy import Level, random_groups
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.measures.kmeans import balanced_kmeans
@@ -159,7 +159,7 @@ def groupings_of(
         kinds, str [G], and groups, int64 [G, K].
     """
     rows = [(SEMANTIC, level.of_fine)]
-    rows += [(RANDOM, random_grouping(level, i).of_fine) for i in range(random)]
+    rows += [(RANDOM, of_fine) for of_fine in random_groups(level, range(random))]
     for kind, of_classes in means.items():
         for i in range(starts):
             rows.append((kind, balanced_kmeans(of_classes, level.sizes.tolist(), seed=seed + i)))

@@ -444,7 +444,15 @@ class Recording:
 
     def fine(self, split: str = "test") -> np.ndarray:
         """Fine labels of the kept images, int64 [N]; `split` is "test", "train" or "sample"."""
-        return self._subset.loc[self._subset.split == split, "fine"].to_numpy(np.int64)
+        return self._fine.get(split, np.empty(0, np.int64)).copy()
+
+    @functools.cached_property
+    def _fine(self) -> dict[str, np.ndarray]:
+        table = self._subset
+        return {
+            split: table.loc[table["split"] == split, "fine"].to_numpy(np.int64)
+            for split in table["split"].unique()
+        }
 
     def rows(self, split: str = "test") -> np.ndarray:
         """Where the kept images stand in the data set's split, int64 [N]."""

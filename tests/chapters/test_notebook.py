@@ -41,6 +41,7 @@ def test_colabs_versions_satisfy_every_range() -> None:
         "pyarrow": "18.1.0", "tqdm": "4.67.1", "scikit-learn": "1.6.1", "matplotlib": "3.10.0",
         "seaborn": "0.13.2", "ipywidgets": "7.7.1", "umap-learn": "0.5.7", "pillow": "11.1.0",
         "safetensors": "0.5.3", "packaging": "24.2", "filelock": "3.18.0", "platformdirs": "4.3.7",
+        "threadpoolctl": "3.6.0",
     }  # fmt: skip
     wanted = notebook.notebook_requirements(REQUIREMENTS.read_text())
     assert {r.name for r in notebook.missing(wanted, colab.get)} <= {

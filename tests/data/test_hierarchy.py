@@ -17,6 +17,7 @@ from ssl_companion.data.hierarchy import (
     held_out_classes,
     hierarchy_of,
     random_grouping,
+    random_groups,
 )
 
 # The coarse label of each fine label as it is published (the columns of the data set itself
@@ -79,6 +80,18 @@ def test_random_grouping_keeps_the_sizes_and_nothing_else(hierarchy: Hierarchy, 
     assert np.array_equal(control.of_fine, hierarchy.level("random-coarse", seed).of_fine)
     # 0 for unrelated groupings, 1 for equal ones
     assert abs(adjusted_rand_score(coarse.of_fine, control.of_fine)) < 0.25
+
+
+def test_random_groups_are_those_of_shuffled_classes() -> None:
+    coarse, seeds = CIFAR100.level("coarse"), (7, 0, 7)
+    found = random_groups(coarse, seeds)
+    for groups, seed in zip(found, seeds, strict=True):
+        order = np.random.default_rng(seed).permutation(100)
+        assert np.array_equal(groups, coarse.of_fine[order])
+        assert np.array_equal(groups, random_grouping(coarse, seed).of_fine)
+    found[0] = 0  # the caller's own
+    assert np.array_equal(random_groups(coarse, [7])[0], found[2])
+    assert random_groups(coarse, []).shape == (0, 100)
 
 
 def test_random_groupings_of_a_seed_are_nested_and_of_two_seeds_differ() -> None:

@@ -25,6 +25,7 @@ from ssl_companion.recordings import (
     MeasureConfig,
     Recording,
     RecordingError,
+    group_accuracies,
     open_recording,
     read_group_accuracies,
 )
@@ -34,6 +35,7 @@ from ssl_companion.recordings.group_accuracies import (
     balanced_accuracies,
     balanced_of_hits,
     class_products,
+    hits_by_products,
     products_of_maps,
 )
 from ssl_companion.recordings.groupings import read_groupings
@@ -73,6 +75,26 @@ def test_accuracies_by_products_are_those_of_the_nearest_mean(seed: int, shift: 
     )  # fmt: skip
     expected = [oracle(x, of[fine], x_test, of[test]) for of in groups]
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("at_once", [1, 4000, 2**20])
+def test_groupings_searched_together_are_those_searched_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(group_accuracies, "_SCORES", at_once)
+    rng = np.random.default_rng(0)
+    fine, counts = rng.integers(0, 100, 300), rng.integers(1, 9, 100)
+    x, means = rng.standard_normal((300, 6)), rng.standard_normal((100, 6))
+    levels = [GLYPHS100.level(name) for name in (*ABOVE, *ABOVE[::-1])]
+    groups = np.stack([random_grouping(one, i).of_fine for i, one in enumerate(levels)])
+    products, gram = (class_products(torch.from_numpy(of), torch.from_numpy(means))
+                      for of in (x, means))  # fmt: skip
+    found = hits_by_products(products, gram, fine, counts, groups)
+    for hits, of in zip(found, groups, strict=True):
+        share = np.eye(of.max() + 1)[of] * counts[:, None]
+        of_groups = (share / share.sum(axis=0)).T @ means
+        nearest = ((x[:, None] - of_groups) ** 2).sum(axis=2).argmin(axis=1)
+        assert np.array_equal(hits, np.bincount(fine[nearest == of[fine]], minlength=100))
 
 
 def test_a_class_without_images_is_left_out_and_so_is_a_group_without_classes() -> None:

@@ -119,7 +119,7 @@ def over_seeds(
     Raises:
         ValueError: fewer than two runs.
     """
-    from scipy import stats
+    from scipy.special import stdtrit  # scipy.stats, which has it too, is slow to import
 
     x = np.asarray(values, np.float64)
     if ratios:
@@ -129,7 +129,7 @@ def over_seeds(
         return Interval(float(np.exp(logs.value)), low, high, confidence)
     if len(x) < 2:
         raise ValueError(f"values: {len(x)} of them; expected two or more runs")
-    half = stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+    half = stdtrit(len(x) - 1, (1 + confidence) / 2) * x.std(ddof=1) / np.sqrt(len(x))
     mean = float(x.mean())
     low, high = np.clip((mean - half, mean + half), *limits).tolist()
     return Interval(mean, low, high, confidence)
@@ -165,6 +165,18 @@ def at_epoch(recording: Recording, epoch: int, measure: str = "ncc", **where: st
     """A measure at an epoch over all images: level "fine", split "test", last layer by default."""
     asked = {"level": "fine", "split": "test", "layer": recording.layers[-1], **where}
     return recording.value(epoch, measure=measure, **asked)
+
+
+def by_place(
+    recording: Recording, measure: str = "ncc", level: str = "fine", split: str = "test"
+) -> np.ndarray:
+    """A measure of all images at every layer and epoch: float64 [L, T], NaN where there is none."""
+
+    def at(epoch: int, layer: str) -> float:
+        return at_epoch(recording, epoch, measure, layer=layer, level=level, split=split)
+
+    epochs = recording.epochs
+    return np.array([[at(epoch, layer) for epoch in epochs] for layer in recording.layers])
 
 
 def measured(

@@ -187,5 +187,7 @@ def over_groupings(
     values = np.stack([balanced(f, of) for f, of in zip(recalls, groups, strict=True)])
     draws = np.zeros((recalls.shape[1], len(weights)))
     for g, of_fine in enumerate(groups):
-        draws += drawn_balanced(recalls[g], of_fine, weights) * times[:, g] / len(groups)
+        used = times[:, g] > 0  # in a third of the draws a grouping is not
+        drawn = drawn_balanced(recalls[g], of_fine, weights[used])
+        draws[:, used] += drawn * times[used, g] / len(groups)
     return values, draws

@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ssl_companion.chapters.analysis.accuracies import Runs, final, start, with_intervals
+from ssl_companion.chapters.analysis.accuracies import (
+    Runs,
+    by_place,
+    final,
+    start,
+    with_intervals,
+)
 from ssl_companion.data.threads import tensor_threads
 from ssl_companion.measures import Interval, LinearProbe, NearestCentroid, bootstrap
 from ssl_companion.measures.resampling import draw_counts, interval, pearson, spearman
@@ -56,14 +62,14 @@ def over_runs(recordings: Runs, level: str = "fine") -> pd.DataFrame:
     """
     rows = []
     for name, run in self_supervised(recordings).items():
-        table = accuracies(run, level)
-        table = table[table["layer"] == run.layers[-1]]
-        if len(table) < 2:
+        values = {what: by_place(run, what, level)[-1] for what in ("ncc", *PROBES)}
+        probed = np.flatnonzero(~np.isnan(values["ncc"] + values["linear"]))
+        if len(probed) < 2:
             continue
-        first, last = table.iloc[0], table.iloc[-1]
+        ends = {what: of_epochs[probed[[0, -1]]] for what, of_epochs in values.items()}
         row = {"recording": name, "title": run.title}
-        row |= {what: last[what] for what in ("ncc", *PROBES)}
-        row |= {f"{what}_gain": last[what] - first[what] for what in ("ncc", *PROBES)}
+        row |= {what: last for what, (_, last) in ends.items()}
+        row |= {f"{what}_gain": last - first for what, (first, last) in ends.items()}
         rows.append(row)
     measures = ["ncc", *PROBES, "ncc_gain", "linear_gain", "knn_gain"]
     return pd.DataFrame(rows, columns=["recording", "title", *measures])

@@ -133,8 +133,7 @@ class Kept:
         totals = [_spectrum(self.views[:, i] - self.views[:, i].mean(0), s - 1) for i in range(v)]
         around = self.views - self.views.mean(axis=1, keepdims=True)
         within = _spectrum(around.reshape(s * v, -1), s * (v - 1))
-        n, names = len(self.images), np.unique(self.classes, return_inverse=True)[1]
-        means = np.stack([self.images[names == k].mean(axis=0) for k in range(names.max() + 1)])
+        n, (means, names) = len(self.images), _class_means(self.images, self.classes)
         all_images = _spectrum(self.images - self.images.mean(axis=0), n - 1)
         in_class = _spectrum(self.images - means[names], n - len(means))
         found = []
@@ -195,6 +194,20 @@ class _Spectrum:
         )
         g, n = used(z), self.freedom
         return float(np.log1p(self.values / z).sum() + n * (np.log1p(-g) + g)) / 2
+
+
+def _class_means(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of each class's rows [K, D], and which of these K each row belongs to, [N].
+
+    Classes of one size are taken together, row after row: each mean as it is by itself.
+    """
+    _, names, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    means = np.empty((len(sizes), x.shape[1]), x.dtype)
+    by_class, of_size = np.argsort(names, kind="stable"), sizes[names]
+    for size in np.unique(sizes):
+        rows = x[by_class[of_size[by_class] == size]]
+        means[sizes == size] = rows.reshape(-1, size, x.shape[1]).mean(axis=1)
+    return means, names
 
 
 def _spectrum(centred: np.ndarray, freedom: int) -> _Spectrum:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ssl_companion.chapters.analysis.accuracies import (
     NotRecorded,
+    by_place,
     measured,
     with_intervals,
 )
@@ -76,18 +77,14 @@ def order_of_rows(
     Returns:
         level, value: Spearman's correlation, NaN where nothing changes.
     """
-    table = by_layer_and_epoch(recording, levels)
-    if along == "epoch":
-        table = table[table["layer"] == recording.layers[-1]].sort_values("epoch")
-    elif along in ("depth", "depth before training"):
-        at = recording.epochs[-1 if along == "depth" else 0]
-        table = table[table["epoch"] == at].sort_values("depth")
-    else:
+    if along not in ("epoch", "depth", "depth before training"):
         raise ValueError(f"along: {along!r}; expected 'epoch', 'depth' or 'depth before training'")
-    rows = [
-        {"level": level, "value": float(rank_order(line["value"].to_numpy()))}
-        for level, line in table.groupby("level", sort=False)
-    ]
+    rows = []
+    for level in recording.hierarchy.names if levels is None else levels:
+        values = by_place(recording, level=level)
+        line = values[-1] if along == "epoch" else values[:, -1 if along == "depth" else 0]
+        if len(known := line[~np.isnan(line)]):
+            rows.append({"level": level, "value": float(rank_order(known))})
     return pd.DataFrame(rows, columns=["level", "value"])
 
 

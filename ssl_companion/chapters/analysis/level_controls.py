@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
     recalls,
 )
 from ssl_companion.chapters.analysis.visual_similarity import WORDS
-from ssl_companion.data.hierarchy import Level, random_grouping
+from ssl_companion.data.hierarchy import Level, random_groups
 from ssl_companion.measures import Interval
 from ssl_companion.measures.kmeans import balanced_kmeans
 from ssl_companion.measures.resampling import draw_counts, interval, spearman
@@ -77,12 +77,12 @@ class Leads:
     others: dict[str, np.ndarray]
     draws: dict[str, np.ndarray]
 
-    @property
+    @cached_property
     def values(self) -> dict[str, np.ndarray]:
         """By kind, the level's accuracy less the mean of that kind's, [S]."""
         return {kind: self.own - found.mean(axis=0) for kind, found in self.others.items()}
 
-    @property
+    @cached_property
     def of_lots(self) -> dict[str, np.ndarray]:
         """The same measurement of each grouping by lot in the level's place: by kind, its lead
         over that kind (over the others by lot), [G, S]."""
@@ -117,7 +117,7 @@ def groupings_against(recording: Recording, level: str) -> dict[str, np.ndarray]
         found |= {
             kind: own_file.groups[own_file.of(level, kind)] for kind in _kinds(own_file, level)
         }
-    found[RANDOM] = np.stack([random_grouping(own, seed).of_fine for seed in LOTS])
+    found[RANDOM] = random_groups(own, LOTS)
     if not recording.has_features:
         raise NotRecorded(f"{recording.name}: was not held against groups by looks at {level!r}")
     if UNTRAINED not in found:
@@ -169,16 +169,22 @@ def leads(
     semantic = recording.hierarchy.level(level)
     rows = np.concatenate([semantic.of_fine[None], *groups.values()])
     found = recalls(recording, [_level(of) for of in rows], places, live=False)
-    weights = draw_counts(found.shape[-1], resamples, seed)
+    weights = _drawn(found.shape[-1], resamples, (seed,))
     own_draws = drawn_balanced(found[0], semantic.of_fine, weights)
     others, draws, at = {}, {}, 1
     for i, (kind, of_kind) in enumerate(groups.items()):
-        times = draw_counts(len(of_kind), resamples, [seed, 1 + i])
+        times = _drawn(len(of_kind), resamples, (seed, 1 + i))
         part = found[at : at + len(of_kind)]
         others[kind], drawn = over_groupings(part, of_kind, weights, times)
         draws[kind] = own_draws - drawn
         at += len(of_kind)
     return Leads(level, balanced(found[0], semantic.of_fine), others, draws)
+
+
+@lru_cache(maxsize=16)
+def _drawn(n: int, resamples: int, seed: tuple[int, ...]) -> np.ndarray:
+    """`draw_counts`: the same for every run, level and place."""
+    return draw_counts(n, resamples, seed)
 
 
 def _level(of_fine: np.ndarray) -> Level:
@@ -256,15 +262,24 @@ class Against:
     """An effect of leads over each kind of control, and over the strongest.
 
     Attributes:
-        table: level (of an effect of all levels together, none), than (the kind, in words), value,
-            low, high (NaN where only accuracies were kept).
+        each: the effect over each kind of control, by level (of an effect of all levels together,
+            none) and kind; without ends where only accuracies were kept.
         least: over the strongest kind, which is sought anew in each draw.
         lots: the same measurement of each grouping by lot in the level's place: float64 [G].
     """
 
-    table: pd.DataFrame
+    each: dict[tuple[str, str], Interval]
     least: Interval
     lots: np.ndarray
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """level, than (the kind, in words), value, low, high: a row for each of `each`."""
+        rows = [
+            table_row({"level": level, "than": WORDS[kind]}, effect, 0)
+            for (level, kind), effect in self.each.items()
+        ]
+        return pd.DataFrame(rows).drop(columns="n")
 
 
 def growth_of_leads(
@@ -294,16 +309,15 @@ def growth_of_leads(
     places = tuple((epoch, layer) for epoch in epochs)
     if len(places) < 2:
         raise NotRecorded(f"{recording.name}: keeps {layer} at fewer than two epochs")
-    rows, values, draws, lots = [], [], [], []
+    names, values, draws, lots = [], [], [], []
     for level in levels:
         found = leads(recording, level, places, seed=seed, resamples=resamples)
         for kind, value in found.values.items():
+            names.append((level, kind))
             values.append(float(value[-1] - value[0]))
             draws.append(found.draws[kind][-1] - found.draws[kind][0])
-            where = {"level": level, "than": WORDS[kind]}
-            rows.append(table_row(where, _interval(values[-1], draws[-1]), 0))
         lots += [lead[:, -1] - lead[:, 0] for lead in found.of_lots.values()]
-    return _against(rows, values, draws, np.min(_as_many(lots), axis=0))
+    return _against(names, values, draws, _as_many(lots))
 
 
 def order_of_leads(
@@ -331,17 +345,17 @@ def order_of_leads(
     places = places_of(recording, along, ruler)
     how = {"seed": seed, "resamples": resamples}
     each = [leads(recording, name, places, **how) for name in recording.hierarchy.names[1:]]
-    rows, values, draws = [], [], []
-    for kind in each[0].values:
-        values.append(float(np.mean([_order(one.values[kind]) for one in each])))
-        draws.append(np.mean([_order(one.draws[kind].T) for one in each], axis=0))
-        where = {"level": "mean of the levels", "than": WORDS[kind]}
-        rows.append(table_row(where, _interval(values[-1], draws[-1]), 0))
-    lots = [
-        np.mean(_as_many([_order(one.of_lots[kind]) for one in each]), axis=0)
-        for kind in each[0].values
-    ]
-    return _against(rows, values, draws, np.min(_as_many(lots), axis=0))
+    kinds = list(each[0].values)
+    # Ranks of many short rows are quicker found at once: [levels, kinds, ..., S].
+    values = _order(np.array([[one.values[kind] for kind in kinds] for one in each]))
+    draws = _order(np.array([[one.draws[kind].T for kind in kinds] for one in each]))
+    lots = _as_many([np.stack([one.of_lots[kind] for kind in kinds], axis=1) for one in each])
+    return _against(
+        [("mean of the levels", kind) for kind in kinds],
+        values.mean(axis=0).tolist(),
+        list(draws.mean(axis=0)),
+        list(_order(np.array(lots)).mean(axis=0).T),
+    )
 
 
 def _order(values: np.ndarray) -> np.ndarray:
@@ -368,10 +382,15 @@ def _interval(value: float, draws: np.ndarray) -> Interval:
 
 
 def _against(
-    rows: list[dict[str, object]], values: list[float], draws: list[np.ndarray], lots: np.ndarray
+    names: list[tuple[str, str]],
+    values: list[float],
+    draws: list[np.ndarray],
+    lots: list[np.ndarray],
 ) -> Against:
-    table = pd.DataFrame(rows).drop(columns="n")
-    return Against(table, _interval(float(np.min(values)), np.min(draws, axis=0)), lots)
+    """By level and kind: the effect, its draws, and the same of groupings by lot."""
+    each = {n: _interval(v, d) for n, v, d in zip(names, values, draws, strict=True)}
+    least = _interval(float(np.min(values)), np.min(draws, axis=0))
+    return Against(each, least, np.min(lots, axis=0))
 
 
 def against_in_words(found: Against, form: str = "{:+.1%}") -> pd.DataFrame:

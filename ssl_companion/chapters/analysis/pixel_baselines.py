@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,8 @@ def compare_with_pixels(recording: Recording, root: str | Path | None = None) ->
         return pd.DataFrame(columns=columns)
     plain = table[table["encoder"] == PIXELS].set_index("level")["value"]
     white = table[table["encoder"] == WHITENED]
-    dims = min(set(white["dims"]), key=lambda width: abs(width - _width(recording)))
+    own_width = _width(recording)
+    dims = min(set(white["dims"]), key=lambda width: abs(width - own_width))
     scaled = white[white["dims"] == dims].set_index("level")["value"]
     rows = [
         (level, start(recording, level=level), plain[level], scaled[level],
@@ -131,10 +133,15 @@ def compare_with_pixels(recording: Recording, root: str | Path | None = None) ->
 def _width(recording: Recording) -> int:
     """Dimensions of the last layer; of a network that is none of this package's, its features'."""
     try:
-        return make_backbone(recording.run["config"]["backbone"], seed=0).width
+        return _width_of(recording.run["config"]["backbone"])
     except (KeyError, ValueError):
         kept = recording.kept_epochs() if recording.has_features else ()
         return int(recording.features(kept[-1]).shape[1]) if kept else max(WIDTHS)
+
+
+@lru_cache(maxsize=32)
+def _width_of(backbone: str) -> int:
+    return make_backbone(backbone, seed=0).width
 
 
 def recipe_at(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs
 from ssl_companion.chapters.claims.decision import Control, Rule, Verdict, decide, least
+from ssl_companion.data.threads import one_core
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import DamagedError, RecordingError
 
@@ -140,7 +141,8 @@ class Claim:
         the evidence puts them together otherwise.
         """
         try:
-            evidence = self.evidence(recordings)
+            with one_core():  # many small searches, which gain nothing by sharing cores
+                evidence = self.evidence(recordings)
         except DamagedError:
             raise
         except (NotRecorded, RecordingError) as error:

@@ -12,6 +12,7 @@ from ssl_companion.chapters.analysis import classifiers, generality
 from ssl_companion.chapters.analysis.accuracies import (
     NotRecorded,
     Runs,
+    by_place,
     final,
     over_seeds,
     start,
@@ -22,7 +23,7 @@ from ssl_companion.chapters.claims.decision import Control
 from ssl_companion.chapters.claims.evidence import Evidence, Part
 from ssl_companion.chapters.claims.runs import SEEDS, without_those_beside
 from ssl_companion.measures import Interval
-from ssl_companion.measures.resampling import interval, wilson
+from ssl_companion.measures.resampling import interval, spearman, wilson
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.format import RANDOM_IMAGE
 
@@ -32,7 +33,9 @@ _UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 def downstream_follows(recordings: Runs) -> Evidence:
     """Whether classifiers move with clustering, and whether classes never trained on gain too."""
-    return Evidence((_moves_with(recordings), _transfers(recordings)), _rivals(recordings))
+    runs = settings_compared(recordings)
+    table = classifiers.over_runs(runs)
+    return Evidence((_moves_with(table), _transfers(recordings)), _rivals(runs, table))
 
 
 def settings_compared(recordings: Runs) -> Runs:
@@ -47,9 +50,8 @@ def settings_compared(recordings: Runs) -> Runs:
     return {name: run for name, run in own.items() if not name.startswith(aside)}
 
 
-def _moves_with(recordings: Runs) -> Part:
-    """Rank correlation over runs of the gains in NCC accuracy and in linear accuracy."""
-    table = classifiers.over_runs(settings_compared(recordings))
+def _moves_with(table: pd.DataFrame) -> Part:
+    """Rank correlation over the runs of a table of the gains in NCC and in linear accuracy."""
     if len(table) < LEAST_RUNS:
         raise NotRecorded(f"{len(table)} runs with linear probes; at least {LEAST_RUNS} are needed")
     ncc, linear = table["ncc_gain"].to_numpy(), table["linear_gain"].to_numpy()
@@ -58,9 +60,8 @@ def _moves_with(recordings: Runs) -> Part:
         effect = _UNKNOWN
     names = tuple(table["recording"])
     rng = np.random.default_rng(0)
-    drawn = np.array([
-        classifiers.correlation(ncc, rng.permutation(linear), resamples=1).value for _ in range(500)
-    ])  # fmt: skip
+    shuffled = np.stack([rng.permutation(linear) for _ in range(500)])
+    drawn = spearman(ncc, shuffled)
     controls = [
         Control(
             "the linear accuracies shuffled among the runs",
@@ -80,14 +81,12 @@ def _moves_with(recordings: Runs) -> Part:
     )  # fmt: skip
 
 
-def _rivals(recordings: Runs) -> str:
+def _rivals(runs: Runs, gained: pd.DataFrame) -> str:
     """What else moves with the probe, and whether NCC accuracy does so more, in two sentences."""
-    table = classifiers.rivals(settings_compared(recordings), gains=True)
+    table = classifiers.rivals(runs, gains=True)
     others = table[table["ahead"].notna()].sort_values("value", ascending=False)
     said = []
-    families = classifiers.over_runs(settings_compared(recordings))
-    families["family"] = families["recording"].str.partition("-")[0]
-    for name, own in families.groupby("family"):
+    for name, own in gained.groupby(gained["recording"].str.partition("-")[0]):
         if len(own) >= LEAST_RUNS:
             r = classifiers.correlation(own["ncc_gain"], own["linear_gain"])
             said.append(f"{name} {r.value:.2f} [{r.low:.2f}, {r.high:.2f}] ({len(own)} runs)")
@@ -234,9 +233,8 @@ def _known_settings(
 
 def _on_shuffled_labels(run: Recording) -> bool:
     """Whether labels shuffled among the images cluster too, and in the order of time and depth."""
-    rows = run.select(measure="ncc", level=RANDOM_IMAGE, split="test")
-    wide = rows.pivot_table(index="layer", columns="epoch", values="value").reindex(run.layers)
-    numbers = wide.to_numpy()
+    numbers = by_place(run, level=RANDOM_IMAGE)
+    numbers = numbers[:, ~np.isnan(numbers).all(axis=0)]
     first, last = numbers[-1, 0], numbers[-1, -1]
     return bool(
         first > 0

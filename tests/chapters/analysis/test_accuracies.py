@@ -158,6 +158,8 @@ def test_students_interval_agrees_with_scipy() -> None:
     orders = over_seeds([0.9, 1.0, 1.0], limits=(-1, 1))
     assert orders.high == 1, "no correlation is above 1"
     assert orders.low == pytest.approx(over_seeds([0.9, 1.0, 1.0]).low)
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    assert found.high == np.mean(values) + half
     for confidence in (0.95, 0.8):
         found = over_seeds(values, confidence, ratios=True, limits=(0.6, 5))
         ends = stats.t.interval(confidence, 2, np.log(2), stats.sem(np.log(values)))

@@ -18,6 +18,7 @@ from ssl_companion.chapters.analysis.conditional_entropy import (
     NOISES,
     Entropies,
     Kept,
+    _class_means,
     _Spectrum,
     _spectrum,
 )
@@ -275,3 +276,14 @@ def test_a_run_with_neither_says_so(write_synthetic: Callable[..., Recording]) -
     assert conditional_entropy.epochs_of(run) == ()
     with pytest.raises(NotRecorded, match="no-entropies-s0: no entropies"):
         conditional_entropy.before_and_after(run)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_class_means_are_those_of_each_class_alone_to_the_last_bit(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    classes = rng.permutation(np.repeat(np.arange(3, 33), rng.integers(1, 12, 30)))
+    x = rng.standard_normal((len(classes), 7)).astype(dtype)
+    means, names = _class_means(x, classes)
+    expected = np.stack([x[classes == k].mean(axis=0) for k in np.unique(classes)])
+    np.testing.assert_array_equal(means, expected)
+    np.testing.assert_array_equal(np.unique(classes)[names], classes)

@@ -28,7 +28,7 @@ from ssl_companion.chapters.analysis import (
 )
 from ssl_companion.chapters.analysis.balanced_accuracy import drawn_balanced, over_groupings
 from ssl_companion.data.hierarchy import random_grouping
-from ssl_companion.measures.resampling import draw_counts, percentiles
+from ssl_companion.measures.resampling import draw_counts, percentiles, spearman
 from ssl_companion.recordings import Recording
 from ssl_companion.recordings.groupings import STARTS
 
@@ -147,10 +147,12 @@ def test_an_interval_of_leads_holds_its_value() -> None:
 
 def test_least_is_sought_anew_in_each_draw() -> None:
     draws = [np.array([0.0, 1.0] * 500), np.array([1.0, 0.0] * 500)]
-    rows = [{"level": "coarse", "than": "lot", "value": 0.5, "low": 0.0, "high": 1.0, "n": 0}]
-    found = level_controls._against(rows, [0.6, 0.5], draws, np.zeros(3))
+    names = [("coarse", level_controls.RANDOM), ("coarse", level_controls.PIXELS)]
+    found = level_controls._against(names, [0.6, 0.5], draws, [np.ones(3), np.zeros(3)])
     assert found.least.value == 0.5
     assert (found.least.low, found.least.high) == (0.0, 0.5)  # zero in every draw; and its value
+    assert found.table["value"].tolist() == [0.6, 0.5]
+    assert not found.lots.any()
 
 
 def test_leads_of_lots_are_over_the_other_lots() -> None:
@@ -161,6 +163,29 @@ def test_leads_of_lots_are_over_the_other_lots() -> None:
         np.testing.assert_allclose(
             own.of_lots[level_controls.RANDOM][g], lots[g] - rest, atol=1e-12
         )
+
+
+def test_orders_of_all_levels_at_once_are_those_of_each(
+    clusters: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, kinds, by_level = np.random.default_rng(0), level_controls.CONTROL_KINDS, {}
+    for i, name in enumerate(clusters.hierarchy.names[1:]):  # levels with 9, 8 and 7 lots
+        others = {kind: rng.random((9 - i if kind == level_controls.RANDOM else 4, 6)).round(1)
+                  for kind in kinds}  # fmt: skip
+        draws = {kind: rng.random((6, 20)).round(1) for kind in kinds}
+        by_level[name] = level_controls.Leads(name, rng.random(6), others, draws)
+    monkeypatch.setattr(level_controls, "places_of", lambda *_: ())
+    monkeypatch.setattr(level_controls, "leads", lambda _, name, *a, **k: by_level[name])
+    found, each = level_controls.order_of_leads(clusters, "epoch"), list(by_level.values())
+    lots = []
+    for kind in kinds:
+        values = [spearman(one.values[kind], np.arange(6)) for one in each]
+        drawn = [[spearman(draw, np.arange(6)) for draw in one.draws[kind].T] for one in each]
+        expected = level_controls._interval(float(np.mean(values)), np.mean(drawn, axis=0))
+        assert found.each["mean of the levels", kind] == expected
+        of_lots = [[spearman(lot, np.arange(6)) for lot in one.of_lots[kind][:7]] for one in each]
+        lots.append(np.mean(of_lots, axis=0))
+    np.testing.assert_array_equal(found.lots, np.min(lots, axis=0))
 
 
 def test_an_order_takes_three_places() -> None:

@@ -209,6 +209,17 @@ def test_order_along_epochs_and_layers(clusters: Recording, untrained: Recording
     for along in ("epoch", "depth"):
         assert (depth_and_time.order_of_rows(clusters, along)["value"] > 0.9).all()
         assert depth_and_time.order_of_rows(untrained, along)["value"].isna().all()
+    levels = ["random-coarse", "fine", "of nothing"]
+    for along, line in {
+        "epoch": np.s_[-1],
+        "depth": np.s_[:, -1],
+        "depth before training": np.s_[:, 0],
+    }.items():
+        orders = depth_and_time.order_of_rows(clusters, along, levels).set_index("level")["value"]
+        assert orders.index.tolist() == levels[:2], "what was not measured has no row"
+        for level in levels[:2]:
+            values = depth_and_time.layer_by_epoch(clusters, level).to_numpy()[line]
+            assert orders[level] == float(depth_and_time.rank_order(values))
     with pytest.raises(ValueError, match="along: 'width'"):
         depth_and_time.order_of_rows(clusters, "width")
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ssl_companion.__main__ import main
-from ssl_companion.chapters.claims import claim
+from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs
+from ssl_companion.chapters.claims import CLAIMS, Evidence, claim
+from ssl_companion.data.threads import tensor_threads
 from ssl_companion.recordings import Recording
 
 
@@ -47,3 +52,21 @@ def test_an_empty_folder_gives_nine_rows_that_say_what_to_record(
 def test_an_unknown_claim_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="name: 'clustring'; expected one of clustering, "):
         claim("clustring")
+
+
+def test_a_claim_is_judged_on_one_core() -> None:
+    asked: list[list[int]] = []
+
+    def threads() -> list[int]:
+        return [torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())]
+
+    def evidence(_: Runs) -> Evidence:
+        asked.append(threads())
+        raise NotRecorded("nothing")
+
+    with tensor_threads(2), threadpool_limits(2):
+        before = threads()
+        replace(CLAIMS[0], evidence=evidence).judge({})
+        assert threads() == before  # and the caller's own afterwards
+    assert set(asked[0]) == {1}
+    assert set(before) == {2}
