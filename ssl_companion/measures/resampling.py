@@ -6,7 +6,6 @@ the *same* draws, so that the interval of their difference is paired.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -225,13 +224,10 @@ def interval(value: float, drawn: np.ndarray, confidence: float = 0.95) -> Inter
 
 def wilson(share: float, n: int, confidence: float = 0.95) -> Interval:
     """Wilson's interval of a share of n (1927, doi:10.1080/01621459.1927.10502953)."""
-    from scipy.special import ndtri  # scipy.stats, which has it too, is slow to import
+    from scipy import stats  # slow to import
 
-    k, z = round(share * n), float(ndtri((1 + confidence) / 2))
-    p, whole = k / n, 2 * (n + z**2)
-    centre, half = (2 * n * p + z**2) / whole, z / whole * math.sqrt(4 * n * p * (1 - p) + z**2)
-    low, high = 0.0 if k == 0 else centre - half, 1.0 if k == n else centre + half
-    return Interval(float(share), low, high, confidence)
+    ends = stats.binomtest(round(share * n), n).proportion_ci(confidence, method="wilson")
+    return Interval(float(share), float(ends.low), float(ends.high), confidence)
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -254,28 +250,9 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     SciPy's own takes one pair of samples at a time, and bootstraps have thousands.
     """
-    return pearson(_ranks(a), _ranks(b))
+    from scipy import stats  # slow to import
 
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1 along the last axis; equal values share the mean of theirs, and a row that
-    holds a NaN has no ranks: all of it is NaN.
-
-    As `scipy.stats.rankdata`, which takes longer to import than many a call to run.
-    """
-    order = np.argsort(values, axis=-1)
-    lined_up = np.take_along_axis(values, order, axis=-1)
-    first = np.ones(values.shape, bool)  # of those that are equal
-    first[..., 1:] = lined_up[..., 1:] != lined_up[..., :-1]
-    last = np.ones(values.shape, bool)
-    last[..., :-1] = first[..., 1:]
-    place, n = np.arange(values.shape[-1]), values.shape[-1]
-    lowest = np.maximum.accumulate(np.where(first, place, 0), axis=-1)
-    highest = np.minimum.accumulate(np.where(last, place, n)[..., ::-1], axis=-1)[..., ::-1]
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, (lowest + highest) / 2 + 1, axis=-1)
-    ranks[np.isnan(lined_up).any(axis=-1)] = np.nan
-    return ranks
+    return pearson(stats.rankdata(a, axis=-1), stats.rankdata(b, axis=-1))
 
 
 def _values(values: ArrayLike) -> np.ndarray:
