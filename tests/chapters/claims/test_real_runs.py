@@ -48,7 +48,7 @@ def test_a_network_that_learns_reproduces_and_one_that_stands_still_does_not(
 ) -> None:
     # Labels make clusters for certain, and in a minute: what is tested is the way to the verdict.
     sgd = OptimConfig(name="sgd", lr=0.05, weight_decay=5e-4, warmup_epochs=1)
-    learning = _recorded(tmp_path / "learning", "supervised", sgd, (0, 1, 4, 8))
+    learning = _recorded(tmp_path / "learning", "supervised", sgd, (0, 1, 4, 16))
     row = judge("clustering", beside_known(learning))
     # How far it gets depends on the device; that the interval excludes "nothing" does not.
     assert row.verdict in (Verdict.REPRODUCED, Verdict.PARTLY), (row.evidence, row.note)
