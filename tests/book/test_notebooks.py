@@ -143,7 +143,8 @@ def test_the_edition_is_the_same_at_every_run(edition: Path, tmp_path: Path) -> 
 
 
 def test_equations_count_in_their_order_also_where_they_fold_away() -> None:
-    page = "$$\na\n$$ (one)\n\n:::{dropdown} Formulas\nSo\n\n$$\nb\n$$ (two)\n:::\n\n$$\nc\n$$ (three)\n"
+    one, two, three = (f"$$\nx\n$$ ({name})\n" for name in ("one", "two", "three"))
+    page = f"{one}\n:::{{dropdown}} Formulas\nSo\n\n{two}:::\n\n{three}"
     assert equations(page) == ("one", "two", "three")
 
 
