@@ -119,7 +119,9 @@ def groupings_against(recording: Recording, level: str) -> dict[str, np.ndarray]
         }
     found[RANDOM] = random_groups(own, LOTS)
     if not recording.has_features:
-        raise NotRecorded(f"{recording.name}: was not compared with groupings by looks at {level!r}")
+        raise NotRecorded(
+            f"{recording.name}: was not compared with groupings by looks at {level!r}"
+        )
     if UNTRAINED not in found:
         means, sizes = recording.class_means(recording.epochs[0]), own.sizes.tolist()
         drawn = [balanced_kmeans(means, sizes, seed=seed) for seed in range(STARTS)]

@@ -130,7 +130,8 @@ def lead_by_layer_and_epoch(recording: Recording, than: str = WHITENED) -> pd.Da
 def likeness(recording: Recording) -> pd.DataFrame:
     """How much groupings have in common with the superclasses, by their adjusted Rand index.
 
-    (Hubert and Arabie 1985, doi:10.1007/BF01908075): 1 for the same groups, 0 on average for random ones.
+    (Hubert and Arabie 1985, doi:10.1007/BF01908075): 1 for the same groups, and 0 on average for
+    random ones.
 
     Returns:
         groups (in words), count, value (mean), low, high (least and most).
@@ -172,9 +173,9 @@ def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFram
     Returns:
         One row per question: question, value, low, high (differences of balanced NCC accuracy, as
         fractions, and one difference of shares), asked ("above 0" or "not above 0"), met (bool).
-        Look-alikes are those by whitened pixels. The last row is the control: groups by the features
-        before training take the superclasses' place. They share looks and not meaning, so if they
-        too overtook the look-alikes, the other rows would show nothing about meaning.
+        Look-alikes are those by whitened pixels. The last row is the control: groups by the
+        features before training take the superclasses' place. They share looks and not meaning, so
+        if they too overtook the look-alikes, the other rows would show nothing about meaning.
     """
     groupings = read_groupings(recording)
     epochs = sorted({epoch for epoch, _ in groupings.hits})
@@ -190,7 +191,9 @@ def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFram
     by_looks, by_looks_early = grown(WHITENED, top, last), grown(WHITENED, top, early)
     in_stem = grown(WHITENED, stem, last)
     with np.errstate(divide="ignore", invalid="ignore"):
-        later = [by_chance_early[i] / by_chance[i] - by_looks_early[i] / by_looks[i] for i in (0, 1)]
+        later = [
+            by_chance_early[i] / by_chance[i] - by_looks_early[i] / by_looks[i] for i in (0, 1)
+        ]
     rows: list[tuple[str, float, np.ndarray, bool]] = [
         (f"growth of the lead over random groupings up to epoch {early}", *by_chance_early, True),
         (f"growth of the lead over look-alikes up to epoch {last}", *by_looks, True),

@@ -235,7 +235,9 @@ def test_maps_and_tables_have_every_place(keeping: Keeping) -> None:
     table = visual_similarity.ahead_table(run, (RANDOM, WHITENED), kind=PIXELS, seed=2)
     assert len(table) == 2 * len(EPOCHS) * len(LAYERS)
     assert set(table["n"]) == {4000}
-    row = table[(table["than"] == "look-alikes by whitened pixels") & (table["epoch"] == 30)].iloc[-1]
+    row = table[(table["than"] == "look-alikes by whitened pixels") & (table["epoch"] == 30)].iloc[
+        -1
+    ]
     assert (row["layer"], row["depth"]) == ("block1", 1)
     [value], [draws] = visual_similarity.ahead(
         made, WHITENED, [(30, "block1")], kind=PIXELS, seed=2
