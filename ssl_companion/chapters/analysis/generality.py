@@ -264,14 +264,14 @@ def properties_table(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> 
     for row in table.to_dict("records"):
         name = row["recording"]
         group, layers = group_of(name), len(runs[name].layers)
-        setting = setting_of(runs[name]).removeprefix(f"{group} ").removeprefix(f"{group} of ")
+        setting = setting_of(runs[name]).removeprefix(f"{group} of ").removeprefix(f"{group} ")
         words = {
             "changed": group,
             "setting": setting if layers == usual else f"{setting} ({layers} layers)",
             "fine NCC": f"{row['start']:.1%}\u00a0→\u00a0{row['ncc']:.1%}",
         }
         shown = row | {"advantage": 100 * row["advantage"]}
-        for what, form in zip(PROPERTIES, (".2f", "+.1f", "+.2f", "+.2f"), strict=True):
+        for what, form in zip(PROPERTIES, (".2f", "+.2f", "+.2f", "+.2f"), strict=True):
             miss = "" if yes.at[name, what] else "\u00a0✗\u00a0miss"
             words[what] = f"{shown[what]:{form}}{miss}"
         rows.append(words | {"holds": "✓\u00a0yes" if yes.at[name, "holds"] else "✗\u00a0no"})

@@ -64,7 +64,7 @@ def check_same_order(answer: Any) -> str:
     if not np.all(np.isfinite(both)) or both.min() < 0 or both.max() > 1:
         raise NotYet("accuracies are fractions, from 0 to 1.")
     if np.diff(flat).min() <= 0 or np.diff(steep).min() <= 0:
-        raise NotYet("a rank correlation of 1 asks for a rise at *every* step, without ties.")
+        raise NotYet("a rank correlation of 1 requires a rise at *every* step, without ties.")
     rounding = 1e-9  # 0.31 - 0.30 is more than 0.01
     if np.ptp(flat) > 0.01 + rounding:
         raise NotYet("the first list should gain one point of accuracy at most.")
