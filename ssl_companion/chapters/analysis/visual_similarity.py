@@ -121,7 +121,7 @@ def ahead_table(
 
 
 def lead_by_layer_and_epoch(recording: Recording, than: str = WHITENED) -> pd.DataFrame:
-    """`ahead` as a map: one row per layer (from the first), one column per epoch with all layers."""
+    """`ahead` as a map: one row per layer, from the first; one column per epoch with all layers."""
     table = ahead_table(recording, [than])
     wide = table.pivot_table(index="layer", columns="epoch", values="value")
     return wide.reindex([name for name in recording.layers if name in wide.index]).dropna(axis=1)
