@@ -209,14 +209,14 @@ _GROUPS = {
     "architecture-depth": "number of blocks",
     "architecture": "kind of network",
     "hyperparameters-batch": "batch size",
-    "hyperparameters-temperature": "temperature",
+    "hyperparameters-temperature": "SimCLR's temperature",
     "hyperparameters-strength": "strength of the views",
     "hyperparameters-projector": "projector",
     "hyperparameters-lr": "learning rate",
     "hyperparameters": "other settings",
 }
 # What a group is drawn beside, where that is not the reference of the page.
-_COMPARED_WITH = {"temperature": "methods-simclr-s0"}
+_COMPARED_WITH = {"SimCLR's temperature": "methods-simclr-s0"}
 PROPERTIES = ("ratio", "advantage", "time", "depth")
 
 
@@ -264,7 +264,9 @@ def properties_table(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> 
     for row in table.to_dict("records"):
         name = row["recording"]
         group, layers = group_of(name), len(runs[name].layers)
-        setting = setting_of(runs[name]).removeprefix(f"{group} of ").removeprefix(f"{group} ")
+        # What its group tells is left out: "learning rate 0.45" of "learning rate" is "0.45".
+        setting = setting_of(runs[name]).rpartition(group.rpartition(" ")[2] + " ")[2]
+        setting = setting.removeprefix("of ").removeprefix("the recipe, ")
         words = {
             "changed": group,
             "setting": setting if layers == usual else f"{setting} ({layers} layers)",
@@ -272,7 +274,7 @@ def properties_table(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> 
         }
         shown = row | {"advantage": 100 * row["advantage"]}
         for what, form in zip(PROPERTIES, (".2f", "+.2f", "+.2f", "+.2f"), strict=True):
-            miss = "" if yes.at[name, what] else "\u00a0✗\u00a0miss"
+            miss = "" if yes.at[name, what] else " ✗\u00a0miss"
             words[what] = f"{shown[what]:{form}}{miss}"
         rows.append(words | {"holds": "✓\u00a0yes" if yes.at[name, "holds"] else "✗\u00a0no"})
     return pd.DataFrame(rows)

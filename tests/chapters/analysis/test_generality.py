@@ -164,8 +164,8 @@ def test_every_run_of_the_presets_that_count_has_a_group() -> None:
 def test_temperatures_are_held_against_simclr(runs: dict[str, Recording]) -> None:
     reference, simclr = list(runs.values())[:2]
     known = {**runs, "methods-simclr-s0": simclr}
-    assert generality.held_against("temperature", known, reference) is simclr
-    assert generality.held_against("temperature", runs, reference) is reference
+    assert generality.compared_with("SimCLR's temperature", known, reference) is simclr
+    assert generality.compared_with("SimCLR's temperature", runs, reference) is reference
     assert generality.held_against("width", known, reference) is reference
 
 
