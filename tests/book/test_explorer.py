@@ -110,9 +110,7 @@ def test_its_questions_can_be_answered_as_the_page_says(
     assert settled(page) != before
 
 
-def test_every_class_of_every_level_is_found_by_typing(
-    explorer: Any, recording: Recording
-) -> None:
+def test_every_class_of_every_level_is_found_by_typing(explorer: Any, recording: Recording) -> None:
     page, box = explorer, explorer.locator("[data-class]")
     shown = page.locator("[data-list] [role=option]:visible")
     box.click()
@@ -185,7 +183,8 @@ def test_nothing_is_cut_or_far_away(width: int, explorer: Any) -> None:
     )
     assert not faults
     stage, found, charts = (
-        explorer.locator(f".explorer-{part}").bounding_box() for part in ("stage", "found", "charts")
+        explorer.locator(f".explorer-{part}").bounding_box()
+        for part in ("stage", "found", "charts")
     )
     if width == 390:
         below = found["y"] - stage["y"] - stage["height"]
