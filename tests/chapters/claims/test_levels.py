@@ -173,7 +173,7 @@ def test_depth_takes_both_rulers(plant: Plant, place: float, wanted: Verdict) ->
     row = judge("depth", plant(0.4, place=dict.fromkeys(UPPER, place)))
     assert row.verdict is wanted, row.note
     assert row.evidence is not None
-    assert [part.which for part in row.evidence.parts] == [
+    assert [part.what for part in row.evidence.parts] == [
         "by spatial means", "by means over quarters", "by whole maps"
     ]  # fmt: skip
     assert ("Together they are partly" in row.note) is (wanted is P)
