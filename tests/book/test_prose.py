@@ -44,7 +44,6 @@ PENDING = frozenset(
         "ssl_companion/chapters/exercises/random_targets.py",
         "ssl_companion/chapters/exercises/time_and_depth.py",
         "ssl_companion/chapters/exercises/train_your_own.py",
-        "ssl_companion/chapters/plots/panels.py",
         "ssl_companion/chapters/widgets/explorer.py",
         "ssl_companion/chapters/widgets/tables.py",
     }
