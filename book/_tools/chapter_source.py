@@ -111,8 +111,14 @@ def figures(text: str) -> tuple[str, ...]:
 
 
 def equations(text: str) -> tuple[str, ...]:
-    """The labels of a page's equations, in their order."""
-    return tuple(block.name for block in blocks(text) if block.kind == "equation")
+    """The labels of a page's equations, in their order, those in boxes that fold among them."""
+    found: list[str] = []
+    for block in blocks(text):
+        if block.kind == "equation":
+            found.append(block.name)
+        elif block.name == "dropdown":
+            found += equations(block.body)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

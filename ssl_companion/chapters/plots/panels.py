@@ -275,7 +275,7 @@ def against_probes(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def plot_few_labels(table: pd.DataFrame, labels: int) -> Figure:
-    """Accuracy with so many labels a class over epochs, and over labels at the last epoch.
+    """Accuracy with so many labels per class over epochs, and over labels at the last epoch.
 
     Args:
         table: of `classifiers.few_labels`.
@@ -284,10 +284,10 @@ def plot_few_labels(table: pd.DataFrame, labels: int) -> Figure:
     last, limits = table["epoch"].max(), (0.0, 1.05 * float(table["high"].max()))
     left = Panel(
         table[table["labels"] == labels], "epoch", "classifier", "epoch", "test accuracy",
-        title=f"{labels} label{'s' * (labels > 1)} a class", scale="epochs", limits=limits,
+        title=f"{labels} label{'s' * (labels > 1)} per class", scale="epochs", limits=limits,
     )  # fmt: skip
     right = Panel(
-        table[table["epoch"] == last], "labels", "classifier", "labels a class", "test accuracy",
+        table[table["epoch"] == last], "labels", "classifier", "labels per class", "test accuracy",
         title=f"epoch {last}", scale="log", mark=labels, limits=limits,
     )  # fmt: skip
     return panels_side_by_side([left, right])

@@ -143,7 +143,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda r: change(r, lambda a, b, d: 0.01), "another number"),
         (lambda r: change(r, lambda a, b, d: 0.01 * a / d), "instead of averaging"),
         (lambda r: change(r, lambda a, b, d: (0.01 * a) ** 0.5), "standard deviation"),
-        (lambda r: -change(r, lambda a, b, d: 0.01 * a), "less the first"),
+        (lambda r: -change(r, lambda a, b, d: 0.01 * a), "minus the first"),
         (lambda r: change(r, lambda a, b, d: a), "a hundredth"),
     ],
     compression.check_choose: [
