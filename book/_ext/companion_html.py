@@ -54,15 +54,12 @@ def drop_scripts(app: Sphinx, exception: Exception | None) -> None:
 def aligned(table: str) -> str:
     """A table of `widgets.tables` whose numbers stand by their decimal points, in columns of such.
 
-    A head without a word is left out. Columns of bare numbers stand at the right, with spaces as
+    Columns of bare numbers stand at the right, with spaces as
     wide as digits behind those of fewer decimals; with intervals behind them at the left, with
     such spaces before those of fewer digits.
     """
     soup = BeautifulSoup(table, "html.parser")
     head = soup.thead
-    if head is not None and not head.get_text(strip=True):
-        head.decompose()
-        head = None
     rows = [row.find_all(["th", "td"], recursive=False) for row in soup.select("tbody > tr")]
     width = len(rows[0]) if rows else 0
     if any(len(row) != width or any(_spans(cell) for cell in row) for row in rows):

@@ -22,7 +22,7 @@ def two_maps(
     """Layer by epoch: accuracies, and below them the same over each layer's own start.
 
     Args:
-        accuracy: fractions, one row a layer (the first first), one column an epoch.
+        accuracy: fractions, one row per layer (from the first), one column per epoch.
         relative: the same shape, multiples.
         title: above both.
         height: inches.
@@ -91,7 +91,7 @@ def profiles(
     tops: Sequence[float] | None = None,
     height: float = 5.4,
 ) -> Figure:
-    """Accuracy from the first layer to the last, a panel a level.
+    """Accuracy from the first layer to the last, one panel per level.
 
     Args:
         table: columns layer, depth, value, low, high (fractions), `panel` and `hue`; the first

@@ -33,7 +33,7 @@ def among_groupings(
     Args:
         own: accuracy of the level, a fraction.
         others: of the random groupings, [G].
-        table: columns epoch, target, value, low, high; one line a target, the first in colour.
+        table: columns epoch, target, value, low, high; one line per target, the first in colour.
         title: above the left panel.
         x_label: of the accuracy, which is also the right panel's vertical axis.
         mark: the epoch shown.
@@ -196,7 +196,7 @@ def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) 
     """Layer by epoch, the deepest layer on top: differences in points, red above 0, blue below.
 
     Args:
-        table: differences of fractions, one row a layer (the first first), one column an epoch.
+        table: differences of fractions, one row per layer (from the first), one column per epoch.
         title: above.
         height: inches.
     """
