@@ -85,10 +85,14 @@ def test_an_address_that_colab_cannot_open_is_refused() -> None:
         sync.set_repository("git@example.org:book.git", ROOT)
 
 
-def test_the_readmes_lines_measure_an_encoder(
+def test_the_lines_of_readme_and_page_are_the_same_and_measure_an_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    code, page = (
+        (ROOT / name).read_text().split("```python\n")[1].split("```")[0]
+        for name in ("README.md", "book/measure-your-encoder.md")
+    )
+    assert page == code
     rng = np.random.default_rng(0)
     np.save(tmp_path / "images.npy", rng.integers(0, 256, (40, 3, 8, 8), dtype=np.uint8))
     np.save(tmp_path / "labels.npy", np.arange(40) % 4)

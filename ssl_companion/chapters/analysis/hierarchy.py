@@ -1,7 +1,6 @@
-"""Every level of labels against random groupings of its sizes, and the tree of the class means.
+"""Every level of labels beside random groupings of its sizes, and the tree of the class means.
 
-The levels stand one above another: each is held against its control, and against what it adds to
-those below.
+The levels are nested: each is compared with its control, and with what it inherits from below.
 """
 
 from __future__ import annotations
@@ -423,7 +422,7 @@ def first_joined(tree: Tree, count: int = 10) -> pd.DataFrame:
 
 
 def change(low: float, high: float) -> str:
-    """What an interval of a difference says, in a word or two."""
+    """Whether an interval of a difference lies above or below zero, as a mark and a few words."""
     if low > 0:
-        return "grew"
-    return "shrank" if high < 0 else "did not change by more than chance"
+        return "✓ grew"
+    return "✗ shrank" if high < 0 else "✗ no more than chance"
