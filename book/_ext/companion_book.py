@@ -15,6 +15,7 @@ from typing import Any
 
 import companion_card
 from companion_downloads import put_plain_notebooks
+from companion_landing import colab_door
 from companion_repository import find_repository, leave_out_or_lead, write_address
 from companion_stamp import footer, inputs_digest
 from docutils import nodes
@@ -119,6 +120,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", stop_thebe)
     app.connect("source-read", write_address)
     app.connect("html-page-context", leave_out_or_lead, priority=600)  # after the theme's buttons
+    app.connect("html-page-context", colab_door, priority=700)  # after those buttons are right
     app.connect("build-finished", drop_icon_titles)
     app.connect("build-finished", put_plain_notebooks)
     app.connect("build-finished", companion_card.draw_card)

@@ -244,7 +244,7 @@ class _Section:
         for image in picture.select("img"):
             ratio = float(str(image["width"])) / float(str(image["height"]))
             image["style"] = f"--ratio:{ratio:.4f}"  # so that it can fill the room there is
-        for style in picture.select("style"):
+        for style in picture.find_all("style", recursive=False):  # a diagram keeps its own
             style.decompose()
         small = f"<b>{plain(number)}</b> " if number else ""
         questions = [s for p in self.said for s in p.find_all("strong") if plain(s).endswith("?")]

@@ -119,7 +119,6 @@ def unfold(page: Any) -> None:
     )
     assert page.locator("details:not([open]), .toggle-hidden").count() == 0
     if page.locator(".explorer").count():
-        page.locator("[data-class]").select_option(index=1)
         page.locator("[data-image]").select_option(index=1)
         page.wait_for_function("document.querySelector('.explorer').dataset.moving === 'no'")
         assert page.locator("[data-found] table").count() > 0

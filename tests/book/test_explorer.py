@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
-from ssl_companion.chapters.analysis.accuracies import measured
+from ssl_companion.chapters.analysis.accuracies import hits, measured
 from ssl_companion.chapters.analysis.feature_maps import overview
 from ssl_companion.chapters.widgets.explorer import explorer_page
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import Recording, open_recording
 
 pytestmark = pytest.mark.browser
+LABELS = ["100 classes", "20 superclasses", "7 groups", "living / not living"]
 
 
 @pytest.fixture(scope="module")
@@ -39,45 +40,162 @@ def settled(page: Any) -> str:
     return str(page.locator("[data-map]").evaluate("canvas => canvas.toDataURL()"))
 
 
+def choose(page: Any, text: str) -> None:
+    """A class by what a reader types."""
+    page.locator("[data-class]").click()
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+
+
+def class_rows(page: Any) -> list[str]:
+    """What the table of nearest class means lists: "oak tree 0.31"."""
+    rows = page.locator("[data-found] table").first.locator("tbody tr").all()
+    return [" ".join(row.locator("td").all_inner_texts()[1:]).replace("\n", " ") for row in rows]
+
+
+def nearest_means(recording: Recording, name: str, epoch: int, layer: str) -> list[str]:
+    names = recording.hierarchy.levels[0].class_names
+    means = recording.class_means(epoch, layer).astype(np.float64)
+    own = names.index(name.replace(" ", "_"))
+    apart = cdist(means[[own]], means)[0] / pdist(means).mean()
+    nearest = [k for k in apart.argsort() if k != own][:5]
+    return [f"{names[k].replace('_', ' ')} {apart[k]:.2f}" for k in nearest]
+
+
 @pytest.mark.parametrize("scheme", ["http", "file"])
-def test_the_keyboard_moves_recolours_and_chooses(
-    scheme: str, offline_page: Any, served: str, site: Path
+def test_it_opens_on_the_maple_tree_after_training(
+    scheme: str, offline_page: Any, served: str, site: Path, recording: Recording
 ) -> None:
     page = offline_page
     page.goto(f"{served if scheme == 'http' else site.as_uri()}/book/explorer.html")
-    status, seen = page.locator("[data-status]"), [settled(page)]
-    words = status.inner_text()
-    page.locator("[data-epoch]").focus()
-    page.keyboard.press("End")
-    seen.append(settled(page))
-    assert status.inner_text() != words
-    recording = open_recording("reference-vicreg-s0")
-    last = recording.kept_epochs()[-1]
-    assert status.inner_text().startswith(f"Epoch {last}, {recording.layers[-1]}.")
-    page.locator("[data-levels] input:checked").focus()
-    page.keyboard.press("Home")
-    for _ in range(4):
-        if page.locator("[data-levels] input").first.is_checked():
-            break
-        page.keyboard.press("ArrowLeft")
-    seen.append(settled(page))
-    page.locator("[data-class]").focus()
-    page.keyboard.type("maple")
-    page.keyboard.press("Enter")
-    seen.append(settled(page))
-    assert len(set(seen)) == 4, "every step changes the picture"
+    settled(page)
+    last, layer = recording.kept_epochs()[-1], recording.layers[-1]
+    expected = nearest_means(recording, "maple tree", last, layer)
+    assert page.locator("[data-class]").input_value() == "maple tree"
+    assert status(page).startswith(f"Epoch {last}, {layer}.")
+    assert f"Nearest class means: {', '.join(expected)}." in status(page)
+    assert class_rows(page) == expected
 
-    names = recording.hierarchy.levels[0].class_names
-    means = recording.class_means(last).astype("float64")
-    own = names.index("maple_tree")
-    apart = cdist(means[[own]], means)[0] / pdist(means).mean()
-    nearest = [k for k in apart.argsort() if k != own][:5]
-    expected = ", ".join(f"{names[k].replace('_', ' ')} {apart[k]:.2f}" for k in nearest)
-    assert f"Nearest class means: {expected}." in status.inner_text()
-    page.keyboard.press("Escape")  # of the list, where Enter opened it
-    page.locator("[data-epoch]").focus()
+
+def test_its_questions_can_be_answered_as_the_page_says(
+    explorer: Any, recording: Recording
+) -> None:
+    """Step by step, in the page's words, from the figure as it opens."""
+    page, layers = explorer, recording.layers
+    first, last = recording.kept_epochs()[0], recording.kept_epochs()[-1]
+    epoch, layer = page.locator("[data-epoch]"), page.locator("[data-layer]")
+    assert class_rows(page) == nearest_means(recording, "maple tree", last, layers[-1])
+    epoch.press("Home")
+    assert class_rows(page) == nearest_means(recording, "maple tree", first, layers[-1])
+    epoch.press("End")
+    layer.press("Home")
+    assert class_rows(page) == nearest_means(recording, "maple tree", last, layers[0])
+    layer.press("End")
+    choose(page, "sunfl")
+    assert page.locator("[data-class]").input_value() == "sunflower"
+    epoch.press("Home")
+    k = recording.hierarchy.levels[0].class_names.index("sunflower")
+    own = recording.fine("test") == k
+    right = hits(recording, "fine", [first])[0][own].sum()
+    said = f"Nearest to their own class mean: {right} of {own.sum()} images shown."
+    assert page.locator("[data-found] p").first.inner_text() == said
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('[data-play]').textContent === 'Play'")
+    page.locator("[data-image]").select_option(index=1)
+    tables = page.locator("[data-found] table")
+    assert tables.last.locator("caption").inner_text() == "Nearest images"
+    assert tables.last.locator("tbody tr").count() == 5
+    before = settled(page)
+    epoch.press("Home")
+    assert settled(page) != before
+
+
+def test_every_class_of_every_level_is_found_by_typing(explorer: Any, recording: Recording) -> None:
+    page, box = explorer, explorer.locator("[data-class]")
+    shown = page.locator("[data-list] [role=option]:visible")
+    box.click()
+    assert box.get_attribute("aria-expanded") == "true"
+    assert shown.count() == sum(level.k for level in recording.hierarchy.levels)
+    active = page.locator(f"[id='{box.get_attribute('aria-activedescendant')}']")
+    assert active.inner_text().startswith("maple tree"), "the list opens at the class chosen"
+    page.keyboard.type("trees")
+    coarse = recording.hierarchy.levels[1]
+    members = np.flatnonzero(coarse.of_fine == coarse.class_names.index("trees"))
+    assert shown.count() == len(members) + 1, "the superclass and its classes"
+    page.keyboard.press("Enter")
+    assert box.input_value() == "trees"
+    assert page.locator("[data-found] h3").inner_text() == "trees"
+    page.keyboard.type("nothing like it")
+    assert shown.all_inner_texts() == ["no class of that name"]
+    page.keyboard.press("Enter")
     page.keyboard.press("Escape")
-    assert page.locator("[data-class]").input_value() == "-1"
+    assert box.get_attribute("aria-expanded") == "false"
+    assert box.input_value() == "trees", "what was typed in vain is taken back"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    assert box.input_value() == "trees"
+    page.keyboard.press("Escape")
+    assert box.input_value() == ""
+    assert page.locator("[data-found] table").count() == 0
+
+
+def test_levels_have_names_and_are_explained(explorer: Any) -> None:
+    buttons = explorer.locator("[data-levels] label").all_inner_texts()
+    assert buttons == LABELS
+    note, seen = explorer.locator("[data-note]"), []
+    for label in buttons:
+        before = settled(explorer)
+        explorer.locator("[data-levels] label", has_text=label).click()
+        seen.append(note.inner_text())
+        assert label == "7 groups" or settled(explorer) != before, "the colours follow"
+    assert len(set(seen)) == len(buttons)
+    assert "such as plants: flowers, fruit and vegetables, trees." in seen[2]
+    assert explorer.locator("[data-class]").input_value() == "maple tree", "and nothing else does"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_cut_or_far_away(width: int, explorer: Any) -> None:
+    explorer.set_viewport_size({"width": width, "height": 844})
+    settled(explorer)
+    root = explorer.locator(".explorer")
+    faults = root.evaluate(
+        """root => {
+          const faults = [], frame = root.getBoundingClientRect();
+          root.querySelectorAll(".explorer-charts svg").forEach(chart => {
+            const texts = [...chart.querySelectorAll("text")].map(text => ({
+              said: text.textContent, box: text.getBoundingClientRect(),
+              size: parseFloat(getComputedStyle(text).fontSize) * chart.clientWidth
+                / chart.viewBox.baseVal.width }));
+            texts.forEach(({ said, box, size }, i) => {
+              if (box.left < frame.left || box.right > frame.right) faults.push(`cut: ${said}`);
+              if (size < 11) faults.push(`small: ${said} ${size}`);
+              texts.slice(i + 1).forEach(other => {
+                const o = other.box;
+                if (box.left < o.right && o.left < box.right && box.top + 2 < o.bottom
+                  && o.top + 2 < box.bottom) faults.push(`overlap: ${said}, ${other.said}`);
+              });
+            });
+          });
+          return faults;
+        }"""
+    )
+    assert not faults
+    stage, found, charts = (
+        explorer.locator(f".explorer-{part}").bounding_box()
+        for part in ("stage", "found", "charts")
+    )
+    if width == 390:
+        below = found["y"] - stage["y"] - stage["height"]
+        assert 0 < below < 250, "the tables come right below the map and its sliders"
+    else:
+        assert found["x"] > stage["x"] + stage["width"], "beside it"
+    boxes = [chart.bounding_box() for chart in explorer.locator("[data-chart]").all()]
+    gap = max(boxes[1]["x"] - boxes[0]["x"] - boxes[0]["width"],
+              boxes[1]["y"] - boxes[0]["y"] - boxes[0]["height"])  # fmt: skip
+    assert gap < 40, "no hole between the charts"
+    assert explorer.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_play_goes_on_by_itself_pauses_and_ends_at_the_last_epoch(
@@ -129,7 +247,7 @@ def test_a_point_can_be_clicked_and_has_the_neighbours_that_its_features_have(
         if tip.is_visible():
             break
     assert tip.is_visible(), "nowhere in the middle of the map is there a point"
-    named = tip.inner_text().split(" · ")[0]
+    named = tip.inner_text().split(" · ")[0].strip()
     explorer.mouse.click(x, y)
     image = int(explorer.locator("[data-image]").input_value())
     epoch = int(explorer.locator("[data-epoch-shown]").inner_text())
@@ -142,13 +260,16 @@ def test_a_point_can_be_clicked_and_has_the_neighbours_that_its_features_have(
     apart[image] = np.inf
     nearest = apart.argsort()[:5]
     table = explorer.locator("[data-found] table").last
-    assert recording.files("test")[image] in table.locator("caption").inner_text()
+    file = recording.files("test")[image].removesuffix(".png").replace("_", " ")
+    assert explorer.locator(".explorer-image").inner_text().strip() == f"Image {file}"
     rows = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
-    assert [row[1] for row in rows] == [names[k] for k in recording.fine("test")[nearest]]
+    assert [row[1].strip().split("\n")[0] for row in rows] == [
+        names[k] for k in recording.fine("test")[nearest]
+    ]
     assert [row[-1] for row in rows] == [f"{apart[k]:.2f}" for k in nearest]
 
-    explorer.mouse.click(box["x"] + 2, box["y"] + 2)  # no point lies in the corner
-    assert explorer.locator("[data-class]").input_value() == "-1"
+    canvas.click(position={"x": 2, "y": 2})  # no point lies in the corner
+    assert explorer.locator("[data-class]").input_value() == ""
     assert explorer.locator("[data-found] table").count() == 0
 
 
@@ -163,7 +284,8 @@ def test_a_layer_is_shown_with_its_own_accuracies(explorer: Any, recording: Reco
     ncc = measured(recording, "ncc", recording.hierarchy.names, "all")
     here = ncc.query("epoch == @epoch and layer == @first and split == 'test'")
     value = here.set_index("level").value
-    expected = ", ".join(f"{name} {value[name]:.1%}" for name in recording.hierarchy.names)
+    labels = dict(zip(recording.hierarchy.names, LABELS, strict=True))
+    expected = ", ".join(f"{labels[name]} {value[name]:.1%}" for name in labels)
     assert f"Epoch {epoch}, {first}." in status(explorer)
     assert f"{expected}." in status(explorer)
     chart = explorer.locator('[data-chart="layers"] svg')
@@ -179,7 +301,7 @@ def test_points_glide_only_where_motion_is_welcome(
     before = settled(offline_page)
     moving = offline_page.locator("[data-epoch]").evaluate(
         """range => {
-          range.value = range.max;
+          range.value = 0;
           range.dispatchEvent(new Event("input"));
           return range.closest(".explorer").dataset.moving;
         }"""
@@ -242,19 +364,21 @@ def test_a_page_of_its_own_has_what_there_is_to_move(own: Path, offline_page: An
     settled(page)
     assert page.title() == "Mine & one"
     accuracy = open_recording(own / "one").select(level="fine", split="test", measure="ncc")
-    said = f"NCC accuracy over 180 held-out images: fine {accuracy['value'].item():.1%}."
-    assert status(page) == said, "neither epoch nor layer where there is one of each"
+    said = f"NCC accuracy over 180 held-out images: 6 classes {accuracy['value'].item():.1%}."
+    assert status(page).startswith(said), "neither epoch nor layer where there is one of each"
+    first = page.locator("[data-class]").input_value()
+    assert page.locator("[data-found] h3").inner_text() == first, "the first class"
     for part in ("data-play", "data-epoch", "data-layer", "data-levels", "data-chart=epochs"):
         assert not page.locator(f"[{part}]").is_visible(), part
     page.goto((own / "many.html").as_uri())
     settled(page)
-    assert status(page).startswith("Epoch 0, high. NCC accuracy over 180 held-out images")
+    assert status(page).startswith("Epoch 4, high. NCC accuracy over 180 held-out images")
     page.locator("[data-epoch]").focus()
-    page.keyboard.press("End")
+    page.keyboard.press("Home")
     page.locator("[data-layer]").focus()
     page.keyboard.press("Home")
     settled(page)
-    assert status(page).startswith("Epoch 4, low.")
+    assert status(page).startswith("Epoch 0, low.")
     assert page.locator("[data-play]").is_visible()
 
 
@@ -272,7 +396,7 @@ def test_a_page_of_its_own_follows_the_system_and_fits_a_phone(
     assert light == (scheme == "light")
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 380, "nothing is cut off or has to be scrolled to the side"
-    page.locator("[data-class]").select_option("2")
     page.locator("[data-image]").select_option(index=1)
-    heads = page.locator("[data-found] table").last.locator("th").all_inner_texts()
-    assert heads == ["", "class", "image", "distance"], "there is no level above to name"
+    image = page.locator("[data-found] table").last.locator("tbody tr").first
+    assert image.locator("small").inner_text(), "a file's name where there is no level above"
+    assert page.locator(".explorer-photograph").count() == 0

@@ -71,7 +71,12 @@ def test_other_outputs_are_left_alone() -> None:
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
     folders = ("measures", "chapters/widgets/assets/explorer")
-    for name in (*(f"ssl_companion/{f}" for f in folders), "book/recordings/run", "tests"):
+    for name in (
+        *(f"ssl_companion/{f}" for f in folders),
+        "book/recordings/run",
+        "book/assets",
+        "tests",
+    ):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("numpy>=1.26\n# --- the book\njupytext>=1\n")
     (tmp_path / "ssl_companion/measures/ncc.py").write_text("A = 1\n")
@@ -88,6 +93,7 @@ def inputs(tmp_path: Path) -> Path:
         ("requirements.txt", True),
         ("ssl_companion/new.py", True),
         ("ssl_companion/chapters/widgets/assets/explorer/map.js", True),
+        ("book/assets/photographs.json", True),
         ("book/page.md", False),
         ("tests/test_new.py", False),
     ],

@@ -1,7 +1,6 @@
-"""Every level of labels against random groupings of its sizes, and the tree of the class means.
+"""Every level of labels beside random groupings of its sizes, and the tree of the class means.
 
-The levels stand one above another: each is held against its control, and against what it adds to
-those below.
+The levels are nested: each is compared with its control, and with what it inherits from below.
 """
 
 from __future__ import annotations
@@ -96,6 +95,79 @@ def tree(
         {level.name: level.of_fine for level in upper},
         {level.name: level.class_names for level in upper},
     )
+
+
+def branch(tree: Tree, name: str, most: int = 20) -> Tree:
+    """The largest branch of at most `most` classes that holds the class `name`.
+
+    It is a tree of its own, of one class where the class joins a larger branch by itself.
+
+    Raises:
+        ValueError: no such class.
+    """
+    k = len(tree.names)
+    if name not in tree.names:
+        raise ValueError(f"name: {name!r}; expected one of {', '.join(tree.names)}")
+    members = [{leaf} for leaf in range(k)]
+    for a, b in tree.linkage[:, :2].astype(int):
+        members.append(members[a] | members[b])
+    own = tree.names.index(name)
+    whole = max((m for m in members if own in m and len(m) <= most), key=len)
+    inner = [node for node in range(k, len(members)) if members[node] <= whole]
+    leaves = sorted(whole)
+    place = {node: i for i, node in enumerate([*leaves, *inner])}
+    linkage = tree.linkage[np.array(inner, dtype=int) - k]
+    linkage[:, :2] = [[place[int(a)], place[int(b)]] for a, b in linkage[:, :2]]
+    names = tuple(tree.names[leaf] for leaf in leaves)
+    groups = {level: of[leaves] for level, of in tree.groups.items()}
+    return Tree(linkage, names, groups, tree.group_names)
+
+
+def similarity_of_means(recording: Recording, epoch: int, layer: str | None = None) -> np.ndarray:
+    """Cosines of the fine classes' means less the mean of all of them: float64 [K, K].
+
+    Raises:
+        ValueError: a class mean that is the mean of all, which has no direction.
+    """
+    means = recording.class_means(epoch, layer).astype(np.float64)
+    means -= means.mean(axis=0)
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    if not lengths.all():
+        raise ValueError(f"epoch: {epoch}; expected class means that differ from their mean")
+    means /= lengths
+    return means @ means.T
+
+
+ALIKE = 0.5  # a cosine above which two class means are said to be alike
+
+
+def similarity_by_kinship(similarity: np.ndarray, hierarchy: Hierarchy) -> pd.DataFrame:
+    """How similar two class means are, by the level at which the classes meet.
+
+    Args:
+        similarity: float64 [K, K], as `similarity_of_means` gives it.
+        hierarchy: of the K classes.
+
+    Returns:
+        meet (the finest level with both in one group, or "nowhere"), pairs, mean, alike (share
+        of the pairs above `ALIKE`).
+    """
+    pairs = np.triu_indices(len(similarity), 1)
+    apart = label_distances([level.of_fine for level in hierarchy.levels[1:]])
+    found = pd.DataFrame({"apart": apart.astype(int), "mean": similarity[pairs]})
+    found["alike"] = found["mean"] > ALIKE
+    by_level = found.groupby("apart").agg(
+        pairs=("mean", "size"), mean=("mean", "mean"), alike=("alike", "mean")
+    )
+    names = [*hierarchy.names[1:], "nowhere"]
+    by_level.insert(0, "meet", [names[i] for i in by_level.index])
+    return by_level.reset_index(drop=True)
+
+
+def order_by_groups(hierarchy: Hierarchy) -> np.ndarray:
+    """The fine classes in the order of the tree of labels, so that groups of every level stand
+    together: int64 [K]."""
+    return np.lexsort([level.of_fine for level in hierarchy.levels])
 
 
 def tree_agreement(
@@ -349,7 +421,7 @@ def first_joined(tree: Tree, count: int = 10) -> pd.DataFrame:
 
 
 def change(low: float, high: float) -> str:
-    """What an interval of a difference says, in a word or two."""
+    """Whether an interval of a difference lies above or below zero, as a mark and a few words."""
     if low > 0:
-        return "grew"
-    return "shrank" if high < 0 else "did not change by more than chance"
+        return "✓ grew"
+    return "✗ shrank" if high < 0 else "✗ no more than chance"

@@ -10,7 +10,7 @@ from ssl_companion.chapters.claims.evidence import (
     LedgerRow,
     Part,
 )
-from ssl_companion.chapters.claims.ledger import CLAIMS, claim, judge, ledger, table
+from ssl_companion.chapters.claims.ledger import CLAIMS, claim, judge, ledger
 from ssl_companion.chapters.claims.runs import (
     recordings_by_name,
     recordings_to_judge,
@@ -32,5 +32,4 @@ __all__ = [
     "ledger",
     "recordings_by_name",
     "recordings_to_judge",
-    "table",
 ]

@@ -106,9 +106,9 @@ class Judged:
         count = chosen.ONE_RUN if single else f"{len(self.runs)} seeds"
         behind = of(self.runs[0]).images_behind(row.quantity)
         over = f"1 run: halves of {behind} images" if single and behind else count
-        which = ", ".join(filter(None, (self.which or ("" if single else count), row.words)))
+        which = self.which or ("" if single else count)
         return Part(
-            effect, controls, over, self.names, self.size, which, row.rule,
+            effect, controls, over, self.names, self.size, which, row.words, row.rule,
             pilot=single, lost=of.lost(self.runs, noise),
         )  # fmt: skip
 

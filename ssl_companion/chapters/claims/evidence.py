@@ -26,6 +26,7 @@ class Part:
         recordings: names of those used.
         size: of the runs, in words, where there are runs of several sizes: "full size".
         which: of those of that size, in words: "3 seeds", "an independent implementation".
+        what: is measured of them, in words, where a claim measures several things: "elasticity".
         rule: by which it is judged; None: the claim's first.
         pilot: whether it rests on a single training run, so that another seed might change it.
         lost: why the effect does not count, in words: it is *not reproduced* then.
@@ -38,6 +39,7 @@ class Part:
     recordings: tuple[str, ...]
     size: str = ""
     which: str = ""
+    what: str = ""
     rule: Rule | None = None
     pilot: bool = False
     lost: str = ""
@@ -45,8 +47,8 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Size and which; "" where there is nothing to tell it from."""
-        return ", ".join(filter(None, (self.size, self.which)))
+        """Size, which and what; "" where there is nothing to distinguish it from."""
+        return ", ".join(filter(None, (self.size, self.which, self.what)))
 
     def controls_that(self, answer: str) -> tuple[Control, ...]:
         """The controls whose known answer is "yes", or "no"."""
@@ -267,38 +269,6 @@ class LedgerRow:
             ],
         }
 
-    def by_runs(self, words: Callable[[Interval | None], str]) -> str:
-        """Each part's name, effect and verdict; "" where there are not several.
-
-        Args:
-            words: an interval in words.
-        """
-        parts = self.evidence.parts if self.evidence else ()
-        if len(parts) < 2:
-            return ""
-        return "; ".join(
-            f"{part.name}: {words(part.effect)}, {verdict.value}" + " (pilot)" * part.pilot
-            for part, verdict in zip(parts, self.verdicts, strict=True)
-        )
-
-    def short(self) -> dict[str, object]:
-        """The columns of a table: claim, effect, over, rule, both controls, verdict."""
-        found = self.evidence
-        return {
-            "claim": self.claim.id,
-            "effect": in_brackets(found.effect) if found else "-",
-            "over": found.over if found else "-",
-            "rule": str(self.claim.rule),
-            "yes": _controls_in_words(found, "yes"),
-            "no": _controls_in_words(found, "no"),
-            "verdict": self.judged,
-        }
-
-
-def _controls_in_words(found: Evidence | None, answer: str) -> str:
-    controls = found.parts[0].controls_that(answer) if found else ()
-    return "; ".join(in_brackets(control.effect) for control in controls) or "-"
-
 
 def _numbers(part: Part | None, rule: Rule) -> dict[str, object]:
     """What a part's effect is, what it had to be, and its controls."""
@@ -339,14 +309,3 @@ def _control(of: Control, rule: Rule) -> dict[str, object]:
 def _number(of: Interval | None, name: str) -> float | None:
     value = getattr(of, name) if of is not None else math.nan
     return float(value) if math.isfinite(value) else None
-
-
-def in_brackets(of: Interval | None) -> str:
-    """An estimate with its interval in three digits: "8.31 [7.9, 8.72]"."""
-    if of is None:
-        return "none"
-    if not math.isfinite(of.value):
-        return "not defined"
-    if math.isnan(of.low):
-        return f"{of.value:.3g}"
-    return f"{of.value:.3g} [{of.low:.3g}, {of.high:.3g}]"

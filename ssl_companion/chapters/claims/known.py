@@ -36,7 +36,7 @@ class Known(NamedTuple):
 
 KINDS: dict[str, Known] = {
     "supervised": Known("trained on the labels", "yes"),
-    "by-lot": Known("trained on labels drawn by lot", "no"),
+    "by-lot": Known("trained on random labels", "no"),
     "collapsed": Known("trained for invariance alone", "no"),
     "untrained": Known("not trained", "no"),
 }

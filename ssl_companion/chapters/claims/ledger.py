@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from ssl_companion.chapters.analysis.accuracies import Runs
 from ssl_companion.chapters.claims import (
     compression,
@@ -115,7 +113,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "time",
-        "That alignment increases during training.",
+        "Alignment with semantic classes increases during training.",
         "Spearman's correlation of the advantage over the strongest control with the epoch (last "
         "layer), averaged over the levels above the fine one",
         rules.TIME,
@@ -126,7 +124,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "depth",
-        "That alignment increases deeper into the network.",
+        "Alignment with semantic classes increases deeper into the network.",
         "Spearman's correlation of the advantage over the strongest control with the layer (last "
         "epoch), averaged over the levels above the fine one; by the layers' spatial means and by "
         "taps that keep place: by one of these rulers alone, partly",
@@ -180,8 +178,3 @@ def ledger(recordings: Runs | None = None) -> tuple[LedgerRow, ...]:
     """
     found = recordings_to_judge() if recordings is None else recordings
     return tuple(one.judge(found) for one in CLAIMS)
-
-
-def table(rows: tuple[LedgerRow, ...] | None = None) -> pd.DataFrame:
-    """The ledger as a table: claim, effect, rule, control, over, verdict."""
-    return pd.DataFrame([row.short() for row in (ledger() if rows is None else rows)])

@@ -76,7 +76,7 @@ def _moves_with(table: pd.DataFrame) -> Part:
             Control("another classifier (kNN) in place of NCC accuracy", another, "yes", names)
         )
     return Part(
-        effect, tuple(controls), f"{len(table)} runs", names, which="moves with",
+        effect, tuple(controls), f"{len(table)} runs", names, what="moves with",
         rule=rules.DOWNSTREAM,
     )  # fmt: skip
 
@@ -119,7 +119,7 @@ def _transfers(recordings: Runs) -> Part:
     """Growth of few-shot accuracy on twenty classes that no run has seen, over seeds."""
     runs = known.known_runs(recordings, "recipe")
     names = tuple(run.name for run in runs)
-    row = Part(_UNKNOWN, (), "no run", names, which="improves", rule=rules.TRANSFER)
+    row = Part(_UNKNOWN, (), "no run", names, what="improves", rule=rules.TRANSFER)
     if not runs:
         return replace(row, fails="no run with classes held out of its training is recorded")
     grown = [few_shot_growth(run) for run in runs]
@@ -194,7 +194,7 @@ def _one_grouping(settings: dict[str, list[Recording]]) -> str:
     if not few:
         return ""
     return (
-        f"{len(few)} of {len(runs)} runs were held against a single random grouping, whose luck is "
+        f"{len(few)} of {len(runs)} runs were compared with a single random grouping, whose luck is "
         "as large as what is asked"
     )
 

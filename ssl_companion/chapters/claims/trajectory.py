@@ -233,10 +233,18 @@ def _of_levels(
         lots = found.lots[np.isfinite(found.lots)]
         played = interval(float(lots.mean()) if len(lots) else math.nan, found.lots)
         controls = (Control(words, played, "no", (looked.name,)), *answers)
-        which = ", ".join(filter(None, (looked.which, by)))
         over = f"1 run: {looked.run.hierarchy.levels[0].k} classes and their groupings"
         parts.append(
-            Part(found.least, controls, over, (looked.name,), looked.size, which, pilot=True)
+            Part(
+                found.least,
+                controls,
+                over,
+                (looked.name,),
+                looked.size,
+                looked.which,
+                by,
+                pilot=True,
+            )
         )
         notes.append(_each_kind(found, looked.name))
     recipe, values = known.known_runs(recordings, _RECIPE, known.TRAJECTORY), []
@@ -245,8 +253,8 @@ def _of_levels(
             values.append(value(run))
     if len(values) == len(recipe) >= SEEDS:
         effect, names = over_seeds(values, limits=limits), tuple(run.name for run in recipe)
-        which = ", ".join(filter(None, (f"{len(recipe)} seeds", by)))
-        parts.append(Part(effect, answers, f"{len(recipe)} seeds", names, "small size", which))
+        count = f"{len(recipe)} seeds"
+        parts.append(Part(effect, answers, count, names, "small size", count, by))
     return parts, " ".join(notes)
 
 
@@ -284,10 +292,9 @@ def _against_functions(recordings: Runs) -> list[Part]:
         lots = random_targets.growth_over_function(looked.run, of=RANDOM_IMAGE)
         by_lot = Control(_PERMUTED, lots, "no", (looked.name,))
         effect, n = random_targets.growth_over_function(looked.run), _test_images(looked.run)
-        which = ", ".join(filter(None, (looked.which, "against random functions")))
         parts.append(Part(
             effect, (*answers, by_lot), f"1 run: {n:,} test images", (looked.name,),
-            looked.size, which, rule=SEMANTIC, pilot=True,
+            looked.size, looked.which, "against random functions", SEMANTIC, pilot=True,
         ))  # fmt: skip
     return parts
 

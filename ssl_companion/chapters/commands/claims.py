@@ -10,10 +10,10 @@ from ssl_companion.cli.tables import show
 
 @dataclass(frozen=True)
 class Claims:
-    """Judge the paper's nine claims: effect, interval, rule, negative control, verdict.
+    """Judge the paper's nine claims: verdict, effect with its interval, threshold, reason.
 
     Everything is computed from the recordings at each call. Claims about the trajectory are judged
-    by runs of several sizes apart; what each of them gives stands below the table.
+    by runs of several sizes apart; what each of them gives stands below the claim.
 
     Attributes:
         root: folder of recordings; by default SSL_COMPANION_RECORDINGS, else the checkout's,
@@ -25,18 +25,14 @@ class Claims:
     json: bool = False
 
     def run(self) -> int:
-        """Print nine rows, and what the parts of their evidence give."""
+        """Print nine claims, and what the parts of their evidence give."""
         from ssl_companion.chapters.claims import ledger, recordings_to_judge
-        from ssl_companion.chapters.claims.evidence import in_brackets
+        from ssl_companion.chapters.claims.words import counts, in_lines
 
         rows = ledger(recordings_to_judge(self.root))
         if self.json:
             show([row.as_dict() for row in rows], True)
             return 0
-        show([row.short() for row in rows], False)
-        for row in rows:
-            if row.note:
-                print(f"\n{row.claim.id}: {row.note}")
-            if apart := row.by_runs(in_brackets):
-                print(f"  {apart}.")
+        print(f"{counts(rows)}\n")
+        print("\n\n".join("\n".join(in_lines(row, every_part=True)) for row in rows))
         return 0

@@ -1,4 +1,4 @@
-"""Drawings of the chapter on hierarchy: levels against random groupings, and class trees."""
+"""Drawings of the chapter on hierarchy: levels against random groupings, similarities, trees."""
 
 from __future__ import annotations
 
@@ -13,13 +13,25 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from ssl_companion.chapters.analysis.hierarchy import Tree
+from ssl_companion.chapters.analysis.hierarchy import Tree, order_by_groups
+from ssl_companion.chapters.plots import drawing
 from ssl_companion.chapters.plots.figures import log_epochs
 from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, WIDTH, theme
+from ssl_companion.data.hierarchy import Hierarchy, Level
 
 _GREY = "#8a8a8a"
 _DARK = "#222222"
 _PALE = "#d9d9d9"
+_BRIEF = {
+    "large_man-made_outdoor_things": "man-made outdoors",
+    "large_natural_outdoor_scenes": "natural outdoors",
+    "large_omnivores_and_herbivores": "other large mammals",
+    "household_electrical_devices": "electrical devices",
+    "household_furniture": "furniture",
+    "non-insect_invertebrates": "other invertebrates",
+}
+# Lines below a tree: darker than any colour of its strips, and told apart by their dashes.
+_BELOW = (("#000000", "-"), ("#5b2a86", "--"), ("#7a4a00", "-."), ("#3d5a00", ":"))
 
 
 def panels_of_levels(table: pd.DataFrame, *, y_label: str, height: float = 5.4) -> Figure:
@@ -147,10 +159,10 @@ def _agreement(axis: Axes, table: pd.DataFrame, mark: float) -> None:
         label="leaves shuffled",
     )  # fmt: skip
     for i, (name, line) in enumerate(table.groupby("measure", sort=False)):
-        line = line.sort_values("epoch")
+        line, (colour, dashes) = line.sort_values("epoch"), _BELOW[i % len(_BELOW)]
         axis.plot(
-            line["epoch"], line["value"], label=_short(str(name)), color=PALETTE[i],
-            marker=MARKERS[i], markersize=5,
+            line["epoch"], line["value"], label=_short(str(name)), color=colour,
+            marker=MARKERS[i], markersize=5, linestyle=dashes,
         )  # fmt: skip
     axis.axvline(mark, color=_DARK, linewidth=1.2)
     log_epochs(axis, table["epoch"].to_numpy())
@@ -160,6 +172,105 @@ def _agreement(axis: Axes, table: pd.DataFrame, mark: float) -> None:
 
 def _short(measure: str) -> str:
     return measure.replace("adjusted mutual information", "AMI")
+
+
+def named_branch(branch: Tree, own: str, title: str) -> drawing.Drawing:
+    """A branch with the names of its classes, from the first join on the right to the last.
+
+    Args:
+        branch: a small tree.
+        own: the class whose kin is marked: filled where a class shares its group at the first
+            upper level, a ring where it shares that at the second.
+        title: above it.
+    """
+    k, left, right, row = len(branch.names), 6.0, 128.0, 19.0
+    order = _leaf_order(branch.linkage, k)
+    y = {leaf: 34 + row * i for i, leaf in enumerate(order)}
+    x = dict.fromkeys(range(k), right)
+    top = branch.linkage[:, 2].max() if len(branch.linkage) else 1.0
+    parts = [drawing.words(0, 14, title, kind="bold")]
+    for i, (a, b, height, _) in enumerate(branch.linkage):
+        a, b, node = int(a), int(b), k + i
+        x[node], y[node] = right - (right - left) * height / top, (y[a] + y[b]) / 2
+        parts += [drawing.line(x[node], y[child], x[child], y[child]) for child in (a, b)]
+        parts += [drawing.line(x[node], y[a], x[node], y[b])]
+    said, place = [], branch.names.index(own)
+    shared = list(branch.groups.values())[:2]
+    for leaf in order:
+        kin = [bool(of[leaf] == of[place]) for of in shared]
+        if any(kin):
+            parts += [drawing.point(right + 9, y[leaf], "c", filled=kin[0])]
+        name = branch.names[leaf].replace("_", " ")
+        kind = "bold" if leaf == place else ""
+        parts += [drawing.words(right + 20, y[leaf] + 4.5, name, kind=kind)]
+        groups = list(branch.groups.items())[:1]
+        said.append(", ".join([name, *(branch.group_names[g][of[leaf]] for g, of in groups)]))
+    listed = "; ".join(said).replace("_", " ")
+    text = f"A branch of the tree of class means, with the superclass of each: {listed}."
+    return drawing.Drawing(title, text, 34 + row * (k - 1) + 12, parts)
+
+
+def _leaf_order(linkage: np.ndarray, k: int) -> list[int]:
+    """The leaves from one end of the tree to the other."""
+    held = {leaf: [leaf] for leaf in range(k)}
+    for i, (a, b) in enumerate(linkage[:, :2].astype(int)):
+        held[k + i] = held.pop(a) + held.pop(b)
+    [order] = held.values()
+    return order
+
+
+def similarities(
+    similarity: np.ndarray, hierarchy: Hierarchy, *, title: str, height: float = 6.6
+) -> Figure:
+    """Similarities of class means, in the order of the tree of labels.
+
+    Thin lines part the groups of the first level above the classes, which are named on the left;
+    thick lines those of the second.
+
+    Args:
+        similarity: float64 [K, K], from -1 to 1.
+        hierarchy: of the K classes.
+        title: above the matrix.
+        height: inches.
+    """
+    order = order_by_groups(hierarchy)
+    names, groups = hierarchy.levels[1], hierarchy.levels[min(2, len(hierarchy.levels) - 1)]
+    with theme():
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axis = figure.subplots()
+        image = axis.imshow(
+            similarity[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1,
+            interpolation="nearest",
+        )  # fmt: skip
+        for level, width in ((names, 0.5), (groups, 1.8)):
+            for place in _bounds(level, order)[1:-1] - 0.5:
+                axis.axhline(place, color=_DARK, linewidth=width)
+                axis.axvline(place, color=_DARK, linewidth=width)
+        bounds = _bounds(names, order)
+        middles, held = (bounds[:-1] + bounds[1:] - 1) / 2, names.of_fine[order][bounds[:-1]]
+        words = [_brief(names.class_names[group]) for group in held]
+        axis.set_yticks(middles, words, fontsize=13)
+        axis.set_xticks([])
+        axis.tick_params(axis="y", length=0)
+        axis.grid(False)
+        axis.set_title(title, loc="left")
+        figure.colorbar(
+            image, ax=axis, orientation="horizontal", shrink=0.8, aspect=40, pad=0.01,
+            ticks=(-1, -0.5, 0, 0.5, 1),
+            label="cosine of two class means",
+        )  # fmt: skip
+    return figure
+
+
+def _bounds(level: Level, order: np.ndarray) -> np.ndarray:
+    """Where groups begin among the ordered classes, and the end: int64 [K + 1]."""
+    of = level.of_fine[order]
+    return np.concatenate([[0], np.flatnonzero(np.diff(of)) + 1, [len(of)]])
+
+
+def _brief(name: str) -> str:
+    """A superclass in the words that there is room for."""
+    return _BRIEF.get(name, name).replace("_", " ")
 
 
 def distances_by_kinship(table: pd.DataFrame, *, height: float = 3.6) -> Figure:

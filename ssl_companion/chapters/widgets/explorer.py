@@ -1,8 +1,9 @@
 """The explorer: a whole recording in one figure to move, without a kernel.
 
 What `analysis.feature_maps.overview` computed becomes a block of HTML with its own script and
-data, the large arrays packed. It asks nothing of anybody: no library, no network, no kernel; the
-same in the built book, from `file://`, and as the output of a live notebook's cell.
+data, the large arrays packed, photographs where there are any. It needs no library, no network
+and no kernel, and is the same in the built book, from `file://`, and as the output of a live
+notebook's cell.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 import ssl_companion
 from ssl_companion.chapters.analysis.feature_maps import Overview
+from ssl_companion.chapters.photographs import photograph_address, photograph_sheet, photographs
 from ssl_companion.chapters.widgets.slider import PageFigure
 from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 from ssl_companion.data.hierarchy import Hierarchy, Level
@@ -27,8 +29,10 @@ from ssl_companion.data.hierarchy import Hierarchy, Level
 # One function's body, in the order in which it runs; each part uses what those before it name.
 _SCRIPT = (
     *("helpers", "data", "state", "colours", "map"),
-    *("charts", "words", "controls", "pointer", "begin"),
+    *("charts", "words", "search", "controls", "pointer", "begin"),
 )
+_COLUMNS = 20  # photographs in a row of the sheet
+_FIRST = "maple tree"  # the class of the book's first lines, where a recording has it
 
 
 def explorer(
@@ -39,6 +43,7 @@ def explorer(
     level: str | None = None,
     epoch: int | None = None,
     layer: str | None = None,
+    chosen: str | None = None,
 ) -> PageFigure:
     """The map of a recording's kept images, to be moved over epochs and layers.
 
@@ -47,12 +52,20 @@ def explorer(
         name: identifier of the figure, letters, digits and dashes, unique in its page.
         caption: what the figure shows; numbered in the book.
         level: that colours the points at first; by default the finest.
-        epoch: shown at first; by default the first one kept at the layer.
+        epoch: shown at first; by default the last one kept at the layer.
         layer: shown at first; by default the last one kept.
+        chosen: class of the finest level whose neighbours are shown at first; by default
+            "maple tree", or the first class where there is none.
 
     Raises:
-        ValueError: a bad name, an empty caption, or a level, epoch or layer that the
+        ValueError: a bad name, an empty caption, or a level, epoch, layer or class that the
             recording does not have.
+
+    Example:
+        ```python
+        recording = open_recording("reference-vicreg-s0")
+        explorer(overview(recording), "my-map", "All kept images.", chosen="otter")
+        ```
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
         raise ValueError(f"name: {name!r}; expected lower-case letters, digits and dashes")
@@ -61,13 +74,18 @@ def explorer(
     level = level or overview.hierarchy.names[0]
     layer = layer or overview.snapshots[-1].layer
     if epoch is None:
-        epoch = next((s.epoch for s in overview.snapshots if s.layer == layer), 0)
-    data = json.dumps(page_data(overview, level, epoch, layer), separators=(",", ":"))
+        epoch = next((s.epoch for s in reversed(overview.snapshots) if s.layer == layer), 0)
+    data = json.dumps(page_data(overview, level, epoch, layer, chosen), separators=(",", ":"))
+    pictures = photographs(overview.recording)
+    sheet = "" if pictures is None else photograph_address(pictures, _COLUMNS)
     page = Template(_asset("page.html")).substitute(
         name=name,
         caption=html.escape(caption),
         mark=CAPTION_MARK,
         style=_asset("style.css"),
+        sheet=_SHEET.substitute(name=name, address=sheet) if sheet else "",
+        columns=_COLUMNS if sheet else 0,
+        credit=_credit() if sheet else "",
         script=_script(),
         data=data.replace("<", r"\u003c"),  # a script ends, or opens a comment, at a bare "<"
     )
@@ -80,27 +98,38 @@ def explorer_page(
     level: str | None = None,
     epoch: int | None = None,
     layer: str | None = None,
+    chosen: str | None = None,
 ) -> str:
     """The explorer as a whole HTML page, for a file that needs nothing outside itself.
 
     Args:
         overview: what is shown.
-        level, epoch, layer: as in `explorer`.
+        level, epoch, layer, chosen: as in `explorer`.
 
     Raises:
-        ValueError: a level, epoch or layer that the recording does not have.
+        ValueError: a level, epoch, layer or class that the recording does not have.
     """
     n, maps = len(overview.fine), len(overview.snapshots)
     words = (
         f"{n:,} held-out images on {maps} map{'s' if maps > 1 else ''} (UMAP of their features). "
-        "Distances and neighbours are those of the features, not those of the map."
+        "Distances and neighbours come from the features, not from the map."
     )
-    figure = explorer(overview, "explorer", words, level=level, epoch=epoch, layer=layer)
+    figure = explorer(
+        overview, "explorer", words, level=level, epoch=epoch, layer=layer, chosen=chosen
+    )
     return Template(_asset("document.html")).substitute(
         title=html.escape(overview.recording.title),
         version=ssl_companion.__version__,
         figure=figure.html.replace(CAPTION_MARK, ""),
     )
+
+
+def _credit() -> str:
+    """Where the photographs come from."""
+    shown = photograph_sheet()
+    about = shown.about if shown else {}
+    said = f"Photographs: {about.get('data set')}. {about.get('source')}."
+    return f'<p class="explorer-small">{html.escape(said)}</p>\n'
 
 
 def _script() -> str:
@@ -114,6 +143,7 @@ def _asset(name: str) -> str:
     return (folder / name).read_text(encoding="utf8")
 
 
+_SHEET = Template("[data-explorer=$name] .explorer-photograph{background-image:url($address)}\n")
 _GRID = 65535  # steps of the map's square
 _HUNDREDTHS = 100  # distances are shown with two digits
 _MOST_HUES = 8
@@ -137,30 +167,34 @@ def packed(array: np.ndarray) -> dict[str, Any]:
     }
 
 
-def page_data(overview: Overview, level: str, epoch: int, layer: str) -> dict[str, Any]:
+def page_data(
+    overview: Overview, level: str, epoch: int, layer: str, chosen: str | None = None
+) -> dict[str, Any]:
     """All that the page shows, ready for JSON.
 
     Args:
         overview: of the recording.
         level: that colours the points at first.
         epoch, layer: shown at first.
+        chosen: the class chosen at first, as in `explorer`.
 
     Raises:
-        ValueError: for a level or a place that the overview does not have.
+        ValueError: for a level, a place or a class that the overview does not have.
     """
     recording, hierarchy = overview.recording, overview.hierarchy
     overview.at(epoch, layer)
     hierarchy.level(level)
+    first = _chosen(hierarchy, chosen)
     snapshots = overview.snapshots
     near = np.stack([s.nearest for s in snapshots])
     far = np.stack([s.distances for s in snapshots])
     return {
         "title": recording.title,
-        "start": {"level": level, "epoch": epoch, "layer": layer},
+        "start": {"level": level, "epoch": epoch, "layer": layer, "group": first},
         "layers": list(recording.layers),
         "epochs": list(recording.epochs),
         "places": [[s.epoch, s.layer] for s in snapshots],
-        "levels": [_level(overview, own) for own in hierarchy.levels],
+        "levels": [_level(overview, index, first) for index in range(len(hierarchy.levels))],
         "fine": packed(overview.fine),
         "files": overview.files.tolist(),
         "map": packed(_on_grid(np.stack([s.points for s in snapshots]))),
@@ -169,13 +203,55 @@ def page_data(overview: Overview, level: str, epoch: int, layer: str) -> dict[st
     }
 
 
-def _level(overview: Overview, level: Level) -> dict[str, Any]:
+def _chosen(hierarchy: Hierarchy, wanted: str | None) -> int:
+    """Number of the class shown at first."""
+    names = [_plain(name) for name in hierarchy.levels[0].class_names]
+    if wanted is None:
+        return names.index(_FIRST) if _FIRST in names else 0
+    if _plain(wanted) not in names:
+        raise ValueError(f"chosen: {wanted!r}; expected a class, one of {', '.join(names)}")
+    return names.index(_plain(wanted))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+_LABELS = {
+    "fine": "{k} classes",
+    "coarse": "{k} superclasses",
+    "seven": "{k} groups",
+    "living": "living / not living",
+}
+
+
+def _label(level: Level) -> str:
+    """What readers call a level: those of CIFAR-100 by words, others by name and size."""
+    return _LABELS.get(level.name, level.name + " ({k})").format(k=level.k)
+
+
+def _note(hierarchy: Hierarchy, index: int, first: int) -> str:
+    """A level explained by the group that holds class `first`, one sentence."""
+    level = hierarchy.levels[index]
+    if not index:
+        return f"Each class by itself, such as {_plain(level.class_names[first])}."
+    below, group = hierarchy.levels[index - 1], level.of_fine[first]
+    inside = np.unique(below.of_fine[level.of_fine == group]).tolist()
+    names = ", ".join(_plain(below.class_names[k]) for k in inside)
+    label = _label(below) if below.name in _LABELS else f"groups of the level {below.name}"
+    return f"The {label} put together, such as {_plain(level.class_names[group])}: {names}."
+
+
+def _level(overview: Overview, index: int, first: int) -> dict[str, Any]:
+    level = overview.hierarchy.levels[index]
     groups = [s.groups[level.name] for s in overview.snapshots]
     rows = overview.ncc[overview.ncc["level"] == level.name]
     shades = colours(overview.hierarchy, level)
     return {
         "name": level.name,
-        "names": [name.replace("_", " ") for name in level.class_names],
+        "label": _label(level),
+        "note": _note(overview.hierarchy, index, first),
+        "names": [_plain(name) for name in level.class_names],
         "ofFine": level.of_fine.tolist(),
         "colours": [[int(hue), round(float(shade), 3)] for hue, shade in shades],
         "near": packed(np.stack([g.nearest for g in groups])),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from ssl_companion.chapters.claims import Claim, LedgerRow, Part, Rule
 from ssl_companion.chapters.widgets.slider import in_book
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
@@ -22,12 +21,14 @@ class Table:
     Attributes:
         frame: what it shows; nothing is cut short.
         index: whether the rows' names are shown.
+        head: whether the columns' names are; a table of facts has none.
         pages: cells that lead to a page of the book, by their text: the page's name, or
             "page#figure" for a place on it.
     """
 
     frame: pd.DataFrame
     index: bool = True
+    head: bool = True
     pages: Mapping[str, str] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
@@ -40,6 +41,7 @@ class Table:
                 classes="dataframe companion-table",
                 border=0,
                 index=self.index and not named,
+                header=self.head,
                 escape=False,
             )
         return page.replace("<th></th>", "<td></td>")  # a corner heads nothing
@@ -53,98 +55,11 @@ class Table:
 
     def __repr__(self) -> str:
         with pd.option_context("display.max_colwidth", None, "display.width", 160):
-            return str(self.frame.to_string(index=self.index))
+            return str(self.frame.to_string(index=self.index, header=self.head))
 
 
 def _escape(value: object) -> str:
     return html.escape(str(value))
-
-
-def rule_table(claim: Claim) -> Table:
-    """What is measured of a claim, what it has to be, and by which runs the rule itself is held."""
-    facts = {
-        "claim": claim.statement,
-        "measured": claim.measurement,
-        "has to be": str(claim.rule),
-        "because": claim.rule.why,
-    }
-    for measurement, rule in claim.also:
-        facts |= {"and measured": measurement, "has to be, too": str(rule), "since": rule.why}
-    facts |= {
-        "has to say yes to": claim.positive,
-        "has to say no to": claim.control,
-        "known beforehand": " ".join(
-            filter(None, (claim.rule.known, *(rule.known for _, rule in claim.also)))
-        )
-        or "nothing of the kind",
-    }
-    return _facts(facts)
-
-
-def verdict_table(row: LedgerRow) -> Table:
-    """A row of the ledger, as a chapter ends with it; of several parts, what each of them gives."""
-    facts = {"claim": row.claim.statement, "verdict": row.judged}
-    if row.evidence is not None:
-        found = row.evidence
-        first = found.parts[0]
-        sure = f"{found.effect.confidence:.0%} interval " if _has_width(found.effect) else ""
-        facts |= {
-            "effect": f"{words(found.effect)}, {sure}over {found.over}",
-            "had to be": str(first.rule or row.claim.rule),
-            "had to say yes": controls_in_words(first, "yes"),
-            "had to say no": controls_in_words(first, "no"),
-        }
-        if apart := row.by_runs(words):
-            facts["by runs"] = apart
-        facts["recordings"] = ", ".join(found.recordings)
-    return _facts(facts | ({"note": row.note} if row.note else {}))
-
-
-def controls_in_words(part: Part, answer: str) -> str:
-    """What a part's controls of one answer come to: "3.1 (2.9 to 3.4) trained on the labels"."""
-    return (
-        "; ".join(
-            f"{words(control.effect)} {control.words}" + f" ({control.lost})" * bool(control.lost)
-            for control in part.controls_that(answer)
-        )
-        or "none recorded"
-    )
-
-
-def ledger_table(rows: Sequence[LedgerRow], chapters: Mapping[str, str] | None = None) -> Table:
-    """All claims, one row each: the verdict, and of the row of evidence that it follows the effect
-    with what its interval is over, what it had to be, and both kinds of controls.
-
-    Args:
-        rows: of the ledger.
-        chapters: the page ("page" or "page#figure") of a claim by the claim's id, to lead
-            there.
-    """
-    chapters = chapters or {}
-    lines = []
-    for row in rows:
-        part = row.deciding
-        rule = (part.rule if part else None) or row.claim.rule
-        lines.append({
-            "claim": row.claim.statement,
-            "verdict": row.judged,
-            "effect": f"{words(part.effect)}; {part.over}" if part else "",
-            "asked": f"{'≥' if rule.direction == 'above' else '≤'} {rule.least:.3g}",
-            "known yes": _nearest(part, rule, "yes"),
-            "known no": _nearest(part, rule, "no"),
-        })  # fmt: skip
-    pages = {r.claim.statement: chapters[r.claim.id] for r in rows if r.claim.id in chapters}
-    return Table(pd.DataFrame(lines), index=False, pages=pages)
-
-
-def _nearest(part: Part | None, rule: Rule, answer: str) -> str:
-    """Of a part's controls of one answer, the effect that comes nearest to a wrong one."""
-    effects = (control.effect.value for control in (part.controls_that(answer) if part else ()))
-    found = [value for value in effects if value == value]
-    if not found:
-        return ""
-    largest = (answer == "no") is (rule.direction == "above")
-    return f"{max(found) if largest else min(found):.3g}"
 
 
 def words(interval: Interval | None) -> str:
@@ -167,9 +82,9 @@ def _has_width(interval: Interval) -> bool:
     return not (unknown or interval.low == interval.value == interval.high)
 
 
-def _facts(facts: Mapping[str, object]) -> Table:
-    """A table of two columns, names and what they are."""
-    return Table(pd.DataFrame({"": list(facts.values())}, index=pd.Index(list(facts))))
+def facts_table(facts: Mapping[str, object]) -> Table:
+    """Names and what they are, a row each: `facts_table({"seed": 0, "device": "CPU"})`."""
+    return Table(pd.DataFrame({"": list(facts.values())}, index=pd.Index(list(facts))), head=False)
 
 
 def _took(run: Mapping[str, Any]) -> dict[str, str]:
@@ -220,4 +135,4 @@ def provenance(recording: Recording) -> Table:
         facts["features kept"] = (
             f"{kept['keep_test']} held-out and {kept['keep_train']} training images of each class"
         )
-    return _facts(facts)
+    return facts_table(facts)

@@ -54,7 +54,7 @@ def own(
 
 
 def _parts(recordings: dict[str, Recording], words: str) -> list[Part]:
-    return [part for part in compresses(recordings).parts if part.which.endswith(words)]
+    return [part for part in compresses(recordings).parts if part.what.endswith(words)]
 
 
 def test_a_run_that_clusters_compresses(

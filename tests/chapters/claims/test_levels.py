@@ -173,7 +173,7 @@ def test_depth_takes_both_rulers(plant: Plant, place: float, wanted: Verdict) ->
     row = judge("depth", plant(0.4, place=dict.fromkeys(UPPER, place)))
     assert row.verdict is wanted, row.note
     assert row.evidence is not None
-    assert [part.which for part in row.evidence.parts] == [
+    assert [part.what for part in row.evidence.parts] == [
         "by spatial means", "by means over quarters", "by whole maps"
     ]  # fmt: skip
     assert ("Together they are partly" in row.note) is (wanted is P)
@@ -209,7 +209,7 @@ def test_what_was_not_held_against_looks_is_passed_over(plant: Plant) -> None:
     )
     level_controls.leads.cache_clear()
     run = open_recording(runs[OWN].path)
-    with pytest.raises(NotRecorded, match="was not held against groups by looks"):
+    with pytest.raises(NotRecorded, match="was not compared with groupings by looks"):
         level_controls.growth_of_leads(run)
     assert judge("hierarchy", {**runs, OWN: run}).verdict is Verdict.NOT_MEASURED
 

@@ -30,7 +30,7 @@ from ssl_companion.chapters.claims import (
 )
 from ssl_companion.chapters.claims.decision import least
 from ssl_companion.chapters.claims.kept_counts import counts_for_verdicts
-from ssl_companion.chapters.widgets.tables import verdict_table
+from ssl_companion.chapters.widgets.verdicts import verdict_facts
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.groupings import write_groupings
@@ -76,7 +76,7 @@ def test_of_parts_that_differ_the_least_counts_and_the_note_says_which() -> None
         "A note. Judged apart, the 2 rows of evidence differ: reproduced "
         "(full size), partly (small size, 3 seeds). The least of these counts."
     )
-    assert (row.as_dict()["effect"], row.short()["verdict"]) == (YES.value, "partly")
+    assert (row.as_dict()["effect"], row.judged) == (YES.value, "partly")
     assert claim_of(part(NO, "a"), part(HALF, "b")).judge({}).verdict is Verdict.NOT_REPRODUCED
 
 
@@ -89,8 +89,8 @@ def test_a_verdict_that_rests_on_single_runs_says_pilot() -> None:
 
 def test_a_single_part_needs_no_agreement() -> None:
     row = claim_of(Part(YES, CONTROLS, "images", ("one",))).judge({})
-    assert (row.verdict, row.note, row.by_runs(str)) == (Verdict.REPRODUCED, "A note.", "")
-    assert "by runs" not in verdict_table(row).frame.index
+    assert (row.verdict, row.note) == (Verdict.REPRODUCED, "A note.")
+    assert "every part" not in verdict_facts(row)
     assert row.as_dict()["parts"][0]["name"] == ""  # type: ignore[index]
     with pytest.raises(ValueError, match="parts: none; expected one or more"):
         Evidence(())
@@ -171,7 +171,7 @@ def test_a_trajectory_is_judged_at_every_size(world: World, tmp_path: Path) -> N
     assert row.evidence.parts[0].effect == alone.parts[0].effect
     assert row.note.endswith("Judged apart, the 3 rows of evidence agree.")
     assert [part.pilot for part in row.evidence.parts] == [True, True, False]
-    assert "independent implementation: " in str(verdict_table(row).frame.loc["by runs", ""])
+    assert "independent implementation: " in str(verdict_facts(row)["every part"])
 
 
 def test_another_recipe_by_that_name_is_no_part(world: World, tmp_path: Path) -> None:

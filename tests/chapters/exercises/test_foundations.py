@@ -164,7 +164,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda z: (1 - (z.var(0) + 1e-4).sqrt()).mean().clamp(min=0), "before the mean"),
         (_hinge(torch.sum), "not the sum"),
         (_hinge(lambda short: short.square().mean()), "not squared"),
-        (_hinge(lambda short: 25 * short.mean()), "weight of the objective"),
+        (_hinge(lambda short: 25 * short.mean()), "weight in the objective"),
         (_hinge(lambda short: short.mean() / 2), "mean over the two views"),
         (_hinge(lambda short: 2 * short.mean()), "counts two views"),
         (lambda z: (1 - (z.var(1) + 1e-4).sqrt()).clamp(min=0).mean(), "over the batch"),
@@ -178,11 +178,11 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (np.random.default_rng(0).normal(size=(50, 2)) * 3, "spread over"),
         (np.ones((3, 2)), "8 or more"),
         (np.stack([np.linspace(-3, 3, 40), np.linspace(-3, 3, 40) ** 2 / 2], axis=1), "straight"),
-        (_far_out(), "All of them are to be on it"),
+        (_far_out(), "All of them should lie on it"),
         (np.linspace(-1e200, 1e200, 40)[:, None] * [1, 1], "covariance overflows"),
     ],
     views.check_nt_xent: [
-        (_softmax_over_all, "strike out the diagonal"),
+        (_softmax_over_all, "remove the diagonal"),
         (lambda a, b, t: simclr(a, b, temperature=t).terms["alignment"], "that is the alignment"),
         (lambda a, b, t: simclr(a, b, temperature=1.0).total, "at temperature 0.1"),
         (lambda a, b, t: simclr(a, b, temperature=t).total * len(a), "another value"),
@@ -192,7 +192,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (ToyConfig(columns=2, rows=2), "fewer images"),
         (ToyConfig(lr=1e-6), "change the world"),
         (ToyConfig(columns=2.5), "columns: 2.5; expected a whole number"),  # type: ignore[arg-type]
-        (ToyConfig(columns=600), "takes long"),
+        (ToyConfig(columns=600), "takes too long"),
         (ToyConfig(wobble=0.0, width=30.0), "change one setting, not width and wobble"),
         (ToyConfig(seed=3), "Which setting makes them"),
     ],
@@ -226,13 +226,13 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
     measuring.check_wide: [
         (
             (np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2),
-            "99% are wanted. It only depends",
+            "99% is the goal. It depends only",
         ),
         (_wide(), "where you put them"),
-        ((np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is wanted"),
-        ((np.ones((4, 2)), np.zeros(4, int)), "refuse this cloud"),
-        (_noise(100, 2000), "handed out by lot"),
-        (_noise(200, 5000, 10.0), "handed out by lot"),
+        ((np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is the goal"),
+        ((np.ones((4, 2)), np.zeros(4, int)), "cannot be computed for this cloud"),
+        (_noise(100, 2000), "with permuted labels"),
+        (_noise(200, 5000, 10.0), "with permuted labels"),
         (_one_class_of_two(), "only .* in class 1"),
         ((np.broadcast_to(0.0, (5000, 5000)), np.zeros(5000, int)), "a smaller cloud"),
         (([[0.0], [1.0]], np.array([0, None])), "labels y .* of one kind"),
@@ -353,4 +353,4 @@ def test_a_cloud_of_any_tensor_gets_a_hint(how: dict[str, Any]) -> None:
     x = torch.tensor([[0.0, -9.0], [0.0, 3.0], [1.0, -1.0], [1.0, 9.0]], **how)
     found = measuring.check_wide((x, torch.tensor([0, 0, 1, 1])))
     assert not found.ok
-    assert "99% are wanted" in found.message or "refuse" in found.message
+    assert "99% is the goal" in found.message or "computed" in found.message

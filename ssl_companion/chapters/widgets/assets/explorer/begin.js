@@ -1,8 +1,8 @@
 // The first picture, and redrawing when the size or the theme changes.
 const dress = () => { readColours(); show(); draw(); };
-readColours(); fillClasses(); fillImages();
+readColours(); fillImages();
 xy = target();
-show(); draw();
+show(); draw(); spots = arrange(xy); draw();
 new ResizeObserver(draw).observe(canvas);
 const themes = new MutationObserver(dress);
 [document.documentElement, document.body].forEach(element => themes.observe(element,

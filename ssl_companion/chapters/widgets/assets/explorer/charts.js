@@ -6,7 +6,7 @@ const svg = (tag, fields, ...children) => {
   return element;
 };
 const chart = (box, title, ticks, now, value, go) => {
-  const wide = 300, high = 232, left = 34, right = 62, top = 26, bottom = 30;
+  const wide = 340, high = 210, left = 42, right = 118, top = 26, bottom = 30;
   const step = (wide - left - right) / Math.max(1, ticks.length - 1);
   const x = i => left + i * step, y = v => high - bottom - v * (high - top - bottom);
   const picture = svg("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img" });
@@ -27,26 +27,26 @@ const chart = (box, title, ticks, now, value, go) => {
   const mark = svg("line", { class: "now", x1: 0, x2: 0, y1: top - 4, y2: high - bottom,
     stroke: colour.ink, "stroke-width": 1.5, style: `transform:translateX(${box.at ?? x(now)}px)` });
   picture.append(mark);
-  const ends = [], said = [];
+  const ends = [], said = [], bold = state.group < 0 ? state.level : state.at;
   levels.forEach((own, l) => {
     const points = ticks.map((_, i) => [i, value(own, i)]).filter(p => p[1] !== undefined);
     if (!points.length) return;
-    const stroke = l === state.level ? colour.ink : colour.faint;
+    const stroke = l === bold ? colour.ink : colour.faint;
     const line = points.map(([i, v]) => `${x(i)},${y(v)}`).join(" ");
     picture.append(svg("polyline", { points: line, fill: "none", stroke, "pointer-events": "none",
-      "stroke-width": l === state.level ? 2.6 : 1.6 }));
+      "stroke-width": l === bold ? 2.6 : 1.6 }));
     const here = points.find(p => p[0] === now);
     if (!here) return;
-    picture.append(svg("circle", { cx: x(now), cy: y(here[1]), r: l === state.level ? 5 : 3.6,
+    picture.append(svg("circle", { cx: x(now), cy: y(here[1]), r: l === bold ? 5 : 3.6,
       fill: stroke, "pointer-events": "none" }));
-    ends.push({ y: y(points[points.length - 1][1]) + 4, text: own.name, strong: l === state.level });
-    said.push(`${own.name} ${percent(here[1])}`);
+    ends.push({ y: y(points[points.length - 1][1]) + 4, text: own.label, strong: l === bold });
+    said.push(`${own.label} ${percent(here[1])}`);
   });
   // Names stand beside the ends of their lines, a line apart and not below the axis.
   ends.sort((a, b) => a.y - b.y).forEach((end, i) => {
-    if (i) end.y = Math.max(end.y, ends[i - 1].y + 14);
+    if (i) end.y = Math.max(end.y, ends[i - 1].y + 17);
   });
-  [...ends].reverse().forEach((end, i) => { end.y = Math.min(end.y, y(0) + 4 - 14 * i); });
+  [...ends].reverse().forEach((end, i) => { end.y = Math.min(end.y, y(0) + 4 - 17 * i); });
   ends.forEach(end => {
     const label = svg("text", { x: wide - right + 7, y: end.y }, end.text);
     if (end.strong) label.setAttribute("style", `fill:${colour.ink};font-weight:700`);

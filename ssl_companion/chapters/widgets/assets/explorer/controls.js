@@ -1,24 +1,12 @@
 // Everything that can be set, and what follows from it.
 const ranges = { epoch: one("[data-epoch]"), layer: one("[data-layer]") };
-const classes = one("[data-class]"), images = one("[data-image]"), clear = one("[data-clear]");
+const images = one("[data-image]"), clear = one("[data-clear]");
 const option = (value, text) => make("option", { value, textContent: text });
-const fillClasses = () => {
-  const own = level(), above = levels[state.level + 1];
-  const order = own.names.map((_, k) => k);
-  const options = ks => ks.map(k => option(k, own.names[k]));
-  if (!above || own.names.length < 10) classes.replaceChildren(option(-1, "all"), ...options(order));
-  else {
-    const up = {};
-    own.ofFine.forEach((k, f) => { up[k] = above.ofFine[f]; });
-    classes.replaceChildren(option(-1, "all"), ...above.names.map((text, g) =>
-      make("optgroup", { label: text }, ...options(order.filter(k => up[k] === g)))));
-  }
-};
 const fillImages = () => {
-  const members = [...fine.keys()].filter(i => state.group >= 0 && level().of[i] === state.group);
-  images.replaceChildren(option(-1, members.length ? "none" : "choose a class first"),
-    ...members.map(i => option(i, data.files[i])));
-  images.disabled = !members.length;
+  const some = state.group < 0 ? [] : members(state.group);
+  images.replaceChildren(option(-1, some.length ? "none" : "no class chosen"),
+    ...some.map((i, n) => option(i, `${n + 1} of ${some.length}: ${imageName(i)}`)));
+  images.disabled = !some.length;
 };
 const show = () => {  // everything but the points, which move
   const epochs = kept(state.layer);
@@ -28,13 +16,15 @@ const show = () => {  // everything but the points, which move
   ranges.layer.setAttribute("aria-valuetext", state.layer);
   one("[data-epoch-shown]").textContent = state.epoch;
   one("[data-layer-shown]").textContent = state.layer;
-  classes.value = state.group; images.value = state.image; clear.disabled = state.group < 0;
+  images.value = state.image; clear.disabled = state.group < 0;
+  named();
   charts(); tables(); legend();
   const said = sentence(), status = one("[data-status]");
   status.setAttribute("aria-live", timer ? "off" : "polite");
-  status.textContent = said;
+  status.replaceChildren(said, make("span", { className: "explorer-heard",
+    textContent: aboutClass() }));
   canvas.setAttribute("aria-label", `Map of ${N} images, ${each} of each of `
-    + `${levels[0].names.length} classes, coloured by ${level().name}. ${said}`);
+    + `${levels[0].names.length} classes, coloured by ${level().label}. ${said}${aboutClass()}`);
 };
 const go = ({ epoch, layer }) => {
   if (layer !== undefined) state.layer = layer;
@@ -43,16 +33,15 @@ const go = ({ epoch, layer }) => {
   if (epoch !== undefined) wanted = state.epoch;
   show(); move();
 };
-const pick = (group, image) => {
-  Object.assign(state, { group, image });
+const pick = (at, group, image = -1) => {
+  Object.assign(state, { at, group, image });
+  pointed = -1; tip.hidden = true; spots = arrange(xy);
   fillImages(); show(); draw();
 };
-const setLevel = (index, group) => {
-  const before = level(), member = before.ofFine.indexOf(state.group);
-  const up = index > state.level && state.group >= 0 ? levels[index].ofFine[member] : -1;
-  state.level = index; state.image = -1; state.group = group ?? up;
-  root.querySelectorAll("[data-levels] input").forEach((input, i) => { input.checked = i === index; });
-  fillClasses(); fillImages(); show(); draw();
+const letGo = () => pick(state.at, -1);
+const setLevel = index => {
+  state.level = index;
+  show(); draw();
 };
 const halt = () => {
   if (!timer) return;
@@ -77,18 +66,17 @@ levels.forEach((own, index) => {
   input.autocomplete = "off";
   input.addEventListener("change", () => setLevel(index));
   one("[data-levels]").append(make("label", {}, input,
-    make("span", { textContent: `${own.name} (${own.names.length})` })));
+    make("span", { textContent: own.label })));
 });
 ranges.epoch.addEventListener("input", () => {
   halt(); go({ epoch: kept(state.layer)[+ranges.epoch.value] });
 });
 ranges.layer.addEventListener("input", () => { halt(); go({ layer: layers[+ranges.layer.value] }); });
-classes.addEventListener("change", () => pick(+classes.value, -1));
-images.addEventListener("change", () => pick(state.group, +images.value));
-clear.addEventListener("click", () => { pick(-1, -1); classes.focus(); });
+images.addEventListener("change", () => pick(state.at, state.group, +images.value));
+clear.addEventListener("click", () => { letGo(); search.focus(); });
 one("[data-play]").addEventListener("click", play);
 // A slider with one place to be, and a curve of one point, would only be in the way.
-one("[data-levels]").hidden = levels.length < 2;
+one("[data-levels]").hidden = one("[data-note]").hidden = levels.length < 2;
 one("[data-play]").hidden = ranges.epoch.parentElement.hidden = !moves.epoch;
 ranges.layer.parentElement.hidden = !moves.layer;
 one('[data-chart="epochs"]').hidden = data.epochs.length < 2;
@@ -96,5 +84,5 @@ one('[data-chart="layers"]').hidden = data.layers.length < 2;
 one(".explorer-charts").hidden = data.epochs.length < 2 && data.layers.length < 2;
 root.addEventListener("keydown", event => {
   event.stopPropagation();  // JupyterLab and the theme listen for arrow keys further out
-  if (event.key === "Escape" && state.group >= 0) pick(-1, -1);
+  if (event.key === "Escape" && state.group >= 0) letGo();
 });

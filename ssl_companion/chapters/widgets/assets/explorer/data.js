@@ -10,11 +10,13 @@ const row = (packed, ...index) => {  // the last axis at these indices of the ax
 };
 const fine = unpack(data.fine).at, map = unpack(data.map);
 const near = unpack(data.near), far = unpack(data.far), N = fine.length;
-const levels = data.levels.map(level => {
+const levels = data.levels.map((level, index) => {
   const of = Uint16Array.from(fine, k => level.ofFine[k]);
   const size = new Array(level.names.length).fill(0);
   of.forEach(k => { size[k] += 1; });
-  return { ...level, of, size, near: unpack(level.near), far: unpack(level.far),
+  const above = data.levels[index + 1], parents = [];
+  if (above) level.ofFine.forEach((k, f) => { parents[k] = above.names[above.ofFine[f]]; });
+  return { ...level, of, size, parents, near: unpack(level.near), far: unpack(level.far),
     right: unpack(level.right) };
 });
 const kept = layer => data.places.filter(place => place[1] === layer).map(place => place[0]);

@@ -19,43 +19,53 @@ const polygon = (shape, x, y, r) => {
   shape.forEach(([a, b], k) => pen[k ? "lineTo" : "moveTo"](x + a * r, y + b * r));
   pen.closePath();
 };
-const nearGroups = () => state.group < 0 ? [] : [...row(level().near, place(), state.group)];
+const nearGroups = () => state.group < 0 ? [] : [...row(own().near, place(), state.group)];
+const members = k => [...fine.keys()].filter(i => own().of[i] === k);
+const radius = () => clamp(size / 190, 1.7, 3.1) * clamp(Math.sqrt(1000 / N), 1, 1.6);
 const draw = () => {
   const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth;
   if (!width) return;
   if (canvas.width !== Math.round(width * ratio)) {
     canvas.width = canvas.height = Math.round(width * ratio);
   }
-  size = width;
+  if (size !== width) { size = width; spots = arrange(xy); }
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, size, size);
-  const r = clamp(size / 190, 1.7, 3.1) * clamp(Math.sqrt(1000 / N), 1, 1.6), own = level(), others = nearGroups();
-  const chosen = state.group >= 0, batches = own.paint.map(() => []);
-  for (let i = 0; i < N; i += 1) batches[own.of[i]].push(i);
-  pen.globalAlpha = chosen ? 0.2 : 0.86;
+  const r = radius(), shown = level(), chosen = state.group >= 0;
+  const near = new Set(nearGroups().concat(state.group)), batches = shown.paint.map(() => []);
+  for (let i = 0; i < N; i += 1) {
+    if (!chosen || !near.has(own().of[i])) batches[shown.of[i]].push(i);
+  }
+  pen.globalAlpha = chosen ? 0.26 : 0.86;
   batches.forEach((batch, k) => {
-    if (k === state.group || others.includes(k)) return;
-    pen.fillStyle = chosen ? colour.faint : own.paint[k];
+    pen.fillStyle = shown.paint[k];
     pen.beginPath();
     batch.forEach(i => circle(X(i), Y(i), chosen ? r * 0.85 : r));
     pen.fill();
   });
-  if (!chosen) { pen.globalAlpha = 1; return; }
+  pen.globalAlpha = 1;
+  if (chosen) drawClass(r);
+  if (state.image >= 0) drawImage(r);
+  if (chosen && own().names.length > 2) labels();
+  if (pointed >= 0) {
+    pen.lineWidth = 2; pen.strokeStyle = colour.ink;
+    pen.beginPath(); circle(X(pointed), Y(pointed), r * 2.6); pen.stroke();
+  }
+};
+const drawClass = r => {
+  const many = own().names.length, big = many > 40 ? 1.45 : many > 8 ? 1.15 : 0.9;
   pen.globalAlpha = 0.9;
-  const big = own.names.length > 40 ? 1.45 : own.names.length > 8 ? 1.15 : 0.9;
-  [...others.keys()].reverse().forEach(rank => {
+  [...nearGroups().entries()].reverse().forEach(([rank, k]) => {
     pen.fillStyle = colour.ranks[rank % 5];
     pen.beginPath();
-    batches[others[rank]].forEach(i => polygon(shapes[rank % 5], X(i), Y(i), r * big));
+    members(k).forEach(i => polygon(shapes[rank % 5], X(i), Y(i), r * big));
     pen.fill();
   });
   pen.globalAlpha = 1;
   pen.fillStyle = colour.ink; pen.strokeStyle = colour.stage; pen.lineWidth = 1.2;
-  batches[state.group].forEach(i => {
+  members(state.group).forEach(i => {
     pen.beginPath(); circle(X(i), Y(i), r * big * 1.25); pen.fill(); pen.stroke();
   });
-  if (state.image >= 0) drawImage(r);
-  if (own.names.length > 2) labels(own, others, batches);
 };
 const drawImage = r => {
   const i = state.image;
@@ -67,31 +77,62 @@ const drawImage = r => {
   pen.lineWidth = 2.5; pen.strokeStyle = colour.ranks[0];
   pen.beginPath(); circle(X(i), Y(i), r * 3.2); pen.stroke();
 };
+// The names of the class chosen and of those nearest to it: each near the middle of its points,
+// where it covers fewest of the marks and no other name.
+let spots = {};
+const font = () => `600 ${size > 420 ? 13 : 11.5}px system-ui, sans-serif`;
 const middle = values => [...values].sort((a, b) => a - b)[values.length >> 1];
-const labels = (own, others, batches) => {
-  const taken = [];
-  pen.font = `600 ${size > 420 ? 13 : 11.5}px system-ui, sans-serif`;
-  pen.textBaseline = "middle"; pen.lineJoin = "round"; pen.lineWidth = 4;
-  [state.group, ...others].forEach((k, rank) => {
-    const text = own.names[k], wide = pen.measureText(text).width, batch = batches[k];
-    if (!batch.length) return;
-    const x = clamp(middle(batch.map(X)) - wide / 2, 6, size - wide - 6);
-    let y = clamp(middle(batch.map(Y)) - 14, 12, size - 12);
-    const free = at => taken.every(t => Math.abs(t.y - at) > 17 || t.x > x + wide || x > t.x + t.wide);
-    for (let step = 0; step < 24 && !free(y); step += 1) {
-      y = clamp(y + (step % 2 ? -1 : 1) * 9 * (step + 1), 12, size - 12);
+const arrange = coordinates => {
+  const found = {}, named = state.group < 0 ? [] : [state.group, ...nearGroups()];
+  if (!size || own().names.length <= 2) return found;
+  const at = i => [(0.03 + 0.94 * coordinates[2 * i]) * size,
+    (0.97 - 0.94 * coordinates[2 * i + 1]) * size];
+  const marks = new Map(named.map(k => [k, members(k).map(at)])), all = [...marks.values()].flat();
+  const taken = [], r = radius() * 2;
+  pen.font = font();
+  named.filter(k => marks.get(k).length).forEach(k => {
+    const half = pen.measureText(own().names[k]).width / 2 + 3, points = marks.get(k);
+    const x0 = middle(points.map(p => p[0])), y0 = middle(points.map(p => p[1]));
+    let least = Infinity;
+    for (let ring = 1; ring < 14; ring += 1) {
+      for (let turn = 0; turn < 16; turn += 1) {
+        const angle = (turn / 8 - 0.5) * Math.PI;
+        const x = clamp(x0 + Math.cos(angle) * ring * 16, half + 2, size - half - 2);
+        const y = clamp(y0 + Math.sin(angle) * ring * 12, 11, size - 11);
+        const covered = all.filter(p => Math.abs(p[0] - x) < half + r && Math.abs(p[1] - y) < 8 + r);
+        const clash = taken.some(t => Math.abs(t.y - y) < 18 && Math.abs(t.x - x) < half + t.half);
+        const cost = ring + 3 * covered.length + (clash ? 1000 : 0);
+        if (cost < least) { least = cost; found[k] = [x / size, y / size, x0 / size, y0 / size]; }
+      }
     }
-    taken.push({ x, y, wide });
-    pen.strokeStyle = colour.stage; pen.strokeText(text, x, y);
-    pen.fillStyle = rank ? colour.ranks[(rank - 1) % 5] : colour.ink; pen.fillText(text, x, y);
+    taken.push({ x: found[k][0] * size, y: found[k][1] * size, half });
+  });
+  return found;
+};
+const labels = () => {
+  pen.font = font(); pen.textBaseline = "middle"; pen.textAlign = "center"; pen.lineJoin = "round";
+  [state.group, ...nearGroups()].forEach((k, rank) => {
+    if (!spots[k]) return;
+    const [x, y, x0, y0] = spots[k].map(share => share * size);
+    pen.strokeStyle = pen.fillStyle = rank ? colour.ranks[(rank - 1) % 5] : colour.ink;
+    if (Math.hypot(x - x0, y - y0) > 40) {  // a name further off is tied to its points
+      pen.lineWidth = 1; pen.globalAlpha = 0.7;
+      pen.beginPath(); pen.moveTo(x, y); pen.lineTo(x0, y0); pen.stroke();
+      pen.globalAlpha = 1;
+    }
+    pen.strokeStyle = colour.stage; pen.lineWidth = 4;
+    pen.strokeText(own().names[k], x, y); pen.fillText(own().names[k], x, y);
   });
 };
 const move = () => {  // points glide to where the shown epoch and layer have them
   cancelAnimationFrame(frame);
   const from = xy, to = target(), begun = performance.now(), span = still.matches ? 0 : 750;
+  const before = spots, after = arrange(to);
   const step = now => {
     const t = span ? clamp((now - begun) / span, 0, 1) : 1, s = t * t * (3 - 2 * t);
     xy = t === 1 ? to : from.map((value, i) => value + s * (to[i] - value));
+    spots = Object.fromEntries(Object.entries(after).map(([k, there]) => [k,
+      there.map((v, i) => v + (1 - s) * ((before[k] || there)[i] - v))]));
     draw();
     if (t < 1) frame = requestAnimationFrame(step);
     else root.dataset.moving = "no";

@@ -1,7 +1,10 @@
-// What is said: the sentence under the map, the tables of neighbours, the legend.
+// What is said: the sentence under the map, the class and the image chosen, the colours.
 const each = Math.min(...levels[0].size);
+const rightOf = k => "Nearest to their own class mean: "
+  + `${row(own().right, place())[k]} of ${own().size[k]} images shown.`;
+const distance = hundredths => (hundredths / 100).toFixed(2);
 const sentence = () => {
-  const all = levels.map(own => [own.name, accuracy(own, state.epoch, state.layer)]);
+  const all = levels.map(one => [one.label, accuracy(one, state.epoch, state.layer)]);
   const known = all.filter(pair => pair[1]);
   const numbers = known.map(([text, r]) => `${text} ${percent(r[2])}`).join(", ");
   const count = known.length ? known[0][1][3].toLocaleString("en") : "";
@@ -9,72 +12,103 @@ const sentence = () => {
   let said = here.length ? `${here.join(", ")}. ` : "";
   said += `NCC accuracy over ${count} held-out images: ${numbers}.`;
   if (moves.epoch && wanted !== state.epoch) {
-    said += ` Epoch ${wanted} was not kept at this layer: this is the nearest one that was.`;
-  }
-  if (state.group >= 0) {
-    const own = level(), k = state.group, right = row(own.right, place())[k];
-    const list = nearGroups().map((g, i) =>
-      `${own.names[g]} ${(row(own.far, place(), k)[i] / 100).toFixed(2)}`);
-    said += ` ${own.names[k]}: ${right} of ${own.size[k]} images shown lie nearest to their own `
-      + `class mean (${percent(right / own.size[k])}). Nearest class means: ${list.join(", ")}.`;
+    said += ` Epoch ${wanted} was not kept at this layer; this is the nearest epoch that was.`;
   }
   return said;
+};
+const aboutClass = () => {  // heard by a screen reader; on the screen, the tables say it
+  if (state.group < 0) return "";
+  const list = nearGroups().map((g, i) =>
+    `${own().names[g]} ${distance(row(own().far, place(), state.group)[i])}`);
+  return ` ${own().names[state.group]}. ${rightOf(state.group)} `
+    + `Nearest class means: ${list.join(", ")}.`;
 };
 const glyph = rank => {
   const points = shapes[rank % 5].map(([a, b]) => `${8 + 5 * a},${8 + 5 * b}`).join(" ");
   return svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" },
     svg("polygon", { points, fill: colour.ranks[rank % 5] }));
 };
+const columns = +root.dataset.photographs;
+const photograph = (i, side) => {  // out of the sheet in the style; nothing where there is none
+  if (!columns || i < 0) return "";
+  const span = make("span", { className: "explorer-photograph" });
+  span.style.cssText = `width:${side}px;height:${side}px;background-size:${columns * side}px auto;`
+    + `background-position:${-(i % columns) * side}px ${-Math.floor(i / columns) * side}px`;
+  return span;
+};
+const imageName = i => data.files[i].replace(/\.\w+$/, "").replaceAll("_", " ").trim();
+const button = (fields, act, ...children) => {
+  const element = make("button", { type: "button", ...fields }, ...children);
+  element.addEventListener("click", act);
+  return element;
+};
+const imageButton = (i, ...children) => {  // shows where its image is while pointed at
+  const element = button({}, () => pick(0, fine[i], i), ...children);
+  element.dataset.point = i;
+  return element;
+};
 const table = (caption, heads, rows) => {
   const cells = (tag, values, more) => make("tr", {}, ...values.map(value =>
-    make(tag, more || {}, ...(Array.isArray(value) ? value : [String(value)]))));
+    make(tag, more || {}, value)));
   return make("table", {}, make("caption", { textContent: caption }),
     make("thead", {}, cells("th", heads, { scope: "col" })),
     make("tbody", {}, ...rows.map(values => cells("td", values))));
 };
+const photographs = k => {  // of some of a class's images, to choose one by
+  if (!columns) return [];
+  const some = members(k).slice(0, 10).map(i => {
+    const one = imageButton(i, photograph(i, 44));
+    one.setAttribute("aria-label", `Image ${imageName(i)}`);
+    one.setAttribute("aria-pressed", i === state.image);
+    return one;
+  });
+  return [make("div", { className: "explorer-photographs", role: "group",
+    ariaLabel: `Images of ${own().names[k]}` }, ...some)];
+};
+const classTable = k => {
+  const far = row(own().far, place(), k);
+  return [make("h3", { textContent: own().names[k] }), ...photographs(k),
+    make("p", { textContent: rightOf(k) }),
+    table("Nearest class means", ["", "class", "distance"], nearGroups().map((g, i) => [i + 1,
+      button({}, () => pick(state.at, g), glyph(i),
+        photograph(members(g)[0] ?? -1, 32), own().names[g]), distance(far[i])]))];
+};
+const imageTable = i => {
+  const distances = row(far, place(), i);
+  const second = j => levels[0].parents[fine[j]] || imageName(j);
+  const box = make("div", { className: "explorer-image" }, photograph(i, 72),
+    make("span", {}, `Image ${imageName(i)}`));
+  return [box, table("Nearest images", ["", "class", "distance"],
+    [...row(near, place(), i)].map((j, n) => [n + 1, imageButton(j, photograph(j, 40),
+      make("span", {}, levels[0].names[fine[j]], make("small", { textContent: second(j) }))),
+    distance(distances[n])]))];
+};
 const tables = () => {
-  const out = [], own = level(), k = state.group;
-  if (k >= 0) {
-    const distances = row(own.far, place(), k);
-    out.push(table(`Class means nearest to ${own.names[k]}`, ["", "class", "distance"],
-      nearGroups().map((g, i) => [i + 1, [glyph(i), own.names[g]], (distances[i] / 100).toFixed(2)])));
-  }
-  if (state.image >= 0) {
-    const distances = row(far, place(), state.image), above = levels[1];
-    const more = j => above ? above.names[above.of[j]] : data.files[j];
-    out.push(table(`Images nearest to ${data.files[state.image]}`,
-      ["", "class", above ? above.name : "image", "distance"],
-      [...row(near, place(), state.image)].map((j, i) =>
-        [i + 1, levels[0].names[fine[j]], more(j), (distances[i] / 100).toFixed(2)])));
-  }
-  if (out.length) {
-    const note = make("p", { textContent: "A distance of 1 is the mean over all pairs: of class "
-      + "means at this level, and of the images shown." });
-    note.style.cssText = "grid-column:1/-1;margin:.5rem 0 0;color:var(--soft);font-size:.85rem";
-    out.push(note);
-  }
-  one("[data-found]").replaceChildren(...out);
+  const out = [];
+  if (state.group >= 0) out.push(...classTable(state.group));
+  else out.push(make("p", { textContent: "Choose a class in the list, by its colour, or by "
+    + "clicking one of its points." }));
+  if (state.image >= 0) out.push(...imageTable(state.image));
+  if (state.group >= 0) out.push(make("p", { className: "explorer-small", textContent:
+    "Distance 1 is the mean over all pairs: of class means, or of the images shown." }));
+  const box = one("[data-found]"), held = document.activeElement?.closest?.("[data-found]") === box;
+  box.replaceChildren(...out);
+  if (held) box.querySelector("[aria-pressed=true],button")?.focus({ preventScroll: true });
 };
 const legend = () => {
-  const box = one("[data-legend]"), own = level();
-  const many = own.names.length > 24, shown = many ? levels[1] || own : own;
+  const box = one("[data-legend]"), all = level(), many = all.names.length > 24;
+  const shown = many ? levels[state.level + 1] || all : all, at = levels.indexOf(shown);
   const chips = shown.names.map((text, k) => {
-    const dot = make("i");
+    const dot = make("i"), ours = at === state.at && k === state.group;
     dot.style.background = shown.paint[k];
-    const chip = make("button", { type: "button" }, dot, text);
-    const ours = !many && k === state.group;
-    if (many) chip.title = `Choose ${text} at the level ${shown.name}`;
+    const chip = button({}, () => {
+      pick(at, ours ? -1 : k);
+      box.children[k]?.focus?.({ preventScroll: true });
+    }, dot, text);
     chip.setAttribute("aria-pressed", ours);
-    chip.addEventListener("click", () => {
-      if (many) setLevel(levels.indexOf(shown), k);
-      else pick(ours ? -1 : k, -1);
-      one("[data-legend]").children[k]?.focus?.();
-    });
     return chip;
   });
   box.replaceChildren(...chips);
-  if (many) {
-    box.append(make("p", { textContent: `${own.names.length} colours cannot be told apart: points `
-      + `have the colour of their ${shown.name} group. Choose a class to see it alone.` }));
-  }
+  one("[data-note]").textContent = all.note + (many && shown !== all
+    ? ` A point has the colour of its class's group among the ${shown.label}.` : "");
 };
