@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssl_companion.chapters.claims import LedgerRow, Verdict
+from ssl_companion.chapters.claims.words import ICONS
 from ssl_companion.chapters.widgets.nearest_photographs import in_words
 
 #: Verdicts that every tally names, also where no claim has them.
@@ -30,7 +30,8 @@ class Tally:
 
     def _repr_html_(self) -> str:
         parts = (
-            f'<span data-verdict="{html.escape(verdict.value)}"><b>{n}</b> {verdict.value}</span>'
+            f'<span class="verdict-badge {verdict.value.replace(" ", "-")}">{n} {verdict.value} '
+            f'<span aria-hidden="true">{ICONS[verdict]}</span></span>'
             for verdict, n in self.counts.items()
         )
         return f'<p class="companion-tally">Of {self._claims()}: {" ".join(parts)}</p>'
