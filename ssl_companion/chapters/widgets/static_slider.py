@@ -121,7 +121,7 @@ _FIGURE = Template("""<figure class="frames" id="figure-$name">
 .frames-paper{display:none}
 @media print{.frames-bar{display:none}
  .frames:has(.frames-paper) img{display:none}
- .frames .frames-paper+img{display:block;max-height:42vh;width:auto;break-inside:avoid}
+ .frames .frames-paper+img{display:block!important;max-height:42vh;width:auto;break-inside:avoid}
  .frames-paper{display:block;font-weight:600;margin:.4rem 0 .2rem;break-after:avoid}}
 </style>
 ${bar}<div class="frames-stage" style="--width:${width}px">
