@@ -24,6 +24,8 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from matplotlib.figure import Figure
 
+from ssl_companion.chapters.plots.drawing import Drawing, box
+from ssl_companion.chapters.widgets.diagram import diagram
 from ssl_companion.chapters.widgets.slider import picture
 from ssl_companion.recordings import open_recording
 
@@ -56,6 +58,20 @@ def test_a_picture_becomes_a_figure_that_can_be_referred_to() -> None:
     assert "<figure" not in raw.astext()
     assert "figcaption" not in raw.astext()
     assert raw.astext().count("<div") == raw.astext().count("</div>")
+
+
+def test_a_diagram_becomes_a_figure_with_its_drawing_in_the_page() -> None:
+    document = new_document("page", get_default_settings(Parser))
+    page = diagram([Drawing("Two", "Two boxes.", 10, [box(0, 0, 5, 5)])], "two-boxes", "Boxes.")
+    bundle = nodes.container(nb_element="mime_bundle")
+    bundle += nodes.raw("", page.html, format="html")
+    document += bundle
+    NumberFigures(document).apply()
+    (figure,) = document.findall(nodes.figure)
+    assert figure["names"] == ["two-boxes"]
+    (raw,) = document.findall(nodes.raw)
+    assert "<svg" in raw.astext()
+    assert "<figure" not in raw.astext()
 
 
 def test_other_outputs_are_left_alone() -> None:

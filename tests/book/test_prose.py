@@ -102,7 +102,7 @@ def headings(text: str) -> list[str]:
 @pytest.mark.parametrize("path", pages(CHAPTERS))
 def test_code_that_draws_is_folded_and_code_that_only_words_is_not_on_the_page(path: str) -> None:
     for options, code in cells((ROOT / path).read_text("utf8")):
-        draws = called(code) & {"frames", "picture"}
+        draws = called(code) & {"frames", "picture", "diagram"}
         words = "Markdown" in called(code) or any(n.startswith("tell") for n in defined(code))
         first = code.strip().splitlines()[0]
         if draws:

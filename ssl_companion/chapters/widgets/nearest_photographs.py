@@ -134,9 +134,9 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _picture(data: dict[str, Any], tile: int, common: int = 0, alt: bool = True) -> str:
+def _picture(data: dict[str, Any], tile: int, common: int = 0) -> str:
     source, name = data["tiles"][tile]
-    said = html.escape(name + data["words"][common]) if alt else ""
+    said = html.escape(name + data["words"][common])
     return f'<img class="dark-light" width="96" height="96" alt="{said}" src="{source}">'
 
 
@@ -146,7 +146,7 @@ def _choice(data: dict[str, Any], index: int) -> str:
     pressed = "true" if index == 0 else "false"
     return (
         f'<button type="button" data-choice="{index}" aria-pressed="{pressed}">'
-        f"{_picture(data, tile, alt=False)}<span>{name}</span></button>"
+        f'{_picture(data, tile)}<span aria-hidden="true">{name}</span></button>'
     )
 
 
