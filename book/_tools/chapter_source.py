@@ -19,7 +19,7 @@ _PARSER.use(dollarmath_plugin)
 _DIRECTIVE = re.compile(r"\{([\w-]+)\}\s*(.*)")
 _OPTIONS = re.compile(r"\A(?::[\w-]+:[^\n]*(?:\n|\Z))+")
 # Where a call that shows a figure has the figure's name among its arguments.
-_NAME = {"picture": 1, "frames": 2, "explorer": 1, "diagram": 1}
+_NAME = {"picture": 1, "frames": 2, "explorer": 1, "diagram": 1, "nearest_photographs": 2}
 _OBJECTIVES = "What you will be able to do"
 
 
@@ -111,8 +111,14 @@ def figures(text: str) -> tuple[str, ...]:
 
 
 def equations(text: str) -> tuple[str, ...]:
-    """The labels of a page's equations, in their order."""
-    return tuple(block.name for block in blocks(text) if block.kind == "equation")
+    """The labels of a page's equations, in their order, those in boxes that fold among them."""
+    found: list[str] = []
+    for block in blocks(text):
+        if block.kind == "equation":
+            found.append(block.name)
+        elif block.name == "dropdown":
+            found += equations(block.body)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 import student
 import sync
 from bs4 import BeautifulSoup
-from chapter_source import figures
+from chapter_source import equations, figures
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 from plain_notebook import PlainMarkdown, References
@@ -140,6 +140,12 @@ def test_the_edition_is_the_same_at_every_run(edition: Path, tmp_path: Path) -> 
     with zipfile.ZipFile(tmp_path / student.ARCHIVE) as archive:
         names = {Path(name).name for name in archive.namelist()}
     assert names == {f"{chapter.stem}.ipynb" for chapter in CHAPTERS}
+
+
+def test_equations_count_in_their_order_also_where_they_fold_away() -> None:
+    one, two, three = (f"$$\nx\n$$ ({name})\n" for name in ("one", "two", "three"))
+    page = f"{one}\n:::{{dropdown}} Formulas\nSo\n\n{two}:::\n\n{three}"
+    assert equations(page) == ("one", "two", "three")
 
 
 def test_directives_become_headings_quotations_and_details() -> None:

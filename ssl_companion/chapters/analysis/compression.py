@@ -9,8 +9,9 @@ to the end have intervals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,8 +131,8 @@ ESTIMATORS: dict[str, Callable[[CompressionInputs, float], float]] = {
     ),
     "coding rate given the sample": lambda m, _: coding_rate_given(_directed(m)[1], m.many_of),
     "Rényi entropy": lambda m, _: renyi_entropy(m.views),
-    "information, lower bound": lambda m, noise: kde_information_bounds(m.views, noise).lower,
-    "information, upper bound": lambda m, noise: kde_information_bounds(m.views, noise).upper,
+    "lower bound of the information": lambda m, noise: kde_information_bounds(m.views, noise).lower,
+    "upper bound of the information": lambda m, noise: kde_information_bounds(m.views, noise).upper,
     "effective rank": lambda m, _: effective_rank(m.views),
 }
 UNITS = dict.fromkeys(ESTIMATORS, "nats") | {
@@ -186,9 +187,9 @@ ESTIMATOR_KINDS = {
     "coding rate": "coding rates",
     "coding rate given the class": "coding rates",
     "coding rate given the sample": "coding rates",
-    "information, lower bound": "information",
-    "information, upper bound": "information",
-    "Rényi entropy": "entropy",
+    "lower bound of the information": "entropy and information",
+    "upper bound of the information": "entropy and information",
+    "Rényi entropy": "entropy and information",
     "effective rank": "effective rank",
 }
 
@@ -228,19 +229,16 @@ class Trajectories:
         return pd.DataFrame(rows)
 
     def changes(self) -> pd.DataFrame:
-        """How far each estimator ends from where it began, and where it was highest.
+        """How far each estimator ends from where it began.
 
         Returns:
-            estimator, first, last, peak, peak_epoch, value, low, high, n (of the change: see
-            `changes`), shape ("rises", "falls" or "stays": see `in_words`).
+            estimator, first, last, value, low, high, n (of the change: see `changes`), shape
+            ("rises", "falls" or "stays": see `in_words`).
         """
         changed, changed_half = changes(self.whole), changes(self.halves)
         rows = []
         for i, name in enumerate(self.names):
-            line = self.whole[i]
-            at = int(np.nan_to_num(line, nan=-np.inf).argmax())
-            where = {"estimator": name, "first": line[0], "last": line[-1], "peak": line[at],
-                     "peak_epoch": self.epochs[at]}  # fmt: skip
+            where = {"estimator": name, "first": self.whole[i, 0], "last": self.whole[i, -1]}
             row = self._row(where, changed[i], changed_half[:, i])
             rows.append({**row, "shape": in_words(changed[i])})
         return pd.DataFrame(rows)
@@ -283,6 +281,39 @@ def trajectories(
         for h in range(halves):
             parts[h, :, t] = estimates(inputs.half(seed + h), noise, names)
     return Trajectories(recording.name, names, epochs, whole, parts, len(inputs.views))
+
+
+def side_by_side(changes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The changes of several runs, a row an estimator, to be shown.
+
+    Args:
+        changes: of `Trajectories.changes`, by the run's name; the first with its values and
+            intervals, the others with the change alone.
+
+    Returns:
+        Texts: estimator, before → after, and a column for each run, such as "rises, +50%".
+    """
+    first = next(iter(changes.values()))
+    columns = {
+        "estimator": first["estimator"].to_numpy(),
+        "before → after": [
+            f"{row['first']:.1%} → {row['last']:.1%}"
+            if (unit := UNITS[row["estimator"]]) == "share"
+            else f"{row['first']:.3g} → {row['last']:.3g} {unit}"
+            for row in first.to_dict("records")
+        ],
+    }
+    for name, table in changes.items():
+        rows = table.set_index("estimator").loc[first["estimator"]].to_dict("records")
+        columns[name] = [_change_in_words(row, sure=table is first) for row in rows]
+    return pd.DataFrame(columns)
+
+
+def _change_in_words(row: Mapping[Any, Any], sure: bool) -> str:
+    if not np.isfinite(row["value"]):
+        return str(row["shape"])
+    band = f" ({row['low']:+.0%} to {row['high']:+.0%})" if sure else ""
+    return f"{row['shape']}, {row['value']:+.0%}{band}"
 
 
 def rate_given_shuffled(

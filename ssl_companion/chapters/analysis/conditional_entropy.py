@@ -301,6 +301,15 @@ class EntropyCourse:
         drawn = np.array([_fell(lines, quantity, at) for lines in self.halves])
         return _jackknife(_fell(self.whole, quantity, at), drawn)
 
+    def direction(self, quantity: str, noise: float = NOISE) -> str:
+        """ "falls" or "rises" from the first epoch to the last, "does not measurably change" where
+        the interval holds no change; without an interval the values alone decide."""
+        found = self.fall(quantity, noise)
+        ends = [found.value] if found.low != found.low else [found.low, found.high]
+        if min(ends) > 0:
+            return "falls"
+        return "rises" if max(ends) < 0 else "does not measurably change"
+
     def table(self) -> pd.DataFrame:
         """recording, epoch, noise, quantity, words, unit, value, low, high, n: a row a point."""
         rows = []

@@ -124,6 +124,18 @@ def decrease_against_gain(recording: Recording, level: str = "fine") -> pd.DataF
     return pd.DataFrame(rows)
 
 
+def side_by_side(correlations: pd.DataFrame) -> pd.DataFrame:
+    """`decrease_against_gain`, a row a term, to be shown: term, part, and a text for each span."""
+    rows: dict[str, dict[str, str]] = {}
+    for row in correlations.to_dict("records"):
+        sure = f" ({row['low']:+.2f} to {row['high']:+.2f})" if row["low"] == row["low"] else ""
+        unit = "steps" if row["over"] == "each step" else "epochs"
+        cells = rows.setdefault(row["term"], {"term": row["term"], "part": row["kind"]})
+        value = f"{row['value']:+.2f}" if row["value"] == row["value"] else "not defined"
+        cells[f"{row['over']} ({row['n']} {unit})"] = value + sure
+    return pd.DataFrame(list(rows.values()))
+
+
 def run_with_features(recordings: Runs, variant: str) -> Recording:
     """The run of a variant that keeps features.
 
@@ -224,14 +236,3 @@ def directions_needed(shares: np.ndarray, of: float = 0.9) -> int:
     if not shares.sum() > 0:
         return 0
     return int(np.searchsorted(np.cumsum(shares), of) + 1)
-
-
-def outcome_in_words(row: Mapping[str, object] | pd.Series) -> str:
-    """A row of `live_outcomes` as a clause: from where to where, and whether that is a change."""
-    low, high = float(row["gain_low"]), float(row["gain_high"])  # type: ignore[arg-type]
-    verb = "rises" if low > 0 else "falls" if high < 0 else "does not measurably move"
-    return (
-        f"{verb}, from {row['start']:.1%} before training to {row['value']:.1%} "
-        f"({100 * float(row['gain']):+.1f} points, "  # type: ignore[arg-type]
-        f"95% interval {100 * low:+.1f} to {100 * high:+.1f})"
-    )

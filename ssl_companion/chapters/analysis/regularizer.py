@@ -102,6 +102,45 @@ def _ordered(table: pd.DataFrame, order: Iterable[str]) -> pd.DataFrame:
     return chosen.drop(columns="_place").reset_index(drop=True)
 
 
+def runs_above(outcomes: pd.DataFrame, value: float) -> str:
+    """The interventions of `outcome` that end above an NCC accuracy, in words.
+
+    Where only some seeds do, it says how many: "the recipe (2 of 3 seeds), regularizer at 5".
+    "none" where no run does.
+    """
+    above = outcomes.assign(above=outcomes["ncc"] > value).groupby("words", sort=False)["above"]
+    said = [
+        f"{words}" + ("" if own.all() else f" ({own.sum()} of {len(own)} seeds)")
+        for words, own in above
+        if own.any()
+    ]
+    return ", ".join(said) or "none"
+
+
+def losses_by_size(losses: pd.DataFrame) -> pd.DataFrame:
+    """What each intervention loses, a column for each size of run, to be shown.
+
+    Args:
+        losses: size, intervention, seeds, gain (of the recipe), value, low, high (the share of it
+            that is lost, NaN without an interval).
+
+    Returns:
+        Texts by intervention: the recipe's gain in points first, then the shares, "148% (110% to
+        185%)"; "not run" where a size lacks one.
+    """
+    columns = {}
+    for size, rows in losses.groupby("size", sort=False):
+        gain = rows["gain"].iloc[int(rows["seeds"].argmax())]
+        cells = {"(gain of the recipe)": f"{100 * gain:+.1f} points"}
+        for row in rows.to_dict("records"):
+            sure = f" ({row['low']:.0%} to {row['high']:.0%})" if row["low"] == row["low"] else ""
+            cells[row["intervention"]] = f"{row['value']:.0%}{sure}"
+        columns[str(size)] = cells
+    order = dict.fromkeys(name for cells in columns.values() for name in cells)
+    shown = pd.DataFrame(columns).reindex(list(order)).fillna("not run")
+    return shown.rename_axis("intervention")
+
+
 _SWITCHED = ("off-midway", "on-midway")
 
 

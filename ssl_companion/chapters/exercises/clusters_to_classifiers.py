@@ -41,7 +41,7 @@ def check_factor(answer: float, recording: Recording, level: str) -> str:
     near(answer, after / before, hints, 1e-3)
     return (
         f"a factor of {after / before:.2f}, against {clusters:.2f} for the nearest class mean. The "
-        "probe starts higher, because a linear classifier reads classes that do not cluster."
+        "probe starts higher, because a linear classifier can use structure that is not a cluster."
     )
 
 
@@ -70,8 +70,8 @@ def check_linear_rule(function: Any) -> str:
                 "class, and what is left of the others?"
             )
     return (
-        "so the nearest class mean is a linear classifier, one among all that a probe can "
-        "choose from. It is the one that needs no training."
+        "so the nearest class mean is a linear classifier, one of all those that a probe can "
+        "choose from, and it needs no training."
     )
 
 
@@ -83,14 +83,14 @@ def check_agreement(answer: float, recording: Recording, level: str) -> str:
         nearest: "that is the accuracy of the nearest mean; compare the two with each other.",
         linear: "that is the accuracy of the probe; compare the two with each other.",
         1 - expected: "that is the share on which they differ.",
-        ELSE: "expected the share of kept held-out images to which both classifiers, at the last "
-        "kept epoch, give the same class, right or wrong.",
+        ELSE: "expected the share of kept held-out images for which both classifiers predict the "
+        "same class at the last kept epoch, right or wrong.",
     }
     near(answer, expected, hints, 0.005)
     return (
         f"they agree on {expected:.0%} of the images; the nearest mean is right on {nearest:.0%} "
         f"and the probe on {linear:.0%}. In the terminal phase of supervised training their "
-        "agreement goes to one: that is the fourth property of neural collapse, NC4."
+        "agreement approaches one: this is the fourth sign of neural collapse, NC4."
     )
 
 
@@ -154,8 +154,8 @@ def check_permutation(function: Any) -> str:
                 "either direction."
             )
     return (
-        "it asks nothing of the numbers but that, if nothing relates them, one order is as good "
-        "as another. That is what fails along a single run: its epochs have an order of their own."
+        "the test assumes only that every order is equally likely if x and y are unrelated. This "
+        "fails along a single run, whose epochs have an order of their own."
     )
 
 
@@ -197,10 +197,10 @@ def check_partial(function: Any, recording: Recording, level: str) -> str:
     ncc, linear, epoch = (table[c].to_numpy(np.float64) for c in ("ncc", "linear", "epoch"))
     free, fixed = float(stats.spearmanr(ncc, linear)[0]), partial(ncc, linear, epoch)
     held = (
-        f"with the epoch held fixed it is {fixed:.2f}. What is lost on the way is"
+        f"with the epoch held fixed it is {fixed:.2f}. The difference is"
         if np.isfinite(fixed)
         else "with the epoch held fixed nothing is left to correlate, because one of the two "
-        "follows the epochs exactly. The correlation is"
+        "follows the order of the epochs exactly. The correlation is"
     )
     return (
         f"over the epochs of this run NCC and linear accuracy have a correlation of {free:.2f}; "

@@ -29,21 +29,21 @@ def check_ceiling(bound: Any) -> str:
         hints = {
             math.log2(k): "that is in bits; the bounds are in nats.",
             math.log10(k): "nats come from the natural logarithm.",
-            k: "that is how many points can be told apart; information is a logarithm.",
+            k: "that is the number of distinguishable points; information is a logarithm.",
             -math.log(k): "mind the sign in front of the sum.",
-            math.log(k - 1): "a view is near to those of its own class: of k points, one is near "
-            "and not none.",
-            ELSE: f"take k = {k}. From one view, a share of all views is at distance zero, and all "
-            "others are too far to count: what is the mean of the exponentials?",
+            math.log(k - 1): "a view is near those of its own class: of k points, one is near, not "
+            "none.",
+            ELSE: f"take k = {k}. A share of all views is at distance zero from a given view, and "
+            "all others are too far to count: what is the mean of the exponentials?",
         }
         near(call(bound, k), math.log(k), hints)
     # The same through the estimator itself, so that the answer is more than an agreement.
     k, each = 10, 20
     bounds = kde_information_bounds(np.repeat(np.eye(k), each, axis=0), 1e-3)
     return (
-        f"the information is that about the class and no more. Tried on {k} points with {each} "
-        f"views each: {bounds.lower:.3f} and {bounds.upper:.3f} nats, and log {k} is "
-        f"{math.log(k):.3f}. Where the bounds meet, nothing is left to doubt."
+        f"this is exactly the information about the class. With {k} points of {each} views each, "
+        f"the bounds are {bounds.lower:.3f} and {bounds.upper:.3f} nats, and log {k} is "
+        f"{math.log(k):.3f}. Where the two bounds meet, they are the information itself."
     )
 
 
@@ -64,21 +64,21 @@ def check_share(share: float, recording: Recording) -> str:
         "of the means divides by N - 1.",
         float(lengths[0] / sum(lengths)): "a variance is a mean of squares: square the distances "
         "before you average.",
-        own: "that takes the means of the judged views themselves, which lie too near to them: "
+        own: "that uses the means of the judged views themselves, which are too close to them: "
         "there are only a few of each image. Use `sample_means`.",
-        ELSE: "two mean squared distances: from each view to the mean of its own image, and from "
-        "the means to their common centre. `means[image]` has for each view the mean of its image.",
+        ELSE: "two mean squared distances are needed: from each view to the mean of its own image, "
+        "and from the means to their common centre. `means[image]` is each view's own mean.",
     }
     near(share, expected, hints, 1e-3 * max(expected, 0.01))
     return (
         f"{expected:.1%}. With the means of the judged views themselves it would have been "
-        f"{own:.1%}: a mean of few points lies too near to its own points."
+        f"{own:.1%}: a mean of few points is too close to those points."
     )
 
 
 @checker_of_number
 def check_shuffled_classes(saved: float, recording: Recording) -> str:
-    """The rate given shuffled classes, less that given the classes, at the last kept epoch."""
+    """The rate given shuffled classes minus that given the classes, at the last kept epoch."""
     views, image = recording.sample_views(recording.kept_epochs()[-1])
     classes, toward = recording.fine("sample"), directions(views)
     given = coding_rate_given(toward, classes[image])
@@ -95,19 +95,18 @@ def check_shuffled_classes(saved: float, recording: Recording) -> str:
     expected = chance.mean() - given
     hints = {
         **{rate - given: parted for rate in by_view},
-        -expected: "the other way round: the shuffled rate less the rate given the classes.",
+        -expected: "the other way round: the shuffled rate minus the rate given the classes.",
         given: "that is the rate given the classes; compare it with shuffled ones.",
         chance.mean(): "that is the rate given shuffled classes; what does it exceed?",
         coding_rate(toward) - given: "that is what the classes save of the rate of everything. Any "
-        "small groups would save most of that: take shuffled ones away, not all views.",
-        ELSE: "two rates of the directions of the views: given the class of each view's image, and "
-        "given groups that have the same sizes and mean nothing. In which order are they asked "
-        "for?",
+        "small groups would save most of that: compare with shuffled classes, not with all views.",
+        ELSE: "two rates of the directions of the views are needed: given the class of each view's "
+        "image, and given meaningless groups of the same sizes. Which is subtracted from which?",
     }
     near(saved, expected, hints, 5 * chance.std(ddof=1) + 1e-6)
     return (
-        f"{expected:.2f} nats a view are owed to the classes. The rate of everything, less the "
-        "rate given the classes, is far more than that, and most of it is the small groups."
+        f"{expected:.2f} nats per view are due to the classes. The rate of everything minus the "
+        "rate given the classes is much larger, but most of that is due to the groups being small."
     )
 
 
@@ -124,7 +123,7 @@ def check_absolute(change: float, recording: Recording) -> str:
 
     expected, related = gained(0.01 * first), gained(0.01, relative=True)
     hints = {
-        -expected: "the last epoch less the first.",
+        -expected: "the other way round: the last epoch minus the first.",
         related: "that is noise relative to each epoch's own variance: pass `relative=False` and "
         "the variance of the first epoch.",
         gained(0.01 * last): "that is a share of the variance at the last epoch; the unit is to be "
@@ -141,8 +140,8 @@ def check_absolute(change: float, recording: Recording) -> str:
     near(change, expected, hints, 5e-3)  # whichever variance, over N or N - 1
     return (
         f"{expected:+.2f} nats with noise of a fixed size, {related:+.2f} with noise relative to "
-        f"each epoch's variance, which changed by a factor of {last / first:.3g}. The more it "
-        "changes, the more the choice of the unit is a choice of the result."
+        f"each epoch's variance, which changed by a factor of {last / first:.3g}. The more the "
+        "variance changes, the more the choice of the unit decides the result."
     )
 
 
@@ -151,7 +150,7 @@ def check_choose(noise: float, recording: Recording) -> str:
     """A noise at which the share specific to the image in its class falls nearly as far as can."""
     if not _LEVELS[0] <= noise <= _LEVELS[1]:
         raise NotYet(
-            f"a level of the noise is asked for, from {_LEVELS[0]:g} to {_LEVELS[1]:g}; this is "
+            f"expected a level of the noise from {_LEVELS[0]:g} to {_LEVELS[1]:g}; this is "
             f"{noise:g}."
         )
     levels = [*np.geomspace(*_LEVELS, 9).tolist(), noise]
@@ -159,15 +158,15 @@ def check_choose(noise: float, recording: Recording) -> str:
     *falls, own = (found.fall("class_share", level).value for level in levels)
     best = float(np.nanmax(falls))
     if best <= 0:
-        return "at no level does it fall: in this run, classes do not gather."
+        return "it falls at no level: in this run, the classes do not cluster."
     if not own >= 0.9 * best:
         raise NotYet(
             f"at {noise:g} the share falls by {own:.3f}; there is a level with more. Try levels "
-            "over the whole range, each a multiple of the one before, and look which way the fall "
+            "over the whole range, each a multiple of the one before, and see which way the fall "
             "grows."
         )
     return (
-        f"at {noise:g} it falls by {own:.3f}; at the least noise by {falls[0]:.3f}, at the most by "
-        f"{falls[-1]:.3f}. The same run, the same measure: a number of compression without its "
-        "noise says nothing."
+        f"at {noise:g} it falls by {own:.3f}; with the least noise by {falls[0]:.3f}, and with the "
+        f"most by {falls[-1]:.3f}. Same run, same measure: a number for compression means nothing "
+        "without its noise."
     )

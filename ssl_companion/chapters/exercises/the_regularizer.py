@@ -40,12 +40,12 @@ def check_fall(answer: float, recording: Recording) -> str:
         1 - expected: "that is the share of the invariance.",
         raw[regularizes].sum() / raw.sum(): "weight the terms as the total does.",
         raw[regularizes].sum(): "divide by the fall of the total.",
-        ELSE: "weight each term, take first epoch minus last, and divide the regularizer's part by "
-        "the sum over all terms.",
+        ELSE: "weight each term, subtract its last epoch from its first, and divide the "
+        "regularizer's part by the sum over all terms.",
     }
     near(answer, expected, hints, 1e-3)
     return (
-        f"{expected:.0%} of the fall. It can exceed 100%, because a term that rises makes a "
+        f"{expected:.0%} of the fall. It can exceed 100%, because a term that rises has a "
         "negative share."
     )
 
@@ -56,9 +56,7 @@ def check_dose(plan: Any, recording: Recording) -> str:
     plan, epochs = plain_config(plan, ObjectiveConfig), int(recording.run["config"]["epochs"])
     factors = np.array([plan.regularizer_at(epoch) for epoch in range(epochs)], np.float64)
     if dataclasses.replace(plan, regularizer=1.0, on_from=0, on_until=-1) != ObjectiveConfig():
-        raise NotYet(
-            "leave everything but the regularizer alone: two changes at once answer no question."
-        )
+        raise NotYet("change nothing but the regularizer: two changes at once answer no question.")
     if factors[epochs // 2 + epochs % 2 :].any():
         raise NotYet(f"the regularizer still acts in the second half of the {epochs} epochs.")
     if abs(factors.sum() - epochs) > 1e-6 * epochs:
@@ -68,7 +66,8 @@ def check_dose(plan: Any, recording: Recording) -> str:
         )
     return (
         f"a factor of {factors.max():g} in the first {(factors > 0).sum()} epochs and none after. "
-        "If this run clusters as the recipe does, only the dose matters; if not, its time does too."
+        "If this run clusters as well as the recipe, only the dose matters; if not, so does its "
+        "timing."
     )
 
 
@@ -86,10 +85,10 @@ def check_directions(function: Any, recording: Recording) -> str:
         value = call(function, points)
         if _is_nan(value):
             raise NotYet(
-                f"for {words} your value is not a number: a share of 0, or rounded below it, has "
-                "no logarithm; it adds nothing to an entropy."
+                f"for {words} your value is not a number: a share of 0, or rounded to less, has "
+                "no logarithm; leave it out, since it adds nothing to an entropy."
             )
-        about = " Variance is taken about the mean." * words.endswith("origin")
+        about = " Variance is measured around the mean." * words.endswith("origin")
         hints = {
             math.log(expected): "that is the entropy; take its exponential.",
             ELSE: f"for {words} the effective rank of the variance is {expected:g}.{about}",
@@ -138,7 +137,7 @@ def check_degrees(function: Any, recording: Recording) -> str:
         squares = "the covariance of two copies is their variance, and the term squares it."
         hints = {
             point: "that is the price of a point, for which sigma is 0.",
-            spread: "that is the price of the spread; the copies covary.",
+            spread: "that is the price of the spread; the copies covary as well.",
             expected - spread: "that is the price of the covariance; what does a spread below 1 "
             "cost?",
             spread + pairs * sigma**4: f"half {both}",
@@ -175,9 +174,9 @@ def _degrees(d: int) -> str:
     return (
         f"with {d} dimensions, as here, a line of full spread costs {line:,}, a point {point:g}. "
         f"The line costs least, {best:.1f}, at a standard deviation of {sigma:.2f}. Full spread is "
-        f"cheaper than a point from {least} directions on. So among many dimensions few directions "
-        "mean little spread: the two collapses go together. Without the covariance term the line "
-        "is free."
+        f"cheaper than a point from {least} directions on. So with many dimensions, features that "
+        "use few directions also have little spread: the two kinds of collapse go together. "
+        "Without the covariance term, the line costs nothing."
     )
 
 
@@ -188,7 +187,7 @@ def check_three(function: Any) -> str:
     three = ("invariance", "variance", "covariance")
     sets = {terms: _subsets(terms) for terms in (three, ("pull", "push"), ("a", "b", "c", "d"))}
     games = (
-        ("where every term adds 1 whatever is there", three, lambda s: float(len(s))),
+        ("where every term always adds 1", three, lambda s: float(len(s))),
         ("where only all three together gain 6", three, lambda s: 6.0 * (len(s) == 3)),
         *((f"of {len(terms)} terms with gains drawn at random", terms, lambda _: rng.normal())
           for terms in sets),
@@ -210,12 +209,13 @@ def check_three(function: Any) -> str:
         expected = _shapley(terms, gain)
         if any(abs(credit[term] - expected[term]) > rounding for term in terms):
             raise NotYet(
-                f"in the game {words}, the credits add up but are divided otherwise: average "
-                "over all orders, with what was added before a term as its background."
+                f"in the game {words}, the credits add up but are divided differently: average "
+                "what a term adds to those before it over all orders."
             )
     return (
-        "the only division that is symmetric, gives nothing to a term that never adds anything, "
-        "and adds up. It needs a run for every subset of the terms: with three, eight runs."
+        "this is the only division that is symmetric, linear in the gains, gives nothing to a term "
+        "that never adds anything, and adds up. It needs a run for every subset of the terms: "
+        "eight runs for three terms."
     )
 
 

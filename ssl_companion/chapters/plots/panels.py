@@ -275,7 +275,7 @@ def against_probes(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def plot_few_labels(table: pd.DataFrame, labels: int) -> Figure:
-    """Accuracy with so many labels a class over epochs, and over labels at the last epoch.
+    """Accuracy with so many labels per class over epochs, and over labels at the last epoch.
 
     Args:
         table: of `classifiers.few_labels`.
@@ -284,10 +284,10 @@ def plot_few_labels(table: pd.DataFrame, labels: int) -> Figure:
     last, limits = table["epoch"].max(), (0.0, 1.05 * float(table["high"].max()))
     left = Panel(
         table[table["labels"] == labels], "epoch", "classifier", "epoch", "test accuracy",
-        title=f"{labels} label{'s' * (labels > 1)} a class", scale="epochs", limits=limits,
+        title=f"{labels} label{'s' * (labels > 1)} per class", scale="epochs", limits=limits,
     )  # fmt: skip
     right = Panel(
-        table[table["epoch"] == last], "labels", "classifier", "labels a class", "test accuracy",
+        table[table["epoch"] == last], "labels", "classifier", "labels per class", "test accuracy",
         title=f"epoch {last}", scale="log", mark=labels, limits=limits,
     )  # fmt: skip
     return panels_side_by_side([left, right])
@@ -370,14 +370,14 @@ _REACHED, _MISSED = PALETTE[0], PALETTE[1]
 def plot_every_run(
     table: pd.DataFrame, *, x_label: str, least: float, null: float, height: float | None = None
 ) -> Figure:
-    """Every run's number beside the least that a rule asks for.
+    """Every run's number beside the threshold of a rule.
 
     Args:
         table: columns setting, group, value, low, high and reached (truth values); runs of a
             group follow each other.
         x_label: of the numbers.
         least: the rule's least effect, a solid line.
-        null: the effect where nothing is there, a dashed line.
+        null: the value with no effect, a dashed line.
         height: inches; by default as the rows need.
     """
     if table.empty:
@@ -390,8 +390,8 @@ def plot_every_run(
     with theme():
         figure = Figure(figsize=(WIDTH, height or 1.5 + 0.23 * (at + 1)), layout="constrained")
         axis = figure.subplots()
-        axis.axvline(null, color="#777777", linestyle="--", linewidth=1.2, label="nothing")
-        axis.axvline(least, color=_DARK, linewidth=1.5, label="least that counts")
+        axis.axvline(null, color="#777777", linestyle="--", linewidth=1.2, label="no effect")
+        axis.axvline(least, color=_DARK, linewidth=1.5, label="threshold")
         for reached, colour, marker, words in (
             (True, _REACHED, "o", "reaches it"), (False, _MISSED, "X", "misses it"),
         ):  # fmt: skip

@@ -78,8 +78,8 @@ def test_every_estimator_reads_what_it_is_named_for() -> None:
     assert found["coding rate given the sample"] == pytest.approx(given_sample)
     assert found["Rényi entropy"] == pytest.approx(renyi_entropy(m.views))
     assert found["effective rank"] == pytest.approx(effective_rank(m.views))
-    assert found["information, lower bound"] == pytest.approx(bounds.lower)
-    assert found["information, upper bound"] == pytest.approx(bounds.upper)
+    assert found["lower bound of the information"] == pytest.approx(bounds.lower)
+    assert found["upper bound of the information"] == pytest.approx(bounds.upper)
     for name, own in (
         ("variance share within samples", (m.views, m.image, m.sample_means)),
         ("variance share within classes", (m.test, m.test_classes, m.class_means)),
@@ -93,7 +93,11 @@ def test_share_within_is_nan_where_nothing_varies() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["variance share within samples", "coding rate given the sample", "information, lower bound"],
+    [
+        "variance share within samples",
+        "coding rate given the sample",
+        "lower bound of the information",
+    ],
 )
 def test_tighter_views_are_more_compressed(name: str) -> None:
     tight, wide = (ESTIMATORS[name](_material(s), 0.01) for s in (0.02, 0.6))
@@ -102,8 +106,8 @@ def test_tighter_views_are_more_compressed(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["coding rate", "Rényi entropy", "effective rank", "information, lower bound",
-     "information, upper bound"],
+    ["coding rate", "Rényi entropy", "effective rank", "lower bound of the information",
+     "upper bound of the information"],
 )  # fmt: skip
 def test_fewer_dimensions_are_more_compressed(name: str) -> None:
     m = _material(0.3)
@@ -124,7 +128,9 @@ def test_no_estimator_is_fooled_by_the_unit_of_the_features(name: str) -> None:
 
 def test_more_noise_leaves_less_information() -> None:
     m = _material(0.3)
-    bounds = [ESTIMATORS["information, lower bound"](m, noise) for noise in (0.001, 0.01, 0.1)]
+    bounds = [
+        ESTIMATORS["lower bound of the information"](m, noise) for noise in (0.001, 0.01, 0.1)
+    ]
     assert bounds == sorted(bounds, reverse=True)
     assert bounds[0] > bounds[-1] + 0.5
 
@@ -195,14 +201,14 @@ def test_every_estimator_at_every_epoch_with_its_interval(clusters: Recording) -
 
 
 def test_the_noise_asked_for_is_that_of_the_whole_and_of_the_halves(clusters: Recording) -> None:
-    which = ("information, lower bound",)
+    which = ("lower bound of the information",)
     found = compression.trajectories(clusters, epochs=[20], halves=1, noise=0.5, which=which)
     own = CompressionInputs.of(clusters, 20)
     for inputs, value in ((own, found.whole), (own.half(0), found.halves[0])):
         assert value.item() == kde_information_bounds(inputs.views, 0.5).lower
 
 
-def test_changes_have_an_interval_and_the_place_of_the_peak() -> None:
+def test_changes_have_an_interval_and_words() -> None:
     whole = np.array([[2.0, 4.0, 4.0], [1.0, 2.0, 5.0], [2.0, 3.0, np.nan]])
     names = tuple(compression.ESTIMATOR_KINDS)[:3]
     halves = whole * np.array([1.0, 1.0, 1.1])
@@ -210,9 +216,17 @@ def test_changes_have_an_interval_and_the_place_of_the_peak() -> None:
     found = made.changes().set_index("estimator")
     assert found["value"].tolist()[:2] == [0.5, 0.8]
     assert found["shape"].tolist() == ["rises", "rises", "not defined"]
-    assert found["peak_epoch"].tolist() == [1, 2, 1]
-    assert found["peak"].tolist() == [4.0, 5.0, 3.0]
+    assert found["first"].tolist() == [2.0, 1.0, 2.0]
     assert found[["low", "high"]].iloc[:2].notna().all().all()
+    shown = compression.side_by_side({"own": made.changes(), "other": made.changes()[::-1]})
+    assert shown["estimator"].tolist() == list(names)
+    assert shown["before → after"].tolist() == [
+        "200.0% → 400.0%", "100.0% → 500.0%", "2 → nan nats",
+    ]  # fmt: skip
+    assert shown["own"].tolist() == [
+        "rises, +50% (+50% to +50%)", "rises, +80% (+80% to +80%)", "not defined",
+    ]  # fmt: skip
+    assert shown["other"].tolist() == ["rises, +50%", "rises, +80%", "not defined"]
 
 
 def test_the_level_of_the_classes_counts(clusters: Recording) -> None:

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from ssl_companion.chapters.analysis import conditional_entropy
 from ssl_companion.chapters.analysis.accuracies import NotRecorded
 from ssl_companion.chapters.analysis.conditional_entropy import (
+    NOISE,
     NOISES,
     Entropies,
+    EntropyCourse,
     Kept,
     _class_means,
     _Spectrum,
@@ -219,6 +221,21 @@ def test_a_course_is_of_fresh_views_and_training_images_and_of_their_halves(
             assert (row["value"], row["n"]) == (getattr(known, quantity), n)
             fell = found.fall(quantity, noise).value
             assert fell == pytest.approx(table.loc[(quantity, noise, 1), "value"] - row["value"])
+
+
+def test_a_direction_follows_the_interval() -> None:
+    def run(ends: tuple[float, float], *halves: tuple[float, float]) -> str:
+        whole, *parts = (
+            [[Entropies(views, 1.0, 1.0, 1.0)] for views in line] for line in (ends, *halves)
+        )
+        made = EntropyCourse("made", (0, 1), (NOISE,), whole, parts, 9, 9)
+        return made.direction("views")
+
+    assert run((3.0, 1.0)) == "falls"
+    assert run((1.0, 3.0)) == "rises"
+    assert run((1.0, 1.0)) == "does not measurably change"
+    assert run((3.0, 1.0), (3.0, 1.0), (3.5, 1.0)) == "falls"
+    assert run((2.0, 1.5), (3.0, 1.0), (1.0, 3.0)) == "does not measurably change"
 
 
 def test_a_table_is_read_in_place_of_features(

@@ -168,22 +168,43 @@ def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
     assert interventions.recorded(runs, asked) == asked[1:]
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verb"),
-    [
-        (0.01, 0.2, "rises"),
-        (-0.2, -0.01, "falls"),
-        (-0.01, 0.1, "does not measurably move"),
-        (0.0, 0.1, "does not measurably move"),
-        (-0.1, 0.0, "does not measurably move"),
-    ],
-)
-def test_words_follow_the_interval(low: float, high: float, verb: str) -> None:
-    row = {"start": 0.05, "value": 0.1, "gain": 0.05, "gain_low": low, "gain_high": high}
-    said = interventions.outcome_in_words(row)
-    assert said.startswith(verb)
-    assert "5.0%" in said
-    assert "10.0%" in said
+def test_correlations_are_shown_a_row_a_term() -> None:
+    row = {"term": "variance", "kind": "regularizer", "low": np.nan, "high": np.nan}
+    table = interventions.side_by_side(pd.DataFrame([
+        {**row, "over": "so far", "value": 1.0, "n": 6},
+        {**row, "over": "each step", "value": 0.7, "low": -0.87, "high": 1.0, "n": 5},
+        {**row, "term": "invariance", "over": "so far", "value": np.nan, "n": 6},
+        {**row, "term": "invariance", "over": "each step", "value": -0.3, "n": 5},
+    ]))  # fmt: skip
+    assert table.to_dict("list") == {
+        "term": ["variance", "invariance"],
+        "part": ["regularizer"] * 2,
+        "so far (6 epochs)": ["+1.00", "not defined"],
+        "each step (5 steps)": ["+0.70 (-0.87 to +1.00)", "-0.30"],
+    }
+
+
+def test_runs_above_a_value_are_named_with_their_seeds() -> None:
+    words = ["the recipe", "the recipe", "invariance only", "regularizer at 5"]
+    ends = pd.DataFrame({"words": words, "ncc": [0.1, 0.3, 0.1, 0.4]})
+    said = regularizer.runs_above(ends, 0.2)
+    assert said == "the recipe (1 of 2 seeds), regularizer at 5"
+    assert regularizer.runs_above(ends, 0.4) == "none"
+
+
+def test_losses_are_shown_a_column_a_size() -> None:
+    row = {"gain": 0.25, "low": np.nan, "high": np.nan}
+    table = regularizer.losses_by_size(pd.DataFrame([
+        {**row, "size": "large", "intervention": "without", "seeds": 1, "value": 1.19},
+        {**row, "size": "small", "intervention": "at 1/5", "seeds": 1, "value": 1.4},
+        {"size": "small", "intervention": "without", "seeds": 3, "gain": 0.08, "value": 1.48,
+         "low": 1.1, "high": 1.85},
+    ]))  # fmt: skip
+    assert table.to_dict() == {
+        "large": {"(gain of the recipe)": "+25.0 points", "without": "119%", "at 1/5": "not run"},
+        "small": {"(gain of the recipe)": "+8.0 points", "without": "148% (110% to 185%)",
+                  "at 1/5": "140%"},
+    }  # fmt: skip
 
 
 def test_the_spectrum_is_that_of_scikit_learn(clusters: Recording) -> None:

@@ -14,9 +14,10 @@ from torchvision.models import resnet18
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from ssl_companion.chapters.analysis.search_precision import by_differences, in_float32
+from ssl_companion.chapters.exercises import measure_your_encoder as own
 from ssl_companion.chapters.exercises import measuring_a_cluster as measuring
 from ssl_companion.chapters.exercises import self_supervision as views
-from ssl_companion.chapters.exercises import train_your_own as own
+from ssl_companion.chapters.exercises import train_your_own as training
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.training.objectives import simclr
 from ssl_companion.training.toy import ToyConfig
@@ -119,6 +120,38 @@ def _no_fixed_tenth(table: Any, level: str) -> bool:
     return _ends("low", "high")(table, level) and table["low"].max() > 0.1
 
 
+def _first_and_last(table: Any) -> tuple[Any, Any]:
+    by_epoch = table.set_index("level").groupby("epoch")
+    return tuple(by_epoch.get_group(end(table["epoch"])) for end in (min, max))
+
+
+def _risen_for_certain(table: Any) -> set[str]:
+    first, last = _first_and_last(table)
+    return set(last.index[last["low"] > first["high"]])
+
+
+def _risen_by_points(table: Any) -> set[str]:
+    first, last = _first_and_last(table)
+    return set(last.index[last["value"] > first["value"]])
+
+
+def _risen_at_any_time(table: Any) -> set[str]:
+    first, _ = _first_and_last(table)
+    most = table.groupby("level")["low"].max().reindex(first.index)
+    return set(most.index[most > first["high"]])
+
+
+def _course(table: Any) -> list[float]:
+    """The advantage of the coarse level at the first epoch and at the last."""
+    ends = (found["value"] for found in _first_and_last(table))
+    return [found["coarse"] - found["random-coarse"] for found in ends]
+
+
+def _ends_of(table: Any, level: str) -> float:
+    first, last = (found["value"][level] for found in _first_and_last(table))
+    return float(last - first)
+
+
 SLIPS: dict[Any, list[tuple[Any, str]]] = {
     views.check_collapsed: [
         (0.0, "And the variance"),
@@ -215,22 +248,51 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
     ],
     own.check_clustered: [
         (lambda table, level: None, "nothing is returned yet"),
-        (lambda table, level: True, "pure noise it says True"),
-        (lambda table, level: False, "well apart it says False"),
+        (lambda table, level: True, "pure noise your rule returns True"),
+        (lambda table, level: False, "well apart your rule returns False"),
         (_by_points_above_a_tenth, "Compare an end with an end"),
         (_ends("low", "value"), "an end"),
         (_ends("value", "high"), "an end"),
         (_ends("low", "high", level="labels"), "KeyError"),
         (_no_fixed_tenth, "no number of your own"),
-        (lambda table, level: table["value"] > 0.1, "True or False.*choose one row"),
+        (lambda table, level: table["value"] > 0.1, "True or False.*pick one row"),
         (_of_all_measures, "about `ncc`"),
     ],
     own.check_moved: [
         ("ncc", "expected a set of names"),
         ({"ncc", "knn"}, "not ncc"),
         ({"knn"}, "1 more"),
-        ({"colour"}, "'colour' is none of"),
+        ({"colour"}, "'colour' is not one of"),
         (list(own.MEASURES), "not cdnv"),
+    ],
+    training.check_updates: [
+        (lambda n, batch, epochs: -(-n // batch) * epochs, "round down"),
+        (lambda n, batch, epochs: n * epochs // batch, "round before"),
+        (lambda n, batch, epochs: n * epochs / batch, "no parts of a step"),
+        (lambda n, batch, epochs: n // batch, "one epoch"),
+        (lambda n, batch, epochs: 2 * (n // batch) * epochs, "two views"),
+        (lambda n, batch, epochs: n * epochs, "number of images"),
+        (lambda n, batch, epochs: None, "nothing is returned yet"),
+        (780, "expected a function"),
+    ],
+    training.check_risen: [
+        (lambda table: None, "nothing is returned yet"),
+        (lambda table: "coarse", "expected a set"),
+        (lambda table: {"superclass"}, "'superclass' is not one of"),
+        (lambda table: [0], "among the levels"),
+        (lambda table: set(), "leaves it out"),
+        (lambda table: set(table["level"]), "from 40% to 20%"),
+        (_risen_by_points, "overlap"),
+        (_risen_at_any_time, "10% at the first"),
+        (lambda table: {"sample"}, "in a second table"),
+    ],
+    training.check_lead: [
+        (lambda table: None, "nothing is returned yet"),
+        (lambda table: _course(table)[1], "at the end"),
+        (lambda table: _course(table)[0], "The untrained network|another|take the advantage"),
+        (lambda table: -np.subtract(*_course(table)[::-1]), "the sign"),
+        (lambda table: _ends_of(table, "coarse"), "superclasses alone"),
+        (lambda table: _ends_of(table, "random-coarse"), "of the random groups"),
     ],
     own.check_layers: [
         (lambda x: x, "expected a dictionary"),
@@ -266,6 +328,9 @@ RIGHT: dict[Any, list[Any]] = {
             _NETWORK, ["conv1", "maxpool", "layer1", "fc"]
         ),  # three of one width
     ],
+    training.check_updates: [lambda n, batch, epochs: np.int64(n // batch * epochs)],
+    training.check_risen: [_risen_for_certain, lambda table: sorted(_risen_for_certain(table))],
+    training.check_lead: [lambda table: np.float32(np.subtract(*_course(table)[::-1]))],
     own.check_moved: [["effective_rank", "knn"], ("knn", "effective_rank", "knn")],
     measuring.check_mended: [_moved_first],
     measuring.check_simplex: [lambda k: 7 * np.eye(k)[::-1] + 1e3],
