@@ -15,6 +15,9 @@ from typing import Any
 
 import companion_card
 from companion_downloads import put_plain_notebooks
+from companion_html import drop_scripts, mend_body
+from companion_landing import colab_door
+from companion_launch import launch_rows
 from companion_repository import find_repository, leave_out_or_lead, write_address
 from companion_stamp import footer, inputs_digest
 from docutils import nodes
@@ -26,7 +29,7 @@ from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 
 os.environ[BOOK_VARIABLE] = "html"
 
-_ICON = re.compile(r'(<i class="theme-switch [^>]*?)\s+title="[^"]*"')
+MATHJAX = ["input/tex", "output/chtml", "a11y/assistive-mml"]
 _FIGURE = re.compile(r'<figure class="frames" id="figure-(?P<name>[a-z0-9-]+)">')
 
 
@@ -68,6 +71,9 @@ def configure(app: Sphinx, config: Any) -> None:
     config.companion_url = repository.url
     options["extra_footer"] = footer(root)
     companion_card.set_up(app, repository.url)
+    # The whole of MathJax is 1.2 MB; these are what formulas need, and a reader of the screen.
+    config.mathjax_path = "mathjax/startup.js"
+    config.mathjax3_config = {"loader": {"load": MATHJAX}, **(config.mathjax3_config or {})}
     options["navbar_persistent"] = []  # the theme's second search field
     config.html_context["default_mode"] = "auto"  # unset, every page logs an error
     _own_kernel_settings(built / "ipython")
@@ -97,19 +103,6 @@ def stop_thebe(app: Sphinx, config: Any) -> None:
     styles[:] = [style for style in styles if style[0] != "sphinx-thebe.css"]
 
 
-def drop_icon_titles(app: Sphinx, exception: Exception | None) -> None:
-    """Take the titles off the theme's icons.
-
-    A script turns icons into drawings, whose titles would be read as the button's text, and it
-    may do so before one of the page's own scripts could take them away.
-    """
-    if exception is None and app.builder.format == "html":
-        for path in Path(app.outdir).rglob("*.html"):
-            before = path.read_text("utf8")
-            if (after := _ICON.sub(r"\1", before)) != before:
-                path.write_text(after, "utf8")
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_config_value("companion_inputs", "", "env")  # another digest: all is read again
@@ -119,7 +112,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", stop_thebe)
     app.connect("source-read", write_address)
     app.connect("html-page-context", leave_out_or_lead, priority=600)  # after the theme's buttons
-    app.connect("build-finished", drop_icon_titles)
+    app.connect("html-page-context", launch_rows, priority=700)  # after those buttons are right
+    app.connect("html-page-context", colab_door, priority=700)
+    app.connect("html-page-context", mend_body)
+    app.connect("build-finished", drop_scripts)
     app.connect("build-finished", put_plain_notebooks)
     app.connect("build-finished", companion_card.draw_card)
     app.add_transform(NumberFigures)

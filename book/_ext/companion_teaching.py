@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from companion_launch import seconds_to_run
 from docutils import nodes
 from myst_nb.ext.execution_tables import METADATA_KEY
 from myst_nb.sphinx_ import NbMetadataCollector
@@ -43,16 +44,14 @@ class RunSeconds(SphinxRole):
 
 
 class FillSeconds(SphinxPostTransform):
-    """Put the times in, from what myst-nb keeps of every execution."""
+    """Put the times in, when all pages have run."""
 
     default_priority = 8
 
     def run(self, **kwargs: Any) -> None:
         """Replace every place by its number, or by words where a page has not run."""
-        data = NbMetadataCollector.get_doc_data(self.env)
         for place in list(self.document.findall(Seconds)):
-            ran = [(data.get(page) or {}).get("exec_data") or {} for page in place["pages"]]
-            times = [one.get("runtime") for one in ran]
+            times = [seconds_to_run(self.env, page) for page in place["pages"]]
             known = [time for time in times if time is not None]
             said = f"{sum(known):.0f} s" if len(known) == len(times) else "not run in this build"
             place.replace_self(nodes.Text(said))
@@ -102,12 +101,12 @@ def teach_chapter(chapters: Sequence[Chapter]) -> str:
     )
     name = chapter.name
     return f"""\
-It teaches to:
+Students learn to:
 
 {chapter.objectives}
 
 **Time:** {chapter.minutes_to_read} minutes to read, {chapter.minutes_with_exercises} with the \
-exercises; the page runs for {{run-seconds}}`{name}`.
+exercises; runs in {{run-seconds}}`{name}`.
 
 Exercises:
 

@@ -1,14 +1,28 @@
-// The theme measures once, when a page is loaded, which code is wider than its place and needs a
-// tab stop to be scrolled by keyboard. What was folded then is measured when it is unfolded.
+// What is wider than its place is scrolled sideways: its edge says so (companion.css fades it), and a
+// keyboard can scroll it. The theme measures code once, when a page is loaded; what was folded
+// then, or drawn later, is measured when it is unfolded, and when the window changes.
 (() => {
+  const boxes = "pre, .text_html, .pst-scrollable-table-container, .frames-stage, div.math mjx-container[display=true]";
+  const watched = new WeakSet();
+  const look = box => {
+    const room = box.scrollWidth - box.clientWidth;
+    const more = room > 1 && [box.scrollLeft > 1 && "left", box.scrollLeft < room - 1 && "right"].filter(Boolean).join(" ");
+    if (room > 1) box.tabIndex = 0;
+    if (more && box.tagName !== "PRE") box.dataset.more = more; else delete box.dataset.more;
+  };
   const measure = () => {
-    for (const code of document.querySelectorAll("pre"))
-      if (code.scrollWidth > code.clientWidth) code.tabIndex = 0;
+    for (const box of document.querySelectorAll(boxes)) {
+      if (!watched.has(box)) box.addEventListener("scroll", () => look(box), { passive: true });
+      watched.add(box);
+      look(box);
+    }
   };
   document.addEventListener("toggle", measure, true);
   document.addEventListener("click", event => {
     if (event.target.closest(".admonition-title")) requestAnimationFrame(measure);
   });
+  addEventListener("resize", measure);
+  addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(measure));
 })();
 // Sphinx's search fetches each page that it found for a sentence around the word; a browser refuses
 // that to a page opened from a file. Its titles are shown alone then.

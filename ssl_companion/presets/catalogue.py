@@ -392,12 +392,12 @@ _PURPOSES = {
 }
 _COMPARISON: dict[Scale, str] = {
     "full": "30 epochs, as the preset regularizer, whose recipe is the reference.",
-    "reduced": "28 epochs: the first of 20 and 28 at which all three seeds of the recipe "
-    "(architecture-recipe) have every property that is asked of a variant, over the one random "
-    "grouping on record and with nothing taken off for its luck. The rule was fixed when "
-    "the variants had been seen at 6 epochs (4 of 14 had every property) and at 12 (8 of 17), and "
-    "none at more. At 6, 12 and 20 epochs at least one seed of the recipe missed; that it does not "
-    "at 28 is so by construction. Variants are recorded in an order set by what they cost.",
+    "reduced": "28 epochs: of 20 and 28, the first length at which all three seeds of the recipe "
+    "(architecture-recipe) have every property that a variant needs, measured against the one "
+    "random grouping on record and without a correction for its luck. This was decided when the "
+    "variants had been seen at 6 epochs (4 of 14 had every property) and at 12 (8 of 17), and none "
+    "at more. At 6, 12 and 20 epochs at least one seed of the recipe missed a property; that none "
+    "does at 28 is true by construction. Variants are recorded in the order of their cost.",
 }
 _LENGTHS: dict[str, dict[Scale, str]] = {
     "targets": {

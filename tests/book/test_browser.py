@@ -17,6 +17,7 @@ from .conftest import unfold
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [page for _, page in toc(ROOT)]
 MOVING = [page for page in PAGES if "frames(" in (ROOT / f"{page}.md").read_text()]
+DRAWN = [page for page in PAGES if "\ndiagram(" in (ROOT / f"{page}.md").read_text()]
 SCREENSHOTS = ROOT / "_build/screenshots"
 Visit = Callable[..., Any]
 UNDRAWN = """[...document.querySelectorAll(".math")]
@@ -25,6 +26,12 @@ UNDRAWN = """[...document.querySelectorAll(".math")]
 UNTOLD = """[...document.querySelectorAll(".bd-article img")]
   .filter(image => !image.getAttribute("alt")).map(image => image.outerHTML.slice(0, 200))"""
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+WORDS_OF_DIAGRAMS = """[...document.querySelectorAll(".diagram svg text")].map(text => {
+  const panel = text.closest("svg"), frame = panel.getBoundingClientRect();
+  const own = text.getBoundingClientRect(), scale = frame.width / panel.viewBox.baseVal.width;
+  return [text.textContent, parseFloat(getComputedStyle(text).fontSize) * scale,
+          own.left >= frame.left - 1 && own.right <= frame.right + 1];
+})"""
 SHOWN = """figure => {
   const digest = text => [...text].reduce((h, c) => Math.imul(h ^ c.charCodeAt(0), 16777619), 1);
   return {
@@ -93,6 +100,18 @@ def test_a_page_is_small_and_soon_ready(
     if min(times) >= 1000 and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
         pytest.skip(f"the machine is too busy to time a page ({min(times):.0f} ms)")
     assert min(times) < 1000, "milliseconds until the page can be used"
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_words_of_a_diagram_can_be_read(
+    name: str, width: int, offline_page: Any, visit: Visit
+) -> None:
+    offline_page.set_viewport_size({"width": width, "height": 844})
+    found = visit(name).evaluate(WORDS_OF_DIAGRAMS)
+    assert found
+    assert not [text for text, size, _ in found if size < 11], "smaller than 11 pixels"
+    assert not [text for text, _, inside in found if not inside], "outside of its panel"
 
 
 @pytest.mark.parametrize("name", MOVING)

@@ -106,7 +106,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-#: As `train-your-own` says.
+#: As `measure-your-encoder` says.
 TAKES_STRANGERS = ("explorer", "clusters-emerge", "hierarchy", "time-and-depth",
                    "measuring-a-cluster", "compression")  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_a_chapter_opens_somebodys_own_encoder(
 
 
 def test_the_page_names_the_chapters_that_take_strangers() -> None:
-    text = (ROOT / "book/train-your-own.md").read_text("utf8")
+    text = (ROOT / "book/measure-your-encoder.md").read_text("utf8")
     place = text[text.index('Then set `RECORDING = "my-recordings/mine"`') :]
     named = re.findall(r"\{doc\}`([\w-]+)`", place[: place.index("and run the page")])
     assert sorted(named) == sorted(TAKES_STRANGERS)

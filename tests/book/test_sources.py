@@ -55,6 +55,17 @@ def test_code_fits_the_page(chapter: Path) -> None:
     assert not long, "longer lines scroll sideways in the page"
 
 
+def test_every_diagram_is_shown_and_spoken_of() -> None:
+    pages = {page.stem: page.read_text("utf8") for page in CHAPTERS}
+    for drawing in ("views", "nearest_mean_and_width", "label_tree", "protocol"):
+        assert any(f"diagrams.{drawing}(" in text for text in pages.values()), drawing
+    shown = re.compile(r"(?s)^diagram\(\n.*?^    (?:.*, )?\"([a-z-]+)\",$", re.M)
+    named = [(page, name) for page, text in pages.items() for name in shown.findall(text)]
+    assert len(named) >= 4
+    for page, name in named:
+        assert f"{{numref}}`{name}`" in pages[page], f"{page} does not speak of {name}"
+
+
 def test_the_repositorys_address_stands_in_one_place(tmp_path: Path) -> None:
     for name in ("_config.yml", "README.md", "CITATION.cff"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -74,10 +85,14 @@ def test_an_address_that_colab_cannot_open_is_refused() -> None:
         sync.set_repository("git@example.org:book.git", ROOT)
 
 
-def test_the_readmes_lines_measure_an_encoder(
+def test_the_lines_of_readme_and_page_are_the_same_and_measure_an_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    code, page = (
+        (ROOT / name).read_text().split("```python\n")[1].split("```")[0]
+        for name in ("README.md", "book/measure-your-encoder.md")
+    )
+    assert page == code
     rng = np.random.default_rng(0)
     np.save(tmp_path / "images.npy", rng.integers(0, 256, (40, 3, 8, 8), dtype=np.uint8))
     np.save(tmp_path / "labels.npy", np.arange(40) % 4)

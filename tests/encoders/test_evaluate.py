@@ -28,7 +28,8 @@ from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import MeasureConfig, open_recording
 
 NC2 = ("nc2_equinorm", "nc2_equiangular")
-PAGE = Path(__file__).resolve().parents[2] / "book/train-your-own.md"
+BOOK = Path(__file__).resolve().parents[2] / "book"
+PAGES = BOOK / "measure-your-encoder.md", BOOK / "train-your-own.md"
 
 K, D = 4, 6
 MEAN, STD = (
@@ -411,8 +412,9 @@ def test_what_the_messages_advise_works() -> None:
 
 
 def recipes() -> dict[str, str]:
-    """The page's blocks of code that are no cells and no solutions, by a word of each."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf8"), re.DOTALL | re.MULTILINE)
+    """The pages' blocks of code that are no cells and no solutions, by a word of each."""
+    text = "\n".join(page.read_text("utf8") for page in PAGES)
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     shown = [block for block in blocks if "# solution:" not in block]
     words = ("prepare", "ImageFolder", "Hierarchy", "pair", 'open_recording("my', "checkpoints")
     return {word: next(block for block in shown if word in block) for word in words}
@@ -501,7 +503,9 @@ def test_the_page_puts_an_encoder_beside_a_recording(at_hand: dict[str, Any]) ->
 @pytest.mark.slow
 def test_the_pages_own_run_is_a_command_that_exists() -> None:
     line = next(
-        li for li in PAGE.read_text("utf8").splitlines() if li.startswith("ssl-companion train ")
+        li
+        for li in PAGES[1].read_text("utf8").splitlines()
+        if li.startswith("ssl-companion train ")
     )
     command = cli.parse(cli.COMMANDS, line.split()[1:])
     assert f"{command.out}/{command.name}" in recipes()['open_recording("my']  # type: ignore[union-attr]

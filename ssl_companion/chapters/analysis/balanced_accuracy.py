@@ -1,10 +1,10 @@
 """Accuracies in which every group counts the same, and their bootstrap over classes.
 
-Where the groups of a level differ in size, plain accuracy pays for naming a large one: a network
+Where the groups of a level differ in size, plain accuracy rewards naming a large one: a network
 that collapses gains by it. *Balanced* accuracy (Brodersen et al. 2010, doi:10.1109/ICPR.2010.764)
-is the mean over groups of the share of a group's images that are found; blind guesses get 1/K of
-it, at any level. What is said of levels is said of *classes*, so classes are what is drawn again:
-the images of one class share what makes the class easy, and 2,000 of them are not 2,000 witnesses.
+is the mean over groups of the share of a group's images that are found; blind guesses reach 1/K at
+any level. Statements about levels are statements about *classes*, so classes are what is drawn
+again: the images of one class share what makes it easy, and 2,000 of them are not independent.
 
 All of it needs no more than how many images of each class are found in their group. A recording
 without features can keep these counts of the test images instead (`claims.kept_counts`).
@@ -33,7 +33,7 @@ def recalls(
     *,
     live: bool = True,
 ) -> np.ndarray:
-    """Of each fine class, the share of its images whose group at a level has the nearest mean.
+    """For each fine class, the share of its images whose group at a level has the nearest mean.
 
     Args:
         recording: with features, or with counts under these groupings (`recordings.groupings`).

@@ -75,7 +75,7 @@ def ncc_over_epochs(
 def relative_to_start(table: pd.DataFrame, *, subtract: bool = False) -> pd.DataFrame:
     """Every line of a table divided by its own first epoch (or less it, with `subtract`).
 
-    Lines are told apart by all columns but epoch, value, low, high and n. The interval is
+    A line is known by all columns but epoch, value, low, high and n. The interval is
     carried along as it is: it does not hold the uncertainty of the first epoch itself (see
     `gain` for an interval that does).
     """
@@ -140,12 +140,12 @@ def gain_on_permuted_labels(
 
 
 def halfway(table: pd.DataFrame) -> pd.DataFrame:
-    """At which epoch each line has made half of its way from its first to its last value.
+    """The epoch at which each line has made half of its way from its first to its last value.
 
     Epochs are interpolated on the scale log(1 + epoch). Lines that do not rise have NaN.
 
     Returns:
-        The columns that tell the lines apart, and first, last, epoch.
+        The columns that name the lines, and first, last, epoch.
     """
     keys = [c for c in table.columns if c not in ("epoch", "value", "low", "high", "n")]
     rows = []

@@ -26,8 +26,8 @@ _WORDS = {
     "optim.warmup_epochs": "epochs of warm-up",
     "projector_width": "width of the projector",
     "data": "data set",
-    "images_per_class": "training images of a class (0: all)",
-    "batch": "images in a step",
+    "images_per_class": "training images per class (0: all)",
+    "batch": "batch size",
 }
 
 

@@ -42,7 +42,7 @@ def by_layer_and_epoch(
 def layer_by_epoch(
     recording: Recording, level: str = "fine", measure: str = "ncc", split: str = "test"
 ) -> pd.DataFrame:
-    """A measure of all images, one row a layer (first to last), one column an epoch."""
+    """A measure of all images, one row per layer (from the first), one column per epoch."""
     table = by_layer_and_epoch(recording, [level], measure, split)
     wide = table.pivot_table(index="layer", columns="epoch", values="value")
     return wide.reindex([name for name in recording.layers if name in wide.index])

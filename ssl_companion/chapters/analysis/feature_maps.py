@@ -166,16 +166,19 @@ def classes(
     count: int = 5,
     seed: int = 0,
     epochs: Sequence[int] | None = None,
+    named: Sequence[str] = (),
 ) -> Scene:
-    """All kept images of a few classes, chosen by chance.
+    """All kept images of a few classes: those that are named, and others drawn at random.
 
     Args:
         recording: with features.
         level: of the classes.
         count: how many classes.
-        seed: of the choice.
+        seed: of the draw.
         epochs: at which the scene will be shown, by default all kept ones; training images are
             in it if each of these epochs keeps them.
+        named: classes to show first, such as "maple tree"; a name that the level lacks is left
+            out, so that data sets with other classes have a scene, too.
 
     Raises:
         ValueError: for an unknown level or more classes than it has.
@@ -185,7 +188,7 @@ def classes(
         raise ValueError(
             f"count: {count}; expected 1 to {chosen_level.k}, the classes of level {level!r}"
         )
-    chosen = np.random.default_rng(seed).choice(chosen_level.k, count, replace=False)
+    chosen = _chosen(chosen_level, count, seed, named)
     shown = set(recording.kept_epochs() if epochs is None else epochs)
     splits = [s for s in ("train", "test") if shown <= set(recording.kept_epochs(what=s))]
     all_labels = {s: chosen_level.labels(recording.fine(s)) for s in splits}
@@ -199,6 +202,15 @@ def classes(
     names = tuple(chosen_level.class_names[k].replace("_", " ") for k in chosen)
     title = {"fine": "classes", "coarse": "superclasses"}.get(level, level)
     return Scene(title, names, np.array([place[k] for k in labels.tolist()]), features)
+
+
+def _chosen(level: Level, count: int, seed: int, named: Sequence[str]) -> np.ndarray:
+    """Rows of the named classes, and of as many others as make `count`, int64 [count]."""
+    rows = {name.replace("_", " "): k for k, name in enumerate(level.class_names)}
+    first = [rows[name] for name in dict.fromkeys(named) if name in rows][:count]
+    others = np.setdiff1d(np.arange(level.k), first)
+    drawn = np.random.default_rng(seed).choice(others, count - len(first), replace=False)
+    return np.array([*first, *drawn])
 
 
 def neighbour_share(points: np.ndarray, labels: np.ndarray) -> float:

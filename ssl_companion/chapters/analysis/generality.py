@@ -1,12 +1,13 @@
 """Does what holds for one run hold elsewhere? A table with every run, misses included.
 
-Runs stand in groups by what was changed; how the runs that a claim is judged by came to be
-chosen, what they change, and how far their numbers could be chance is part of the table.
+Runs stand in groups by what was changed. How the runs that a claim is judged by were chosen, what
+they change, and how far their numbers could be chance is part of the table.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -202,20 +203,20 @@ def _seed_last(name: str) -> tuple[str, int]:
 
 # Beginnings of names, the longer before the shorter that they contain.
 _GROUPS = {
-    "clustering": "the trajectory",
+    "clustering": "larger and longer",
     "methods": "objective",
     "architecture-width": "width",
     "architecture-depth": "number of blocks",
     "architecture": "kind of network",
     "hyperparameters-batch": "batch size",
-    "hyperparameters-temperature": "temperature",
+    "hyperparameters-temperature": "SimCLR's temperature",
     "hyperparameters-strength": "strength of the views",
     "hyperparameters-projector": "projector",
     "hyperparameters-lr": "learning rate",
     "hyperparameters": "other settings",
 }
 # What a group is drawn beside, where that is not the reference of the page.
-_HELD_AGAINST = {"temperature": "methods-simclr-s0"}
+_COMPARED_WITH = {"SimCLR's temperature": "methods-simclr-s0"}
 PROPERTIES = ("ratio", "advantage", "time", "depth")
 
 
@@ -235,9 +236,9 @@ def setting_of(run: Recording) -> str:
     return words
 
 
-def held_against(group: str, runs: Runs, reference: Recording) -> Recording:
+def compared_with(group: str, runs: Runs, reference: Recording) -> Recording:
     """The run that a group is drawn beside: SimCLR for its temperatures, else the reference."""
-    return runs.get(_HELD_AGAINST.get(group, ""), reference)
+    return runs.get(_COMPARED_WITH.get(group, ""), reference)
 
 
 def grouped(runs: Runs) -> dict[str, dict[str, Recording]]:
@@ -248,27 +249,40 @@ def grouped(runs: Runs) -> dict[str, dict[str, Recording]]:
 
 
 def properties_table(table: pd.DataFrame, runs: Runs, reached: pd.DataFrame) -> pd.DataFrame:
-    """A table for readers: run, layers, holds, fine NCC, and each property, misses marked as such.
+    """A table for readers, one row per run; misses are marked.
 
     Args:
         table: of `every_run`.
         runs: the same by name.
         reached: truth values of recording, each of `PROPERTIES`, and holds.
+
+    Returns:
+        changed (the group), setting (with its layers where it has not the usual number), fine NCC,
+        each property (the advantage in points), holds.
     """
-    yes = reached.set_index("recording")
-    rows = []
+    yes, usual, rows = reached.set_index("recording"), usual_layers(runs), []
     for row in table.to_dict("records"):
         name = row["recording"]
+        group, layers = group_of(name), len(runs[name].layers)
+        # What its group tells is left out: "learning rate 0.45" of "learning rate" is "0.45".
+        setting = setting_of(runs[name]).rpartition(group.rpartition(" ")[2] + " ")[2]
+        setting = setting.removeprefix("of ").removeprefix("the recipe, ")
         words = {
-            "run": f"{group_of(name)}: {setting_of(runs[name])}",
-            "layers": len(runs[name].layers),
-            "holds": "yes" if yes.at[name, "holds"] else "no",
+            "changed": group,
+            "setting": setting if layers == usual else f"{setting} ({layers} layers)",
             "fine NCC": f"{row['start']:.1%}\u00a0→\u00a0{row['ncc']:.1%}",
         }
-        for what, form in zip(PROPERTIES, (".2f", "+.3f", "+.2f", "+.2f"), strict=True):
-            words[what] = f"{row[what]:{form}}" + ("" if yes.at[name, what] else " (miss)")
-        rows.append(words)
+        shown = row | {"advantage": 100 * row["advantage"]}
+        for what, form in zip(PROPERTIES, (".2f", "+.2f", "+.2f", "+.2f"), strict=True):
+            miss = "" if yes.at[name, what] else " ✗\u00a0miss"
+            words[what] = f"{shown[what]:{form}}{miss}"
+        rows.append(words | {"holds": "✓\u00a0yes" if yes.at[name, "holds"] else "✗\u00a0no"})
     return pd.DataFrame(rows)
+
+
+def usual_layers(runs: Runs) -> int:
+    """How many layers most of the runs were measured at."""
+    return Counter(len(run.layers) for run in runs.values()).most_common(1)[0][0]
 
 
 def properties_with_intervals(
@@ -429,7 +443,7 @@ def why_aside(run: Recording, counted: Runs) -> str:
     if factors or not paired or objective["on_from"] > 0 or objective["on_until"] >= 0:
         return "objective not whole"
     if twins := [name for name, other in counted.items() if not changed(run, other)]:
-        return f"seed {config['seed']} of {twins[0]}, which counts"
+        return f"another seed of {twins[0]}, which counts"
     short = all(config["epochs"] < other.run["config"]["epochs"] for other in counted.values())
     reason = f"{setting_of(run)} at {config['epochs']} epochs, the reference of another page"
     return f"{reason}, too short for these rules" if short else reason

@@ -1,7 +1,6 @@
-"""Every level of labels against random groupings of its sizes, and the tree of the class means.
+"""Every level of labels beside random groupings of its sizes, and the tree of the class means.
 
-The levels stand one above another: each is held against its control, and against what it adds to
-those below.
+The levels are nested: each is compared with its control, and with what it inherits from below.
 """
 
 from __future__ import annotations
@@ -118,7 +117,8 @@ def branch(tree: Tree, name: str, most: int = 20) -> Tree:
     leaves = sorted(whole)
     place = {node: i for i, node in enumerate([*leaves, *inner])}
     linkage = tree.linkage[np.array(inner, dtype=int) - k]
-    linkage[:, :2] = [[place[int(a)], place[int(b)]] for a, b in linkage[:, :2]]
+    for joined in linkage:
+        joined[:2] = [place[int(node)] for node in joined[:2]]
     names = tuple(tree.names[leaf] for leaf in leaves)
     groups = {level: of[leaves] for level, of in tree.groups.items()}
     return Tree(linkage, names, groups, tree.group_names)
@@ -422,7 +422,7 @@ def first_joined(tree: Tree, count: int = 10) -> pd.DataFrame:
 
 
 def change(low: float, high: float) -> str:
-    """What an interval of a difference says, in a word or two."""
+    """Whether an interval of a difference lies above or below zero, as a mark and a few words."""
     if low > 0:
-        return "grew"
-    return "shrank" if high < 0 else "did not change by more than chance"
+        return "✓ grew"
+    return "✗ shrank" if high < 0 else "✗ no more than chance"

@@ -1,9 +1,9 @@
-"""Every level against each kind of control: groups by lot, by looks, by the untrained network.
+"""Every level beside each kind of control: random groupings, and groupings of look-alikes.
 
 A random grouping shares nothing with a level but the sizes of its groups, so a lead over it may be
-owed to looks: classes that mean something alike often look alike. Groups by looks (their pixels,
-whitened pixels, or the class means of the network before training) share what can be seen, and
-not what it means. What counts is the lead over the strongest kind: whichever leaves the least.
+due to looks: classes of related meaning often look alike. Groupings of look-alikes (by their
+pixels, whitened pixels, or the class means of the network before training) share what can be seen
+but not what it means. What counts is the lead over the strongest kind: whichever leaves the least.
 
 Recalls come from the kept test images, or from counts of them (`balanced_accuracy.recalls`), and
 give an interval over classes and groupings. A recording that keeps only its accuracies under all
@@ -54,7 +54,7 @@ from ssl_companion.recordings.groupings import (
 from ssl_companion.recordings.looks import looks_beside
 
 CONTROL_KINDS = (RANDOM, PIXELS, WHITENED, UNTRAINED)
-# 100 by lot. Those that earlier recordings counted images under come first.
+# The seeds of 100 random ones. Those that earlier recordings counted images under come first.
 LOTS = (*range(20), *range(1000, 1040), *range(20, 60))
 # Ways to read a layer: what is added to its name, in words.
 RULERS = {"": "spatial means", "@2x2": "means over quarters", "@flat": "whole maps"}
@@ -84,8 +84,8 @@ class Leads:
 
     @cached_property
     def of_lots(self) -> dict[str, np.ndarray]:
-        """The same measurement of each grouping by lot in the level's place: by kind, its lead
-        over that kind (over the others by lot), [G, S]."""
+        """The same measurement for each random grouping in the level's place: by kind, its lead
+        over that kind (over the other random ones), [G, S]."""
         lots = self.others[RANDOM]
         leads = {kind: lots - found.mean(axis=0) for kind, found in self.others.items()}
         leads[RANDOM] = leads[RANDOM] * len(lots) / (len(lots) - 1)
@@ -94,11 +94,11 @@ class Leads:
 
 @lru_cache(maxsize=32)
 def groupings_against(recording: Recording, level: str) -> dict[str, np.ndarray]:
-    """The groupings that a level is held against, by kind: int64 [G, K].
+    """The groupings that a level is compared with, by kind: int64 [G, K].
 
     Those under which its images were counted, where that was done for more images than it keeps
-    features of. Otherwise 100 by lot (`LOTS`); by looks those of its own files, or beside it
-    (`recordings.looks`), where there are any; and by the network before training.
+    features of. Otherwise 100 random ones (`LOTS`); look-alikes from its own files, or beside it
+    (`recordings.looks`), where there are any; and those by the network before training.
 
     Raises:
         NotRecorded: it keeps neither features nor counts under all these.
@@ -119,7 +119,9 @@ def groupings_against(recording: Recording, level: str) -> dict[str, np.ndarray]
         }
     found[RANDOM] = random_groups(own, LOTS)
     if not recording.has_features:
-        raise NotRecorded(f"{recording.name}: was not held against groups by looks at {level!r}")
+        raise NotRecorded(
+            f"{recording.name}: was not compared with groupings by looks at {level!r}"
+        )
     if UNTRAINED not in found:
         means, sizes = recording.class_means(recording.epochs[0]), own.sizes.tolist()
         drawn = [balanced_kmeans(means, sizes, seed=seed) for seed in range(STARTS)]
@@ -128,7 +130,7 @@ def groupings_against(recording: Recording, level: str) -> dict[str, np.ndarray]
 
 
 def _kept(counts: Groupings, level: str) -> dict[str, np.ndarray]:
-    """The groupings of a file that a level can be held against, by kind."""
+    """The groupings of a file that a level can be compared with, by kind."""
     found = {}
     for kind in CONTROL_KINDS:
         of_level = counts.kinds == f"{kind}-{level}"
@@ -265,7 +267,7 @@ class Against:
         each: the effect over each kind of control, by level (of an effect of all levels together,
             none) and kind; without ends where only accuracies were kept.
         least: over the strongest kind, which is sought anew in each draw.
-        lots: the same measurement of each grouping by lot in the level's place: float64 [G].
+        lots: the same measurement for each random grouping in the level's place: float64 [G].
     """
 
     each: dict[tuple[str, str], Interval]
@@ -300,8 +302,8 @@ def growth_of_leads(
         resamples: its draws; 0 for no interval.
 
     Returns:
-        A row for each level and kind, the least of all of them, and the least over the levels of
-        groupings by lot: the i-th of each level is of one tree with shuffled leaves.
+        A row for each level and kind, the least of all of them, and the least over the levels for
+        random groupings: the i-th of each level is of one tree with shuffled leaves.
     """
     levels = recording.hierarchy.names[1:] if levels is None else levels
     layer = layer or recording.layers[-1]
@@ -339,8 +341,8 @@ def order_of_leads(
         resamples: its draws; 0 for no interval.
 
     Returns:
-        A row a kind: Spearman's correlation, the mean over the levels; then the least of them. Of
-        fewer than three places nothing is said: NaN.
+        One row per kind: Spearman's correlation, the mean over the levels; then the least of them.
+        NaN for fewer than three places.
     """
     places = places_of(recording, along, ruler)
     how = {"seed": seed, "resamples": resamples}
@@ -387,23 +389,23 @@ def _against(
     draws: list[np.ndarray],
     lots: list[np.ndarray],
 ) -> Against:
-    """By level and kind: the effect, its draws, and the same of groupings by lot."""
+    """By level and kind: the effect, its draws, and the same for random groupings."""
     each = {n: _interval(v, d) for n, v, d in zip(names, values, draws, strict=True)}
     least = _interval(float(np.min(values)), np.min(draws, axis=0))
     return Against(each, least, np.min(lots, axis=0))
 
 
-def against_in_words(found: Against, form: str = "{:+.1%}") -> pd.DataFrame:
-    """`Against.table` as a page shows it: a row a kind, a column a level, with intervals."""
+def against_in_words(found: Against) -> pd.DataFrame:
+    """`Against.table` as a page shows it, in points: one row per kind, one column per level."""
 
     def words(row: pd.Series) -> str:
-        value, low, high = (form.format(row[name]) for name in ("value", "low", "high"))
+        value, low, high = (f"{100 * row[name]:+.1f}" for name in ("value", "low", "high"))
         return f"{value} ({low} to {high})" if np.isfinite(row["low"]) else value
 
     table = found.table.assign(words=found.table.apply(words, axis=1))
     wide = table.pivot(index="than", columns="level", values="words")
     wide = wide.loc[list(dict.fromkeys(table["than"])), list(dict.fromkeys(table["level"]))]
-    return wide.rename_axis(index="held against", columns=None)
+    return wide.rename_axis(index="advantage over", columns=None)
 
 
 def leads_table(

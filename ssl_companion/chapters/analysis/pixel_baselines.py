@@ -199,7 +199,7 @@ def pixel_clustering(
 ) -> pd.DataFrame:
     """NCC accuracy of the sample level on the pixels themselves, at several strengths.
 
-    Every image is a class; the mean of `n_views` of its views is held against `n_fresh` others.
+    Every image is a class; `n_fresh` views of it are compared with the means of `n_views` others.
 
     Args:
         images: uint8 [N, 3, H, W], the N classes.

@@ -1,13 +1,13 @@
-"""Looks first, meaning later: superclasses against groups of classes that merely look alike.
+"""Looks first, meaning later: superclasses compared with groups of classes that merely look alike.
 
-Random groupings share nothing with a superclass but its size. Groups by looks share what its
-members look like, and not what they mean: balanced k-means of the classes' mean images, in pixels
-or in whitened pixels. How far the superclasses are ahead of those is what a network knows of their
-meaning beyond their looks. All of it comes from `groupings.safetensors`, which counts test images
-of every class at every epoch and layer that was measured.
+Random groupings share nothing with a superclass but its size. Look-alike groupings share its looks
+but not its meaning: they are balanced k-means of the classes' mean images, in pixels or in whitened
+pixels. The superclasses' lead over those is what a network has learnt about meaning beyond looks.
+It is computed from `groupings.safetensors`, which counts test images of every class at every epoch
+and layer that was measured.
 
-What was asked, and when: the section of the book has its rule from `questions`, committed when the
-last block of one run (reference-vicreg-s0) had been seen, at all its epochs, and no other.
+The section of the book has its rule from `questions`, which was committed when the last block of
+one run (reference-vicreg-s0) had been seen, at all its epochs, and nothing else.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from ssl_companion.recordings.groupings import (
 )
 
 WORDS = {
-    RANDOM: "random groups",
-    PIXELS: "groups by their pixels",
-    WHITENED: "groups by whitened pixels",
-    UNTRAINED: "groups by the features before training",
+    RANDOM: "random groupings",
+    PIXELS: "look-alikes by pixels",
+    WHITENED: "look-alikes by whitened pixels",
+    UNTRAINED: "look-alikes by untrained features",
 }
 
 
@@ -81,7 +81,7 @@ def ahead(
 
     Args:
         groupings: of a recording.
-        than: the kind that they are held against.
+        than: the kind that they are compared with.
         places: S pairs of an epoch and a layer.
         kind: by default the superclasses.
         seed: of the bootstrap; the same classes are drawn for both kinds and at every place.
@@ -121,7 +121,7 @@ def ahead_table(
 
 
 def lead_by_layer_and_epoch(recording: Recording, than: str = WHITENED) -> pd.DataFrame:
-    """`ahead` as a map: one row a layer (first to last), one column an epoch with all of them."""
+    """`ahead` as a map: one row per layer, from the first; one column per epoch with all layers."""
     table = ahead_table(recording, [than])
     wide = table.pivot_table(index="layer", columns="epoch", values="value")
     return wide.reindex([name for name in recording.layers if name in wide.index]).dropna(axis=1)
@@ -130,7 +130,8 @@ def lead_by_layer_and_epoch(recording: Recording, than: str = WHITENED) -> pd.Da
 def likeness(recording: Recording) -> pd.DataFrame:
     """How much groupings have in common with the superclasses, by their adjusted Rand index.
 
-    (Hubert and Arabie 1985, doi:10.1007/BF01908075): 1 for the same groups, 0 on average by lot.
+    (Hubert and Arabie 1985, doi:10.1007/BF01908075): 1 for the same groups, and 0 on average for
+    random ones.
 
     Returns:
         groups (in words), count, value (mean), low, high (least and most).
@@ -162,7 +163,7 @@ def growth(
 
 
 def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFrame:
-    """What "looks first, meaning later" has to answer, each by an interval over classes and groups.
+    """The five questions of "looks first, meaning later", with intervals over classes and groups.
 
     Args:
         recording: with groupings of `early`, and of an epoch before and after it.
@@ -170,11 +171,11 @@ def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFram
         seed: of the bootstrap.
 
     Returns:
-        A row a question: question, value, low, high (differences of balanced NCC accuracy, as
+        One row per question: question, value, low, high (differences of balanced NCC accuracy, as
         fractions, and one difference of shares), asked ("above 0" or "not above 0"), met (bool).
-        Looks by whitened pixels. The last is the control: groups by the features before training
-        take the superclasses' place. They share looks and not meaning, so if they too came to be
-        ahead of the groups by looks, the others would show nothing of meaning.
+        Look-alikes are those by whitened pixels. The last row is the control: groups by the
+        features before training take the superclasses' place. They share looks and not meaning, so
+        if they too overtook the look-alikes, the other rows would show nothing about meaning.
     """
     groupings = read_groupings(recording)
     epochs = sorted({epoch for epoch, _ in groupings.hits})
@@ -186,19 +187,21 @@ def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFram
     def grown(than: str, layer: str, until: int, kind: str = SEMANTIC) -> tuple[float, np.ndarray]:
         return growth(groupings, than, layer, (first, until), kind=kind, seed=seed)
 
-    by_lot, by_lot_early = grown(RANDOM, top, last), grown(RANDOM, top, early)
+    by_chance, by_chance_early = grown(RANDOM, top, last), grown(RANDOM, top, early)
     by_looks, by_looks_early = grown(WHITENED, top, last), grown(WHITENED, top, early)
     in_stem = grown(WHITENED, stem, last)
     with np.errstate(divide="ignore", invalid="ignore"):
-        later = [by_lot_early[i] / by_lot[i] - by_looks_early[i] / by_looks[i] for i in (0, 1)]
+        later = [
+            by_chance_early[i] / by_chance[i] - by_looks_early[i] / by_looks[i] for i in (0, 1)
+        ]
     rows: list[tuple[str, float, np.ndarray, bool]] = [
-        (f"growth over random groups until epoch {early}", *by_lot_early, True),
-        (f"growth over groups by looks until epoch {last}", *by_looks, True),
-        (f"that in {top} less that in the {stem}", by_looks[0] - in_stem[0],
+        (f"growth of the lead over random groupings up to epoch {early}", *by_chance_early, True),
+        (f"growth of the lead over look-alikes up to epoch {last}", *by_looks, True),
+        (f"the same in {top} minus that in the {stem}", by_looks[0] - in_stem[0],
          by_looks[1] - in_stem[1], True),
-        (f"share of the growth there at epoch {early}: over random groups less over groups by "
-         "looks", float(later[0]), np.asarray(later[1]), True),
-        ("control: growth over groups by looks, of groups by the features before training",
+        (f"share of the growth reached by epoch {early}: over random groupings minus over "
+         "look-alikes", float(later[0]), np.asarray(later[1]), True),
+        ("control: growth of that lead for groups by untrained features",
          *grown(WHITENED, top, last, UNTRAINED), False),
     ]  # fmt: skip
     out = []

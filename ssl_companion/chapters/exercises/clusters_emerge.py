@@ -24,8 +24,8 @@ from ssl_companion.measures.nearest_centroid import Metric
 from ssl_companion.recordings import Recording, group_means
 
 OF_KEPT = (
-    "those means are of the few training images that were kept; those of all training images are "
-    "in `recording.class_means(epoch)`."
+    "those are the means of the few training images that were kept; the means of all training "
+    "images are in `recording.class_means(epoch)`."
 )
 
 
@@ -35,11 +35,11 @@ def check_chance(chance: Any, recording: Recording) -> str:
     k = recording.hierarchy.level("fine").k
     for classes in (2, k, 7, 30):
         hints = {
-            classes: "that is a number of classes; a share of the images is asked for.",
-            1 / (classes - 1): "the guess may name the right class, too: do not leave it out.",
+            classes: "that is a number of classes; give a share of the images.",
+            1 / (classes - 1): "the guess may also be the right class: do not leave it out.",
             1 - 1 / classes: "that is how often the guess is wrong.",
             ELSE: f"with {classes} classes of the same size, how often does a guess that ignores "
-            "the image happen to name the right one?",
+            "the image happen to be right?",
         }
         near(call(chance, classes), 1 / classes, hints, 1e-9)
     now = accuracy_at_end(recording)
@@ -61,16 +61,18 @@ def check_cosine(answer: float, recording: Recording) -> str:
     before, after = ends("cosine")
     by_distance, seen = ends("euclidean"), ends("cosine", "train")
     if not (before and after and by_distance[0] and seen[0]):
-        raise NotYet("nothing is hit before training or after it: the ratio is not defined here.")
+        raise NotYet(
+            "no image is assigned rightly before or after training: the ratio is undefined."
+        )
     # The accuracies at the end may be equal, and the two slips with them.
-    ruler = "that is by distance, at the first epoch at least: one ruler for both, the angle."
+    mixed = "that is by distance, at least at the first epoch: use the angle at both."
     hints = {
-        after / by_distance[0]: ruler,
-        by_distance[1] / by_distance[0]: ruler,
+        after / by_distance[0]: mixed,
+        by_distance[1] / by_distance[0]: mixed,
         seen[1] / seen[0]: "those images made the means; score the held-out ones.",
         before / after: "the other way round: after over before.",
-        after: "that is the accuracy at the last epoch; how many times the first is it?",
-        after - before: "that is a difference; a ratio is asked for.",
+        after: "that is the accuracy at the last epoch; divide it by the first.",
+        after - before: "that is a difference; give a ratio.",
         ELSE: "expected a ratio: of the kept test images, the share whose own class mean has the "
         "smallest angle to them, at the last kept epoch over the first.",
     }
@@ -78,7 +80,7 @@ def check_cosine(answer: float, recording: Recording) -> str:
     return (
         f"× {after / before:.2f} by angle, × {by_distance[1] / by_distance[0]:.2f} by distance. "
         f"Before training {before:.1%} and {by_distance[0]:.1%}, after it {after:.1%} and "
-        f"{by_distance[1]:.1%}. A multiple depends on the ruler at both of its ends."
+        f"{by_distance[1]:.1%}. A factor depends on how both of its ends are measured."
     )
 
 
@@ -99,33 +101,33 @@ def check_shuffled(pair: tuple[Any, float], recording: Recording) -> str:
     if labels.shape != own.shape:
         raise NotYet(f"expected {n} labels, one for each kept test image; got {labels.shape}.")
     if not np.array_equal(np.sort(labels), np.sort(own)):
-        raise NotYet("those are other labels: permute the images' own, and draw no new ones.")
+        raise NotYet("those are other labels: permute the images' own instead of drawing new ones.")
     if len(set(zip(own.tolist(), labels.tolist(), strict=True))) <= 2 * k:
         raise NotYet(
-            "all images of a class still share a label, which may go by another name now. Were the "
-            "labels shuffled among the images, each for itself?"
+            "all images of a class still share a label, though perhaps under another name. Shuffle "
+            "the labels among the images, not among the classes."
         )
     # Hits at random are binomial: fewer than one shuffle in 10,000 lies outside.
     low, high = stats.binom.ppf([5e-5, 1 - 5e-5], n, 1 / k) / n
     same = np.mean(labels == own)
     if not low <= same <= high:
         raise NotYet(
-            f"{same:.1%} of the images have a label of their own class; by luck it would be about "
-            f"{1 / k:.1%}. Leave the order to chance. (If it was, take another seed.)"
+            f"{same:.1%} of the images have a label of their own class; by chance, about "
+            f"{1 / k:.1%} would. Use a random order. (If it was random, take another seed.)"
         )
     epoch = recording.kept_epochs()[-1]
     rule = NearestCentroid.from_centroids(recording.class_means(epoch))
     expected = rule.score(recording.features(epoch), labels.astype(np.int64))
     hints = {
-        accuracy_at_end(recording): "that is the accuracy against the true labels.",
+        accuracy_at_end(recording): "that is the accuracy on the true labels.",
         1 / k: "chance is what to expect; now measure it, with `rule.score`.",
-        ELSE: "against your labels the rule has another accuracy: score the features of the last "
-        "kept epoch, in the order in which they are, against the labels that you hand over.",
+        ELSE: "on your labels the rule has another accuracy: score the features of the last kept "
+        "epoch, in their own order, with the labels that you return.",
     }
     near(answer, expected, hints)
     return (
         f"{expected:.1%}, where chance is {1 / k:.1%}. The clusters are still there; only the "
-        "question asked of them has become meaningless."
+        "labels have lost their meaning."
     )
 
 
@@ -141,20 +143,20 @@ def check_near_misses(answer: float, recording: Recording) -> str:
     expected = kin[wrong].mean()
     chance = np.mean((coarse.sizes[coarse.of_fine] - 1) / (len(coarse.of_fine) - 1))
     hints = {
-        kin.mean(): "that counts the right answers too: keep only the mistakes.",
+        kin.mean(): "that counts right answers as well: keep only the mistakes.",
         (wrong & kin).mean(): "that is a share of all images: divide by the number of mistakes.",
         1 - expected: "that is the share that leaves the superclass.",
-        of_groups[wrong].mean(): "that takes the nearest mean of a superclass; take the nearest "
-        "mean of a class, and then its superclass.",
+        of_groups[wrong].mean(): "that uses the nearest superclass mean; take the nearest class "
+        "mean, and then its superclass.",
         (coarse.labels(by_kept) == own)[by_kept != labels].mean(): OF_KEPT,
-        ELSE: "take the images whose nearest fine mean is not their own, and ask for how many of "
-        "them that mean belongs to a class of the same superclass.",
+        ELSE: "take the images whose nearest fine mean is not their own. For what share of them "
+        "does that mean belong to a class of the same superclass?",
     }
     near(answer, expected, hints, 1e-4)
     return (
-        f"{expected:.1%} of the mistakes stay in the superclass; a mistake made at random would "
-        f"do so in {chance:.1%} of the cases. Even where the representation is wrong about the "
-        "class, it tends to be near."
+        f"{expected:.1%} of the mistakes stay within the superclass; of random mistakes, "
+        f"{chance:.1%} would. Even where the representation is wrong about the class, it tends to "
+        "be close."
     )
 
 

@@ -38,15 +38,17 @@ def check_wilson(wilson: Any) -> str:
             interval(k, n, method="exact").low: "that is the exact interval, which is wider; take "
             "Wilson's.",
             interval(k, n).high: "that is the upper end.",
-            interval(k, n, 0.9).low: "95% lie within: what is left out is shared by both ends.",
+            interval(
+                k, n, 0.9
+            ).low: "95% lie within the interval: what is left out is split between both ends.",
             k / n: "that is the share itself; how low could it be among all runs there might be?",
             ELSE: f"for {k} of {n} runs: scipy.stats.binomtest(k, n) has a method that gives "
             "intervals, in ways that go by the names of their authors.",
         }
         near(call(wilson, k, n), interval(k, n).low, hints, 1e-4)
     return (
-        f"even 20 of 20 leave {1 - interval(20, 20).low:.0%} open. A share of a few runs is a "
-        "coarse number, however exactly each run was measured."
+        f"even 20 of 20 leave room for {1 - interval(20, 20).low:.0%} that fail. A share of a few "
+        "runs is a coarse number, however exactly each run was measured."
     )
 
 
@@ -77,7 +79,7 @@ def check_weakest(answer: Any, table: pd.DataFrame) -> str:
     counted = ", ".join(f"{name} {count}" for name, count in missed.items())
     return (
         f"misses of {len(table)} runs: {counted}. Four conditions at once are stricter than any "
-        "of them; who reports only the mildest reports a better share."
+        "of them; reporting only the mildest would give a better share."
     )
 
 
@@ -115,14 +117,14 @@ def check_threshold(answer: float, table: pd.DataFrame) -> str:
     hints = {
         ratios[needed - 1]: "sorted the other way: three quarters are to lie at or above it, not "
         "below.",
-        ELSE: f"{reach:.0%} of the runs reach a ratio of {answer:.3f}: the largest number is asked "
-        f"for that at least {needed} of the {len(ratios)} reach.",
+        ELSE: f"{reach:.0%} of the runs reach a ratio of {answer:.3f}: look for the largest "
+        f"number that at least {needed} of the {len(ratios)} reach.",
     }
     near(answer, expected, hints)
     return (
-        f"{expected:.2f}, and the rule asked for {claim('clustering').rule.least:g}. How near the "
-        "two are says how much the answer hangs on a threshold. Moving it after the look is what a "
-        "rule is there to prevent."
+        f"{expected:.2f}, and the threshold was {claim('clustering').rule.least:g}. How close the "
+        "two are shows how much the answer depends on the threshold. A rule is there to prevent "
+        "moving it after seeing the results."
     )
 
 
@@ -140,8 +142,8 @@ def check_start(answer: float, table: pd.DataFrame) -> str:
         correlation(start, end, resamples=1).value: "that is with the accuracy at the end, not "
         "with the ratio.",
         -expected: "the sign is lost: which way do the two go together?",
-        ELSE: "two columns of the table have one number a run: the accuracy before training, and "
-        "how many times that it is at the end.",
+        ELSE: "use two columns of the table: the accuracy before training, and the factor by which "
+        "it rises.",
     }
     near(answer, expected, hints)
     what = (

@@ -20,9 +20,9 @@ def check_blind(blind: Any, recording: Recording) -> str:
     """A function of a level: the best share that a guess without looking gets right."""
     for level in reversed(recording.hierarchy.levels):
         share = level.sizes.max() / level.sizes.sum()
-        other = "so often the best guess is wrong; which one could be right more often?"
+        other = "that is how often the best guess is wrong; which guess is right more often?"
         hints = {
-            1 / level.k: "that would be so if all groups were equally large; look at sizes.",
+            1 / level.k: "that would hold if all groups were equally large; look at sizes.",
             level.sizes.max(): "that is a number of classes; of how many?",
             # Of two groups these are the same.
             level.sizes.min() / level.sizes.sum(): other,
@@ -35,8 +35,8 @@ def check_blind(blind: Any, recording: Recording) -> str:
     return (
         f"at level {top.name!r} always naming the largest group is right in "
         f"{top.sizes.max() / top.sizes.sum():.1%} of the cases, and NCC accuracy after training is "
-        f"{accuracy_at_end(recording, top):.1%}. The rule of nearest means does not know how large "
-        "a group is, so a random grouping of the same sizes is the fair control."
+        f"{accuracy_at_end(recording, top):.1%}. The nearest-mean rule does not know how large a "
+        "group is, so a random grouping of the same sizes is the fair control."
     )
 
 
@@ -67,7 +67,7 @@ def check_siblings(answer: float, recording: Recording) -> str:
     }
     near(answer, kin, hints)
     return (
-        f"{kin:.0%} of the classes have a sibling next to them; by chance it would be "
+        f"for {kin:.0%} of the classes the nearest mean is a sibling's; by chance it would be "
         f"{by_chance:.0%}."
     )
 
@@ -86,13 +86,13 @@ def check_another(answer: float, recording: Recording) -> str:
         over_epochs[0]: "that is before training.",
         expected * len(recording.fine()): "that is a number of hits; a share is asked for.",
         ELSE: "hits takes a level by name, a list of epochs, and by keyword the seed of a random "
-        "grouping; it says of every kept test image whether it is right. Which three are asked "
-        "for here?",
+        "grouping; it returns for every kept test image whether it is right. Which three are "
+        "needed here?",
     }
     near(answer, expected, hints)
     return (
         f"{expected:.1%}, against {semantic:.1%} for {name!r}. One grouping is one draw: the band "
-        "in the figure says how much such draws differ."
+        "in the figure shows how much such draws differ."
     )
 
 
@@ -115,7 +115,7 @@ def check_linkage(answer: float, recording: Recording) -> str:
     return (
         f"{expected:.2f} with single linkage, {values['average']:.2f} with average and "
         f"{values['ward']:.2f} with Ward's. The class means are the same; a tree is a summary, and "
-        "summaries differ. Say which one you took before you look."
+        "summaries differ. Decide which one to use before you look."
     )
 
 
@@ -141,6 +141,6 @@ def check_inherited(answer: float, recording: Recording) -> str:
     near(answer, own - others, hints)
     return (
         f"{100 * (own - others):.1f} points, against {100 * (own - loose):.1f} over groupings that "
-        "tear superclasses apart. What lies between the two numbers is alignment that this level "
-        "inherits from the superclasses below it."
+        "tear superclasses apart. The difference between the two numbers is alignment that "
+        "this level inherits from the superclasses below it."
     )

@@ -20,18 +20,18 @@ def check_two_clouds(formula: Any) -> str:
         expected = dims * sigma**2 / distance**2
         hints = {
             2 * expected: "there is a 2 in the denominator of the definition.",
-            expected / 2: "both classes stand in the numerator, each with its variance.",
-            expected / dims: "the mean squared distance to the mean adds up over dimensions.",
+            expected / 2: "the numerator is the sum of both classes' variances.",
+            expected / dims: "the squared distance to the mean adds up over dimensions.",
             dims * sigma / distance**2: "a variance is the square of a standard deviation.",
             dims * sigma**2 / distance: "the distance between the means is squared, too.",
-            ELSE: f"for sigma {sigma:g}, distance {distance:g} and {dims} dimensions another value "
-            "was expected: what is the mean squared length of a Gaussian vector in so many "
+            ELSE: f"for sigma {sigma:g}, distance {distance:g} and {dims} dimensions, another "
+            "value was expected: what is the mean squared length of a Gaussian vector in that many "
             "dimensions?",
         }
         near(call(formula, sigma, distance, dims), expected, hints, 1e-6 * expected)
     return (
-        "D sigma^2 / d^2. NCC accuracy of the same two clouds does not know D at all: it only sees "
-        "the one direction from mean to mean. CDNV sees the width in all of them."
+        "D sigma^2 / d^2. NCC accuracy of the same two clouds does not depend on D: only the "
+        "direction from mean to mean matters. CDNV adds up the width in all directions."
     )
 
 
@@ -57,7 +57,7 @@ def check_ncc(ncc: Any) -> str:
             "distance, is that of their own class, with means of the training points.",
         }
         near(call(ncc, x, y, x_test, z), rule.score(x_test, z), hints)
-    return "that is all there is to it: K means, N times K distances, one argmin."
+    return "that is all: K means, N times K distances, one argmin."
 
 
 @checker
@@ -66,16 +66,16 @@ def check_simplex(simplex: Any) -> str:
     for k in (3, 5, 8):
         means = array_of(call(simplex, k))
         if means.ndim != 2 or len(means) != k:
-            raise NotYet(f"for K = {k} expected an array [{k}, D], this has shape {means.shape}.")
+            raise NotYet(f"for K = {k} expected an array [{k}, D]; this has shape {means.shape}.")
         if means.shape[1] > 1000:
-            raise NotYet(f"{means.shape[1]} dimensions; a few more or less than K are enough.")
+            raise NotYet(f"{means.shape[1]} dimensions are many; about K are enough.")
         noise = 1e-3 * np.random.default_rng(0).normal(size=(20, k, means.shape[1]))
         noise -= noise.mean(axis=0)  # the class means stay where they were put
         labels = np.tile(np.arange(k), 20)
         try:
             found = neural_collapse((means + noise).reshape(20 * k, -1), labels)
         except ValueError as error:
-            raise NotYet(f"the measure refuses these means: {error}") from error
+            raise NotYet(f"the measure cannot be computed for these means: {error}") from error
         if found.nc2_equinorm > 1e-6:
             raise NotYet(
                 f"for K = {k} the centred means differ in length (NC2 lengths "
@@ -84,8 +84,8 @@ def check_simplex(simplex: Any) -> str:
         if found.nc2_equiangular > 1e-6:
             raise NotYet(
                 f"for K = {k} the angles between the centred means are not all the same (NC2 "
-                f"angles {found.nc2_equiangular:.3f}). In how many dimensions is there room for K "
-                "directions that treat each other alike?"
+                f"angles {found.nc2_equiangular:.3f}). How many dimensions does it take for K "
+                "directions with equal angles between them?"
             )
     return (
         "a regular simplex: K points, all equally far from each other. After centring, every two "
@@ -102,20 +102,20 @@ def check_mended(nearest: Any) -> str:
     for offset in (0.0, 1e4, 1e6):
         found = array_of(call(nearest, x + offset, centres + offset))
         if found.shape != truth.shape:
-            raise NotYet(f"expected {len(truth)} row numbers, this has shape {found.shape}.")
+            raise NotYet(f"expected {len(truth)} row numbers; this has shape {found.shape}.")
         share = np.mean(found == truth)
         if share < 0.999 and not offset:
             raise NotYet(
-                f"even without an offset, only {share:.1%} of the answers are right. Distances "
-                "stay as they are if `x` and `centres` both move by the same vector, and nothing "
-                "else is done to them."
+                f"even without an offset, only {share:.1%} of the answers are right. Distances do "
+                "not change if `x` and `centres` move by the same vector and nothing else is done "
+                "to them."
             )
         if share < 0.999:
             naive = np.mean(in_float32(x + offset, centres + offset) == truth)
             raise NotYet(
                 f"at an offset of {offset:g}, {share:.1%} of the answers are right (the naive "
-                f"search: {naive:.1%}). Which numbers are large, and need they be? Mind the order: "
-                "after a cast to float32 it is too late."
+                f"search: {naive:.1%}). Which numbers are large, and do they have to be? The order "
+                "matters: after a cast to float32 it is too late."
             )
     pair = np.stack([rng.permutation(50)[:2] for _ in range(400)])
     toward = 1e-10 * rng.choice([-1, 1], size=(400, 1))  # of the way from one to the other
@@ -125,12 +125,12 @@ def check_mended(nearest: Any) -> str:
     if found.shape != nearer.shape or np.mean(found == nearer) > 0.75:
         raise NotYet(
             "your search is right even for points that are nearer to one centre than to another by "
-            "a ten-billionth, which float32 cannot tell: it still computes in float64. Move "
-            "everything first, then cast, then take the products."
+            "a ten-billionth, which float32 cannot resolve: it still computes in float64. Move "
+            "everything first, then cast, then compute the products."
         )
     return (
-        "distances do not change when everything moves, so move it to where float32 is good: near "
-        "zero. One line, and it has to come before the cast."
+        "distances do not change when everything moves, so move it to where float32 is precise: "
+        "near zero. It takes one line, which has to come before the cast."
     )
 
 
@@ -142,41 +142,42 @@ def check_wide(cloud: Any) -> str:
         raise NotYet("nothing is returned yet: give a pair X [N, D], y [N].")
     x, y = _points(cloud[0]), _labels(cloud[1])
     if x.size > 2e7:
-        raise NotYet(f"{x.size:.0e} numbers; a smaller cloud does as well.")
+        raise NotYet(f"{x.size:.0e} numbers are many; a smaller cloud is enough.")
     try:
         right, wide = np.equal(NearestCentroid().fit(x, y).predict(x), y), cdnv(x, y)
     except (ValueError, IndexError) as error:
-        raise NotYet(f"the measures refuse this cloud: {error}") from error
+        raise NotYet(f"the measures cannot be computed for this cloud: {error}") from error
     accuracy, each = right.mean(), {k: right[y == k].mean() for k in np.unique(y)}
     if accuracy < 0.99:
         where = (
-            "Along one axis the classes are well apart, but their means differ along others as "
-            "well: are they where you put them? The mean of wide draws strays from its centre."
+            "Along one axis the classes are well apart, but their means differ along others too: "
+            "are they where you put them? The mean of widely spread draws strays from its centre."
             if _along_one_axis(x, y) >= 0.99
-            else "It only depends on how wide the classes are in the direction from one mean to "
+            else "It depends only on how wide the classes are in the direction from one mean to "
             "the other."
         )
-        raise NotYet(f"NCC accuracy is {accuracy:.1%}; 99% are wanted. {where}")
+        raise NotYet(f"NCC accuracy is {accuracy:.1%}; 99% is the goal. {where}")
     if wide < 10:
         raise NotYet(
-            f"NCC accuracy is {accuracy:.1%}, as wanted, and CDNV is {wide:.2g}; 10 is wanted. "
-            "In which directions can a class be wide without being mistaken for another?"
+            f"NCC accuracy is {accuracy:.1%}, as it should be, and CDNV is {wide:.2g}; 10 is the "
+            "goal. In which directions can a class be wide without being mistaken for another?"
         )
     worst = min(each, key=lambda k: each[k])
     if each[worst] < 0.9:
         raise NotYet(
-            f"NCC accuracy is {accuracy:.1%}, but only {each[worst]:.0%} in class {worst}: one "
-            "large class hides another. Can that one be told apart?"
+            f"NCC accuracy is {accuracy:.1%}, but only {each[worst]:.0%} in class {worst}: a large "
+            "class hides that this one cannot be separated."
         )
     if _share_by_lot(x, y) > 0.5:
         raise NotYet(
-            "with the labels handed out by lot, your cloud reaches both numbers as well: in so "
-            "many dimensions every point is near to a mean that it has made itself, and fresh "
-            "points would not be. Take few dimensions or more points, and let the classes differ."
+            "with permuted labels, your cloud reaches both numbers as well: in so many dimensions "
+            "every point is near a mean that it helped to make, and fresh points would not be. "
+            "Take fewer dimensions or more points, and let the classes differ."
         )
     return (
-        f"NCC accuracy {accuracy:.1%}, CDNV {wide:.3g}. Neither is wrong: one asks whether classes "
-        "can be told apart, the other whether they are small. Collapse is more than separation."
+        f"NCC accuracy {accuracy:.1%}, CDNV {wide:.3g}. Neither is wrong: one measures whether "
+        "classes can be separated, the other whether they are small. Collapse is more than "
+        "separation."
     )
 
 

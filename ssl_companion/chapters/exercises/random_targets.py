@@ -27,18 +27,17 @@ def check_guess(guess: float, teacher: Recording) -> str:
     hints = {
         np.bincount(trained).max() / len(trained): "that is the last snapshot of the teacher; take "
         "the first.",
-        counts.argmax(): "that is which class to say; how often is it right?",
+        counts.argmax(): "that is the class to guess; how often is it right?",
         counts.max(): "that is a number of images; accuracies are shares of them.",
         np.square(shares).sum(): "that is the accuracy of drawing the guess at random by the "
         "targets' frequencies; a fixed guess does better.",
         even: "that would hold if all targets were equally common; count them.",
-        ELSE: "the best that a guess can do without looking is always to say the same class. Which "
-        "one?",
+        ELSE: "without looking, it is best always to guess the same class. Which one?",
     }
     near(guess, shares.max(), hints)
     return (
-        f"{shares.max():.1%}, where equally large classes would give {even:.1%}. The network was "
-        "not trained, and nothing made its classes equally large."
+        f"{shares.max():.1%}; with equally large classes it would be {even:.1%}. The network was "
+        "not trained, so nothing made its classes equally large."
     )
 
 
@@ -50,21 +49,23 @@ def check_p_value(function: Any) -> str:
     for semantic, random in cases:
         g, as_high = len(random), (random >= semantic).sum()
         hints = {
-            (1 + (random > semantic).sum()) / (1 + g): "a tie is as high as the observed.",
+            (1 + (random > semantic).sum())
+            / (1 + g): "a tie counts: it is as high as the observed value.",
             (1 + (random <= semantic).sum()) / (1 + g): "count the groupings that are at least as "
             "high, not those below.",
-            as_high / (1 + g): "the observed grouping belongs into the count above the line, too.",
-            (1 + as_high) / g: "the observed grouping belongs into the count below the line, too.",
-            as_high / g: "count the observed grouping as one of the possible ones, above and below "
-            "the line: without it the value can be zero, which no finite sample can show.",
+            as_high / (1 + g): "the observed grouping belongs in the numerator, too.",
+            (1 + as_high) / g: "the observed grouping belongs in the denominator, too.",
+            as_high
+            / g: "count the observed grouping as one of the possible ones, in numerator and "
+            "denominator: without it the value can be zero, which no finite sample can show.",
             1 + as_high: "that is a number of groupings; of how many?",
             ELSE: f"of {g} random groupings, {as_high} are at least as high; with the observed "
             "one, how many of how many are?",
         }
         near(call(function, semantic, random), (1 + as_high) / (1 + g), hints)
     return (
-        "with G random groupings it is never below 1/(G + 1). To claim more than that, draw more "
-        "groupings; and remember that it says nothing about the size of the advantage."
+        "with G random groupings it is never below 1/(G + 1). To claim a smaller one, draw more "
+        "groupings. And remember that it does not measure the size of the advantage."
     )
 
 
@@ -94,7 +95,7 @@ def check_through(accuracy: float, recording: Recording, level: str) -> str:
     near(accuracy, expected, hints, 1e-5)
     return (
         f"{expected:.1%} by way of the classes, {direct:.1%} by the groups' own means. One mean "
-        "for a group asks its classes to lie in one place; a mean for each class does not."
+        "per group requires its classes to lie in one place; one mean per class does not."
     )
 
 
@@ -127,6 +128,6 @@ def check_live(ratio: float, recording: Recording, teacher: Recording) -> str:
     near(ratio, after / before, hints, 1e-4)
     return (
         f"× {after / before:.2f}: {before:.1%} before training, {after:.1%} after, with {len(fit)} "
-        "images for all means. The recording has the same ratio over all images, by means of the "
-        "whole training set; few images make rougher means."
+        "images for all means. The recording has this ratio for all images, with means of the "
+        "whole training set; means of few images are less precise."
     )

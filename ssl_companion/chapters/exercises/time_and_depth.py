@@ -47,8 +47,8 @@ def check_order(order: Any) -> str:
         }
         near(call(order, list(values)), expected, hints)
     return (
-        "ranks forget how large the steps are, so a curve that rises by a hair at every epoch "
-        "gets 1, and one that leaps and then trembles gets less."
+        "ranks ignore the size of the steps: a curve that rises by a hair at every epoch gets 1, "
+        "and one that jumps and then wavers gets less."
     )
 
 
@@ -64,15 +64,15 @@ def check_same_order(answer: Any) -> str:
     if not np.all(np.isfinite(both)) or both.min() < 0 or both.max() > 1:
         raise NotYet("accuracies are fractions, from 0 to 1.")
     if np.diff(flat).min() <= 0 or np.diff(steep).min() <= 0:
-        raise NotYet("a rank correlation of 1 asks for a rise at *every* step, without ties.")
+        raise NotYet("a rank correlation of 1 requires a rise at *every* step, without ties.")
     rounding = 1e-9  # 0.31 - 0.30 is more than 0.01
     if np.ptp(flat) > 0.01 + rounding:
         raise NotYet("the first list should gain one point of accuracy at most.")
     if np.ptp(steep) < 0.5 - rounding:
         raise NotYet("the second list should gain half of all images (0.5) or more.")
     return (
-        "the rule cannot tell the two apart. It judges whether alignment increases, as the claim "
-        "says, and not by how much; that is why the other claims' rules are in accuracies."
+        "to the rule these two are the same. It judges whether alignment increases, as the claim "
+        "does, and not by how much; that is why the rules of other claims are in accuracies."
     )
 
 
@@ -107,8 +107,8 @@ def check_overtakes(answer: float, recording: Recording, level: str) -> str:
         )
     near(answer, above[0], hints, 1e-9)
     return (
-        f"first at epoch {above[0]}: even at epoch {epochs[-1]}, at the end of training, the "
-        "middle layer is not where the last one was then."
+        f"first at epoch {above[0]}: even at the end of training, epoch {epochs[-1]}, the middle "
+        "layer has not reached what the last one had by then."
     )
 
 
@@ -137,7 +137,7 @@ def check_before(answer: float, recording: Recording, level: str) -> str:
     near(answer, expected, hints)
     return (
         f"{expected:+.2f}: before training, accuracy {'rises' if expected > 0 else 'falls'} on the "
-        "whole with depth. Depth alone does not make the order that is found after training."
+        "whole with depth. Depth alone does not produce the order found after training."
     )
 
 
@@ -158,26 +158,25 @@ def check_steps(answer: float, recording: Recording, level: str) -> str:
     up, steps = int((np.diff(now.mean(axis=1)) > 0).sum()), len(now) - 1
     low, high = np.quantile(resampled(now), [0.025, 0.975], axis=1)
     hints = {
-        surely(before, 0.05): "so many have 95% of their draws above 0; here it is the lower end "
-        "of the 95% interval that is to lie above 0.",
+        surely(before, 0.05): "that many have 95% of their draws above 0; here the lower end of "
+        "the 95% interval has to lie above 0.",
         sure / steps: "that is a share; a number of steps is asked for.",
         len(recording.layers): "that is the number of layers; a step lies between two.",
-        (low[1:] > high[:-1]).sum(): "so many have intervals that do not even overlap. Both layers "
+        (low[1:] > high[:-1]).sum(): "that many have intervals that do not overlap. Both layers "
         "see the same images: resample their difference, not each by itself.",
-        after: "so many are sure at the end of training; look at the epoch before it.",
-        up: "so many go up at all; how many of them by more than the images' chance?",
+        after: "that many are sure at the end of training; look at the epoch before it.",
+        up: "that many go up at all; how many by more than the images' chance?",
         ELSE: "for each pair of neighbouring layers: the difference of their hits, image by image; "
-        "what it comes to over images drawn again; and whether the 2.5% quantile of that is above "
-        "0.",
+        "its mean over images drawn again; and whether the 2.5% quantile of that is above 0.",
     }
     if up == after != sure:
         hints[up] = (
-            "so many go up at all at this epoch, and so many are sure at the end of training. "
+            "that many go up at all at this epoch, and as many are sure at the end of training. "
             "Which are sure at this epoch?"
         )
     near(answer, sure, hints, 1e-9)
     return (
         f"{sure} of {steps} steps at epoch {before}, while {up} go up at all; at epoch {last}, "
         f"{after} are sure. A rank correlation counts a step that could be chance like one that "
-        "could not; its interval is there for that."
+        "could not; that is what its interval is for."
     )

@@ -2,201 +2,138 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from itertools import combinations
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
-from ssl_companion.chapters.exercises import NotYet, array_of, call, checker, word_of
-from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
+from ssl_companion.chapters.exercises import ELSE, NotYet, call, checker, near, word_of
 
-Triple = tuple[float, float, float]
-_WIDTHS = (64, 128, 256, 512, 1000)
+LEVELS = ("sample", "fine", "coarse", "random-coarse")
+_RUNS = ((5000, 128, 20), (50_000, 256, 3), (1000, 100, 7))  # images, batch, epochs
 
 
 @checker
-def check_colour(encoder: Any) -> str:
-    """A function of images that gives their mean colour."""
-    stream = torch.Generator().manual_seed(0)
-    x = torch.rand(5, 3, 6, 10, generator=stream) * torch.rand(5, 3, 1, 1, generator=stream)
-    out = call(encoder, x)
-    if out is None:
-        raise NotYet("nothing is returned yet: give one vector for each image.")
-    if isinstance(out, np.ndarray):  # as `measure_encoder` takes it
-        out = torch.from_numpy(array_of(out))
-    if isinstance(out, Tensor) and out.shape[2:] == (1, 1):
-        out = out.flatten(1)  # pooled to a single place
-    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(x):
-        shape = f" with the shape {tuple(out.shape)}" if hasattr(out, "shape") else ""
-        kind = type(out).__name__
-        raise NotYet(f"expected a tensor [5, 3] for five images, this is of type {kind}{shape}.")
-    if out.shape[1] != 3:
-        raise NotYet(f"three numbers are enough: one for each channel, not {out.shape[1]}.")
-    # To half precision, or a colour in 16 bits would be none.
-    if not np.allclose(array_of(out.detach().double()), x.double().mean(dim=(2, 3)), atol=5e-3):
-        raise NotYet("the mean is over the pixels of one image; the channels stay apart.")
+def check_updates(steps: Any) -> str:
+    """A function of images, batch size and epochs that gives the optimizer's steps."""
+    for images, batch, epochs in _RUNS:
+        expected = images // batch * epochs
+        near(
+            call(steps, images, batch, epochs),
+            expected,
+            {
+                -(-images // batch) * epochs: "the last batch of an epoch counts only when it is "
+                "full: round down.",
+                images * epochs // batch: "the batches of each epoch are counted by themselves: "
+                "round before you multiply.",
+                images
+                * epochs
+                / batch: "there are no parts of a step: round down, epoch by epoch.",
+                images // batch: "that is one epoch; the run has several.",
+                2 * expected: "the two views of an image go through the network in one step.",
+                images * epochs: "that is the number of images seen. A step takes a whole batch.",
+                ELSE: f"for {images:,} images in batches of {batch} over {epochs} epochs it is "
+                "another number.",
+            },
+        )
     return (
-        "any function that makes vectors of images is an encoder. This one knows the light of a "
-        "picture and nothing of its shape; what it scores is what colour alone is worth."
+        "a run is as long as its number of steps, not of epochs: with a tenth of the images, an "
+        "epoch has a tenth of the steps. That is why minutes of training move so little."
     )
-
-
-def _features(strength: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    y = np.repeat(np.arange(8), 60)
-    centres = np.abs(rng.normal(size=(8, 12))) * strength
-    return centres[y] + np.abs(rng.normal(size=(len(y), 12))), y
 
 
 @checker
-def check_clustered(clustered: Any) -> str:
-    """A rule on the table: is NCC accuracy above its control, intervals and all?"""
-
-    def says(table: pd.DataFrame, level: str = "kinds") -> bool:
-        return _truth(call(clustered, table, level))
-
-    for expected, words in ((True, "classes that are well apart"), (False, "pure noise")):
-        table = _table(words)
-        if (answer := says(table.copy(), "labels")) is not expected:
-            raise NotYet(f"on features with {words} it says {answer}.")
-    # NCC accuracy below its control, and every other measure above it.
-    if says(_told(table, (0.05, 0.04, 0.06), (0.12, 0.08, 0.16), others=(0.9, 0.85, 0.95))):
+def check_risen(risen: Any) -> str:
+    """A function of the table of accuracies that gives the levels that have risen for certain."""
+    # Value, low and high at the first, at a middle and at the last epoch, by level.
+    steady = ((0.10, 0.08, 0.12), (0.30, 0.28, 0.32), (0.10, 0.08, 0.12))
+    clear = ((0.05, 0.04, 0.06), (0.06, 0.05, 0.07), (0.09, 0.08, 0.10))
+    overlapping = ((0.20, 0.17, 0.23), (0.21, 0.18, 0.24), (0.24, 0.21, 0.27))
+    falling = ((0.40, 0.38, 0.42), (0.30, 0.28, 0.32), (0.20, 0.18, 0.22))
+    table = _table(dict(zip(LEVELS, (clear, steady, overlapping, falling), strict=True)))
+    found = _names(call(risen, table))
+    if "random-coarse" in found:
+        raise NotYet("one level falls from 40% to 20%, and your rule names it as risen.")
+    if "fine" in found:
         raise NotYet(
-            "NCC accuracy is 5% against 12% in the control, and it says yes: other measures of the "
-            "level are above that. The rule is about `ncc`."
+            "one level has 10% at the first and at the last epoch and 30% between, and your rule "
+            "names it. Compare the last epoch with the first."
         )
-    # The point above the control's interval and the interval above its point, yet they overlap.
-    if says(_told(table, (0.17, 0.13, 0.21), (0.12, 0.08, 0.16))):
+    if "coarse" in found:
         raise NotYet(
-            "17% against 12% in the control, and it says yes; but the intervals, 13% to 21% and "
-            "8% to 16%, overlap. Compare an end with an end."
+            "one level goes from 20% to 24%, and your rule names it; but the intervals, 17% to 23% "
+            "and 21% to 27%, overlap. Compare an end with an end."
         )
-    if not says(_told(table, (0.05, 0.04, 0.06), (0.02, 0.01, 0.03))):
+    if "sample" not in found:
         raise NotYet(
-            "4% to 6% lies above the control's 1% to 3%, and it says no. Let the control decide, "
-            "and no number of your own."
+            "one level goes from 5% (4% to 6%) to 9% (8% to 10%), and your rule leaves it out."
+        )
+    other = _table(dict(zip(LEVELS, (falling, clear, clear, steady), strict=True)), (0, 7, 40))
+    if _names(call(risen, other)) != {"fine", "coarse"}:
+        raise NotYet(
+            "in a second table other levels rise, and your rule misses that: let it read the "
+            "levels and the epochs from the table."
         )
     return (
-        "an effect counts when its interval lies beyond that of its control. It is a strict rule: "
-        "intervals may overlap a little where a paired comparison would still tell two apart."
+        "a level counts as risen when its last interval lies above its first. Both were measured "
+        "on the same images, so a paired comparison would be finer; this one errs on the safe side."
     )
 
 
-@functools.lru_cache
-def _table(words: str) -> pd.DataFrame:
-    x, y = _features(0.0, seed=4) if "noise" in words else _features(1.0)
-    return measure_encoder(None, x, y)
+@checker
+def check_lead(lead: Any) -> str:
+    """A function of the table of accuracies: what the coarse level gained over random groups."""
+    for start, end, epochs in (
+        ((0.15, 0.09), (0.34, 0.20), (0, 3, 9)),
+        ((0.30, 0.12), (0.36, 0.28), (0, 5, 20)),
+    ):
+        (a, b), (c, d) = start, end
+        course = {
+            level: tuple((x, x - 0.01, x + 0.01) for x in (first, 0.9, last))
+            for level, first, last in zip(LEVELS, (0.1, 0.05, a, b), (0.6, 0.2, c, d), strict=True)
+        }
+        near(
+            call(lead, _table(course, epochs)),
+            (c - d) - (a - b),
+            {
+                c - d: "that is the advantage at the end. The untrained network has one, too.",
+                c - a: "that is the gain of the superclasses alone; random groups gain as well.",
+                d - b: "that is the gain of the random groups.",
+                (a - b) - (c - d): "the sign is turned around: the end less the beginning.",
+                ELSE: "take the advantage, coarse less random-coarse, at the last epoch and at the "
+                "first, and then their difference.",
+            },
+        )
+    return (
+        "this difference of differences leaves out what any grouping gains when classes cluster, "
+        "and what the untrained network knew. It can be negative although the accuracy rose."
+    )
 
 
-def _told(
-    table: pd.DataFrame, own: Triple, control: Triple, others: Triple | None = None
+def _table(
+    course: dict[str, tuple[tuple[float, float, float], ...]],
+    epochs: tuple[int, int, int] = (0, 4, 12),
 ) -> pd.DataFrame:
-    """The table with another level, "kinds", and these values and intervals; `others` are those
-    of all other measures."""
-    told, permuted = table.replace({"level": {"labels": "kinds"}}), table["level"] == "permuted"
-    told.loc[~permuted, ["value", "low", "high"]] = others or own
-    told.loc[~permuted & (told["measure"] == "ncc"), ["value", "low", "high"]] = own
-    told.loc[permuted, ["value", "low", "high"]] = control
-    return told
+    """A table like that of `clustering.ncc_over_epochs`."""
+    rows = [
+        {"epoch": epoch, "level": level, "value": value, "low": low, "high": high, "n": 500}
+        for level, values in course.items()
+        for epoch, (value, low, high) in zip(epochs, values, strict=True)
+    ]
+    return pd.DataFrame(rows)
 
 
-def _truth(answer: Any) -> bool:
+def _names(answer: Any) -> set[str]:
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: give True or False.")
-    if isinstance(answer, (bool, np.bool_)):
-        return bool(answer)
-    rows = ": choose one row, by measure and by level" if getattr(answer, "shape", ()) else ""
-    raise NotYet(f"expected True or False, this is of type {type(answer).__name__}{rows}.")
-
-
-@checker
-def check_moved(changed: Any) -> str:
-    """Which measures change when 10 is added to every feature."""
+        raise NotYet("nothing is returned yet: return a set of levels.")
+    if isinstance(answer, str | bytes | dict) or not isinstance(answer, Iterable):
+        raise NotYet(f"expected a set of levels, but this is of type {type(answer).__name__}.")
     try:
-        if isinstance(changed, str):
-            raise TypeError("one name")
-        answer = {word_of(name) for name in changed}
-    except TypeError:
-        raise NotYet(f"expected a set of names out of {', '.join(MEASURES)}.") from None
-    if unknown := answer - set(MEASURES):
-        raise NotYet(f"{sorted(map(str, unknown))[0]!r} is none of {', '.join(MEASURES)}.")
-    first, then = (_values(shift) for shift in (0.0, 10.0))
-    expected = {name for name in MEASURES if abs(first[name] - then[name]) > 1e-3 * first[name]}
-    if extra := sorted(answer - expected):
-        raise NotYet(
-            f"not {extra[0]}: what it is made of, differences between points or a standardised "
-            "copy of them, stays where it was."
-        )
-    if len(answer) < len(expected):
-        raise NotYet(
-            f"{len(expected) - len(answer)} more. Which measures look at a feature as it is, as a "
-            "direction or a length from the origin?"
-        )
-    return (
-        "kNN here compares angles seen from the origin, and the effective rank is that of the "
-        "features as they come, whose mean makes one large direction. Neither is wrong, but two "
-        "encoders with different offsets can only be compared by the others."
-    )
-
-
-@functools.lru_cache
-def _values(shift: float) -> pd.Series:
-    """Each measure of features that have been moved."""
-    x, y = _features(0.4)
-    table = measure_encoder(None, x + shift, y).query("level != 'permuted'")
-    return table.set_index("measure")["value"]
-
-
-@checker
-def check_layers(encoder: Any) -> str:
-    """A function that returns several layers of a torchvision network."""
-    x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        out = call(encoder, x)
-    if not isinstance(out, Mapping):
-        raise NotYet("expected a dictionary: the name of a layer, and its output.")
-    if len(out) < 3:
-        raise NotYet(
-            f"{len(out)} layers; three are wanted, such as an early, a middle, a late one."
-        )
-    for name, values in out.items():
-        if not isinstance(values, Tensor) or values.ndim not in (2, 4) or len(values) != 4:
-            raise NotYet(f"{name!r} should be [4, D] or [4, D, h, w] for four images.")
-    try:
-        table = measure_encoder(
-            encoder, torch.rand(16, 3, 32, 32), np.arange(16) % 2, which=("ncc",)
-        )
-    except Exception as error:
-        raise NotYet(f"with 16 images they cannot be measured: {error}") from error
-    for (one, a), (other, b) in combinations(out.items(), 2):
-        if a.shape == b.shape and torch.equal(a, b):
-            raise NotYet(f"{one!r} and {other!r} are the same numbers: one layer under two names?")
-    for name, values in out.items():
-        if values.shape[1] not in _WIDTHS:
-            raise NotYet(
-                f"{name!r} has {values.shape[1]} channels; those of a ResNet-18 have "
-                f"{', '.join(map(str, _WIDTHS))}. Is it one of its layers?"
-            )
-    with torch.no_grad():
-        again, others = call(encoder, x), call(encoder, x.flip(0) ** 2)
-    for name, values in out.items():
-        if not _alike(again.get(name), values):
-            raise NotYet(
-                f"{name!r} has other numbers when the same images come again: is it noise?"
-            )
-        if _alike(others.get(name), values) or _alike(values[:1].expand_as(values), values):
-            raise NotYet(f"{name!r} has the same numbers for other images: what does it look at?")
-    return (
-        f"{table['layer'].nunique()} layers in one table. A layer whose output is a map is "
-        "measured by its spatial mean, as the recordings of this book are."
-    )
-
-
-def _alike(one: Any, other: Tensor) -> bool:
-    same = isinstance(one, Tensor) and one.shape == other.shape
-    return same and torch.allclose(one.double(), other.double(), rtol=1e-3, atol=1e-5)
+        names = {word_of(name) for name in answer}
+    except NotYet as hint:
+        raise NotYet(f"among the levels: {hint}") from None
+    except Exception as error:  # whatever the answer raises when it is looked through
+        raise NotYet(f"expected a set of levels ({type(error).__name__}).") from None
+    if unknown := sorted(names - set(LEVELS)):
+        raise NotYet(f"{unknown[0]!r} is not one of {', '.join(LEVELS)}.")
+    return names

@@ -271,19 +271,17 @@ def describe_curves(
         line = line.sort_values(x)
         first, last = line.iloc[0], line.iloc[-1]
         parts.append(
-            f"{name} goes from {describe_number(first['value'], percent)} at {x} {first[x]:g} "
+            f"{name}, from {describe_number(first['value'], percent)} at {x} {first[x]:g} "
             f"to {describe_number(last['value'], percent)} at {x} {last[x]:g}"
         )
-    return f"{what}. Lines over {x}: " + "; ".join(parts) + "."
+    return f"{what}, by {x}. Lines: " + "; ".join(parts) + "."
 
 
 def describe_values(what: str, numbers: Mapping[str, float], *, percent: bool = True) -> str:
     """Alternative text that lists named numbers after a sentence."""
-    return (
-        f"{what}: "
-        + ", ".join(f"{k} {describe_number(v, percent)}" for k, v in numbers.items())
-        + "."
-    )
+    parts = [f"{name} {describe_number(value, percent)}" for name, value in numbers.items()]
+    between = "; " if any("," in part for part in parts) else ", "
+    return f"{what}: {between.join(parts)}."
 
 
 def describe_number(value: float, percent: bool = True) -> str:

@@ -22,7 +22,7 @@ def two_maps(
     """Layer by epoch: accuracies, and below them the same over each layer's own start.
 
     Args:
-        accuracy: fractions, one row a layer (the first first), one column an epoch.
+        accuracy: fractions, one row per layer (from the first), one column per epoch.
         relative: the same shape, multiples.
         title: above both.
         height: inches.
@@ -68,13 +68,13 @@ def _map(
     )  # fmt: skip
     faces = np.asarray(axis.collections[0].get_facecolor())
     for text, colour in zip(axis.texts, faces, strict=True):
-        text.set_color(_readable_on(colour))
+        text.set_color(readable_on(colour))
     axis.invert_yaxis()  # the deepest layer on top
     axis.tick_params(axis="both", rotation=0)
     axis.set(xlabel="epoch", ylabel=label)
 
 
-def _readable_on(colour: np.ndarray) -> str:
+def readable_on(colour: np.ndarray) -> str:
     """White or near black, whichever has the higher contrast (WCAG 2.1, relative luminance)."""
     rgb = np.asarray(colour[:3])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
@@ -91,7 +91,7 @@ def profiles(
     tops: Sequence[float] | None = None,
     height: float = 5.4,
 ) -> Figure:
-    """Accuracy from the first layer to the last, a panel a level.
+    """Accuracy from the first layer to the last, one panel per level.
 
     Args:
         table: columns layer, depth, value, low, high (fractions), `panel` and `hue`; the first

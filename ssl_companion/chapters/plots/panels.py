@@ -370,14 +370,14 @@ _REACHED, _MISSED = PALETTE[0], PALETTE[1]
 def plot_every_run(
     table: pd.DataFrame, *, x_label: str, least: float, null: float, height: float | None = None
 ) -> Figure:
-    """Every run's number beside the least that a rule asks for.
+    """Every run's number beside the threshold of a rule.
 
     Args:
         table: columns setting, group, value, low, high and reached (truth values); runs of a
             group follow each other.
         x_label: of the numbers.
         least: the rule's least effect, a solid line.
-        null: the effect where nothing is there, a dashed line.
+        null: the value with no effect, a dashed line.
         height: inches; by default as the rows need.
     """
     if table.empty:
@@ -390,8 +390,8 @@ def plot_every_run(
     with theme():
         figure = Figure(figsize=(WIDTH, height or 1.5 + 0.23 * (at + 1)), layout="constrained")
         axis = figure.subplots()
-        axis.axvline(null, color="#777777", linestyle="--", linewidth=1.2, label="nothing")
-        axis.axvline(least, color=_DARK, linewidth=1.5, label="least that counts")
+        axis.axvline(null, color="#777777", linestyle="--", linewidth=1.2, label="no effect")
+        axis.axvline(least, color=_DARK, linewidth=1.5, label="threshold")
         for reached, colour, marker, words in (
             (True, _REACHED, "o", "reaches it"), (False, _MISSED, "X", "misses it"),
         ):  # fmt: skip

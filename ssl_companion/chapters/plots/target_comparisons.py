@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from ssl_companion.chapters.plots.figures import log_epochs
+from ssl_companion.chapters.plots.layer_maps import readable_on
 from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, theme
 
 _GREY = "#8a8a8a"
@@ -33,7 +34,7 @@ def among_groupings(
     Args:
         own: accuracy of the level, a fraction.
         others: of the random groupings, [G].
-        table: columns epoch, target, value, low, high; one line a target, the first in colour.
+        table: columns epoch, target, value, low, high; one line per target, the first in colour.
         title: above the left panel.
         x_label: of the accuracy, which is also the right panel's vertical axis.
         mark: the epoch shown.
@@ -196,7 +197,7 @@ def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) 
     """Layer by epoch, the deepest layer on top: differences in points, red above 0, blue below.
 
     Args:
-        table: differences of fractions, one row a layer (the first first), one column an epoch.
+        table: differences of fractions, one row per layer (from the first), one column per epoch.
         title: above.
         height: inches.
     """
@@ -209,6 +210,9 @@ def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) 
             points, ax=axis, annot=True, fmt="+.1f", cmap="vlag", vmin=-most, vmax=most,
             linewidths=0.5, cbar=False, annot_kws={"fontsize": 11},
         )  # fmt: skip
+        faces = np.asarray(axis.collections[0].get_facecolor())
+        for text, colour in zip(axis.texts, faces, strict=True):
+            text.set_color(readable_on(colour))
         axis.invert_yaxis()
         axis.tick_params(axis="both", rotation=0)
         axis.set(xlabel="epoch", ylabel="")

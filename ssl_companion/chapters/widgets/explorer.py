@@ -114,7 +114,9 @@ def explorer_page(
         f"{n:,} held-out images on {maps} map{'s' if maps > 1 else ''} (UMAP of their features). "
         "Distances and neighbours come from the features, not from the map."
     )
-    figure = explorer(overview, "explorer", words, level=level, epoch=epoch, layer=layer, chosen=chosen)
+    figure = explorer(
+        overview, "explorer", words, level=level, epoch=epoch, layer=layer, chosen=chosen
+    )
     return Template(_asset("document.html")).substitute(
         title=html.escape(overview.recording.title),
         version=ssl_companion.__version__,

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage, BboxImage
 from PIL import Image
 
 from ssl_companion.chapters.widgets.static_slider import (
@@ -86,12 +87,15 @@ def frames(
     values = list(values)
     _check(values, name, caption, start)
     if in_book():
-        images = [_pixels(render(value)) for value in values]
+        images, photographs = [], False
+        for value in values:
+            figure = render(value)
+            photographs = photographs or _holds_photographs(figure)
+            images.append(_pixels(figure))
         shown, alts = [show(value) for value in values], [_text(alt(value)) for value in values]
         _check_images(images, shown)
-        return PageFigure(
-            name, caption, page_figure(images, shown, alts, name, caption, label, start)
-        )
+        page = page_figure(images, shown, alts, name, caption, label, start, photographs)
+        return PageFigure(name, caption, page)
     return _widget(render, values, caption, alt, label, show, start)
 
 
@@ -102,7 +106,10 @@ def picture(figure: Figure, name: str, caption: str, alt: str) -> PageFigure:
         ValueError: for a bad name or an empty text.
     """
     _check([None, None], name, caption, 0)
-    page = page_figure([_pixels(figure)], [""], [_text(alt)], name, caption)
+    photographs = _holds_photographs(figure)
+    page = page_figure(
+        [_pixels(figure)], [""], [_text(alt)], name, caption, photographs=photographs
+    )
     return PageFigure(name, caption, page)
 
 
@@ -133,6 +140,18 @@ def _text(alt: str) -> str:
     if not alt.strip():
         raise ValueError(f"alt: {alt!r}; expected what the picture shows, with its numbers")
     return alt
+
+
+def _holds_photographs(figure: Figure) -> bool:
+    """Whether an image in colours is in it; strips of colours, stretched to fit, are none."""
+    if not isinstance(figure, Figure):
+        return False  # `_pixels` says so
+    images: list[Any] = figure.findobj(lambda artist: isinstance(artist, (AxesImage, BboxImage)))
+    for image in images:
+        stretched = isinstance(image, AxesImage) and image.axes.get_aspect() == "auto"
+        if np.ndim(image.get_array()) == 3 and not stretched:
+            return True
+    return False
 
 
 def _pixels(figure: Figure) -> np.ndarray:

@@ -25,6 +25,7 @@ def page_figure(
     caption: str,
     label: str = "",
     start: int = 0,
+    photographs: bool = False,
 ) -> str:
     """HTML of one picture, or of several behind a slider.
 
@@ -36,10 +37,13 @@ def page_figure(
         caption: plain text, between two `CAPTION_MARK`s.
         label: what the slider chooses.
         start: index of the picture shown first.
+        photographs: whether a picture holds photographs, which stay as they are on a dark page;
+            of a drawing light and dark change places there.
     """
+    kind = "dark-light" if photographs else "dark-light drawing"
     height, width = (round(side * _CSS_DPI / DPI) for side in images[0].shape[:2])
     pictures = "\n".join(
-        f'<img class="dark-light" width="{width}" height="{height}" alt="{html.escape(alt)}" '
+        f'<img class="{kind}" width="{width}" height="{height}" alt="{html.escape(alt)}" '
         f'data-shown="{html.escape(text)}" src="{source}"{"" if i == start else " hidden"}>'
         for i, (source, text, alt) in enumerate(zip(_encode(images), shown, alts, strict=True))
     )
@@ -58,6 +62,7 @@ def page_figure(
         pictures=pictures,
         caption=html.escape(caption),
         mark=CAPTION_MARK,
+        width=width,
         script=_SCRIPT if bar else "",
     )
 
@@ -110,7 +115,7 @@ _FIGURE = Template("""<figure class="frames" id="figure-$name">
 .frames-bar b{min-width:4ch;font-variant-numeric:tabular-nums}
 @media print{.frames-bar{display:none}}
 </style>
-${bar}<div class="frames-stage">
+${bar}<div class="frames-stage" style="--width:${width}px">
 $pictures
 </div>
 $mark<figcaption>$caption</figcaption>$mark

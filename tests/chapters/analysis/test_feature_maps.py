@@ -19,6 +19,7 @@ from sklearn.manifold import trustworthiness
 from ssl_companion.chapters.analysis.accuracies import hits
 from ssl_companion.chapters.analysis.feature_maps import (
     Overview,
+    classes,
     overview,
     umap_embedding,
     umap_series,
@@ -130,6 +131,10 @@ def test_the_page_needs_nothing_outside_itself(whole: Overview) -> None:
         explorer(whole, "Bad name", "A caption.")
     with pytest.raises(ValueError, match="epoch, layer: "):
         explorer(whole, "a", "A caption.", epoch=999)
+    with pytest.raises(ValueError, match="chosen: 'unicorn'; expected a class, one of "):
+        explorer(whole, "a", "A caption.", chosen="unicorn")
+    assert 'data-photographs="0"' in page, "the stand-in has none"
+    assert "data:image" not in page
 
 
 class _Scripts(HTMLParser):
@@ -170,6 +175,19 @@ def test_a_recording_without_features_is_refused(write_synthetic) -> None:
     bare = write_synthetic("explorer-bare-s0", features=False)
     with pytest.raises(RecordingError, match="no points to show; choose"):
         overview(bare)
+
+
+def test_named_classes_come_first_and_others_make_up_the_number(clusters: Recording) -> None:
+    level = clusters.hierarchy.level("fine")
+    last = level.class_names[-1].replace("_", " ")
+    scene = classes(clusters, "fine", 3, seed=1, named=(last, "no such class"))
+    assert scene.names[0] == last
+    assert len(set(scene.names)) == 3
+    own = clusters.features(clusters.epochs[0])[clusters.fine("test") == level.k - 1]
+    shown = scene.features(clusters.epochs[0])[scene.labels == 0]
+    assert {tuple(row) for row in own} <= {tuple(row) for row in shown}
+    alone = classes(clusters, "fine", 1, named=(last, *scene.names[1:]))
+    assert alone.names == (last,)
 
 
 def test_packed_numbers_have_to_fit() -> None:

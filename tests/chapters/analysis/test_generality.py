@@ -157,16 +157,16 @@ def test_every_run_of_the_presets_that_count_has_a_group() -> None:
     assert counted
     assert all(generality.group_of(name) != "other" for name in counted)
     assert generality.group_of("architecture-resnet18-s0") == "kind of network"
-    assert generality.group_of("clustering-vicreg-s0") == "the trajectory"
+    assert generality.group_of("clustering-vicreg-s0") == "larger and longer"
     assert generality.group_of("mine") == "other"
 
 
-def test_temperatures_are_held_against_simclr(runs: dict[str, Recording]) -> None:
+def test_temperatures_are_compared_with_simclr(runs: dict[str, Recording]) -> None:
     reference, simclr = list(runs.values())[:2]
     known = {**runs, "methods-simclr-s0": simclr}
-    assert generality.held_against("temperature", known, reference) is simclr
-    assert generality.held_against("temperature", runs, reference) is reference
-    assert generality.held_against("width", known, reference) is reference
+    assert generality.compared_with("SimCLR's temperature", known, reference) is simclr
+    assert generality.compared_with("SimCLR's temperature", runs, reference) is reference
+    assert generality.compared_with("width", known, reference) is reference
 
 
 def test_groups_hold_every_run_once(runs: dict[str, Recording]) -> None:
@@ -252,10 +252,13 @@ def test_a_miss_is_called_one(runs: dict[str, Recording]) -> None:
     words = generality.properties_table(table, runs, reached)
     first = table.iloc[0]
     assert words["fine NCC"][0] == f"{first['start']:.1%}\u00a0→\u00a0{first['ncc']:.1%}"
-    assert words["run"].str.startswith(("width", "learning rate")).all()
-    assert words["ratio"].str.contains("miss").tolist() == [False, False, True]
-    assert words["holds"].tolist() == ["yes", "yes", "no"]
-    assert words["layers"].tolist() == [len(run.layers) for run in runs.values()]
+    assert words["changed"].isin(["width", "learning rate"]).all()
+    assert not words["setting"].str.contains("learning rate").any(), "its group says that"
+    assert words["ratio"].str.contains("✗").tolist() == [False, False, True]
+    assert words["holds"].str[0].tolist() == ["✓", "✓", "✗"]
+    usual = generality.usual_layers(runs)
+    noted = words["setting"].str.contains("layers").tolist()
+    assert noted == [len(run.layers) != usual for run in runs.values()]
 
 
 def recorded(run: Run) -> Recording:
@@ -297,7 +300,7 @@ def test_simclr_says_its_temperature() -> None:
     [
         ("architecture-recipe-s1", ()),  # a seed is no setting
         ("architecture-depth-2-s0", ("network",)),
-        ("hyperparameters-batch-x2-s0", ("learning rate", "images in a step")),
+        ("hyperparameters-batch-x2-s0", ("learning rate", "batch size")),
         ("hyperparameters-strength-2-s0", ("strength",)),
         ("methods-simclr-s0", ("objective",)),
         ("hyperparameters-temperature-0.1-s0", ("objective", "temperature")),
@@ -310,7 +313,7 @@ def test_what_a_run_changes(name: str, expected: tuple[str, ...]) -> None:
 
 def test_the_trajectory_changes_more_than_its_length() -> None:
     what = generality.changed(REDUCED["clustering-vicreg-s0"], REFERENCE)
-    assert {"network", "epochs", "images in a step", "training images of a class"} <= set(what)
+    assert {"network", "epochs", "batch size", "training images per class"} <= set(what)
     assert "RES-5-64 for 50 epochs" in setting_of(REDUCED["clustering-vicreg-s0"])
 
 
@@ -355,8 +358,10 @@ def test_why_runs_do_not_count() -> None:
         for name, run in REDUCED.items() if name not in counted
     }  # fmt: skip
     assert reasons["targets-teacher-s0"] == reasons["methods-supervised-s0"] == "saw labels"
-    assert reasons["architecture-recipe-s1"] == "seed 1 of architecture-recipe-s0, which counts"
-    assert reasons["clustering-vicreg-s2"] == "seed 2 of clustering-vicreg-s0, which counts"
+    assert (
+        reasons["architecture-recipe-s1"] == "another seed of architecture-recipe-s0, which counts"
+    )
+    assert reasons["clustering-vicreg-s2"] == "another seed of clustering-vicreg-s0, which counts"
     changed = ("invariance-only", "no-variance", "weight-5", "invariance-0.2", "shuffled")
     for name in (*changed, "off-midway", "on-midway"):
         assert reasons[f"regularizer-{name}-s0"] == "objective not whole"
@@ -385,7 +390,7 @@ def test_a_run_is_too_short_where_every_one_that_counts_is_longer(epochs: int, s
 def test_at_full_scale_the_two_recipes_are_one_setting() -> None:
     runs = planned("full", *FAMILIES, "regularizer")
     reason = generality.why_aside(runs["regularizer-recipe-s1"], intact_runs(runs))
-    assert reason == "seed 1 of architecture-recipe-s0, which counts"
+    assert reason == "another seed of architecture-recipe-s0, which counts"
 
 
 def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:

@@ -207,7 +207,7 @@ def test_a_question_is_met_where_its_whole_interval_is_above_zero(keeping: Keepi
 @pytest.mark.parametrize(
     ("made", "missed"),
     [
-        (story(0.0), "growth over groups by looks until epoch 200"),
+        (story(0.0), "growth of the lead over look-alikes up to epoch 200"),
         (story(0.3, at=(0, 1, 1, 1)), "share of the growth"),
         (story(0.3, control=0.2), "control"),
     ],
@@ -235,7 +235,9 @@ def test_maps_and_tables_have_every_place(keeping: Keeping) -> None:
     table = visual_similarity.ahead_table(run, (RANDOM, WHITENED), kind=PIXELS, seed=2)
     assert len(table) == 2 * len(EPOCHS) * len(LAYERS)
     assert set(table["n"]) == {4000}
-    row = table[(table["than"] == "groups by whitened pixels") & (table["epoch"] == 30)].iloc[-1]
+    row = table[(table["than"] == "look-alikes by whitened pixels") & (table["epoch"] == 30)].iloc[
+        -1
+    ]
     assert (row["layer"], row["depth"]) == ("block1", 1)
     [value], [draws] = visual_similarity.ahead(
         made, WHITENED, [(30, "block1")], kind=PIXELS, seed=2
@@ -264,7 +266,7 @@ def test_likeness_is_the_rand_index_with_the_superclasses(keeping: Keeping) -> N
     alike = visual_similarity.likeness(keeping(story(0.3))).set_index("groups")
     kinds, groups = made_groupings()
     assert len(alike) == 4
-    for words, kind in (("random groups", RANDOM), ("groups by their pixels", PIXELS)):
+    for words, kind in (("random groupings", RANDOM), ("look-alikes by pixels", PIXELS)):
         of_kind = [
             adjusted_rand_score(CIFAR100.level("coarse").of_fine, own)
             for own in groups[kinds == kind]

@@ -209,7 +209,7 @@ def test_what_was_not_held_against_looks_is_passed_over(plant: Plant) -> None:
     )
     level_controls.leads.cache_clear()
     run = open_recording(runs[OWN].path)
-    with pytest.raises(NotRecorded, match="was not held against groups by looks"):
+    with pytest.raises(NotRecorded, match="was not compared with groupings by looks"):
         level_controls.growth_of_leads(run)
     assert judge("hierarchy", {**runs, OWN: run}).verdict is Verdict.NOT_MEASURED
 

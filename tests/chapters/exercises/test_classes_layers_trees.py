@@ -144,16 +144,16 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda r: shuffled(r, lambda y: (y + 1) % (y.max() + 1)), "another name"),
         (
             lambda r: shuffled(r, lambda y: np.random.default_rng(0).integers(0, 100, len(y))),
-            "draw no new ones",
+            "instead of drawing new ones",
         ),
-        (lambda r: shuffled(r, half), "by luck"),
+        (lambda r: shuffled(r, half), "by chance"),
         (lambda r: (np.zeros(3), 0.01), "one for each"),
         (lambda r: (np.random.default_rng(0).permutation(r.fine("train"))[:9], 0.01), "for each"),
     ],
     clusters.check_cosine: [
         (lambda r: scored(r, metric="euclidean") / scored(r, 0, metric="euclidean"), "by distance"),
-        (lambda r: scored(r) / scored(r, 0, metric="euclidean"), "one ruler"),
-        (lambda r: scored(r), "how many times"),
+        (lambda r: scored(r) / scored(r, 0, metric="euclidean"), "use the angle at both"),
+        (lambda r: scored(r), "divide it by the first"),
         (lambda r: scored(r) - scored(r, 0), "a difference"),
         (lambda r: scored(r, 0) / scored(r), "other way round"),
         (lambda r: scored(r, split="train") / scored(r, 0, split="train"), "made the means"),
@@ -163,7 +163,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda r: missed(r, "all"), "only the mistakes"),
         (lambda r: missed(r, "both"), "share of all"),
         (lambda r: 1 - missed(r), "leaves"),
-        (lambda r: missed(r, "by groups"), "mean of a superclass"),
+        (lambda r: missed(r, "by groups"), "nearest superclass mean"),
         (lambda r: missed(r, kept=True), "all training images"),
     ],
     trees.check_blind: [
@@ -287,7 +287,7 @@ def test_where_nothing_is_hit_there_is_no_ratio(
     recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NearestCentroid, "score", lambda *_: 0.0)
-    assert "ratio is not defined here" in clusters.check_cosine(1.0, recording).message
+    assert "ratio is undefined" in clusters.check_cosine(1.0, recording).message
 
 
 def test_an_order_that_is_none_is_said(

@@ -14,9 +14,10 @@ from torchvision.models import resnet18
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from ssl_companion.chapters.analysis.search_precision import by_differences, in_float32
+from ssl_companion.chapters.exercises import measure_your_encoder as own
 from ssl_companion.chapters.exercises import measuring_a_cluster as measuring
 from ssl_companion.chapters.exercises import self_supervision as views
-from ssl_companion.chapters.exercises import train_your_own as own
+from ssl_companion.chapters.exercises import train_your_own as training
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.training.objectives import simclr
 from ssl_companion.training.toy import ToyConfig
@@ -119,6 +120,38 @@ def _no_fixed_tenth(table: Any, level: str) -> bool:
     return _ends("low", "high")(table, level) and table["low"].max() > 0.1
 
 
+def _first_and_last(table: Any) -> tuple[Any, Any]:
+    by_epoch = table.set_index("level").groupby("epoch")
+    return tuple(by_epoch.get_group(end(table["epoch"])) for end in (min, max))
+
+
+def _risen_for_certain(table: Any) -> set[str]:
+    first, last = _first_and_last(table)
+    return set(last.index[last["low"] > first["high"]])
+
+
+def _risen_by_points(table: Any) -> set[str]:
+    first, last = _first_and_last(table)
+    return set(last.index[last["value"] > first["value"]])
+
+
+def _risen_at_any_time(table: Any) -> set[str]:
+    first, _ = _first_and_last(table)
+    most = table.groupby("level")["low"].max().reindex(first.index)
+    return set(most.index[most > first["high"]])
+
+
+def _course(table: Any) -> list[float]:
+    """The advantage of the coarse level at the first epoch and at the last."""
+    ends = (found["value"] for found in _first_and_last(table))
+    return [found["coarse"] - found["random-coarse"] for found in ends]
+
+
+def _ends_of(table: Any, level: str) -> float:
+    first, last = (found["value"][level] for found in _first_and_last(table))
+    return float(last - first)
+
+
 SLIPS: dict[Any, list[tuple[Any, str]]] = {
     views.check_collapsed: [
         (0.0, "And the variance"),
@@ -131,7 +164,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda z: (1 - (z.var(0) + 1e-4).sqrt()).mean().clamp(min=0), "before the mean"),
         (_hinge(torch.sum), "not the sum"),
         (_hinge(lambda short: short.square().mean()), "not squared"),
-        (_hinge(lambda short: 25 * short.mean()), "weight of the objective"),
+        (_hinge(lambda short: 25 * short.mean()), "weight in the objective"),
         (_hinge(lambda short: short.mean() / 2), "mean over the two views"),
         (_hinge(lambda short: 2 * short.mean()), "counts two views"),
         (lambda z: (1 - (z.var(1) + 1e-4).sqrt()).clamp(min=0).mean(), "over the batch"),
@@ -145,11 +178,11 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (np.random.default_rng(0).normal(size=(50, 2)) * 3, "spread over"),
         (np.ones((3, 2)), "8 or more"),
         (np.stack([np.linspace(-3, 3, 40), np.linspace(-3, 3, 40) ** 2 / 2], axis=1), "straight"),
-        (_far_out(), "All of them are to be on it"),
+        (_far_out(), "All of them should lie on it"),
         (np.linspace(-1e200, 1e200, 40)[:, None] * [1, 1], "covariance overflows"),
     ],
     views.check_nt_xent: [
-        (_softmax_over_all, "strike out the diagonal"),
+        (_softmax_over_all, "remove the diagonal"),
         (lambda a, b, t: simclr(a, b, temperature=t).terms["alignment"], "that is the alignment"),
         (lambda a, b, t: simclr(a, b, temperature=1.0).total, "at temperature 0.1"),
         (lambda a, b, t: simclr(a, b, temperature=t).total * len(a), "another value"),
@@ -159,7 +192,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (ToyConfig(columns=2, rows=2), "fewer images"),
         (ToyConfig(lr=1e-6), "change the world"),
         (ToyConfig(columns=2.5), "columns: 2.5; expected a whole number"),  # type: ignore[arg-type]
-        (ToyConfig(columns=600), "takes long"),
+        (ToyConfig(columns=600), "takes too long"),
         (ToyConfig(wobble=0.0, width=30.0), "change one setting, not width and wobble"),
         (ToyConfig(seed=3), "Which setting makes them"),
     ],
@@ -193,13 +226,13 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
     measuring.check_wide: [
         (
             (np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2),
-            "99% are wanted. It only depends",
+            "99% is the goal. It depends only",
         ),
         (_wide(), "where you put them"),
-        ((np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is wanted"),
-        ((np.ones((4, 2)), np.zeros(4, int)), "refuse this cloud"),
-        (_noise(100, 2000), "handed out by lot"),
-        (_noise(200, 5000, 10.0), "handed out by lot"),
+        ((np.arange(100.0)[:, None] // 50, np.arange(100) // 50), "10 is the goal"),
+        ((np.ones((4, 2)), np.zeros(4, int)), "cannot be computed for this cloud"),
+        (_noise(100, 2000), "with permuted labels"),
+        (_noise(200, 5000, 10.0), "with permuted labels"),
         (_one_class_of_two(), "only .* in class 1"),
         ((np.broadcast_to(0.0, (5000, 5000)), np.zeros(5000, int)), "a smaller cloud"),
         (([[0.0], [1.0]], np.array([0, None])), "labels y .* of one kind"),
@@ -215,22 +248,51 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
     ],
     own.check_clustered: [
         (lambda table, level: None, "nothing is returned yet"),
-        (lambda table, level: True, "pure noise it says True"),
-        (lambda table, level: False, "well apart it says False"),
+        (lambda table, level: True, "pure noise your rule returns True"),
+        (lambda table, level: False, "well apart your rule returns False"),
         (_by_points_above_a_tenth, "Compare an end with an end"),
         (_ends("low", "value"), "an end"),
         (_ends("value", "high"), "an end"),
         (_ends("low", "high", level="labels"), "KeyError"),
         (_no_fixed_tenth, "no number of your own"),
-        (lambda table, level: table["value"] > 0.1, "True or False.*choose one row"),
+        (lambda table, level: table["value"] > 0.1, "True or False.*pick one row"),
         (_of_all_measures, "about `ncc`"),
     ],
     own.check_moved: [
         ("ncc", "expected a set of names"),
         ({"ncc", "knn"}, "not ncc"),
         ({"knn"}, "1 more"),
-        ({"colour"}, "'colour' is none of"),
+        ({"colour"}, "'colour' is not one of"),
         (list(own.MEASURES), "not cdnv"),
+    ],
+    training.check_updates: [
+        (lambda n, batch, epochs: -(-n // batch) * epochs, "round down"),
+        (lambda n, batch, epochs: n * epochs // batch, "round before"),
+        (lambda n, batch, epochs: n * epochs / batch, "no parts of a step"),
+        (lambda n, batch, epochs: n // batch, "one epoch"),
+        (lambda n, batch, epochs: 2 * (n // batch) * epochs, "two views"),
+        (lambda n, batch, epochs: n * epochs, "number of images"),
+        (lambda n, batch, epochs: None, "nothing is returned yet"),
+        (780, "expected a function"),
+    ],
+    training.check_risen: [
+        (lambda table: None, "nothing is returned yet"),
+        (lambda table: "coarse", "expected a set"),
+        (lambda table: {"superclass"}, "'superclass' is not one of"),
+        (lambda table: [0], "among the levels"),
+        (lambda table: set(), "leaves it out"),
+        (lambda table: set(table["level"]), "from 40% to 20%"),
+        (_risen_by_points, "overlap"),
+        (_risen_at_any_time, "10% at the first"),
+        (lambda table: {"sample"}, "in a second table"),
+    ],
+    training.check_lead: [
+        (lambda table: None, "nothing is returned yet"),
+        (lambda table: _course(table)[1], "at the end"),
+        (lambda table: _course(table)[0], "The untrained network|another|take the advantage"),
+        (lambda table: -np.subtract(*_course(table)[::-1]), "the sign"),
+        (lambda table: _ends_of(table, "coarse"), "superclasses alone"),
+        (lambda table: _ends_of(table, "random-coarse"), "of the random groups"),
     ],
     own.check_layers: [
         (lambda x: x, "expected a dictionary"),
@@ -266,6 +328,9 @@ RIGHT: dict[Any, list[Any]] = {
             _NETWORK, ["conv1", "maxpool", "layer1", "fc"]
         ),  # three of one width
     ],
+    training.check_updates: [lambda n, batch, epochs: np.int64(n // batch * epochs)],
+    training.check_risen: [_risen_for_certain, lambda table: sorted(_risen_for_certain(table))],
+    training.check_lead: [lambda table: np.float32(np.subtract(*_course(table)[::-1]))],
     own.check_moved: [["effective_rank", "knn"], ("knn", "effective_rank", "knn")],
     measuring.check_mended: [_moved_first],
     measuring.check_simplex: [lambda k: 7 * np.eye(k)[::-1] + 1e3],
@@ -288,4 +353,4 @@ def test_a_cloud_of_any_tensor_gets_a_hint(how: dict[str, Any]) -> None:
     x = torch.tensor([[0.0, -9.0], [0.0, 3.0], [1.0, -1.0], [1.0, 9.0]], **how)
     found = measuring.check_wide((x, torch.tensor([0, 0, 1, 1])))
     assert not found.ok
-    assert "99% are wanted" in found.message or "refuse" in found.message
+    assert "99% is the goal" in found.message or "computed" in found.message

@@ -109,8 +109,10 @@ def test_a_table_without_its_columns_is_refused(table: pd.DataFrame) -> None:
 
 def test_descriptions_say_the_numbers_that_are_drawn(table: pd.DataFrame) -> None:
     text = figures.describe_curves(table, "NCC accuracy on test images")
-    assert text.startswith("NCC accuracy on test images. Lines over epoch: ")
-    assert "fine goes from 5.0% at epoch 0 to 42.1% at epoch 200" in text
-    assert "coarse goes from 5.0% at epoch 0 to 58.0% at epoch 200" in text
+    assert text.startswith("NCC accuracy on test images, by epoch. Lines: ")
+    assert "fine, from 5.0% at epoch 0 to 42.1% at epoch 200" in text
+    assert "coarse, from 5.0% at epoch 0 to 58.0% at epoch 200" in text
     assert figures.describe_values("Accuracy", {"fine": 0.457}) == "Accuracy: fine 45.7%."
+    named = figures.describe_values("Accuracy", {"SimCLR, alignment only": 0.5, "all": 1})
+    assert named == "Accuracy: SimCLR, alignment only 50.0%; all 100.0%."
     assert figures.describe_number(1.23456, percent=False) == "1.23"
