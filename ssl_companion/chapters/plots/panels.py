@@ -149,7 +149,7 @@ def _line(axis: Axes, panel: Panel, line: pd.DataFrame, name: str, place: int) -
 
 def _scale(axis: Axes, scale: AxisScale, x: np.ndarray) -> None:
     if scale == "epochs":
-        log_epochs(axis, x)
+        log_epochs(axis, x, steps=(1, 2, 5) if x.max() < 20 else (1,))  # a panel is narrow
     elif scale == "log":
         axis.set_xscale("log")
         axis.xaxis.set_minor_locator(NullLocator())
