@@ -149,7 +149,7 @@ def _line(axis: Axes, panel: Panel, line: pd.DataFrame, name: str, place: int) -
 
 def _scale(axis: Axes, scale: AxisScale, x: np.ndarray, narrow: bool) -> None:
     if scale == "epochs":
-        log_epochs(axis, x, (1,) if narrow else (1, 2, 5))
+        log_epochs(axis, x, (1,) if narrow and x.max() >= 20 else (1, 2, 5))
     elif scale == "log":
         axis.set_xscale("log")
         axis.xaxis.set_minor_locator(NullLocator())
