@@ -503,7 +503,8 @@ def test_the_page_puts_an_encoder_beside_a_recording(at_hand: dict[str, Any]) ->
 @pytest.mark.slow
 def test_the_pages_own_run_is_a_command_that_exists() -> None:
     line = next(
-        li for li in PAGES[1].read_text("utf8").splitlines()
+        li
+        for li in PAGES[1].read_text("utf8").splitlines()
         if li.startswith("ssl-companion train ")
     )
     command = cli.parse(cli.COMMANDS, line.split()[1:])
