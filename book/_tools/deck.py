@@ -319,7 +319,7 @@ def _say_the_ends(picture: Tag) -> None:
         return
     for image in (images[0], images[-1]):
         said = html.escape(f"{plain(label)}: {image['data-shown']}")
-        image["class"] = [*(image.get("class") or []), "end"]
+        image["class"] = " ".join([*(image.get("class") or []), "end"])
         image.insert_after(_parsed(f'<p class="end-words">{said}</p>'))
     button = '<button type="button" data-ends aria-pressed="false">First and last</button>'
     _found(picture, ".frames-bar").append(_parsed(button))
