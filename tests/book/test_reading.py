@@ -166,7 +166,7 @@ def test_numbers_stand_in_columns_and_no_head_is_empty(name: str, visit: Visit) 
         assert set(sides) <= {side}
     assert not page.evaluate(
         "[...document.querySelectorAll('.companion-table thead')]"
-        ".filter(head => !head.innerText.trim()).length"
+        ".filter(head => !head.textContent.trim()).length"
     )
 
 
