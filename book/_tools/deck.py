@@ -88,7 +88,7 @@ def read_deck(page: str, name: str, questions: Sequence[str] = ()) -> Deck | Non
         return None
     heading, opening = _found(top, "> h1"), _found(top, "> p")
     claim = _claim(opening)
-    words = f'<p class="claim">{claim}</p>{_source(opening)}'
+    words = f'<p class="claim">{claim}</p>{_source(top)}'
     title = f'<div class="words">{words}</div>{_first_picture(top)}'
     slides = [Slide("title", inside(heading), title), *_paper(top), _objectives(objectives)]
     exercises: list[Slide] = []
@@ -118,9 +118,9 @@ def _claim(opening: Tag) -> str:
     return f"{inside(first)}." if bold else first_sentence(opening)  # type: ignore[arg-type]
 
 
-def _source(opening: Tag) -> str:
-    """The whole reference of what the opening cites."""
-    cited = opening.select_one(".bibtex-citation a")
+def _source(top: Tag) -> str:
+    """The whole reference of what the chapter cites first."""
+    cited = top.select_one(".bibtex-citation a")
     whole = re.sub(r"\s*URL: \S+$", "", str(cited.get("title", ""))) if cited else ""
     return f'<p class="source">{html.escape(whole)}</p>' if cited else ""
 
@@ -341,12 +341,13 @@ def _verdict(box: Tag) -> str:
     halfway = re.search("partly|undecided", word)
     mark = "partly" if halfway else "no" if "not " in word else "yes"
     forests = box.select(".forest")
-    rows = sum(len(forest.select(".row")) for forest in forests)
+    # Lines of their names; two more of each plot for its unit and its key.
+    rows = 2 * len(forests) + sum(len(plain(n)) // 50 + 1 for n in box.select(".forest .name"))
     scales = "".join(map(str, forests))
     return (
         f'<p>{facts["claim"]}</p><p class="verdict-word {mark}">{word}</p>'
         f'<p class="result">{inside(_found(box, ".result"))}</p>'
-        f'<div class="scales" style="--rows:{rows + 2 * len(forests)}">{scales}</div>'
+        f'<div class="scales" style="--rows:{rows}">{scales}</div>'
     )
 
 
@@ -362,8 +363,11 @@ def _formula(block: Tag) -> str:
     """A displayed formula with its number; parts that stand side by side, one under the other."""
     number = plain(eqno) if (eqno := block.select_one(".eqno")) else ""
     tex = block.get_text().split("\\[", 1)[-1].rsplit("\\]", 1)[0]
-    parts = [tex] if "\\begin" in tex else re.split(r",?\s*\\qquad", tex)
-    drawn = "".join(mathml(part, True) for part in parts)
+    tex = re.sub(r"\\(begin|end)\{(equation|split|align(ed)?)\*?\}", "", tex)
+    parts = [tex]
+    if "\\begin" not in tex:
+        parts = re.split(r"\\\\|,?\s*\\qquad", tex.replace("&", ""))
+    drawn = "".join(mathml(part, True) for part in parts if part.strip())
     return f'<div class="formula"><div>{drawn}</div><span>{number.rstrip("#")}</span></div>'
 
 
