@@ -237,7 +237,7 @@ def similarities(
         axis = figure.subplots()
         image = axis.imshow(
             similarity[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1,
-            interpolation="nearest",
+            interpolation="nearest", aspect="auto",  # a fixed one would cut off the names
         )  # fmt: skip
         for level, width in ((names, 0.5), (groups, 1.8)):
             for place in _bounds(level, order)[1:-1] - 0.5:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssl_companion.chapters.claims import LedgerRow, Verdict
+from ssl_companion.chapters.claims.words import ICONS
+from ssl_companion.chapters.widgets.nearest_photographs import in_words
 
 #: Verdicts that every tally names, also where no claim has them.
 _ALWAYS = (Verdict.REPRODUCED, Verdict.PARTLY, Verdict.UNDECIDED, Verdict.NOT_REPRODUCED)
@@ -25,15 +26,19 @@ class Tally:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {verdict.value}" for verdict, n in self.counts.items())
-        return f"Of {sum(self.counts.values())} claims: {counts}"
+        return f"Of {self._claims()}: {counts}"
 
     def _repr_html_(self) -> str:
         parts = (
-            f'<span data-verdict="{html.escape(verdict.value)}"><b>{n}</b> {verdict.value}</span>'
+            f'<span class="verdict-badge {verdict.value.replace(" ", "-")}">{n} {verdict.value} '
+            f'<span aria-hidden="true">{ICONS[verdict]}</span></span>'
             for verdict, n in self.counts.items()
         )
-        lead = f"Of {sum(self.counts.values())} claims:"
-        return f'<p class="companion-tally">{lead} {" ".join(parts)}</p>'
+        return f'<p class="companion-tally">Of {self._claims()}: {" ".join(parts)}</p>'
+
+    def _claims(self) -> str:
+        n = sum(self.counts.values())
+        return f"{in_words(n)} claim{'s' if n != 1 else ''}"
 
 
 def tally(rows: Sequence[LedgerRow]) -> Tally:
@@ -42,7 +47,7 @@ def tally(rows: Sequence[LedgerRow]) -> Tally:
     Example:
         >>> from ssl_companion.chapters.claims import CLAIMS
         >>> tally([CLAIMS[0].judge({})])
-        Of 1 claims: 0 reproduced, 0 partly, 0 undecided, 0 not reproduced, 1 not measured
+        Of one claim: 0 reproduced, 0 partly, 0 undecided, 0 not reproduced, 1 not measured
     """
     found = Counter(row.verdict for row in rows)
     return Tally({v: found[v] for v in Verdict if v in _ALWAYS or found[v]})
@@ -64,4 +69,4 @@ def install_commands(repository: str) -> str:
         "pip install .       # or the package alone, to measure an encoder of yours",
     ]
     alone = [f"pip install git+{repository}  # the same, without a clone"] if known else []
-    return "\n".join(["```bash", *fetch, *rest, *alone, "```"])
+    return "\n".join(["```text", *fetch, *rest, *alone, "```"])
