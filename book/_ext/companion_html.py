@@ -61,8 +61,9 @@ def aligned(table: str) -> str:
     soup = BeautifulSoup(table, "html.parser")
     head = soup.thead
     rows = [row.find_all(["th", "td"], recursive=False) for row in soup.select("tbody > tr")]
-    width = len(rows[0]) if rows else 0
-    if any(len(row) != width or any(_spans(cell) for cell in row) for row in rows):
+    width = max(map(len, rows), default=0)
+    rows = [row for row in rows if len(row) == width]  # without the heads of groups
+    if any(_spans(cell) for row in rows for cell in row):
         return str(soup)
     for column in range(width):
         kind = _align([row[column] for row in rows if row[column].name == "td"])

@@ -18,10 +18,12 @@ from page_text import clean, first_sentence, inside, mathml, plain
 
 _SKIPPED = ("limits", "where this comes from", "where it came from", "what you need")
 _SUMMARY = ("takeaways", "what to take along")
-# Facts of a rule that a slide shows, and of a verdict those that it leaves out.
-_OF_A_RULE = ("measured", "has to say yes to", "has to say no to")
-_NOT_OF_A_VERDICT = ("claim", "statement", "verdict", "recordings", "note", "by runs", "had to be")
-_LONGEST_NOTE = 200  # characters
+_OF_A_RULE = ("measured", "positive control", "negative controls")  # facts that a slide shows
+_PARTS = (
+    "figure.frames-figure, .companion-verdict, table.companion-table:not(.companion-verdict table)"
+)
+_EXPLAINS = re.compile(r"[a-z]|Here |Where |With ")  # goes on with the sentence of a formula
+_LONG_CAPTION, _LEAD = 60, 12  # words
 _LONGEST_LIST, _LONGEST_TABLE, _FEWEST_WORDS = 6, 8, 6  # items, rows, of a card
 
 
@@ -86,8 +88,9 @@ def read_deck(page: str, name: str, questions: Sequence[str] = ()) -> Deck | Non
         return None
     heading, opening = _found(top, "> h1"), _found(top, "> p")
     claim = _claim(opening)
-    title = f'<p class="claim">{claim}</p>{_source(opening)}'
-    slides = [Slide("title", inside(heading), title), _objectives(objectives)]
+    words = f'<p class="claim">{claim}</p>{_source(top)}'
+    title = f'<div class="words">{words}</div>{_first_picture(top)}'
+    slides = [Slide("title", inside(heading), title), *_paper(top), _objectives(objectives)]
     exercises: list[Slide] = []
     for section in top.find_all("section"):
         if head := section.find(["h2", "h3"], recursive=False):
@@ -115,11 +118,30 @@ def _claim(opening: Tag) -> str:
     return f"{inside(first)}." if bold else first_sentence(opening)  # type: ignore[arg-type]
 
 
-def _source(opening: Tag) -> str:
-    """The whole reference of what the opening cites."""
-    cited = opening.select_one(".bibtex-citation a")
+def _source(top: Tag) -> str:
+    """The whole reference of what the chapter cites first."""
+    cited = top.select_one(".bibtex-citation a")
     whole = re.sub(r"\s*URL: \S+$", "", str(cited.get("title", ""))) if cited else ""
     return f'<p class="source">{html.escape(whole)}</p>' if cited else ""
+
+
+def _first_picture(top: Tag) -> str:
+    """What the chapter's first moving figure shows before anything is moved, to look at."""
+    image = top.select_one(".frames:has(input[type=range]):not(:has(.explorer)) img")
+    if image is None:
+        return ""
+    kind = " ".join(image.get("class") or [])
+    return f'<img class="{kind}" alt="{html.escape(str(image["alt"]))}" src="{image["src"]}">'
+
+
+def _paper(top: Tag) -> list[Slide]:
+    """The box that says what the paper says."""
+    for box in top.select(":scope > .admonition"):
+        title = _found(box, ".admonition-title")
+        if plain(title) == "In the paper":
+            said = "".join(f"<p>{inside(p)}</p>" for p in box.select(":scope > p")[1:])
+            return [Slide("paper", inside(title), said)]
+    return []
 
 
 def _objectives(box: Tag) -> Slide:
@@ -223,17 +245,17 @@ class _Section:
             self.cards.append(f"<dt>{inside(first)}</dt><dd>{said}</dd>")
 
     def _outputs(self, block: Tag) -> None:
-        for part in block.select("figure.frames-figure, table.companion-table"):
+        for part in block.select(_PARTS):
             facts = _facts(part) if part.name == "table" else {}
             if part.select_one(".explorer"):
                 continue  # has the height of a page, and is there to be moved by its reader
-            if part.name == "figure" or "verdict" in facts or "has to be" in facts:
+            if part.name != "table" or "threshold" in facts:
                 self._gathered()
             if part.name == "figure":
                 self._figure(part)
-            elif "verdict" in facts:
-                self._add("verdict", self.heading, _verdict(facts))
-            elif "has to be" in facts:
+            elif part.name != "table":
+                self._add("verdict", self.heading, _verdict(part))
+            elif "threshold" in facts:
                 self._add("rule", self.heading, _rule(facts))
             elif self.verdict and not self.found and len(part.find_all("tr")) <= _LONGEST_TABLE:
                 self._add("table", self.heading, str(clean(part)))
@@ -244,16 +266,19 @@ class _Section:
         for image in picture.select("img"):
             ratio = float(str(image["width"])) / float(str(image["height"]))
             image["style"] = f"--ratio:{ratio:.4f}"  # so that it can fill the room there is
+        _say_the_ends(picture)
         for style in picture.find_all("style", recursive=False):  # a diagram keeps its own
             style.decompose()
+        for named in picture.select(".frames-paper"):
+            named.decompose()
         small = f"<b>{plain(number)}</b> " if number else ""
         questions = [s for p in self.said for s in p.find_all("strong") if plain(s).endswith("?")]
         headline = inside(questions[-1]) if questions else self.heading
         eyebrow = self.heading if questions else self.above
-        words = small + first_sentence(caption)
-        body = f'{picture}<p class="caption" data-figure="{figure["id"]}">{words}</p>'
+        words = small + inside(caption)
+        long = " long" if len(plain(caption).split()) > _LONG_CAPTION else ""
+        body = f'{picture}<p class="caption{long}" data-figure="{figure["id"]}">{words}</p>'
         self._add("figure", headline, body, eyebrow)
-        self.found[-1].notes.append(inside(caption))
 
     def _wait(self, part: str) -> None:
         self.waiting.append(part)
@@ -264,12 +289,21 @@ class _Section:
         if self.waiting:
             body, self.waiting = "".join(self.waiting), []
             later, self.said = self.said[self.introduced :], self.said[: self.introduced]
-            self._add("formula" if "<math" in body else "points", self.heading, body)
+            kind = "formula" if 'class="formula"' in body else "points"
+            if kind == "formula" and "<ul>" not in body:  # then nothing says what its letters are
+                explained = [p for p in later[:1] if _EXPLAINS.match(plain(p))]
+                body = _lead(self.said[-1:]) + body + _lead(explained)
+            self._add(kind, self.heading, body)
             self.said = later
 
     def _add(self, kind: str, heading: str, body: str, eyebrow: str = "") -> None:
         notes, self.said = [inside(p) for p in self.said], []
         self.found.append(Slide(kind, heading, body, eyebrow or self.above, notes))
+
+
+def _lead(paragraphs: Sequence[Tag]) -> str:
+    """A paragraph beside a formula, or what of it a slide has room for."""
+    return "".join(f'<p class="lead">{first_sentence(p, _LEAD)}</p>' for p in paragraphs)
 
 
 def _facts(table: Tag) -> dict[str, str]:
@@ -280,20 +314,43 @@ def _facts(table: Tag) -> dict[str, str]:
     return {plain(name): inside(value) for (name,), (value,) in rows}
 
 
+def _say_the_ends(picture: Tag) -> None:
+    """Under the first and the last picture of a slider what they show, and a button for both."""
+    images, label = picture.select("img"), picture.select_one(".frames-bar label")
+    if label is None:
+        return
+    for image in (images[0], images[-1]):
+        said = html.escape(f"{plain(label)}: {image['data-shown']}")
+        image["class"] = " ".join([*(image.get("class") or []), "end"])
+        image.insert_after(_parsed(f'<p class="end-words">{said}</p>'))
+    button = '<button type="button" data-ends aria-pressed="false">First and last</button>'
+    _found(picture, ".frames-bar").append(_parsed(button))
+
+
+def _parsed(text: str) -> BeautifulSoup:
+    return BeautifulSoup(text, "html.parser")
+
+
 def _rule(facts: dict[str, str]) -> str:
     shown = [key for key in _OF_A_RULE if key in facts]
-    return f'<p class="big">{facts["has to be"]}</p>{_listed(facts, shown)}'
+    return f'<p class="big">{facts["threshold"]}</p>{_listed(facts, shown)}'
 
 
-def _verdict(facts: dict[str, str]) -> str:
-    word = facts["verdict"]
-    halfway = word.startswith(("partly", "undecided"))
-    mark = "yes" if word.startswith("reproduced") else "partly" if halfway else "no"
-    said = facts.get("claim") or facts.get("statement", "")
-    rest = _listed(facts, [key for key in facts if key not in _NOT_OF_A_VERDICT])
-    told = facts.get("note", "")
-    note = f'<p class="small">{told}</p>' if told and len(told) <= _LONGEST_NOTE else ""
-    return f'<p>{said}</p><p class="verdict-word {mark}">{word}</p>{rest}{note}'
+def _verdict(box: Tag) -> str:
+    """The claim, the verdict, what was found, and that on a scale with its controls."""
+    facts = _facts(_found(box, "table.companion-table"))
+    word = plain(_found(box, ".judged"))
+    halfway = re.search("partly|undecided", word)
+    mark = "partly" if halfway else "no" if "not " in word else "yes"
+    forests = box.select(".forest")
+    # Lines of their names; two more of each plot for its unit and its key.
+    rows = 2 * len(forests) + sum(len(plain(n)) // 50 + 1 for n in box.select(".forest .name"))
+    scales = "".join(map(str, forests))
+    return (
+        f'<p>{facts["claim"]}</p><p class="verdict-word {mark}">{word}</p>'
+        f'<p class="result">{inside(_found(box, ".result"))}</p>'
+        f'<div class="scales" style="--rows:{rows}">{scales}</div>'
+    )
 
 
 def _listed(facts: dict[str, str], keys: Sequence[str]) -> str:
@@ -308,8 +365,11 @@ def _formula(block: Tag) -> str:
     """A displayed formula with its number; parts that stand side by side, one under the other."""
     number = plain(eqno) if (eqno := block.select_one(".eqno")) else ""
     tex = block.get_text().split("\\[", 1)[-1].rsplit("\\]", 1)[0]
-    parts = [tex] if "\\begin" in tex else re.split(r",?\s*\\qquad", tex)
-    drawn = "".join(mathml(part, True) for part in parts)
+    tex = re.sub(r"\\(begin|end)\{(equation|split|align(ed)?)\*?\}", "", tex)
+    parts = [tex]
+    if "\\begin" not in tex:
+        parts = re.split(r"\\\\|,?\s*\\qquad", tex.replace("&", ""))
+    drawn = "".join(mathml(part, True) for part in parts if part.strip())
     return f'<div class="formula"><div>{drawn}</div><span>{number.rstrip("#")}</span></div>'
 
 

@@ -29,7 +29,14 @@ _TEX = (
     (r"\\operatorname\*?\{([^}]*?)(?:\\,)?([^},]*)\}", r"\\operatorname{\1\2}"),
 )
 _PRIME, _PRIMED = "<mi>\u02b9</mi>", r"(<mi>\w</mi>)<mi>&#x02032;</mi>"
+_WITHIN = r"((?:(?!</?msubsup>).)*)"
+_SUM = rf"<msubsup><mo>&#x02211;</mo>{_WITHIN}</msubsup>"
+_BRACED = (
+    r"<munder><munder>(<mrow>(?:(?!<munder>).)*?</mrow>)<mo>&#x23DF;</mo></munder>(.*?)</munder>"
+)
 _MATHML = (
+    # Fonts without mathematics have no brace that grows: the style sheet draws one.
+    (_BRACED, r'<munder><mrow class="braced">\1</mrow>\2</munder>'),
     (r"<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>'),
     # A prime that is raised already: fonts without mathematics would raise it twice.
     (rf"<msup>{_PRIMED}</msup>", rf"\1{_PRIME}"),
@@ -50,6 +57,8 @@ def mathml(tex: str, display: bool = False) -> str:
         drawn = str(convert(tex, display="block" if display else "inline"))
     except Exception as error:  # the converter raises whatever its parser met
         raise ValueError(f"the formula {tex!r} cannot be converted to MathML: {error}") from error
+    if display:  # limits stand above and below; the converter has them beside the sum
+        drawn = re.sub(_SUM, r"<munderover><mo>&#x02211;</mo>\1</munderover>", drawn)
     for pattern, replacement in _MATHML:
         drawn = re.sub(pattern, replacement, drawn)
     return drawn

@@ -97,13 +97,11 @@ def visit(offline_page: Any, served: str, site: Path) -> Callable[..., Any]:
 
 
 def drawn(page: Any) -> None:
-    """Wait for formulas, fonts, and icons, which a script turns into drawings."""
+    """Wait for formulas and fonts, the icons' among them."""
     page.evaluate(
         """async () => {
           if (window.MathJax) await MathJax.startup.promise;
           await document.fonts.ready;
-          const icons = () => document.documentElement.matches(".fontawesome-i2svg-complete");
-          while (!icons()) await new Promise(requestAnimationFrame);
         }"""
     )
 

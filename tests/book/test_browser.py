@@ -138,13 +138,41 @@ def test_the_keyboard_moves_every_slider_and_its_picture(
             page.keyboard.press("ArrowRight")
         for seen in (shots, digests):
             assert all(a != b for a, b in itertools.pairwise(seen)), "a step changed nothing"
-    for now in ("light", "dark"):
-        page.emulate_media(color_scheme=now)
-        page.wait_for_function("now => document.documentElement.dataset.theme === now", arg=now)
-        filters = page.locator(".frames img:not([hidden])").evaluate_all(
-            "images => images.map(image => getComputedStyle(image).filter)"
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_a_value_stands_beside_its_slider_on_a_phone(
+    name: str, offline_page: Any, visit: Visit
+) -> None:
+    offline_page.set_viewport_size({"width": 390, "height": 844})
+    page = visit(name)
+    for group in page.locator(".frames-range").all():
+        label, slider, value = (
+            group.locator(part).bounding_box() for part in ("label", "input", "b")
         )
-        assert set(filters) == {"none"}, "the dark theme must not dim a picture"
+        middles = [box["y"] + box["height"] / 2 for box in (label, slider, value)]
+        assert max(middles) - min(middles) < 12, "on one line"
+        assert slider["width"] >= 60, "long enough to be moved"
+        assert value["x"] + value["width"] <= 390
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_on_paper_a_figure_shows_its_first_and_last_value(
+    name: str, offline_page: Any, visit: Visit
+) -> None:
+    page = visit(name)
+    page.emulate_media(media="print")
+    for figure in page.locator(".frames:has(.frames-range)").all():
+        pictures = figure.locator("img")
+        seen = [image for image in pictures.all() if image.is_visible()]
+        ends = (pictures.first, pictures.last)
+        assert [image.get_attribute("data-shown") for image in seen] == [
+            image.get_attribute("data-shown") for image in ends
+        ]
+        label = figure.locator("label").text_content()
+        for image, named in zip(seen, figure.locator(".frames-paper").all(), strict=True):
+            assert named.inner_text() == f"{label} {image.get_attribute('data-shown')}"
+            assert named.bounding_box()["y"] < image.bounding_box()["y"]
 
 
 @pytest.mark.parametrize("name", MOVING[:1])

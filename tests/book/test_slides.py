@@ -20,12 +20,15 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAO
 
 def figure(name: str, pictures: int = 1) -> str:
     images = "".join(
-        f'<img class="dark-light" width="614" height="365" alt="picture {i}" src="{PIXEL}">'
+        f'<img class="dark-light drawing" width="614" height="365" alt="picture {i}" '
+        f'data-shown="{i}" src="{PIXEL}">'
         for i in range(pictures)
     )
+    bar = '<div class="frames-bar"><label>epoch</label><input type="range"></div>'
+    images = f'{bar * (pictures > 1)}<div class="frames-stage">{images}</div>'
     return (
         f'<div class="cell"><figure class="frames-figure" id="{name}"><div class="frames">'
-        f'<style>.frames{{}}</style><div class="frames-stage">{images}</div></div><figcaption><p>'
+        f"<style>.frames{{}}</style>{images}</div><figcaption><p>"
         f'<span class="caption-number">Fig. 3 </span><span class="caption-text">A short one. And '
         f"a longer one of {name}.</span></p></figcaption></figure></div>"
     )
@@ -36,14 +39,21 @@ def facts(**rows: str) -> str:
     return f'<div><table class="companion-table"><tbody>{lines}</tbody></table></div>'
 
 
+def verdict(**rows: str) -> str:
+    return f"""<div><div class="companion-verdict"><p><span class="judged"><span>✓ reproduced</span>
+      </span></p><p class="result">It is two.</p><div class="forest"><p class="unit">distance</p>
+      <div class="row effect"><svg><path d="M0 0"/></svg></div></div>{facts(**rows)}</div></div>"""
+
+
 PAGE = f"""
 <article class="bd-article"><section id="top"><h1>Two clouds<a class="headerlink">#</a></h1>
 <p><strong>Clouds part</strong>; so the abstract of <span class="bibtex-citation">[<a
  title="A. Name. A paper. 2020. URL: https://example.org">Name, 2020</a>]</span>. More.</p>
+<div class="admonition"><p class="admonition-title">In the paper</p><p>“Clouds.”</p></div>
 <div class="tip admonition"><p class="admonition-title">What you will be able to do</p>
 <ul><li><p>See them.</p></li></ul><p><strong>Time:</strong> 5 minutes.</p></div>
 <section id="s1"><h2>What would decide it</h2><p>Before any number.</p>
-{facts(**{"claim": "Clouds part.", "measured": "a distance", "has to be": "more than 1"})}</section>
+{facts(**{"claim": "Clouds part.", "measured": "a distance", "threshold": "more than 1"})}</section>
 <section id="s2"><h2>A prediction first</h2><p>They begin together. <strong>how far will they
 go?</strong> Write it down.</p></section>
 <section id="s3"><h2>The measurement</h2><p>With \\<span class="math">\\(d\\)</span>.</p>
@@ -51,7 +61,8 @@ go?</strong> Write it down.</p></section>
 \\[d = \\frac{{a}}{{b}}, \\qquad a > 0.\\]</div>
 <p>Look. <strong>Where is the end?</strong></p>{figure("first")}
 <section id="s31"><h3>Again</h3>{figure("second", 3)}</section></section>
-<section id="s4"><h2>The verdict</h2>{facts(claim="Clouds part.", verdict="reproduced", effect="2")}
+<section id="s4"><h2>The verdict</h2>
+{verdict(claim="Clouds part.", verdict="reproduced", threshold="1")}
 <p><strong>What would have disproved it:</strong> a standstill. And more.</p></section>
 <section id="s5"><h2>Takeaways</h2><ul><li><p>Clouds part.</p></li></ul></section>
 <section id="s6"><h2>Exercises</h2>
@@ -71,8 +82,8 @@ def small() -> Deck:
 
 def test_slides_follow_the_chapter(small: Deck) -> None:
     assert [slide.kind for slide in small.slides] == [
-        "title", "objectives", "rule", "prediction", "formula", "figure", "figure", "verdict",
-        "cards", "takeaways", "discussion", "exercise",
+        "title", "paper", "objectives", "rule", "prediction", "formula", "figure", "figure",
+        "verdict", "cards", "takeaways", "discussion", "exercise",
     ]  # fmt: skip
     by_kind = {slide.kind: slide for slide in small.slides}
     assert "Clouds part." in by_kind["title"].body
@@ -81,19 +92,24 @@ def test_slides_follow_the_chapter(small: Deck) -> None:
     assert "How far will they" in by_kind["prediction"].body
     assert "They begin together." in by_kind["prediction"].body
     assert "more than 1" in by_kind["rule"].body
-    assert 'class="verdict-word yes">reproduced' in by_kind["verdict"].body
+    assert "“Clouds.”" in by_kind["paper"].body
+    assert "picture 0" in by_kind["title"].body
+    assert 'class="verdict-word yes">✓ reproduced' in by_kind["verdict"].body
+    assert "It is two." in by_kind["verdict"].body
+    assert "<svg>" in by_kind["verdict"].body, "on its scale"
     assert by_kind["exercise"].heading == "Far"
     assert by_kind["exercise"].eyebrow == "Exercise 7"
 
 
-def test_a_figure_has_the_question_as_its_headline_and_a_short_caption(small: Deck) -> None:
+def test_a_figure_has_the_question_as_its_headline_and_its_whole_caption(small: Deck) -> None:
     first, second = (slide for slide in small.slides if slide.kind == "figure")
     assert (first.heading, first.eyebrow) == ("Where is the end?", "The measurement")
     assert (second.heading, second.eyebrow) == ("Again", "The measurement")
     assert "A short one." in first.body
-    assert "a longer one" not in first.body
-    assert any("a longer one" in note for note in first.notes)
+    assert "a longer one" in first.body
     assert second.body.count("<img") == 3
+    assert re.findall(r'end-words">([^<]*)', second.body) == ["epoch: 0", "epoch: 2"]
+    assert "end-words" not in first.body
     assert "--ratio:1.6822" in first.body
 
 
@@ -115,9 +131,13 @@ def test_no_solution_and_no_link_is_on_a_slide(small: Deck) -> None:
 
 def test_formulas_become_mathml_side_by_side_ones_one_under_the_other(small: Deck) -> None:
     body = next(slide.body for slide in small.slides if slide.kind == "formula")
-    assert body.count("<math") == 2
+    assert body.count('display="block"') == 2
     assert "(4)" in body
     assert "<mo>&#x0002C;</mo>" not in body
+    assert re.search(r'class="lead">With \S*<math', body), "what its letters are"
+    braced = mathml(r"\underbrace{\sum_{i=1}^n a_i}_{\text{all}}", True)
+    assert '<mrow class="braced"><mrow><munderover>' in braced
+    assert "23DF" not in braced
     with pytest.raises(ValueError, match="frac"):
         mathml(r"\frac{1}{")
 
@@ -190,7 +210,8 @@ STATE = """(() => {
     shown: [...document.querySelectorAll(".slide")].filter(s => s.offsetParent !== null).length,
     hash: location.hash, number: document.querySelector("#number").textContent,
     high: slide.scrollHeight - slide.clientHeight, wide: slide.scrollWidth - slide.clientWidth,
-    pictures: [...slide.querySelectorAll("img:not([hidden])")].map(i => i.getBoundingClientRect())
+    pictures: [...slide.querySelectorAll(".frames img:not([hidden])")]
+      .map(i => i.getBoundingClientRect())
       .map(r => [r.width, r.height, r.left, r.right, r.top, r.bottom]),
     undrawn: /\\\\\\(|\\\\\\[|\\$\\$/.test(slide.innerText),
   };
@@ -219,7 +240,7 @@ def test_every_slide_can_be_reached_and_fits(name: str, theme: str, page: Any, d
         assert found["wide"] <= 0, f"slide {number} is too wide by {found['wide']}"
         assert not found["undrawn"], f"a formula on slide {number} was not drawn"
         for width, height, left, right, _, bottom in found["pictures"]:
-            assert max(width / 1280, height / 720) > 0.5, "too small for the back row"
+            assert max(width / 1280, height / 720) > 0.65, "too small for the back row"
             assert left >= 0
             assert right <= 1280
             assert bottom <= 720
@@ -241,7 +262,7 @@ def test_each_figure_of_the_chapter_is_in_its_deck(name: str, site: Path, decks:
             assert caption is None, "an explorer does not fit a slide"
             continue
         slide = caption.find_parent("section")
-        there = [image["src"] for image in slide.select("img")]
+        there = [image["src"] for image in slide.select(".frames img")]
         assert there == [image["src"] for image in figure.select("img")]
 
 
@@ -314,6 +335,27 @@ def test_a_slider_moves_its_picture_and_gives_the_keys_back(page: Any, decks: Pa
     slider.focus()
     page.keyboard.press("PageDown")
     assert not moving.is_visible(), "a presenter's remote control turns the slide"
+
+
+@pytest.mark.browser
+def test_the_ends_of_a_slider_stand_side_by_side_when_asked_for_and_on_paper(
+    page: Any, decks: Path
+) -> None:
+    page.goto((decks / "clusters-emerge.html").as_uri())
+    moving = page.locator(".slide:has(input[type=range])").first
+    page.evaluate(f"location.hash = '#{moving.get_attribute('id').removeprefix('slide-')}'")
+    shown = moving.locator(".frames img:visible")
+    assert shown.count() == 1
+    moving.get_by_role("button", name="First and last").click()
+    names = [word.inner_text() for word in moving.locator(".end-words").all()]
+    left, right = (image.bounding_box() for image in shown.all())
+    assert left["x"] + left["width"] <= right["x"]
+    assert left["y"] == right["y"]
+    assert len(set(names)) == 2
+    moving.get_by_role("button", name="First and last").click()
+    assert shown.count() == 1
+    page.emulate_media(media="print")
+    assert shown.count() == 2
 
 
 @pytest.mark.browser

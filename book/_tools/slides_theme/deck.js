@@ -38,7 +38,13 @@ const fill = () => {
     if (picture) {
       const small = new Image();
       small.src = picture.src; small.alt = "";
+      small.className = picture.classList.contains("drawing") ? "drawing" : "";
       button.append(small);
+    } else {
+      const words = document.createElement("span");
+      words.className = "words";
+      words.textContent = slide.querySelector(".body").textContent.trim().replace(/\s+/g, " ").slice(0, 140);
+      button.append(words);
     }
     button.addEventListener("click", () => { overview.close(); show(i); });
     item.append(button); list.append(item);
@@ -96,6 +102,11 @@ overview.addEventListener("keydown", event => {
   if (event.key === "o") { event.preventDefault(); overview.close(); slides[now].focus(); }
 });
 overview.addEventListener("click", event => { if (event.target === overview) overview.close(); });
+
+document.addEventListener("click", event => {
+  const button = event.target.closest?.("[data-ends]");
+  if (button) button.setAttribute("aria-pressed", button.closest(".frames").classList.toggle("ends"));
+});
 
 one("#next").addEventListener("click", next);
 one("#back").addEventListener("click", back);
