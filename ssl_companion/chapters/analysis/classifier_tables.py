@@ -68,9 +68,10 @@ def leads(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     columns = {
         over: {
-            predictor_in_words(row["predictor"]): _sure(
-                row["ahead"], row["ahead_low"], row["ahead_high"], "+.2f"
-            )
+            # Brackets may break in a narrow column.
+            predictor_in_words(row["predictor"]): (
+                f"{row['ahead']:+.2f} [{row['ahead_low']:+.2f}, {row['ahead_high']:+.2f}]"
+            ).replace("-", "−")
             for row in table.iloc[1:].to_dict("records")
         }
         for over, table in found.items()

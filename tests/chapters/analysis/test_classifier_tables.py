@@ -52,7 +52,7 @@ def test_rivals_stand_side_by_side() -> None:
     assert table["all (8)"].iloc[-1] == "0.50 (0.40 to 1.00), 3 runs"
     assert table["few (5)"].tolist()[2:] == ["not measured"] * 3
     ahead = classifier_tables.leads(found).set_index("rival")
-    assert ahead["all"].tolist()[0] == "+0.10 (-0.10 to +0.20)"
+    assert ahead["all"].tolist()[0] == "+0.10 [−0.10, +0.20]"
     assert ahead["few"].tolist()[1:] == ["not measured"] * 3
 
 
