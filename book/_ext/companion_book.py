@@ -16,6 +16,7 @@ from typing import Any
 import companion_card
 from companion_downloads import put_plain_notebooks
 from companion_html import drop_scripts, mend_body
+from companion_landing import colab_door
 from companion_launch import launch_rows
 from companion_repository import find_repository, leave_out_or_lead, write_address
 from companion_stamp import footer, inputs_digest
@@ -112,6 +113,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", write_address)
     app.connect("html-page-context", leave_out_or_lead, priority=600)  # after the theme's buttons
     app.connect("html-page-context", launch_rows, priority=700)  # after those buttons are right
+    app.connect("html-page-context", colab_door, priority=700)
     app.connect("html-page-context", mend_body)
     app.connect("build-finished", drop_scripts)
     app.connect("build-finished", put_plain_notebooks)

@@ -49,6 +49,7 @@ def _inputs(root: Path) -> Iterator[Path]:
     yield root / "requirements.txt"
     yield from sorted((root / "ssl_companion").rglob("*.py"))
     yield from sorted((root / "ssl_companion/chapters/widgets/assets").glob("*/*"))
+    yield from sorted((root / "book/assets").glob("photographs.*"))
     yield from sorted(p for p in (root / "book/recordings").rglob("*") if p.is_file())
 
 

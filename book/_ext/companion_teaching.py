@@ -101,12 +101,12 @@ def teach_chapter(chapters: Sequence[Chapter]) -> str:
     )
     name = chapter.name
     return f"""\
-It teaches to:
+Students learn to:
 
 {chapter.objectives}
 
 **Time:** {chapter.minutes_to_read} minutes to read, {chapter.minutes_with_exercises} with the \
-exercises; the page runs for {{run-seconds}}`{name}`.
+exercises; runs in {{run-seconds}}`{name}`.
 
 Exercises:
 

@@ -19,7 +19,7 @@ _PARSER.use(dollarmath_plugin)
 _DIRECTIVE = re.compile(r"\{([\w-]+)\}\s*(.*)")
 _OPTIONS = re.compile(r"\A(?::[\w-]+:[^\n]*(?:\n|\Z))+")
 # Where a call that shows a figure has the figure's name among its arguments.
-_NAME = {"picture": 1, "frames": 2, "explorer": 1, "diagram": 1}
+_NAME = {"picture": 1, "frames": 2, "explorer": 1, "diagram": 1, "nearest_photographs": 2}
 _OBJECTIVES = "What you will be able to do"
 
 

@@ -269,6 +269,8 @@ class _Section:
         _say_the_ends(picture)
         for style in picture.find_all("style", recursive=False):  # a diagram keeps its own
             style.decompose()
+        for named in picture.select(".frames-paper"):
+            named.decompose()
         small = f"<b>{plain(number)}</b> " if number else ""
         questions = [s for p in self.said for s in p.find_all("strong") if plain(s).endswith("?")]
         headline = inside(questions[-1]) if questions else self.heading

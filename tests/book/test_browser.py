@@ -17,6 +17,7 @@ from .conftest import unfold
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [page for _, page in toc(ROOT)]
 MOVING = [page for page in PAGES if "frames(" in (ROOT / f"{page}.md").read_text()]
+DRAWN = [page for page in PAGES if "\ndiagram(" in (ROOT / f"{page}.md").read_text()]
 SCREENSHOTS = ROOT / "_build/screenshots"
 Visit = Callable[..., Any]
 UNDRAWN = """[...document.querySelectorAll(".math")]
@@ -25,6 +26,12 @@ UNDRAWN = """[...document.querySelectorAll(".math")]
 UNTOLD = """[...document.querySelectorAll(".bd-article img")]
   .filter(image => !image.getAttribute("alt")).map(image => image.outerHTML.slice(0, 200))"""
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+WORDS_OF_DIAGRAMS = """[...document.querySelectorAll(".diagram svg text")].map(text => {
+  const panel = text.closest("svg"), frame = panel.getBoundingClientRect();
+  const own = text.getBoundingClientRect(), scale = frame.width / panel.viewBox.baseVal.width;
+  return [text.textContent, parseFloat(getComputedStyle(text).fontSize) * scale,
+          own.left >= frame.left - 1 && own.right <= frame.right + 1];
+})"""
 SHOWN = """figure => {
   const digest = text => [...text].reduce((h, c) => Math.imul(h ^ c.charCodeAt(0), 16777619), 1);
   return {
@@ -95,6 +102,18 @@ def test_a_page_is_small_and_soon_ready(
     assert min(times) < 1000, "milliseconds until the page can be used"
 
 
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_words_of_a_diagram_can_be_read(
+    name: str, width: int, offline_page: Any, visit: Visit
+) -> None:
+    offline_page.set_viewport_size({"width": width, "height": 844})
+    found = visit(name).evaluate(WORDS_OF_DIAGRAMS)
+    assert found
+    assert not [text for text, size, _ in found if size < 11], "smaller than 11 pixels"
+    assert not [text for text, _, inside in found if not inside], "outside of its panel"
+
+
 @pytest.mark.parametrize("name", MOVING)
 @pytest.mark.parametrize(("scheme", "theme"), [("http", "light"), ("file", "dark")])
 def test_the_keyboard_moves_every_slider_and_its_picture(
@@ -119,6 +138,41 @@ def test_the_keyboard_moves_every_slider_and_its_picture(
             page.keyboard.press("ArrowRight")
         for seen in (shots, digests):
             assert all(a != b for a, b in itertools.pairwise(seen)), "a step changed nothing"
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_a_value_stands_beside_its_slider_on_a_phone(
+    name: str, offline_page: Any, visit: Visit
+) -> None:
+    offline_page.set_viewport_size({"width": 390, "height": 844})
+    page = visit(name)
+    for group in page.locator(".frames-range").all():
+        label, slider, value = (
+            group.locator(part).bounding_box() for part in ("label", "input", "b")
+        )
+        middles = [box["y"] + box["height"] / 2 for box in (label, slider, value)]
+        assert max(middles) - min(middles) < 12, "on one line"
+        assert slider["width"] >= 60, "long enough to be moved"
+        assert value["x"] + value["width"] <= 390
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_on_paper_a_figure_shows_its_first_and_last_value(
+    name: str, offline_page: Any, visit: Visit
+) -> None:
+    page = visit(name)
+    page.emulate_media(media="print")
+    for figure in page.locator(".frames:has(.frames-range)").all():
+        pictures = figure.locator("img")
+        seen = [image for image in pictures.all() if image.is_visible()]
+        ends = (pictures.first, pictures.last)
+        assert [image.get_attribute("data-shown") for image in seen] == [
+            image.get_attribute("data-shown") for image in ends
+        ]
+        label = figure.locator("label").text_content()
+        for image, named in zip(seen, figure.locator(".frames-paper").all(), strict=True):
+            assert named.inner_text() == f"{label} {image.get_attribute('data-shown')}"
+            assert named.bounding_box()["y"] < image.bounding_box()["y"]
 
 
 @pytest.mark.parametrize("name", MOVING[:1])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.distance import cdist, pdist
 
 from ssl_companion.chapters.analysis.accuracies import hits, measured
 from ssl_companion.chapters.analysis.feature_maps import overview
+from ssl_companion.chapters.photographs import photographs
 from ssl_companion.chapters.widgets.explorer import explorer_page
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import Recording, open_recording
@@ -182,9 +186,8 @@ def test_nothing_is_cut_or_far_away(width: int, explorer: Any) -> None:
         }"""
     )
     assert not faults
-    stage, found, charts = (
-        explorer.locator(f".explorer-{part}").bounding_box()
-        for part in ("stage", "found", "charts")
+    stage, found = (
+        explorer.locator(f".explorer-{part}").bounding_box() for part in ("stage", "found")
     )
     if width == 390:
         below = found["y"] - stage["y"] - stage["height"]
@@ -248,12 +251,28 @@ def test_a_point_can_be_clicked_and_has_the_neighbours_that_its_features_have(
             break
     assert tip.is_visible(), "nowhere in the middle of the map is there a point"
     named = tip.inner_text().split(" · ")[0].strip()
+    tile = tip.locator(".explorer-photograph").evaluate(
+        "tile => { const style = getComputedStyle(tile); return [style.backgroundImage, "
+        "style.backgroundPosition, tile.offsetWidth]; }"
+    )
     explorer.mouse.click(x, y)
     image = int(explorer.locator("[data-image]").input_value())
     epoch = int(explorer.locator("[data-epoch-shown]").inner_text())
     fine = recording.hierarchy.levels[0]
     names = [name.replace("_", " ") for name in fine.class_names]
     assert names[recording.fine("test")[image]] == named
+
+    # The photograph of the very image, up to the compression.
+    left, top = (-float(part.removesuffix("px")) * 32 / tile[2] for part in tile[1].split())
+    data = base64.b64decode(tile[0].split("base64,")[1].removesuffix('")'))
+    sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float)
+    shown = sheet[round(top) : round(top) + 32, round(left) : round(left) + 32]
+    given = photographs(recording)
+    assert given is not None
+    errors = [np.abs(shown - other).mean() for other in given]
+    assert int(np.argmin(errors)) == image
+    assert explorer.locator(".explorer-image .explorer-photograph").is_visible()
+    assert explorer.locator("[data-found] table .explorer-photograph").count() == 10
 
     features = recording.features(epoch, recording.layers[-1]).astype(np.float64)
     apart = cdist(features[[image]], features)[0] / pdist(features).mean()

@@ -24,6 +24,8 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from matplotlib.figure import Figure
 
+from ssl_companion.chapters.plots.drawing import Drawing, box
+from ssl_companion.chapters.widgets.diagram import diagram
 from ssl_companion.chapters.widgets.slider import picture
 from ssl_companion.recordings import open_recording
 
@@ -58,6 +60,20 @@ def test_a_picture_becomes_a_figure_that_can_be_referred_to() -> None:
     assert raw.astext().count("<div") == raw.astext().count("</div>")
 
 
+def test_a_diagram_becomes_a_figure_with_its_drawing_in_the_page() -> None:
+    document = new_document("page", get_default_settings(Parser))
+    page = diagram([Drawing("Two", "Two boxes.", 10, [box(0, 0, 5, 5)])], "two-boxes", "Boxes.")
+    bundle = nodes.container(nb_element="mime_bundle")
+    bundle += nodes.raw("", page.html, format="html")
+    document += bundle
+    NumberFigures(document).apply()
+    (figure,) = document.findall(nodes.figure)
+    assert figure["names"] == ["two-boxes"]
+    (raw,) = document.findall(nodes.raw)
+    assert "<svg" in raw.astext()
+    assert "<figure" not in raw.astext()
+
+
 def test_other_outputs_are_left_alone() -> None:
     document = new_document("page", get_default_settings(Parser))
     bundle = nodes.container(nb_element="mime_bundle")
@@ -71,7 +87,12 @@ def test_other_outputs_are_left_alone() -> None:
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
     folders = ("measures", "chapters/widgets/assets/explorer")
-    for name in (*(f"ssl_companion/{f}" for f in folders), "book/recordings/run", "tests"):
+    for name in (
+        *(f"ssl_companion/{f}" for f in folders),
+        "book/recordings/run",
+        "book/assets",
+        "tests",
+    ):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("numpy>=1.26\n# --- the book\njupytext>=1\n")
     (tmp_path / "ssl_companion/measures/ncc.py").write_text("A = 1\n")
@@ -88,6 +109,7 @@ def inputs(tmp_path: Path) -> Path:
         ("requirements.txt", True),
         ("ssl_companion/new.py", True),
         ("ssl_companion/chapters/widgets/assets/explorer/map.js", True),
+        ("book/assets/photographs.json", True),
         ("book/page.md", False),
         ("tests/test_new.py", False),
     ],

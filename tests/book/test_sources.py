@@ -55,6 +55,17 @@ def test_code_fits_the_page(chapter: Path) -> None:
     assert not long, "longer lines scroll sideways in the page"
 
 
+def test_every_diagram_is_shown_and_spoken_of() -> None:
+    pages = {page.stem: page.read_text("utf8") for page in CHAPTERS}
+    for drawing in ("views", "nearest_mean_and_width", "label_tree", "protocol"):
+        assert any(f"diagrams.{drawing}(" in text for text in pages.values()), drawing
+    shown = re.compile(r"(?s)^diagram\(\n.*?^    (?:.*, )?\"([a-z-]+)\",$", re.M)
+    named = [(page, name) for page, text in pages.items() for name in shown.findall(text)]
+    assert len(named) >= 4
+    for page, name in named:
+        assert f"{{numref}}`{name}`" in pages[page], f"{page} does not speak of {name}"
+
+
 def test_the_repositorys_address_stands_in_one_place(tmp_path: Path) -> None:
     for name in ("_config.yml", "README.md", "CITATION.cff"):
         shutil.copy(ROOT / name, tmp_path / name)

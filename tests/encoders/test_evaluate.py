@@ -20,6 +20,7 @@ from sklearn.neighbors import NearestCentroid
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import ssl_companion.data
 from ssl_companion import cli, measures
 from ssl_companion.data import Hierarchy, Level, load, random_grouping
 from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
@@ -491,9 +492,12 @@ def test_the_page_records_checkpoints_and_features(at_hand: dict[str, Any]) -> N
 
 
 @pytest.mark.slow
-def test_the_page_puts_an_encoder_beside_a_recording(at_hand: dict[str, Any]) -> None:
+def test_the_page_puts_an_encoder_beside_a_recording(
+    at_hand: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     glyphs = {split: load("glyphs100", split).subset(4) for split in ("train", "test")}
-    at_hand["load"] = lambda data, split, download: glyphs[split]  # in place of CIFAR-100
+    in_place_of_cifar100 = lambda data, split, download: glyphs[split]  # noqa: E731
+    monkeypatch.setattr(ssl_companion.data, "load", in_place_of_cifar100)
     exec(recipes()["pair"], at_hand)
     beside = at_hand["beside"]
     assert {"mine", "theirs", "recorded"} == set(beside.columns)

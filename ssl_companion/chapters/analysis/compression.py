@@ -309,7 +309,7 @@ def side_by_side(changes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _change_in_words(row: Mapping[str, Any], sure: bool) -> str:
+def _change_in_words(row: Mapping[Any, Any], sure: bool) -> str:
     if not np.isfinite(row["value"]):
         return str(row["shape"])
     band = f" ({row['low']:+.0%} to {row['high']:+.0%})" if sure else ""

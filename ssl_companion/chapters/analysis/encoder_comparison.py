@@ -21,11 +21,11 @@ from ssl_companion.chapters.analysis.accuracies import (
 )
 from ssl_companion.chapters.analysis.pixel_baselines import PIXELS, WHITENED, compare_with_pixels
 from ssl_companion.data.hierarchy import RANDOM
+from ssl_companion.encoders.evaluate import CONTROLS
 from ssl_companion.measures import bootstrap_mean
 from ssl_companion.recordings import Recording
 
-CONTROLS = 20  # random groupings, or permutations
-COLUMNS = ["name", "value", "low", "high", "n", "control", "recorded", "live"]
+_COLUMNS = ["name", "value", "low", "high", "n", "control", "recorded", "live"]
 
 
 def networks_and_pixels(
@@ -61,7 +61,7 @@ def networks_and_pixels(
             control = _control(recording, level, epoch, seed)
             told = at_epoch(recording, epoch, level=level)
             rows.append(row | {"control": control, "recorded": told, "live": True})
-    networks = pd.DataFrame(rows, columns=COLUMNS)
+    networks = pd.DataFrame(rows, columns=_COLUMNS)
     baselines = _baselines(next(iter(recordings.values())), level)
     return pd.concat([baselines, networks], ignore_index=True) if len(baselines) else networks
 
@@ -70,11 +70,11 @@ def _baselines(recording: Recording, level: str) -> pd.DataFrame:
     found = compare_with_pixels(recording)
     found = found[found["level"] == level]
     if found.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=_COLUMNS)
     values = [found["pixels"].item(), found["whitened"].item()]
     n = int(recording.run["data"]["test_images"])
     table = pd.DataFrame({"name": [PIXELS, WHITENED], "value": values, "n": n})
-    return with_intervals(table).assign(control=np.nan, recorded=values, live=False)[COLUMNS]
+    return with_intervals(table).assign(control=np.nan, recorded=values, live=False)[_COLUMNS]
 
 
 def _control(recording: Recording, level: str, epoch: int, seed: int) -> float:

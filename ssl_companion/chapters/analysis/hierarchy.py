@@ -117,7 +117,8 @@ def branch(tree: Tree, name: str, most: int = 20) -> Tree:
     leaves = sorted(whole)
     place = {node: i for i, node in enumerate([*leaves, *inner])}
     linkage = tree.linkage[np.array(inner, dtype=int) - k]
-    linkage[:, :2] = [[place[int(a)], place[int(b)]] for a, b in linkage[:, :2]]
+    for joined in linkage:
+        joined[:2] = [place[int(node)] for node in joined[:2]]
     names = tuple(tree.names[leaf] for leaf in leaves)
     groups = {level: of[leaves] for level, of in tree.groups.items()}
     return Tree(linkage, names, groups, tree.group_names)

@@ -125,12 +125,12 @@ def decrease_against_gain(recording: Recording, level: str = "fine") -> pd.DataF
 
 
 def side_by_side(correlations: pd.DataFrame) -> pd.DataFrame:
-    """`decrease_against_gain`, a row a term, to be shown: term, part, and a text for each span."""
+    """`decrease_against_gain`, a row for each term, to be shown: term, and a text for each span."""
     rows: dict[str, dict[str, str]] = {}
     for row in correlations.to_dict("records"):
         sure = f" ({row['low']:+.2f} to {row['high']:+.2f})" if row["low"] == row["low"] else ""
         unit = "steps" if row["over"] == "each step" else "epochs"
-        cells = rows.setdefault(row["term"], {"term": row["term"], "part": row["kind"]})
+        cells = rows.setdefault(row["term"], {"term": row["term"]})
         value = f"{row['value']:+.2f}" if row["value"] == row["value"] else "not defined"
         cells[f"{row['over']} ({row['n']} {unit})"] = value + sure
     return pd.DataFrame(list(rows.values()))

@@ -130,7 +130,7 @@ def losses_by_size(losses: pd.DataFrame) -> pd.DataFrame:
     """
     columns = {}
     for size, rows in losses.groupby("size", sort=False):
-        gain = rows.loc[rows["seeds"].idxmax(), "gain"]
+        gain = rows["gain"].iloc[int(rows["seeds"].argmax())]
         cells = {"(gain of the recipe)": f"{100 * gain:+.1f} points"}
         for row in rows.to_dict("records"):
             sure = f" ({row['low']:.0%} to {row['high']:.0%})" if row["low"] == row["low"] else ""

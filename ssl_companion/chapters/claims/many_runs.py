@@ -194,8 +194,8 @@ def _one_grouping(settings: dict[str, list[Recording]]) -> str:
     if not few:
         return ""
     return (
-        f"{len(few)} of {len(runs)} runs were held against a single random grouping, whose luck is "
-        "as large as what is asked"
+        f"{len(few)} of {len(runs)} runs were compared with a single random grouping, whose luck "
+        "is as large as the threshold"
     )
 
 

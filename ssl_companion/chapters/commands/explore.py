@@ -18,7 +18,8 @@ class Explore:
     """Write the explorer of a recording as one HTML file, to open in any browser or to send.
 
     The file needs no network, no Python and no other file: maps of every epoch and layer whose
-    features the recording keeps, class means and images nearest to each other, NCC accuracies.
+    features the recording keeps, class means and images nearest to each other, NCC accuracies,
+    and the photographs of a recording of the book.
 
     Attributes:
         recording: name or path.
@@ -26,9 +27,11 @@ class Explore:
         root: folder of recordings; by default SSL_COMPANION_RECORDINGS, else the checkout's,
             else ./recordings.
         level: that colours the points at first; by default the finest.
-        epoch: shown at first; by default the first one kept at the layer.
+        epoch: shown at first; by default the last one kept at the layer.
         layer: shown at first; by default the last one kept.
-        neighbours: that are named for a class, and for an image.
+        chosen: class whose neighbours are shown at first; by default "maple tree", or the first
+            class where there is none.
+        neighbours: how many are listed for a class, and for an image.
         seed: of the maps.
         overwrite: replace a file that stands there.
     """
@@ -39,6 +42,7 @@ class Explore:
     level: str | None = None
     epoch: int | None = None
     layer: str | None = None
+    chosen: str | None = None
     neighbours: int = 5
     seed: int = 0
     overwrite: bool = False
@@ -58,7 +62,9 @@ class Explore:
         # Begun before the maps are drawn: that a place cannot be written shows at once.
         with written(out), atomic_file(out) as temporary:
             whole = overview(recording, neighbours=self.neighbours, seed=self.seed)
-            page = explorer_page(whole, level=self.level, epoch=self.epoch, layer=self.layer)
+            page = explorer_page(
+                whole, level=self.level, epoch=self.epoch, layer=self.layer, chosen=self.chosen
+            )
             temporary.write_text(page, encoding="utf8")
         print(out)
         return 0

@@ -45,6 +45,7 @@ def grid_of_courses(courses: Sequence[Course], *, columns: int = 2, height: floa
     rows = -(-len(courses) // columns)
     with theme():
         figure, axes = canvas(rows, columns, height)
+        figure.set_layout_engine("constrained", h_pad=0.12)  # a legend, and room below it
         for axis in axes.flat[len(courses) :]:
             axis.set_axis_off()
         for axis, course in zip(axes.flat, courses, strict=False):
@@ -68,7 +69,7 @@ def _draw(axis: Axes, course: Course) -> None:
                 line["epoch"], line["low"], line["high"], color=colour, alpha=0.2, lw=0
             )
         place += 1
-    log_epochs(axis, course.table["epoch"].to_numpy(), steps=(1, 5))
+    log_epochs(axis, course.table["epoch"].to_numpy(), steps=(1,))
     if course.percent:
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     if course.limits:

@@ -179,8 +179,7 @@ def named_branch(branch: Tree, own: str, title: str) -> drawing.Drawing:
 
     Args:
         branch: a small tree.
-        own: the class whose kin is marked: filled where a class shares its group at the first
-            upper level, a ring where it shares that at the second.
+        own: the class whose group at the first level above the classes is marked.
         title: above it.
     """
     k, left, right, row = len(branch.names), 6.0, 128.0, 19.0
@@ -188,25 +187,23 @@ def named_branch(branch: Tree, own: str, title: str) -> drawing.Drawing:
     y = {leaf: 34 + row * i for i, leaf in enumerate(order)}
     x = dict.fromkeys(range(k), right)
     top = branch.linkage[:, 2].max() if len(branch.linkage) else 1.0
-    parts = [drawing.words(0, 14, title, kind="bold")]
+    parts = [drawing.label(0, 14, title, kind="bold")]
     for i, (a, b, height, _) in enumerate(branch.linkage):
         a, b, node = int(a), int(b), k + i
         x[node], y[node] = right - (right - left) * height / top, (y[a] + y[b]) / 2
         parts += [drawing.line(x[node], y[child], x[child], y[child]) for child in (a, b)]
         parts += [drawing.line(x[node], y[a], x[node], y[b])]
-    said, place = [], branch.names.index(own)
-    shared = list(branch.groups.values())[:2]
+    said = []
+    level, of = next(iter(branch.groups.items()))
+    place = branch.names.index(own)
     for leaf in order:
-        kin = [bool(of[leaf] == of[place]) for of in shared]
-        if any(kin):
-            parts += [drawing.point(right + 9, y[leaf], "c", filled=kin[0])]
-        name = branch.names[leaf].replace("_", " ")
+        if of[leaf] == of[place]:
+            parts += [drawing.point(right + 9, y[leaf], "c")]
         kind = "bold" if leaf == place else ""
-        parts += [drawing.words(right + 20, y[leaf] + 4.5, name, kind=kind)]
-        groups = list(branch.groups.items())[:1]
-        said.append(", ".join([name, *(branch.group_names[g][of[leaf]] for g, of in groups)]))
-    listed = "; ".join(said).replace("_", " ")
-    text = f"A branch of the tree of class means, with the superclass of each: {listed}."
+        name = branch.names[leaf].replace("_", " ")
+        parts += [drawing.label(right + 20, y[leaf] + 4.5, name, kind=kind)]
+        said.append(f"{name} ({branch.group_names[level][of[leaf]]})".replace("_", " "))
+    text = f"A branch of the tree of class means, with the group of each class: {', '.join(said)}."
     return drawing.Drawing(title, text, 34 + row * (k - 1) + 12, parts)
 
 
@@ -220,7 +217,7 @@ def _leaf_order(linkage: np.ndarray, k: int) -> list[int]:
 
 
 def similarities(
-    similarity: np.ndarray, hierarchy: Hierarchy, *, title: str, height: float = 6.6
+    similarity: np.ndarray, hierarchy: Hierarchy, *, title: str, height: float = 5.6
 ) -> Figure:
     """Similarities of class means, in the order of the tree of labels.
 
@@ -240,7 +237,7 @@ def similarities(
         axis = figure.subplots()
         image = axis.imshow(
             similarity[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1,
-            interpolation="nearest",
+            interpolation="nearest", aspect="auto",  # a fixed one would cut off the names
         )  # fmt: skip
         for level, width in ((names, 0.5), (groups, 1.8)):
             for place in _bounds(level, order)[1:-1] - 0.5:

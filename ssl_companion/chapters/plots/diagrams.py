@@ -8,21 +8,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssl_companion.chapters.plots.drawing import (
-    WIDTH,
+    PANEL_WIDTH,
     Drawing,
     arrow,
     box,
     circle,
     cross,
+    label,
     line,
     point,
     point_of,
-    words,
 )
 from ssl_companion.data.hierarchy import CIFAR100, Hierarchy
 from ssl_companion.measures import NearestCentroid, cdnv
 
-_LEFT, _MIDDLE, _RIGHT = 65, WIDTH / 2, 245
+_LEFT, _MIDDLE, _RIGHT = 65, PANEL_WIDTH / 2, 245
 
 
 def views() -> list[Drawing]:
@@ -33,12 +33,12 @@ def views() -> list[Drawing]:
 def _from_image_to_loss() -> Drawing:
     parts = [
         *_tree_in_a_box(_MIDDLE, 32),
-        words(_MIDDLE + 38, 37, "image"),
+        label(_MIDDLE + 38, 37, "image"),
         arrow(_MIDDLE - 32, 50, _LEFT + 30, 86),
         arrow(_MIDDLE + 32, 50, _RIGHT - 30, 86),
         *_tree_in_a_box(_LEFT, 116, scale=1.35, shift=(-4, 3)),
         *_tree_in_a_box(_RIGHT, 116, scale=1.15, shift=(6, -1), tone=""),
-        words(_MIDDLE, 112, "two views,", "altered at random", kind="small", anchor="middle"),
+        label(_MIDDLE, 112, "two views,", "altered at random", kind="small", anchor="middle"),
     ]
     y = 146
     for name, kind, below, note, tone in (
@@ -47,17 +47,17 @@ def _from_image_to_loss() -> Drawing:
     ):
         parts += [arrow(x, y, x, y + 20) for x in (_LEFT, _RIGHT)]
         parts += [
-            box(30, y + 22, WIDTH - 60, 42),
-            words(_MIDDLE, y + 39, name, kind="bold", anchor="middle"),
-            words(_MIDDLE, y + 56, kind, kind="small", anchor="middle"),
+            box(30, y + 22, PANEL_WIDTH - 60, 42),
+            label(_MIDDLE, y + 39, name, kind="bold", anchor="middle"),
+            label(_MIDDLE, y + 56, kind, kind="small", anchor="middle"),
         ]
         parts += [arrow(x, y + 66, x, y + 86) for x in (_LEFT, _RIGHT)]
         parts += [
-            box(16, y + 88, WIDTH - 32, 44, f"box {tone}"),
+            box(16, y + 88, PANEL_WIDTH - 32, 44, f"box {tone}"),
             *_vector(_LEFT, y + 110, tone),
             *_vector(_RIGHT, y + 110, tone),
-            words(_MIDDLE, y + 106, below, kind="bold", anchor="middle"),
-            words(_MIDDLE, y + 123, note, kind="small", anchor="middle"),
+            label(_MIDDLE, y + 106, below, kind="bold", anchor="middle"),
+            label(_MIDDLE, y + 123, note, kind="small", anchor="middle"),
         ]
         y += 134
     return Drawing(
@@ -90,18 +90,18 @@ def _vector(x: float, y: float, tone: str) -> list[str]:
 def _what_the_terms_pull() -> Drawing:
     def row(y: float, name: str, where: str, *does: str) -> list[str]:
         return [
-            words(122, y + 18, name, kind="bold"),
-            words(122, y + 36, where, kind="small"),
-            words(122, y + 58, *does),
+            label(122, y + 18, name, kind="bold"),
+            label(122, y + 36, where, kind="small"),
+            label(122, y + 58, *does),
         ]
 
     parts = [
-        box(1, 1, WIDTH - 2, 112, "frame"),
+        box(1, 1, PANEL_WIDTH - 2, 112, "frame"),
         *_pairs(62, 57),
         *row(6, "invariance", "between the two views", "pulls the views of one", "image together"),
-        box(1, 127, WIDTH - 2, 285, "frame"),
-        words(14, 150, "regularizer", kind="bold"),
-        words(14, 168, "compares no views with each other", kind="small"),
+        box(1, 127, PANEL_WIDTH - 2, 285, "frame"),
+        label(14, 150, "regularizer", kind="bold"),
+        label(14, 168, "compares no views with each other", kind="small"),
         *_spread(62, 228),
         *row(176, "variance", "within the batch", "keeps every dimension", "spread out"),
         *_off_the_line(62, 346),
@@ -206,8 +206,8 @@ def _nearest_mean() -> Drawing:
     means = np.stack([points[labels == k].mean(axis=0) for k in range(3)])
     right, (wrong,) = int((said == labels).sum()), np.flatnonzero(said != labels)
     height = 262.0
-    parts = [box(0, 0, WIDTH, height, "frame")]
-    parts += [line(*ends) for ends in boundaries(means, WIDTH, height)]
+    parts = [box(0, 0, PANEL_WIDTH, height, "frame")]
+    parts += [line(*ends) for ends in boundaries(means, PANEL_WIDTH, height)]
     parts += [point_of(int(k), *xy) for xy, k in zip(points, labels, strict=True)]
     parts += [cross(*mean) for mean in means]
     (x, y), (x_mean, y_mean) = points[wrong], means[said[wrong]]
@@ -218,9 +218,9 @@ def _nearest_mean() -> Drawing:
         "nearer to the mean of another class": circle(12, 322, 8),
     }
     for i, (key, mark) in enumerate(keys.items()):
-        parts += [mark, words(32, 286.5 + 20 * i, key, kind="small")]
+        parts += [mark, label(32, 286.5 + 20 * i, key, kind="small")]
     share = f"{right} of {len(points)} points"
-    parts += [words(0, 354, f"NCC accuracy: {share}, {right / len(points):.1%}", kind="bold")]
+    parts += [label(0, 354, f"NCC accuracy: {share}, {right / len(points):.1%}", kind="bold")]
     return Drawing(
         "NCC accuracy: is a point's own class mean the nearest?",
         "Three clouds of points, one for each class, with their class means as crosses. Lines "
@@ -257,13 +257,13 @@ def _widths() -> Drawing:
         parts += [arrow(means[0, 0] + 9, y, means[1, 0] - 9, y, both=True)]
         said.append(f"{how} for their distance: CDNV {cdnv(points, labels):.2f}")
         below = points[:, 1].max() + 22
-        parts += [words(_MIDDLE, below, said[-1], kind="bold", anchor="middle")]
+        parts += [label(_MIDDLE, below, said[-1], kind="bold", anchor="middle")]
     formula = "CDNV: mean of the squared widths,", "divided by the squared distance"
     parts += [
-        words(_MIDDLE, y - 8, "distance", kind="small", anchor="middle"),
+        label(_MIDDLE, y - 8, "distance", kind="small", anchor="middle"),
         circle(12, 302, 8, "dashed"),
-        words(32, 298, "width: root mean square", "distance of points to their mean", kind="small"),
-        words(0, 338, *formula, kind="bold"),
+        label(32, 298, "width: root mean square", "distance of points to their mean", kind="small"),
+        label(0, 338, *formula, kind="bold"),
     ]
     return Drawing(
         "CDNV: how wide are two classes for the distance of their means?",
@@ -276,21 +276,13 @@ def _widths() -> Drawing:
     )
 
 
-def label_tree(
-    fine: Sequence[str] = ("maple_tree", "bus"), labels: Hierarchy = CIFAR100
-) -> list[Drawing]:
-    """The groups that some fine classes belong to, level by level, each in a panel.
-
-    Raises:
-        ValueError: no such class.
-    """
-    return [_lineage(name, labels) for name in fine]
+def label_tree() -> list[Drawing]:
+    """The groups that a maple tree and a bus belong to at each level of CIFAR-100's labels."""
+    return [_lineage("maple_tree", CIFAR100), _lineage("bus", CIFAR100)]
 
 
 def _lineage(fine: str, labels: Hierarchy) -> Drawing:
     names = labels.levels[0].class_names
-    if fine not in names:
-        raise ValueError(f"fine: {fine!r}; expected one of {', '.join(names)}")
     own, parts, said = names.index(fine), [], []
     inside, parent, y = np.full(len(names), True), _MIDDLE, 0.0
     for level in reversed(labels.levels):
@@ -301,7 +293,7 @@ def _lineage(fine: str, labels: Hierarchy) -> Drawing:
             parts += row.branches(parent, y)
         parts += row.boxes()
         kind = "groups" if level is not labels.levels[0] else "classes"
-        parts += [words(0, y + 15, f"{level.name}: {level.k} {kind}", kind="small")]
+        parts += [label(0, y + 15, f"{level.name}: {level.k} {kind}", kind="small")]
         others = [_plain(level.class_names[k]) for k in shown if k != mine]
         said.append(
             f"{level.name}, {level.k} {kind}: {_plain(level.class_names[mine])}, "
@@ -322,11 +314,11 @@ class _Row:
 
     def __init__(self, names: Sequence[str], chosen: int, top: float) -> None:
         self.texts = [[_plain(name)] for name in names]
-        if sum(map(self._width, self.texts)) + 4 * len(names) > WIDTH:
+        if sum(map(self._width, self.texts)) + 4 * len(names) > PANEL_WIDTH:
             self.texts = [_two_lines(text) for [text] in self.texts]
         widths = [self._width(text) for text in self.texts]
-        gap = min(10.0, (WIDTH - 2 - sum(widths)) / max(1, len(widths) - 1))
-        start = (WIDTH - sum(widths) - gap * (len(widths) - 1)) / 2
+        gap = min(10.0, (PANEL_WIDTH - 2 - sum(widths)) / max(1, len(widths) - 1))
+        start = (PANEL_WIDTH - sum(widths) - gap * (len(widths) - 1)) / 2
         ends = start + np.cumsum(np.array(widths) + gap) - gap
         self.widths, self.middles = widths, (ends - np.array(widths) / 2).tolist()
         self.top, self.chosen = top, chosen
@@ -343,7 +335,7 @@ class _Row:
             kinds = ("box c", "small bold") if i == self.chosen else ("frame", "small")
             parts += [box(x - width / 2, self.top, width, self.bottom - self.top, kinds[0])]
             first = (self.top + self.bottom) / 2 + 4.5 - 8 * (len(text) - 1)
-            parts += [words(x, first, *text, kind=kinds[1], anchor="middle")]
+            parts += [label(x, first, *text, kind=kinds[1], anchor="middle")]
         return parts
 
     def branches(self, parent: float, above: float) -> list[str]:
@@ -386,17 +378,17 @@ def protocol() -> list[Drawing]:
 
 
 def _steps(heading: str, steps: Sequence[Sequence[str]], start: int, opening: str) -> Drawing:
-    tone, parts, y = ("a" if start == 1 else "b"), [words(0, 14, heading, kind="bold")], 26.0
+    tone, parts, y = ("a" if start == 1 else "b"), [label(0, 14, heading, kind="bold")], 26.0
     for i, (name, *about) in enumerate(steps):
         if i:
             parts += [arrow(_MIDDLE, y - 22, _MIDDLE, y - 2)]
         last = start > 1 and i == len(steps) - 1
         parts += [
-            box(1, y, WIDTH - 2, 76, f"box {'c' if last else tone}"),
+            box(1, y, PANEL_WIDTH - 2, 76, f"box {'c' if last else tone}"),
             circle(30, y + 38, 15, "c" if last else tone),
-            words(30, y + 42.5, str(start + i), kind="bold", anchor="middle"),
-            words(60, y + 24, name, kind="bold"),
-            words(60, y + 43, *about),
+            label(30, y + 42.5, str(start + i), kind="bold", anchor="middle"),
+            label(60, y + 24, name, kind="bold"),
+            label(60, y + 43, *about),
         ]
         y += 100
     said = [f"{start + i}, {name}: {' '.join(about)}" for i, (name, *about) in enumerate(steps)]

@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 
 from ssl_companion.chapters.plots.theme import PALETTE
 
-WIDTH = 310  # of a panel, CSS pixels: two stand side by side in a page, one fills a phone
+PANEL_WIDTH = 310  # of a panel, CSS pixels: two stand side by side in a page, one fills a phone
 TONES = ("a", "b", "c")
 _SHAPES = ("circle", "square", "triangle")
 STYLE = (
@@ -38,7 +38,7 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """One panel of a diagram, `WIDTH` wide.
+    """One panel of a diagram, `PANEL_WIDTH` wide.
 
     Attributes:
         title: what it shows, in a few words; a screen reader's name for it.
@@ -55,7 +55,7 @@ class Drawing:
     def svg(self, name: str) -> str:
         """The panel as an SVG element; `name` is unique in its page."""
         return (
-            f'<svg viewBox="0 0 {WIDTH} {self.height:g}" role="img" '
+            f'<svg viewBox="0 0 {PANEL_WIDTH} {self.height:g}" role="img" '
             f'aria-labelledby="{name}-title {name}-desc" xmlns="http://www.w3.org/2000/svg">'
             f'<title id="{name}-title">{html.escape(self.title)}</title>'
             f'<desc id="{name}-desc">{html.escape(self.description)}</desc>\n'
@@ -64,7 +64,7 @@ class Drawing:
         )
 
 
-def words(x: float, y: float, *lines: str, kind: str = "", anchor: str = "start") -> str:
+def label(x: float, y: float, *lines: str, kind: str = "", anchor: str = "start") -> str:
     """Lines of text, the first on the base line `y`.
 
     Args:

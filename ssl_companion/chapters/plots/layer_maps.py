@@ -68,13 +68,13 @@ def _map(
     )  # fmt: skip
     faces = np.asarray(axis.collections[0].get_facecolor())
     for text, colour in zip(axis.texts, faces, strict=True):
-        text.set_color(_readable_on(colour))
+        text.set_color(readable_on(colour))
     axis.invert_yaxis()  # the deepest layer on top
     axis.tick_params(axis="both", rotation=0)
     axis.set(xlabel="epoch", ylabel=label)
 
 
-def _readable_on(colour: np.ndarray) -> str:
+def readable_on(colour: np.ndarray) -> str:
     """White or near black, whichever has the higher contrast (WCAG 2.1, relative luminance)."""
     rgb = np.asarray(colour[:3])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)

@@ -94,7 +94,7 @@ def panels_side_by_side(panels: Sequence[Panel], *, height: float = 4.2) -> Figu
             own = list(dict.fromkeys(str(name) for name in panel.table[panel.hue]))
             shared = set(own) & set(names)
             names = [*names, *(n for n in own if n not in names)] if shared else own
-            _draw(axis, panel, names)
+            _draw(axis, panel, names, narrow=len(panels) > 1)
             if panel.legend:
                 lines |= {str(line.get_label()): line for line in _named(axis)}
         _legend(figure, lines)
@@ -114,7 +114,7 @@ def _legend(figure: Figure, lines: dict[str, Artist]) -> None:
         )  # fmt: skip
 
 
-def _draw(axis: Axes, panel: Panel, names: list[str]) -> None:
+def _draw(axis: Axes, panel: Panel, names: list[str], narrow: bool) -> None:
     for name, line in panel.table.groupby(panel.hue, sort=False):
         _line(axis, panel, line.sort_values(panel.x), str(name), names.index(str(name)))
     for place, style in ((panel.mark, "-"), (panel.switch, ":")):
@@ -128,7 +128,7 @@ def _draw(axis: Axes, panel: Panel, names: list[str]) -> None:
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     if panel.limits is not None:
         axis.set_ylim(panel.limits)
-    _scale(axis, panel.scale, panel.table[panel.x].to_numpy(np.float64))
+    _scale(axis, panel.scale, panel.table[panel.x].to_numpy(np.float64), narrow)
     axis.set(xlabel=panel.x_label, ylabel=panel.y_label)
     axis.set_title(panel.title, loc="left")
 
@@ -147,9 +147,9 @@ def _line(axis: Axes, panel: Panel, line: pd.DataFrame, name: str, place: int) -
         axis.fill_between(line[panel.x], line["low"], line["high"], color=colour, alpha=0.2, lw=0)
 
 
-def _scale(axis: Axes, scale: AxisScale, x: np.ndarray) -> None:
+def _scale(axis: Axes, scale: AxisScale, x: np.ndarray, narrow: bool) -> None:
     if scale == "epochs":
-        log_epochs(axis, x)
+        log_epochs(axis, x, (1,) if narrow and x.max() >= 20 else (1, 2, 5))
     elif scale == "log":
         axis.set_xscale("log")
         axis.xaxis.set_minor_locator(NullLocator())

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from ssl_companion.chapters.plots.figures import log_epochs
+from ssl_companion.chapters.plots.layer_maps import readable_on
 from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, theme
 
 _GREY = "#8a8a8a"
@@ -209,6 +210,9 @@ def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) 
             points, ax=axis, annot=True, fmt="+.1f", cmap="vlag", vmin=-most, vmax=most,
             linewidths=0.5, cbar=False, annot_kws={"fontsize": 11},
         )  # fmt: skip
+        faces = np.asarray(axis.collections[0].get_facecolor())
+        for text, colour in zip(axis.texts, faces, strict=True):
+            text.set_color(readable_on(colour))
         axis.invert_yaxis()
         axis.tick_params(axis="both", rotation=0)
         axis.set(xlabel="epoch", ylabel="")

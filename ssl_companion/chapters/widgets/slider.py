@@ -62,7 +62,7 @@ def frames(
     *,
     label: str = "value",
     show: Callable[[Value], str] = str,
-    start: int = 0,
+    start: int | None = None,
 ) -> Any:
     """Show `render(value)` for the value that a slider picks.
 
@@ -74,7 +74,8 @@ def frames(
         alt: the alternative text of one value's picture, with the numbers it shows.
         label: what the slider chooses, such as "epoch".
         show: how a value reads beside the slider and to a screen reader.
-        start: index of the value shown first.
+        start: index of the value shown first; by default that of the last one, since a figure
+            through training shows most at its end. On paper, the first and the last are shown.
 
     Returns:
         In a book build a `PageFigure`, otherwise an ipywidgets box.
@@ -85,6 +86,7 @@ def frames(
             that moves and changes nothing).
     """
     values = list(values)
+    start = len(values) - 1 if start is None else start
     _check(values, name, caption, start)
     if in_book():
         images, photographs = [], False

@@ -42,13 +42,16 @@ def page_figure(
     """
     kind = "dark-light" if photographs else "dark-light drawing"
     height, width = (round(side * _CSS_DPI / DPI) for side in images[0].shape[:2])
-    pictures = "\n".join(
+    pictures = [
         f'<img class="{kind}" width="{width}" height="{height}" alt="{html.escape(alt)}" '
         f'data-shown="{html.escape(text)}" src="{source}"{"" if i == start else " hidden"}>'
         for i, (source, text, alt) in enumerate(zip(_encode(images), shown, alts, strict=True))
-    )
+    ]
     bar = ""
     if len(images) > 1:
+        for i in (0, -1):  # on paper nothing moves: the first picture and the last, each named
+            words = html.escape(f"{label} {shown[i]}".strip())
+            pictures[i] = f'<p class="frames-paper">{words}</p>\n{pictures[i]}'
         bar = _BAR.substitute(
             name=name,
             label=html.escape(label),
@@ -59,7 +62,7 @@ def page_figure(
     return _FIGURE.substitute(
         name=name,
         bar=bar,
-        pictures=pictures,
+        pictures="\n".join(pictures),
         caption=html.escape(caption),
         mark=CAPTION_MARK,
         width=width,
@@ -110,10 +113,16 @@ _FIGURE = Template("""<figure class="frames" id="figure-$name">
  border-radius:6px}
 .frames img[hidden]{display:none}
 .frames-bar{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem .7rem;margin:0 0 .6rem}
-.frames-bar input{flex:1 1 9rem;min-width:7rem;height:1.75rem}
+.frames-range{display:flex;flex:1 1 16rem;align-items:center;gap:.7rem;min-width:0}
+.frames-range label{margin:0}
+.frames-bar input{flex:1 1 9rem;min-width:5rem;height:1.75rem}
 .frames-bar button{min-width:2.2rem;min-height:2rem;font:inherit;cursor:pointer}
 .frames-bar b{min-width:4ch;font-variant-numeric:tabular-nums}
-@media print{.frames-bar{display:none}}
+.frames-paper{display:none}
+@media print{.frames-bar{display:none}
+ .frames:has(.frames-paper) img{display:none}
+ .frames .frames-paper+img{display:block!important;max-height:42vh;width:auto;break-inside:avoid}
+ .frames-paper{display:block;font-weight:600;margin:.4rem 0 .2rem;break-after:avoid}}
 </style>
 ${bar}<div class="frames-stage" style="--width:${width}px">
 $pictures
@@ -125,10 +134,10 @@ _BAR = Template("""<div class="frames-bar">
 <button type="button" data-step="-1" aria-label="Previous $label">&#8249;</button>
 <button type="button" data-play>Play</button>
 <button type="button" data-step="1" aria-label="Next $label">&#8250;</button>
-<label for="range-$name">$label</label>
+<span class="frames-range"><label for="range-$name">$label</label>
 <input id="range-$name" type="range" min="0" max="$last" step="1" value="$start"
  aria-valuetext="$shown" autocomplete="off">
-<b aria-hidden="true">$shown</b>
+<b aria-hidden="true">$shown</b></span>
 </div>
 """)
 

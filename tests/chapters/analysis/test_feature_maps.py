@@ -131,6 +131,10 @@ def test_the_page_needs_nothing_outside_itself(whole: Overview) -> None:
         explorer(whole, "Bad name", "A caption.")
     with pytest.raises(ValueError, match="epoch, layer: "):
         explorer(whole, "a", "A caption.", epoch=999)
+    with pytest.raises(ValueError, match="chosen: 'unicorn'; expected a class, one of "):
+        explorer(whole, "a", "A caption.", chosen="unicorn")
+    assert 'data-photographs="0"' in page, "the stand-in has none"
+    assert "data:image" not in page
 
 
 class _Scripts(HTMLParser):

@@ -161,12 +161,12 @@ def test_every_run_of_the_presets_that_count_has_a_group() -> None:
     assert generality.group_of("mine") == "other"
 
 
-def test_temperatures_are_held_against_simclr(runs: dict[str, Recording]) -> None:
+def test_temperatures_are_compared_with_simclr(runs: dict[str, Recording]) -> None:
     reference, simclr = list(runs.values())[:2]
     known = {**runs, "methods-simclr-s0": simclr}
     assert generality.compared_with("SimCLR's temperature", known, reference) is simclr
     assert generality.compared_with("SimCLR's temperature", runs, reference) is reference
-    assert generality.held_against("width", known, reference) is reference
+    assert generality.compared_with("width", known, reference) is reference
 
 
 def test_groups_hold_every_run_once(runs: dict[str, Recording]) -> None:

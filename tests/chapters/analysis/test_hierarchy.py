@@ -102,3 +102,54 @@ def test_trees_of_recordings_have_their_twins(clusters: Recording) -> None:
 )
 def test_what_an_interval_says(low: float, high: float, word: str) -> None:
     assert word in analysis.change(low, high)
+
+
+def test_a_branch_is_the_tree_of_its_classes() -> None:
+    linkage = np.array([[0, 1, 1.0, 2], [2, 3, 2.0, 2], [5, 6, 3.0, 4], [4, 7, 9.0, 5]])
+    whole = Tree(linkage, tuple("abcde"), {"coarse": np.array([0, 0, 1, 1, 2])}, {"coarse": ("",)})
+    part = analysis.branch(whole, "d", most=4)
+    assert part.names == tuple("abcd")
+    np.testing.assert_array_equal(part.linkage, [[0, 1, 1, 2], [2, 3, 2, 2], [4, 5, 3, 4]])
+    np.testing.assert_array_equal(part.groups["coarse"], [0, 0, 1, 1])
+    small = analysis.branch(whole, "d", most=3)
+    assert small.names == tuple("cd")
+    np.testing.assert_array_equal(small.linkage, [[0, 1, 2, 2]])
+    alone = analysis.branch(whole, "e", most=4)  # it joins the rest by itself
+    assert (alone.names, alone.linkage.shape) == (("e",), (0, 4))
+    np.testing.assert_array_equal(whole.linkage, linkage)
+    with pytest.raises(ValueError, match="expected one of a, b"):
+        analysis.branch(whole, "f")
+
+
+def test_similarities_are_cosines_of_centred_means(clusters: Recording) -> None:
+    last = clusters.kept_epochs()[-1]
+    found = analysis.similarity_of_means(clusters, last)
+    means = _centred(clusters, last)
+    own = means[3] @ means[8] / np.linalg.norm(means[3]) / np.linalg.norm(means[8])
+    assert found[3, 8] == pytest.approx(own)
+    np.testing.assert_allclose(np.diag(found), 1)
+
+
+def _centred(recording: Recording, epoch: int) -> np.ndarray:
+    means = recording.class_means(epoch).astype(np.float64)
+    return np.asarray(means - means.mean(axis=0))
+
+
+def test_similarity_is_averaged_over_the_pairs_of_a_kind() -> None:
+    coarse, living = CIFAR100.level("coarse").of_fine, CIFAR100.level("living").of_fine
+    same = coarse[:, None] == coarse[None]
+    similarity = np.where(same, 0.8, np.where(living[:, None] == living[None], 0.2, -0.4))
+    table = analysis.similarity_by_kinship(similarity, CIFAR100).set_index("meet")
+    assert list(table.index) == ["coarse", "seven", "living", "nowhere"]
+    np.testing.assert_allclose(table["mean"], [0.8, 0.2, 0.2, -0.4])
+    assert table["alike"].tolist() == [1, 0, 0, 0]
+    assert table["pairs"].sum() == 100 * 99 / 2
+    assert table.loc["coarse", "pairs"] == 20 * 10
+
+
+@pytest.mark.parametrize("hierarchy", [CIFAR100, GLYPHS100])
+def test_the_order_keeps_the_groups_of_every_level_together(hierarchy: Hierarchy) -> None:
+    order = analysis.order_by_groups(hierarchy)
+    assert sorted(order) == list(range(hierarchy.levels[0].k))
+    for level in hierarchy.levels:
+        assert np.count_nonzero(np.diff(level.of_fine[order])) == level.k - 1

@@ -169,7 +169,7 @@ def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
 
 
 def test_correlations_are_shown_a_row_a_term() -> None:
-    row = {"term": "variance", "kind": "regularizer", "low": np.nan, "high": np.nan}
+    row = {"term": "variance", "low": np.nan, "high": np.nan}
     table = interventions.side_by_side(pd.DataFrame([
         {**row, "over": "so far", "value": 1.0, "n": 6},
         {**row, "over": "each step", "value": 0.7, "low": -0.87, "high": 1.0, "n": 5},
@@ -178,7 +178,6 @@ def test_correlations_are_shown_a_row_a_term() -> None:
     ]))  # fmt: skip
     assert table.to_dict("list") == {
         "term": ["variance", "invariance"],
-        "part": ["regularizer"] * 2,
         "so far (6 epochs)": ["+1.00", "not defined"],
         "each step (5 steps)": ["+0.70 (-0.87 to +1.00)", "-0.30"],
     }

@@ -207,8 +207,8 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
     ],
     targets.check_p_value: [
         (lambda s, r: np.mean(r >= s), "numerator and denominator"),
-        (lambda s, r: np.sum(r >= s) / (1 + len(r)), "above the line, too"),
-        (lambda s, r: (1 + np.sum(r >= s)) / len(r), "below the line"),
+        (lambda s, r: np.sum(r >= s) / (1 + len(r)), "in the numerator, too"),
+        (lambda s, r: (1 + np.sum(r >= s)) / len(r), "in the denominator, too"),
         (lambda s, r: (1 + np.sum(r > s)) / (1 + len(r)), "tie"),
         (lambda s, r: (1 + np.sum(r <= s)) / (1 + len(r)), "not those below"),
         (lambda s, r: 1 + np.sum(r >= s), "of how many"),

@@ -173,7 +173,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (PlanOfItsOwn(), "second half"),
     ],
     regularize.check_three: [
-        (one_order, "divided otherwise"),
+        (one_order, "divided differently"),
         (for_three_alone, "of 2 terms.*add up"),
         (lambda terms, _: dict.fromkeys(terms, 7.0), "do not add up"),
         (lambda terms, gain: {t: gain((t,)) for t in terms}, "takes a set"),

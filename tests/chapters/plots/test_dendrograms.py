@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 from scipy.cluster import hierarchy as scipy_hierarchy
 
-from ssl_companion.chapters.analysis.hierarchy import Tree
+from ssl_companion.chapters.analysis.hierarchy import Tree, order_by_groups
 from ssl_companion.chapters.plots import dendrograms
+from ssl_companion.data.hierarchy import CIFAR100
 
 GROUPS = {"coarse": np.array([0, 1, 2, 3, 0]), "middle": np.array([0, 0, 1, 1, 0]),
           "top": np.array([0, 0, 1, 1, 0])}  # fmt: skip
@@ -61,3 +65,44 @@ def test_distances_have_a_line_an_epoch() -> None:
     axis = dendrograms.distances_by_kinship(table).axes[0]
     assert [t.get_text() for t in axis.get_xticklabels()] == ["coarse", "nowhere"]
     assert {"epoch 0", "epoch 5"} <= {str(line.get_label()) for line in axis.lines}
+
+
+def test_lines_below_a_tree_have_colours_of_their_own() -> None:
+    figure = dendrograms.tree_and_agreement(small_tree(), agreement(), mark=1, title="t")
+    strips = np.asarray(figure.axes[1].images[0].get_array()).reshape(-1, 3)
+    lines = [line for line in figure.axes[3].lines if line.get_marker() != "None"]
+    for line in lines:
+        assert (np.abs(strips - to_rgb(line.get_color())).max(axis=1) > 0.05).all()
+    assert len({(line.get_linestyle(), line.get_color()) for line in lines}) == len(lines)
+
+
+def test_similarities_stand_in_the_order_of_the_label_tree() -> None:
+    order = order_by_groups(CIFAR100)
+    similarity = np.random.default_rng(0).uniform(-1, 1, (100, 100))
+    axis = dendrograms.similarities(similarity, CIFAR100, title="t").axes[0]
+    np.testing.assert_array_equal(axis.images[0].get_array(), similarity[np.ix_(order, order)])
+    named = [label.get_text() for label in axis.get_yticklabels()]
+    assert len(set(named)) == 20
+    coarse = CIFAR100.level("coarse")
+    at = int(axis.get_yticks()[named.index("trees")])
+    assert coarse.class_names[coarse.of_fine[order][at]] == "trees"
+    bounds = {float(line.get_ydata()[0]) for line in axis.lines if line.get_linewidth() > 1}
+    assert len({b for b in bounds if b > 0}) == 6  # between seven groups
+
+
+def test_a_branch_names_its_classes_and_marks_the_kin() -> None:
+    panel = dendrograms.named_branch(small_tree(), "a", "five classes")
+    root = ElementTree.fromstring(panel.svg("branch"))
+    texts = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[0] == "five classes"
+    assert sorted(texts[1:]) == list("abcde")
+    near = texts[1:].index("c"), texts[1:].index("d")  # the first to join stand together
+    assert abs(near[0] - near[1]) == 1
+    assert panel.svg("branch").count("<circle") == 2  # a and e are of one group
+    assert "a (p)" in panel.description
+
+
+def test_a_branch_of_one_class_is_drawn_too() -> None:
+    whole = small_tree()
+    alone = Tree(whole.linkage[:0], ("a",), {"coarse": np.array([0])}, NAMES)
+    assert "a (p)" in dendrograms.named_branch(alone, "a", "one class").description

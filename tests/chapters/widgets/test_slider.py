@@ -99,13 +99,25 @@ class TestPage:
         hidden = [" hidden>" in tag for tag in re.findall(r"<img[^>]*>", page)]
         assert hidden == [True, False, True]
 
+    def test_it_opens_at_the_last_value(self) -> None:
+        page = frames(draw, [1, 5, 9], "heights", TEXT, tell, label="height").html
+        hidden = [" hidden>" in tag for tag in re.findall(r"<img[^>]*>", page)]
+        assert hidden == [True, True, False]
+        assert re.search(r'<input [^>]*value="2"\s+aria-valuetext="9"', page)
+
+    def test_paper_has_the_first_and_the_last_value_named(self) -> None:
+        page = frames(draw, [1, 5, 9], "heights", TEXT, tell, label="<height>", start=1).html
+        named = re.findall(r'<p class="frames-paper">([^<]*)</p>\n<img[^>]*alt="([^"]*)"', page)
+        assert named == [("&lt;height&gt; 1", "a line at 1"), ("&lt;height&gt; 9", "a line at 9")]
+        assert '<p class="frames-paper"' not in picture(draw(1), "one", TEXT, tell(1)).html
+
     def test_the_slider_has_a_label_a_range_and_a_spoken_value(self) -> None:
         page = frames(
             draw, [1, 5, 9], "heights", TEXT, tell, label="height", show=lambda v: f"{v} m"
         ).html
         assert '<label for="range-heights">height</label>' in page
         assert re.search(r'<input id="range-heights" type="range" min="0" max="2"', page)
-        assert 'aria-valuetext="1 m"' in page
+        assert 'aria-valuetext="9 m"' in page
 
     def test_pictures_are_true_to_what_was_drawn(self) -> None:
         """Within the 64 colours: the line is where the value says, the ground is white."""
@@ -167,7 +179,7 @@ class TestWidget:
             drawn.append(value)
             return draw(value)
 
-        box = frames(render, [1, 5, 9], "heights", TEXT, tell, label="height")
+        box = frames(render, [1, 5, 9], "heights", TEXT, tell, label="height", start=0)
         slider, stage, caption = box.children
         assert drawn == [1]
         assert 'alt="a line at 1"' in stage.value
@@ -182,6 +194,11 @@ class TestWidget:
         assert slider.description == "height"
         assert slider.label == "1"
         assert TEXT in caption.value
+
+    def test_it_opens_at_the_last_value(self) -> None:
+        slider, stage, _ = frames(draw, [1, 5, 9], "heights", TEXT, tell).children
+        assert slider.label == "9"
+        assert 'alt="a line at 9"' in stage.value
 
     def test_a_single_picture_needs_no_widget(self) -> None:
         result = picture(draw(1), "one", TEXT, "a line at 1")

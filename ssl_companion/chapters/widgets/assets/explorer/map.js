@@ -87,7 +87,9 @@ const arrange = coordinates => {
   if (!size || own().names.length <= 2) return found;
   const at = i => [(0.03 + 0.94 * coordinates[2 * i]) * size,
     (0.97 - 0.94 * coordinates[2 * i + 1]) * size];
-  const marks = new Map(named.map(k => [k, members(k).map(at)])), all = [...marks.values()].flat();
+  const marks = new Map(named.map(k => [k, members(k).map(at)]));
+  const lines = state.image < 0 ? [] : [state.image, ...row(near, place(), state.image)].map(at);
+  const all = [...marks.values(), lines].flat();
   const taken = [], r = radius() * 2;
   pen.font = font();
   named.filter(k => marks.get(k).length).forEach(k => {

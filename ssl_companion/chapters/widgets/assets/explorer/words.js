@@ -69,7 +69,7 @@ const classTable = k => {
   const far = row(own().far, place(), k);
   return [make("h3", { textContent: own().names[k] }), ...photographs(k),
     make("p", { textContent: rightOf(k) }),
-    table("Nearest class means", ["", "class", "distance"], nearGroups().map((g, i) => [i + 1,
+    table("Nearest class means", ["#", "class", "distance"], nearGroups().map((g, i) => [i + 1,
       button({}, () => pick(state.at, g), glyph(i),
         photograph(members(g)[0] ?? -1, 32), own().names[g]), distance(far[i])]))];
 };
@@ -78,7 +78,7 @@ const imageTable = i => {
   const second = j => levels[0].parents[fine[j]] || imageName(j);
   const box = make("div", { className: "explorer-image" }, photograph(i, 72),
     make("span", {}, `Image ${imageName(i)}`));
-  return [box, table("Nearest images", ["", "class", "distance"],
+  return [box, table("Nearest images", ["#", "class", "distance"],
     [...row(near, place(), i)].map((j, n) => [n + 1, imageButton(j, photograph(j, 40),
       make("span", {}, levels[0].names[fine[j]], make("small", { textContent: second(j) }))),
     distance(distances[n])]))];
