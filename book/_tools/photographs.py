@@ -22,7 +22,7 @@ from ssl_companion.chapters.photographs import (
     SHEET,
     TILE,
     photograph_sheet,
-    side_by_side,
+    tiled,
     webp,
 )
 from ssl_companion.data import ImageSet, load
@@ -72,7 +72,7 @@ def sheet(splits: dict[str, ImageSet]) -> tuple[np.ndarray, dict[str, object]]:
         "rows": rows,
         "fine": {split: splits[split].fine[own].tolist() for split, own in rows.items()},
     }
-    return side_by_side(tiles.transpose(0, 2, 3, 1), COLUMNS), index
+    return tiled(tiles.transpose(0, 2, 3, 1), COLUMNS), index
 
 
 def index_text(index: dict[str, object]) -> str:
@@ -89,7 +89,7 @@ def difference(pixels: np.ndarray, index: dict[str, object]) -> str | None:
     found = photograph_sheet(ASSETS)
     if found is None or (ASSETS / INDEX).read_text("utf-8") != index_text(index):
         return f"{ASSETS / INDEX} is not the index of the images wanted; make it again"
-    off = side_by_side(found.tiles, COLUMNS).astype(float) - pixels
+    off = tiled(found.tiles, COLUMNS).astype(float) - pixels
     worst = np.sqrt((off**2).mean())
     return f"{ASSETS / SHEET} is off by {worst:.1f} levels of 255" if worst > LOSS else None
 

@@ -126,7 +126,7 @@ def _read(path: Path, changed: int) -> PhotographSheet:
         ) from error
 
 
-def side_by_side(images: np.ndarray, columns: int) -> np.ndarray:
+def tiled(images: np.ndarray, columns: int) -> np.ndarray:
     """Images of one size in rows of `columns`, black where there are none left.
 
     Args:
@@ -162,5 +162,5 @@ def photograph_address(images: np.ndarray, columns: int = 1, quality: int = 85) 
         quality: of the compression; 32 x 32 pixels take about 700 bytes at 85.
     """
     many = images if images.ndim == 4 else images[None]
-    data = webp(side_by_side(many, columns), quality)
+    data = webp(tiled(many, columns), quality)
     return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")

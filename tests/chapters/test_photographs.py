@@ -22,7 +22,7 @@ from ssl_companion.chapters.photographs import (
     photograph_address,
     photograph_sheet,
     photographs,
-    side_by_side,
+    tiled,
 )
 from ssl_companion.data import load
 from ssl_companion.data.cifar100 import find
@@ -131,7 +131,7 @@ def test_a_damaged_sheet_is_refused(damage: Callable[[Path], None], tmp_path: Pa
 
 def test_images_stand_in_rows() -> None:
     images = np.arange(3, dtype=np.uint8)[:, None, None, None] + np.ones((3, 2, 2, 3), np.uint8)
-    together = side_by_side(images, 2)
+    together = tiled(images, 2)
     assert together.shape == (4, 4, 3)
     assert together[::2, ::2, 0].tolist() == [[1, 2], [3, 0]]
 

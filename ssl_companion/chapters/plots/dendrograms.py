@@ -246,7 +246,7 @@ def similarities(
         bounds = _bounds(names, order)
         middles, held = (bounds[:-1] + bounds[1:] - 1) / 2, names.of_fine[order][bounds[:-1]]
         words = [_brief(names.class_names[group]) for group in held]
-        axis.set_yticks(middles, words, fontsize=13)
+        axis.set_yticks(middles, words, fontsize=12)
         axis.set_xticks([])
         axis.tick_params(axis="y", length=0)
         axis.grid(False)

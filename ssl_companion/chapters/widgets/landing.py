@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ssl_companion.chapters.claims import LedgerRow, Verdict
 from ssl_companion.chapters.claims.words import ICONS
-from ssl_companion.chapters.widgets.nearest_photographs import in_words
+from ssl_companion.chapters.widgets.nearest_photographs import count_in_words
 
 #: Verdicts that every tally names, also where no claim has them.
 _ALWAYS = (Verdict.REPRODUCED, Verdict.PARTLY, Verdict.UNDECIDED, Verdict.NOT_REPRODUCED)
@@ -38,7 +38,7 @@ class Tally:
 
     def _claims(self) -> str:
         n = sum(self.counts.values())
-        return f"{in_words(n)} claim{'s' if n != 1 else ''}"
+        return f"{count_in_words(n)} claim{'s' if n != 1 else ''}"
 
 
 def tally(rows: Sequence[LedgerRow]) -> Tally:

@@ -54,7 +54,7 @@ def nearest_photographs(
         raise ValueError(f"pictures: {len(pictures)}; expected {len(found.fine)}, one an image")
     if not len(examples):
         raise ValueError("examples: none; expected one place or more")
-    data = page_data(found, pictures, examples)
+    data = nearest_data(found, pictures, examples)
     first, last = data["shown"][0], len(found.epochs) - 1
     page = Template(_asset("page.html")).substitute(
         name=name,
@@ -75,7 +75,7 @@ def nearest_photographs(
     return PageFigure(name, caption, page)
 
 
-def page_data(
+def nearest_data(
     found: NearestImages, pictures: np.ndarray, examples: Sequence[int]
 ) -> dict[str, Any]:
     """What the script shows, ready for JSON.
@@ -119,13 +119,13 @@ def told(found: NearestImages, place: int, epoch: int) -> str:
     before, after = (int(counts[i]) for i in (0, found.epochs.index(epoch)))
     name, group = found.class_names[found.fine[place]], found.group_names[found.groups[place]]
     return (
-        f"Of the {in_words(found.k)} photographs nearest to this {_plain(name)}, "
-        f"{in_words(before)} came from its superclass ({_plain(group)}) before training, and "
-        f"{in_words(after)} after {epoch} epoch{'s' if epoch != 1 else ''}."
+        f"Of the {count_in_words(found.k)} photographs nearest to this {_plain(name)}, "
+        f"{count_in_words(before)} came from its superclass ({_plain(group)}) before training, and "
+        f"{count_in_words(after)} after {epoch} epoch{'s' if epoch != 1 else ''}."
     )
 
 
-def in_words(count: int) -> str:
+def count_in_words(count: int) -> str:
     """A whole number as a word up to ten, "none" for 0."""
     return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from ssl_companion.chapters.analysis.nearest_images import NearestImages, nearest_images
 from ssl_companion.chapters.widgets.nearest_photographs import (
-    in_words,
+    count_in_words,
+    nearest_data,
     nearest_photographs,
-    page_data,
     told,
 )
 from ssl_companion.recordings import Recording
@@ -47,7 +47,7 @@ def _colour(address: str) -> np.ndarray:
 
 
 def test_every_tile_is_its_image(found: NearestImages, pictures: np.ndarray) -> None:
-    data = page_data(found, pictures, EXAMPLES)
+    data = nearest_data(found, pictures, EXAMPLES)
     for place, shown in zip(EXAMPLES, data["shown"], strict=True):
         assert np.allclose(_colour(data["tiles"][shown["tile"]][0]), pictures[place, 0, 0], atol=8)
         for epoch, tiles in enumerate(shown["near"]):
@@ -60,7 +60,7 @@ def test_every_tile_is_its_image(found: NearestImages, pictures: np.ndarray) -> 
 def test_marks_say_what_a_neighbour_has_in_common(
     found: NearestImages, pictures: np.ndarray
 ) -> None:
-    data = page_data(found, pictures, EXAMPLES)
+    data = nearest_data(found, pictures, EXAMPLES)
     for place, shown in zip(EXAMPLES, data["shown"], strict=True):
         for row, common in zip(found.rows[-1, place], shown["common"][-1], strict=True):
             same_class = found.fine[row] == found.fine[place]
@@ -72,7 +72,7 @@ def test_marks_say_what_a_neighbour_has_in_common(
 def test_it_begins_after_the_last_epoch_with_the_first_photograph(
     found: NearestImages, pictures: np.ndarray, page: str
 ) -> None:
-    shown = page_data(found, pictures, EXAMPLES)["shown"][0]
+    shown = nearest_data(found, pictures, EXAMPLES)["shown"][0]
     assert shown["told"][-1] in page
     last = len(found.epochs) - 1
     assert f'max="{last}" step="1" value="{last}"' in page
@@ -94,13 +94,13 @@ def test_pictures_have_texts_and_the_slider_a_label(page: str) -> None:
 def test_the_sentence_counts(found: NearestImages) -> None:
     place, counts = EXAMPLES[0], found.same_group()[:, EXAMPLES[0]]
     said = told(found, place, found.epochs[1])
-    assert f"{in_words(int(counts[0]))} came from its superclass" in said
-    assert said.endswith(f"{in_words(int(counts[1]))} after 1 epoch.")
+    assert f"{count_in_words(int(counts[0]))} came from its superclass" in said
+    assert said.endswith(f"{count_in_words(int(counts[1]))} after 1 epoch.")
     assert told(found, place, found.epochs[-1]).endswith(f"after {found.epochs[-1]} epochs.")
 
 
 def test_counts_are_words_up_to_ten() -> None:
-    assert [in_words(n) for n in (0, 1, 6, 10, 11)] == ["none", "one", "six", "ten", "11"]
+    assert [count_in_words(n) for n in (0, 1, 6, 10, 11)] == ["none", "one", "six", "ten", "11"]
 
 
 def test_the_data_cannot_end_the_script(found: NearestImages, pictures: np.ndarray) -> None:
