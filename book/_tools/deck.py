@@ -317,7 +317,7 @@ def _facts(table: Tag) -> dict[str, str]:
 def _say_the_ends(picture: Tag) -> None:
     """Under the first and the last picture of a slider what they show, and a button for both."""
     images, label = picture.select("img"), picture.select_one(".frames-bar label")
-    if label is None:
+    if label is None or not images:
         return
     for image in (images[0], images[-1]):
         said = html.escape(f"{plain(label)}: {image['data-shown']}")

@@ -119,7 +119,7 @@ def test_a_figure_keeps_a_readable_size_on_a_phone(
     """Its smallest text, 10 points, is at least 11 pixels high; what is wider can be scrolled."""
     offline_page.set_viewport_size({"width": 390, "height": 844})
     page = visit(name)
-    for image in page.locator(".frames-stage img:visible").all():
+    for image in page.locator(".frames-stage > img:visible").all():
         natural = float(image.get_attribute("width") or 0)
         assert image.bounding_box()["width"] / natural * 10 * 96 / 72 >= 11
     for *_, focusable, more in page.evaluate(WIDE, ".frames-stage"):
