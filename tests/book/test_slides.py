@@ -115,11 +115,12 @@ def test_a_figure_has_the_question_as_its_headline_and_its_whole_caption(small: 
 
 def test_a_diagram_comes_with_its_own_style() -> None:
     drawn = '<div class="diagram"><style>.box{}</style><svg></svg></div>'
-    page = re.sub(r'(?s)<img class="dark-light.*?>', drawn, PAGE)
+    page = re.sub(r'(?s)<img class="dark-light[^>]*>', drawn, PAGE, count=1)
     deck = read_deck(page, "clouds")
     assert deck is not None
     shown = [slide.body for slide in deck.slides if slide.kind == "figure"]
-    assert all(drawn in body and ".frames{}" not in body for body in shown)
+    assert drawn in shown[0]
+    assert not any(".frames{}" in body for body in shown)
 
 
 def test_no_solution_and_no_link_is_on_a_slide(small: Deck) -> None:
@@ -322,7 +323,7 @@ def test_a_slider_moves_its_picture_and_gives_the_keys_back(page: Any, decks: Pa
     number = moving.get_attribute("id").removeprefix("slide-")
     page.evaluate(f"location.hash = '#{number}'")
     slider = moving.locator("input[type=range]")
-    slider.press("Home")  # a figure may begin elsewhere
+    slider.focus()
     before = moving.locator("img:not([hidden])").get_attribute("src")
     page.keyboard.press("ArrowRight")
     assert slider.input_value() == "1"

@@ -283,7 +283,7 @@ def trajectories(
     return Trajectories(recording.name, names, epochs, whole, parts, len(inputs.views))
 
 
-def side_by_side(changes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def changes_by_run(changes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The changes of several runs, a row an estimator, to be shown.
 
     Args:

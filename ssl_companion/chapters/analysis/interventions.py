@@ -124,7 +124,7 @@ def decrease_against_gain(recording: Recording, level: str = "fine") -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def side_by_side(correlations: pd.DataFrame) -> pd.DataFrame:
+def one_row_per_term(correlations: pd.DataFrame) -> pd.DataFrame:
     """`decrease_against_gain`, a row for each term, to be shown: term, and a text for each span."""
     rows: dict[str, dict[str, str]] = {}
     for row in correlations.to_dict("records"):

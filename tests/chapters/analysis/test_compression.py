@@ -218,7 +218,7 @@ def test_changes_have_an_interval_and_words() -> None:
     assert found["shape"].tolist() == ["rises", "rises", "not defined"]
     assert found["first"].tolist() == [2.0, 1.0, 2.0]
     assert found[["low", "high"]].iloc[:2].notna().all().all()
-    shown = compression.side_by_side({"own": made.changes(), "other": made.changes()[::-1]})
+    shown = compression.changes_by_run({"own": made.changes(), "other": made.changes()[::-1]})
     assert shown["estimator"].tolist() == list(names)
     assert shown["before → after"].tolist() == [
         "200.0% → 400.0%", "100.0% → 500.0%", "2 → nan nats",

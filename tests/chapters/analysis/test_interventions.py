@@ -170,7 +170,7 @@ def test_outcomes_are_the_hits_of_the_first_and_last_epoch(
 
 def test_correlations_are_shown_a_row_a_term() -> None:
     row = {"term": "variance", "low": np.nan, "high": np.nan}
-    table = interventions.side_by_side(pd.DataFrame([
+    table = interventions.one_row_per_term(pd.DataFrame([
         {**row, "over": "so far", "value": 1.0, "n": 6},
         {**row, "over": "each step", "value": 0.7, "low": -0.87, "high": 1.0, "n": 5},
         {**row, "term": "invariance", "over": "so far", "value": np.nan, "n": 6},
