@@ -11,7 +11,7 @@ def _sure(value: float, low: float, high: float, form: str = ".2f") -> str:
     return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 
-def correlations(found: pd.DataFrame) -> pd.DataFrame:
+def correlations_table(found: pd.DataFrame) -> pd.DataFrame:
     """`classifiers.correlations`: a row for each kind of points, a column for each classifier."""
     cells = [
         {
@@ -36,7 +36,7 @@ def predictor_in_words(name: str) -> str:
     return f"{what} on shuffled labels" if "shuffled" in where else f"{what} at the {where} level"
 
 
-def rivals(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def rivals_table(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Rank correlations of every predictor with the linear probe.
 
     Args:
@@ -57,7 +57,7 @@ def rivals(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns).fillna("not measured").reset_index(names="predictor")
 
 
-def leads(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def rival_leads_table(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """By how much NCC accuracy correlates more with the linear probe than every rival does.
 
     Args:
@@ -108,7 +108,7 @@ def _listed(names: pd.Series) -> str:
 READINGS = ("ahead of", "behind", "not measurably different from")
 
 
-def few_labels(found: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
+def few_labels_table(found: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
     """How far training multiplies two classifiers' accuracies, and which is ahead in the end.
 
     Args:

@@ -27,7 +27,7 @@ FEWER = RIVALS[:2].assign(n=5)
 def test_correlations_have_a_row_for_each_kind_of_points() -> None:
     row = {"over": "runs", "classifier": "linear probe", "value": 0.5, "low": 0.25, "n": 9}
     one = {**row, "high": 0.75}
-    table = classifier_tables.correlations(
+    table = classifier_tables.correlations_table(
         pd.DataFrame([one, {**one, "over": "epochs", "classifier": "nearest neighbours"}])
     )
     assert table.loc["9 runs"].tolist() == ["0.50 (0.25 to 0.75)", "not measured"]
@@ -46,12 +46,12 @@ def test_every_predictor_is_named_without_a_comma() -> None:
 
 def test_rivals_stand_side_by_side() -> None:
     found = {"all": RIVALS, "few": FEWER}
-    table = classifier_tables.rivals(found).set_index("predictor")
+    table = classifier_tables.rivals_table(found).set_index("predictor")
     assert table.columns.tolist() == ["all (8)", "few (5)"]
     assert table["all (8)"].iloc[0] == "0.90 (0.80 to 1.00)"
     assert table["all (8)"].iloc[-1] == "0.50 (0.40 to 1.00), 3 runs"
     assert table["few (5)"].tolist()[2:] == ["not measured"] * 3
-    ahead = classifier_tables.leads(found).set_index("rival")
+    ahead = classifier_tables.rival_leads_table(found).set_index("rival")
     assert ahead["all"].tolist()[0] == "+0.10 [−0.10, +0.20]"
     assert ahead["few"].tolist()[1:] == ["not measured"] * 3
 
@@ -80,7 +80,7 @@ def test_few_labels_say_what_training_multiplies_and_who_is_ahead(
         for epoch in (0, 1, 3)
         for name, value in zip(names, (0.1, 0.2), strict=True)
     ]  # fmt: skip
-    table = classifier_tables.few_labels(pd.DataFrame(rows), *names)
+    table = classifier_tables.few_labels_table(pd.DataFrame(rows), *names)
     assert table.index.name == "labels per class"
     assert table.loc[2].tolist() == [
         "× 4.00", "× 4.00", f"+5.0 ({100 * low:+.1f} to {100 * high:+.1f})", reading, 7,
