@@ -234,8 +234,8 @@ def test_search_finds_a_page(scheme: str, visit: Visit) -> None:
     page.wait_for_url("**/book/glossary.html*")
 
 
-@pytest.mark.parametrize("name", [PAGES[0], *MOVING[-1:]])
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
+@pytest.mark.parametrize("name", [PAGES[0], "book/clusters-emerge", "book/explorer"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 def test_screenshots_for_people(
     name: str, theme: str, width: int, offline_page: Any, visit: Visit
 ) -> None:

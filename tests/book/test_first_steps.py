@@ -30,7 +30,7 @@ def test_one_click_to_a_figure_and_a_key_to_move_it(
 ) -> None:
     offline_page.set_viewport_size({"width": width, "height": 800})
     page = visit(PAGES[0])
-    rows = page.locator("table.companion-table").first.locator("tbody tr")
+    rows = page.locator("ol.companion-ledger > li")
     assert rows.count() == CLAIMS
     rows.nth(row).get_by_role("link").first.click()
     page.wait_for_url(re.compile(r"\.html#."))

@@ -20,6 +20,6 @@ COMMANDS: dict[str, Entry] = {
     ),
     "claims": Entry(
         "ssl_companion.chapters.commands.claims:Claims",
-        "Judge the paper's nine claims: effect, interval, rule, negative control, verdict.",
+        "Judge the paper's nine claims: verdict, effect with its interval, threshold, reason.",
     ),
 }

@@ -38,7 +38,7 @@ def _as_if_many_groupings(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 def test_runs_held_against_one_grouping_decide_nothing(world: Callable[[str], World]) -> None:
     row = judge("generality", world("clusters"))
     assert row.verdict is Verdict.UNDECIDED
-    assert "were held against a single random grouping" in row.note
+    assert "were compared with a single random grouping" in row.note
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -82,7 +82,7 @@ def test_a_rule_that_says_yes_to_labels_by_lot_decides_nothing(
         runs[f"controls-by-lot-s{seed}"] = runs[f"controls-supervised-s{seed}"]
     row = judge(name, runs)
     assert row.verdict is Verdict.UNDECIDED
-    assert "The negative control, trained on labels drawn by lot, is answered wrongly" in row.note
+    assert "The negative control, trained on random labels, is answered wrongly" in row.note
 
 
 def test_one_run_is_a_pilot_judged_by_its_images(world: Callable[[str], World]) -> None:
