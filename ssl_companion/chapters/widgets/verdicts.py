@@ -314,7 +314,7 @@ _STYLE = """<style>
  margin:.4rem 0 0}
 .companion-short dt{font-weight:600}.companion-short dd{margin:0}
 .forest{margin:.9rem 0}.forest p{margin:.2rem 0}
-.forest .row{display:grid;grid-template-columns:minmax(0,15rem) minmax(6rem,1fr) minmax(0,11rem);
+.forest .row{display:grid;grid-template-columns:minmax(0,13rem) minmax(5rem,1fr) minmax(0,13rem);
  gap:0 .8rem;align-items:center;font-size:.92em;margin:0;padding:.1rem 0}
 .forest svg{width:100%;height:24px;display:block;overflow:visible}
 .forest path{fill:none;stroke:currentColor;stroke-width:1.5;vector-effect:non-scaling-stroke}
