@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -107,10 +106,15 @@ def amount(value: float, rule: Rule) -> str:
 def span(of: Interval, rule: Rule) -> str:
     """An estimate with its interval in the plain unit: "7.0 points (1.6 to 12.4)"."""
     said = amount(of.value, rule)
-    if not (math.isfinite(of.low) and math.isfinite(of.high)) or of.low == of.high:
+    if is_bare(of):
         return said
     low, high = (amount(end, rule).removesuffix(" points") for end in (of.low, of.high))
     return f"{said} ({low} to {high})"
+
+
+def is_bare(of: Interval) -> bool:
+    """Whether an estimate has no interval, or one of no width."""
+    return not (math.isfinite(of.low) and math.isfinite(of.high)) or of.low == of.high
 
 
 def result(part: Part, rule: Rule) -> str:
@@ -208,19 +212,6 @@ def finding(row: LedgerRow) -> str:
     if part is None:
         return row.note
     return f"{result(part, row.claim.rule)} (needed: {threshold(part, row.claim.rule)})."
-
-
-def counts(rows: Iterable[LedgerRow]) -> str:
-    """How many claims came out how: "3 reproduced, 2 partly, 3 not reproduced, 1 undecided"."""
-    found = Counter(row.verdict for row in rows)
-    order = (
-        Verdict.REPRODUCED,
-        Verdict.PARTLY,
-        Verdict.NOT_REPRODUCED,
-        Verdict.UNDECIDED,
-        Verdict.NOT_MEASURED,
-    )
-    return ", ".join(f"{found[verdict]} {verdict.value}" for verdict in order if found[verdict])
 
 
 def by_part(row: LedgerRow) -> list[str]:

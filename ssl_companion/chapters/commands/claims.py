@@ -27,12 +27,13 @@ class Claims:
     def run(self) -> int:
         """Print nine claims, and what the parts of their evidence give."""
         from ssl_companion.chapters.claims import ledger, recordings_to_judge
-        from ssl_companion.chapters.claims.words import counts, in_lines
+        from ssl_companion.chapters.claims.words import in_lines
+        from ssl_companion.chapters.widgets.landing import tally
 
         rows = ledger(recordings_to_judge(self.root))
         if self.json:
             show([row.as_dict() for row in rows], True)
             return 0
-        print(f"{counts(rows)}\n")
+        print(f"{tally(rows)}\n")
         print("\n\n".join("\n".join(in_lines(row, every_part=True)) for row in rows))
         return 0

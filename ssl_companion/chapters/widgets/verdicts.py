@@ -14,6 +14,7 @@ from ssl_companion.chapters.claims.words import (
     by_part,
     finding,
     in_lines,
+    is_bare,
     measured_on,
     reason,
     span,
@@ -156,7 +157,7 @@ def verdict_facts(row: LedgerRow) -> dict[str, object]:
     facts: dict[str, object] = {"claim": row.claim.statement, "verdict": row.judged}
     if (found := row.evidence) is not None and (part := row.deciding) is not None:
         rule = part.rule or row.claim.rule
-        sure = "" if _is_bare(part.effect) else f", {part.effect.confidence:.0%} interval"
+        sure = "" if is_bare(part.effect) else f", {part.effect.confidence:.0%} interval"
         facts |= {
             "effect": f"{span(part.effect, rule)}{sure} over {part.over}",
             "threshold": _rule_in_words(rule),
@@ -279,10 +280,6 @@ def _track(of: Interval, rule: Rule, at: object) -> str:
         '<svg viewBox="0 0 1000 24" preserveAspectRatio="none" aria-hidden="true" '
         f'focusable="false">{marks}</svg>'
     )
-
-
-def _is_bare(of: Interval) -> bool:
-    return not (math.isfinite(of.low) and math.isfinite(of.high)) or of.low == of.high
 
 
 def _escape(text: object) -> str:

@@ -45,7 +45,8 @@ def test_an_empty_folder_gives_nine_rows_that_say_what_to_record(
 ) -> None:
     assert main(["claims", "--root", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("9 not measured\n")
+    assert printed.startswith("Of nine claims: ")
+    assert ", 9 not measured\n" in printed
     assert printed.count("– not measured | ") == 9
     assert "record regularizer" in printed
 

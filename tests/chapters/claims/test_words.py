@@ -14,7 +14,6 @@ from ssl_companion.chapters.claims.evidence import LedgerRow
 from ssl_companion.chapters.claims.words import (
     PLAIN,
     amount,
-    counts,
     finding,
     in_lines,
     measured_on,
@@ -125,9 +124,8 @@ def test_why_a_part_cannot_tell_comes_before_its_numbers() -> None:
     assert "not defined" in reason(judged(part(NAN)))
 
 
-def test_lines_and_counts() -> None:
+def test_a_claim_in_lines() -> None:
     rows = [judged(part(0.3, 0.2, 0.4)), judged(part(0.0, -0.1, 0.01)), judged(part(0.3, 0.2, 0.4))]
-    assert counts(rows) == "2 reproduced, 1 not reproduced"
     text = "\n".join(in_lines(rows[0], every_part=True))
     assert text.startswith("✔ reproduced | x: It is so.")
     assert "(needed: at least 5.0 points)" in finding(rows[0])
