@@ -121,11 +121,9 @@ def test_what_a_comparison_needs_comes_first(scale: Scale) -> None:
     names = [run.name.removeprefix("controls-") for run in preset("controls", scale).runs]
     variants = ["recipe", "supervised", "by-lot", "collapsed"]
     per_seed = [[f"{variant}-s{seed}" for variant in variants] for seed in range(3)]
-    large = [f"{variant}-64-s{seed}" for seed in range(3) for variant in variants[:3]]
-    assert names == [
-        *per_seed[0], "untrained-s0", *per_seed[1], *per_seed[2],
-        *(large if scale == "reduced" else []),
-    ]  # fmt: skip
+    kinds, width = (variants[:3], 64) if scale == "reduced" else (variants[1:3], 250)
+    large = [f"{variant}-{width}-s{seed}" for seed in range(3) for variant in kinds]
+    assert names == [*per_seed[0], "untrained-s0", *per_seed[1], *per_seed[2], *large]
 
 
 def test_the_interventions_have_the_trajectorys_network_and_images_at_the_reduced_scale() -> None:
@@ -156,17 +154,23 @@ def test_the_controls_differ_from_the_comparison_in_what_they_are_called_after(
     assert runs["controls-collapsed-s1"].config == collapsed
     assert runs["controls-untrained-s0"].config.optim.lr <= 1e-9
     for name, run in runs.items():
-        assert run.config.held_out == ("-64-" not in name)
+        assert run.config.held_out == ("-64-" not in name and "-250-" not in name)
         assert run.measure.keep == "none"
 
 
-def test_the_larger_controls_have_the_trajectorys_network_and_images() -> None:
-    runs = runs_of("controls", "reduced")
-    intervention = runs_of("regularizer", "reduced")["regularizer-recipe-s1"].config
-    assert runs["controls-recipe-64-s1"].config == intervention
+@pytest.mark.parametrize(("scale", "width"), [("reduced", 64), ("full", 250)])
+def test_the_larger_controls_have_the_trajectorys_network_and_images(
+    scale: Scale, width: int
+) -> None:
+    runs = runs_of("controls", scale)
+    intervention = runs_of("regularizer", scale)["regularizer-recipe-s1"].config
+    trajectory = runs_of("clustering", scale)["clustering-vicreg-s1"].config
+    assert intervention == dataclasses.replace(trajectory, epochs=intervention.epochs)
+    if scale == "reduced":
+        assert runs["controls-recipe-64-s1"].config == intervention
     for kind in ("supervised", "by-lot"):
         small = runs[f"controls-{kind}-s1"].config
-        assert runs[f"controls-{kind}-64-s1"].config == dataclasses.replace(
+        assert runs[f"controls-{kind}-{width}-s1"].config == dataclasses.replace(
             intervention, objective=small.objective, optim=small.optim
         )
 
@@ -188,7 +192,12 @@ def test_every_setting_of_a_comparison_has_three_seeds_seed_by_seed(
 
 def test_at_full_scale_comparisons_are_measured_at_few_epochs() -> None:
     few, switch = {0, 1, 3, 10, 30}, {15, 16, 17}
-    for name in ("regularizer", "controls", "methods", "architecture", "hyperparameters"):
+    for run in preset("regularizer", "full").runs:
+        followed = run.name in {f"regularizer-{variant}-s0" for variant in FOLLOWED}
+        at = few - {1} if run.config.seed == 0 else {0, 30}
+        assert set(run.snapshots) == (at | switch if followed else at), run.name
+        assert run.steps == ()
+    for name in ("controls", "methods", "architecture", "hyperparameters"):
         for run in preset(name, "full").runs:
             if run.name == "controls-untrained-s0":
                 continue

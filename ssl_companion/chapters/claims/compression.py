@@ -128,7 +128,7 @@ def judged(recordings: Runs) -> list[Judged]:
     if len(recipe) >= SEEDS:
         names = tuple(run.name for run in recipe)
         which = f"the recipe of the controls, {len(recipe)} seeds"
-        found.append(Judged(recipe, names, "small size", which))
+        found.append(Judged(recipe, names, chosen.SMALL_SIZE, which))
     return found
 
 
@@ -141,9 +141,9 @@ def with_known(recordings: Runs) -> Runs:
 
 
 def controls_of(
-    recordings: Runs, row: Row, of: MeasuredEntropies, noise: float = NOISE
+    recordings: Runs, row: Row, of: MeasuredEntropies, noise: float = NOISE, size: str = ""
 ) -> tuple[Control, ...]:
-    """The same fall where its answer is known.
+    """The same fall where its answer is known, beside runs of a size in words.
 
     Labels drawn by lot are no control of the view's share: all views of an image have one such
     label, so that a network that learns them has to forget the view. Of classes they say nothing.
@@ -158,7 +158,8 @@ def controls_of(
     def lost(run: Recording) -> str:
         return of.lost([run], noise)
 
-    found = known.controls(with_known(recordings), fall, size=known.TRAJECTORY, lost=lost)
+    beside = known.size_beside(size)
+    found = known.controls(with_known(recordings), fall, size=beside, lost=lost)
     apart = known.KINDS["by-lot"].words if row is VIEW else None
     return tuple(control for control in found if control.words != apart)
 
@@ -191,9 +192,10 @@ def parts_at(
     """
     found = []
     for row in (VIEW, IN_CLASS):
-        known_answers = controls_of(recordings, row, of, noise)
-        parts = [group.part(row, known_answers, of, noise) for group in groups]
-        measured = [part for part in parts if known_answers and not math.isnan(part.effect.value)]
+        sizes = {group.size for group in groups}
+        answers = {size: controls_of(recordings, row, of, noise, size) for size in sizes}
+        parts = [group.part(row, answers[group.size], of, noise) for group in groups]
+        measured = [part for part in parts if part.controls and not math.isnan(part.effect.value)]
         found += parts if noise == NOISE else measured
     return found
 

@@ -27,9 +27,11 @@ class Verdict(str, Enum):
     NOT_MEASURED = "not measured"
 
 
-def least(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict that they support together: that of the one which supports the claim least."""
-    return max(verdicts, key=list(Verdict).index)
+def least(verdicts: Iterable[Verdict | None]) -> Verdict:
+    """The verdict that they support together: that of the one which supports the claim least.
+    None counts for nothing; of none at all, it is "not measured"."""
+    found = [verdict for verdict in verdicts if verdict is not None]
+    return max(found, key=list(Verdict).index, default=Verdict.NOT_MEASURED)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,12 @@ class Part:
         """That of the first negative control."""
         return next((control.effect for control in self.controls_that("no")), None)
 
+    def can_tell(self, rule: Rule) -> bool:
+        """Whether its reference stands, and both kinds of controls are answered rightly."""
+        if self.fails or {control.answer for control in self.controls} != {"yes", "no"}:
+            return False
+        return all(control.is_right(self.rule or rule) for control in self.controls)
+
     def judged(self, rule: Rule) -> Verdict:
         """Its verdict by its own rule, or by `rule` where it has none."""
         if self.fails:
@@ -75,7 +81,8 @@ class Evidence:
     Attributes:
         parts: one or more; the first is the one that a row of the ledger shows.
         note: what else a reader should know, in one or two sentences.
-        together: what the parts' verdicts come to; the least of them unless a claim says otherwise.
+        together: what the verdicts of the parts that count come to; the least of them unless a
+            claim says otherwise. Of a part that does not count it is given None.
 
     Raises:
         ValueError: no part.
@@ -83,7 +90,7 @@ class Evidence:
 
     parts: tuple[Part, ...]
     note: str = ""
-    together: Callable[[Sequence[Verdict]], Verdict] = least
+    together: Callable[[Sequence[Verdict | None]], Verdict] = least
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -140,7 +147,9 @@ class Claim:
         """Measure and decide; recordings that are missing make a row "not measured".
 
         Each part is decided by its rule, and the least of their verdicts is the claim's, unless
-        the evidence puts them together otherwise.
+        the evidence puts them together otherwise. Of rows that measure the same by the same rule
+        on runs of several sizes, those that cannot tell (a failed reference, a control answered
+        wrongly) speak neither for the claim nor against it: they do not count where others can.
         """
         try:
             with one_core():  # many small searches, which gain nothing by sharing cores
@@ -150,13 +159,25 @@ class Claim:
         except (NotRecorded, RecordingError) as error:
             return LedgerRow(self, None, Verdict.NOT_MEASURED, f"{error}. To record: {self.needs}")
         verdicts = tuple(part.judged(self.rule) for part in evidence.parts)
-        verdict = evidence.together(verdicts)
+        counts = _that_count(evidence.parts, self.rule)
+        verdict = evidence.together(
+            [one if counted else None for one, counted in zip(verdicts, counts, strict=True)]
+        )
         said = (
             evidence.note,
             *_why_not(self, evidence.parts),
-            _agreement(evidence.parts, verdicts, verdict),
+            _agreement(evidence.parts, verdicts, counts, verdict),
         )
-        return LedgerRow(self, evidence, verdict, " ".join(filter(None, said)), verdicts)
+        return LedgerRow(self, evidence, verdict, " ".join(filter(None, said)), verdicts, counts)
+
+
+def _that_count(parts: Sequence[Part], rule: Rule) -> tuple[bool, ...]:
+    """Which parts count: those that can tell, and those that none stands beside that can."""
+    told = [part.can_tell(rule) for part in parts]
+    able = [(one.what, one.rule) for one, can in zip(parts, told, strict=True) if can]
+    return tuple(
+        can or (part.what, part.rule) not in able for part, can in zip(parts, told, strict=True)
+    )
 
 
 def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
@@ -179,22 +200,28 @@ def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def _agreement(parts: Sequence[Part], verdicts: Sequence[Verdict], together: Verdict) -> str:
-    """Whether the parts agree, in a sentence; "" for a single one."""
+def _agreement(
+    parts: Sequence[Part], verdicts: Sequence[Verdict], counts: Sequence[bool], together: Verdict
+) -> str:
+    """Whether the parts that count agree, in a sentence or two; "" for a single part."""
     if len(parts) == 1:
         return ""
+    blind = [part.name for part, counted in zip(parts, counts, strict=True) if not counted]
+    if blind:
+        own = [i for i, counted in enumerate(counts) if counted]
+        rest = _agreement([parts[i] for i in own], [verdicts[i] for i in own],
+                          [True] * len(own), together)  # fmt: skip
+        return f"Not counted, as they cannot tell: {'; '.join(blind)}. {rest}".strip()
     if len(set(verdicts)) == 1:
         return f"Judged apart, the {len(parts)} rows of evidence agree."
     who: dict[Verdict, list[str]] = {}
     for part, verdict in zip(parts, verdicts, strict=True):
         who.setdefault(verdict, []).append(part.name)
     of_each = [f"{verdict.value} ({'; '.join(names)})" for verdict, names in who.items()]
-    counts = "The least of these counts"
+    said = "The least of these counts"
     if together is not least(verdicts):
-        counts = f"Together they are {together.value}"
-    return (
-        f"Judged apart, the {len(parts)} rows of evidence differ: {', '.join(of_each)}. {counts}."
-    )
+        said = f"Together they are {together.value}"
+    return f"Judged apart, the {len(parts)} rows of evidence differ: {', '.join(of_each)}. {said}."
 
 
 @dataclass(frozen=True)
@@ -204,9 +231,10 @@ class LedgerRow:
     Attributes:
         claim: what was judged.
         evidence: what it was judged by; None where that is not recorded.
-        verdict: the least of `verdicts`, or "not measured".
+        verdict: the least of those `verdicts` that count, or "not measured".
         note: what else a reader should know; whether the parts of the evidence agree.
         verdicts: one for each part of the evidence.
+        counts: whether each counts: those that cannot tell do not where others can.
     """
 
     claim: Claim
@@ -214,24 +242,31 @@ class LedgerRow:
     verdict: Verdict
     note: str
     verdicts: tuple[Verdict, ...] = ()
+    counts: tuple[bool, ...] = ()
+
+    @property
+    def counted(self) -> list[tuple[Part, Verdict]]:
+        """The parts that count, each with its verdict."""
+        if self.evidence is None:
+            return []
+        counts = self.counts or (True,) * len(self.verdicts)
+        judged = zip(self.evidence.parts, self.verdicts, counts, strict=True)
+        return [(part, verdict) for part, verdict, counted in judged if counted]
 
     @property
     def deciding(self) -> Part | None:
-        """The part that the verdict follows: the first whose own is that; else the first."""
-        if self.evidence is None:
-            return None
-        judged = zip(self.evidence.parts, self.verdicts, strict=True)
-        own = (part for part, verdict in judged if verdict is self.verdict)
-        return next(own, self.evidence.parts[0])
+        """The part that the verdict follows: the first that counts whose own is that; else the
+        first that counts."""
+        own = [part for part, verdict in self.counted if verdict is self.verdict]
+        return next(iter([*own, *(part for part, _ in self.counted)]), None)
 
     @property
     def pilot(self) -> bool:
         """Whether the verdict rests on single training runs: no row that has it has several."""
         if self.evidence is None:
             return False
-        judged = list(zip(self.evidence.parts, self.verdicts, strict=True))
-        those = [part.pilot for part, verdict in judged if verdict is self.verdict]
-        return all(those or [part.pilot for part, _ in judged])
+        those = [part.pilot for part, verdict in self.counted if verdict is self.verdict]
+        return all(those or [part.pilot for part, _ in self.counted])
 
     @property
     def judged(self) -> str:

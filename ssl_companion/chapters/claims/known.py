@@ -5,9 +5,9 @@ they do not need; a network trained on labels drawn by lot, one that invariance 
 and one that was not trained at all surely do nothing of the kind. All have three seeds. A rule
 that comes to no on the first, or to yes on one of the others, tells nothing apart.
 
-A run is best held by runs of its own size. The rules about the trajectory take the recipe, labels
-and labels by lot on its network and all of its images (`TRAJECTORY`) where these are recorded;
-those that compare settings, and those about classes held out of training, take the smaller ones.
+A run is best held by runs of its own size. The rules about the trajectory take labels and labels by
+lot on its network and all of its images where these are recorded (`FULL_SIZE`, `TRAJECTORY`); those
+that compare settings, and those about classes held out of training, take the smaller ones.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from ssl_companion.chapters.analysis.accuracies import NotRecorded, Runs, over_seeds
+from ssl_companion.chapters.claims import runs as chosen
 from ssl_companion.chapters.claims.decision import Control
 from ssl_companion.chapters.claims.runs import SEEDS, recordings_by_name, same_training
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import DamagedError, Recording, RecordingError
 
 PRESET = "controls"
-TRAJECTORY = "-64"  # in the names of runs with the network and the images of the trajectory
+# In the names of runs with the network and the images of the small trajectory, and of the full-size
+# one.
+TRAJECTORY, FULL_SIZE = "-64", "-250"
+# What takes their place where fewer than `SEEDS` are recorded.
+_SMALLER = {FULL_SIZE: TRAJECTORY, TRAJECTORY: ""}
 
 
 class Known(NamedTuple):
@@ -48,14 +53,21 @@ def known_runs(recordings: Runs, kind: str, size: str = "") -> list[Recording]:
     Args:
         recordings: by name.
         kind: as in the runs' names.
-        size: `TRAJECTORY` for those of its size, if there are `SEEDS` or more of them.
+        size: `FULL_SIZE` or `TRAJECTORY` for those of its size, if there are `SEEDS` or more of
+            them; else the next smaller.
     """
-    if size and len(runs := known_runs(recordings, kind + size)) >= SEEDS:
-        return runs
+    if size:
+        runs = known_runs(recordings, kind + size)
+        return runs if len(runs) >= SEEDS else known_runs(recordings, kind, _SMALLER[size])
     named = re.compile(rf"{PRESET}-{kind}-s(\d+)")
     found = {int(m[1]): run for name, run in recordings.items() if (m := named.fullmatch(name))}
     runs = [found[seed] for seed in sorted(found)]
     return [run for run in runs if same_training(run, runs[0])]
+
+
+def size_beside(words: str) -> str:
+    """The size of the known answers that stand beside runs of a size in words, as "full size"."""
+    return FULL_SIZE if words == chosen.FULL_SIZE else TRAJECTORY
 
 
 def beside_known(yours: Runs) -> Runs:

@@ -44,7 +44,8 @@ _OWN = re.compile(r"clustering-vicreg-s(\d+)")
 _REFERENCE = re.compile(rf"{REFERENCE}-vicreg-s(\d+)")
 _SMALL = re.compile(rf"{SMALL}/clustering-vicreg-s(\d+)")
 ONE_RUN = "1 run"  # of several seeds
-_SIZES = {"full": "full size", "reduced": "small size", "": "a size of its own"}
+FULL_SIZE, SMALL_SIZE = "full size", "small size"
+_SIZES = {"full": FULL_SIZE, "reduced": SMALL_SIZE, "": "a size of its own"}
 
 
 def set_aside(folder: str, root: str | Path | None = None) -> Runs:

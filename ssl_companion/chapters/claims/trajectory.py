@@ -12,9 +12,11 @@ together there, with Student's interval.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -74,14 +76,15 @@ def clusters(recordings: Runs) -> Evidence:
     Controls: the runs whose answer is known, and each run's own images with their labels permuted.
     """
     parts, notes, small = [], [], small_seeds(recordings)
-    answers = known.controls(recordings, _ratio, size=known.TRAJECTORY, ratios=True)
+    answers = _answers(recordings, _ratio, ratios=True)
     for looked in runs_to_judge_apart(recordings, chosen.with_training_images):
         run = looked.run
         if small and looked.which == ONE_RUN:
             continue  # it is judged with the others below
         permuted = Control(_PERMUTED, clustering.gain_on_permuted_labels(run), "no", (looked.name,))
+        controls = (*answers(looked.size), permuted)
         part = Part(
-            clustering.gain(run), (*answers, permuted), f"1 run: {len(run.fine())} test images",
+            clustering.gain(run), controls, f"1 run: {len(run.fine())} test images",
             (looked.name,), looked.size, looked.which, pilot=True,
         )  # fmt: skip
         notes.append(f"{start(run):.1%} before training, {final(run):.1%} after ({looked.name})")
@@ -90,8 +93,21 @@ def clusters(recordings: Runs) -> Evidence:
     if small:
         names, count = chosen.names_of_small(small), f"{len(small)} seeds"
         permuted = Control(_PERMUTED, _ratios(small, RANDOM_IMAGE), "no", names)
-        parts.append(Part(_ratios(small), (*answers, permuted), count, names, "small size", count))
+        controls = (*answers(chosen.SMALL_SIZE), permuted)
+        parts.append(Part(_ratios(small), controls, count, names, chosen.SMALL_SIZE, count))
     return _evidence(recordings, parts, f"NCC accuracy {'; '.join(notes)}." if notes else "")
+
+
+def _answers(
+    recordings: Runs, measure: Callable[[Recording], float], **how: Any
+) -> Callable[[str], tuple[Control, ...]]:
+    """Known answers by the size of the runs that they stand beside; see `known.controls`."""
+
+    @functools.cache
+    def answers(size: str) -> tuple[Control, ...]:
+        return known.controls(recordings, measure, size=known.size_beside(size), **how)
+
+    return answers
 
 
 _PERMUTED = "labels permuted among the images"
@@ -182,7 +198,7 @@ def over_depth(recordings: Runs) -> Evidence:
     )
 
 
-def _by_rulers(rulers: Sequence[str], verdicts: Sequence[Verdict]) -> Verdict:
+def _by_rulers(rulers: Sequence[str], verdicts: Sequence[Verdict | None]) -> Verdict:
     """The least of all verdicts; *partly* where one ruler reproduces it and another does not.
 
     Each ruler is judged by the least of its rows. Spatial means are one ruler, taps that keep place
@@ -192,7 +208,7 @@ def _by_rulers(rulers: Sequence[str], verdicts: Sequence[Verdict]) -> Verdict:
         [verdict for ruler, verdict in zip(rulers, verdicts, strict=True) if bool(ruler) is kept]
         for kept in (False, True)
     )
-    each = [least(of) if of else Verdict.NOT_MEASURED for of in (means, place)]
+    each = [least(of) for of in (means, place)]
     if each.count(Verdict.REPRODUCED) == 1:
         return Verdict.PARTLY
     return least(verdicts)
@@ -227,12 +243,12 @@ def _of_levels(
     def value(run: Recording) -> float:
         return measure(run, resamples=0).least.value
 
-    answers = known.controls(recordings, value, size=known.TRAJECTORY, limits=limits)
+    answers = _answers(recordings, value, limits=limits)
     for looked in runs_to_judge_apart(recordings, keeps):
         found = measure(looked.run)
         lots = found.lots[np.isfinite(found.lots)]
         played = interval(float(lots.mean()) if len(lots) else math.nan, found.lots)
-        controls = (Control(words, played, "no", (looked.name,)), *answers)
+        controls = (Control(words, played, "no", (looked.name,)), *answers(looked.size))
         over = f"1 run: {looked.run.hierarchy.levels[0].k} classes and their groupings"
         parts.append(
             Part(
@@ -254,7 +270,8 @@ def _of_levels(
     if len(values) == len(recipe) >= SEEDS:
         effect, names = over_seeds(values, limits=limits), tuple(run.name for run in recipe)
         count = f"{len(recipe)} seeds"
-        parts.append(Part(effect, answers, count, names, "small size", count, by))
+        controls = answers(chosen.SMALL_SIZE)
+        parts.append(Part(effect, controls, count, names, chosen.SMALL_SIZE, count, by))
     return parts, " ".join(notes)
 
 

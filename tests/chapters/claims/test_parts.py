@@ -80,6 +80,36 @@ def test_of_parts_that_differ_the_least_counts_and_the_note_says_which() -> None
     assert claim_of(part(NO, "a"), part(HALF, "b")).judge({}).verdict is Verdict.NOT_REPRODUCED
 
 
+WRONG = (Control("labels", NOTHING, "yes"), CONTROLS[1])
+
+
+@pytest.mark.parametrize(
+    "why", [{"fails": "the reference fails"}, {"controls": WRONG}, {"controls": ()}]
+)
+@pytest.mark.parametrize("effect", [YES, HALF, NO])
+def test_what_cannot_tell_does_not_count_where_the_same_is_told_at_another_size(
+    effect: Interval, why: dict[str, object]
+) -> None:
+    blind = replace(part(YES, "small size", "3 seeds", 3), **why)  # type: ignore[arg-type]
+    sees = part(effect, "full size")
+    row, alone = claim_of(blind, sees).judge({}), claim_of(sees).judge({})
+    assert (row.verdict, row.pilot) == (alone.verdict, True)
+    assert row.verdicts[0] is Verdict.UNDECIDED
+    assert row.deciding == sees
+    assert "Not counted, as they cannot tell: small size, 3 seeds." in row.note
+    assert claim_of(blind).judge({}).verdict is Verdict.UNDECIDED
+    assert claim_of(blind, blind).judge({}).verdict is Verdict.UNDECIDED
+    # Another question is no substitute, nor is the same one by another rule.
+    for other in (replace(sees, what="another"), replace(sees, rule=RULE)):
+        wanted = Verdict.NOT_REPRODUCED if effect == NO else Verdict.UNDECIDED
+        assert claim_of(blind, other).judge({}).verdict is wanted
+
+
+def test_an_interval_that_is_too_wide_counts() -> None:
+    wide = part(Interval(1.4, 0.8, 1.9), "small size", runs=3)
+    assert claim_of(part(YES, "full size"), wide).judge({}).verdict is Verdict.UNDECIDED
+
+
 def test_a_verdict_that_rests_on_single_runs_says_pilot() -> None:
     row = claim_of(part(HALF, "full size"), part(YES, "small size", runs=3)).judge({})
     assert row.judged == "partly (pilot)"
@@ -172,6 +202,22 @@ def test_a_trajectory_is_judged_at_every_size(world: World, tmp_path: Path) -> N
     assert row.note.endswith("Judged apart, the 3 rows of evidence agree.")
     assert [part.pilot for part in row.evidence.parts] == [True, True, False]
     assert "independent implementation: " in str(verdict_facts(row)["every part"])
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_full_size_runs_are_held_by_known_answers_of_their_size(
+    world: World, tmp_path: Path, seeds: int
+) -> None:
+    runs = dict(recordings_to_judge(_with(world, tmp_path)))
+    # Large ones that answer wrongly: the rows that they hold can tell nothing.
+    large = {f"controls-supervised-250-s{i}": runs[f"controls-by-lot-s{i}"] for i in range(seeds)}
+    row = judge("clustering", runs | large)
+    assert row.evidence is not None
+    by_size = dict(zip((one.size for one in row.evidence.parts), row.verdicts, strict=True))
+    assert by_size.pop("full size") is [Verdict.REPRODUCED, Verdict.UNDECIDED][seeds == 3]
+    assert set(by_size.values()) == {Verdict.REPRODUCED}
+    assert row.verdict is Verdict.REPRODUCED
+    assert ("Not counted, as they cannot tell: full size" in row.note) == (seeds == 3)
 
 
 def test_another_recipe_by_that_name_is_no_part(world: World, tmp_path: Path) -> None:
