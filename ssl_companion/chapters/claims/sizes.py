@@ -34,7 +34,7 @@ _SHARE, _CORRELATION = (0.0, 1.0), (-1.0, 1.0)
 _ROWS: dict[str, tuple[str, tuple[float, float] | None]] = {
     "start": ("fine NCC accuracy before training", _SHARE),
     "ncc": ("fine NCC accuracy after training", _SHARE),
-    "ratio": ("how many times over it rose", None),
+    "ratio": ("factor by which it grew", None),
     "linear": ("accuracy of a linear probe", _SHARE),
     "sample": ("NCC accuracy of samples", _SHARE),
     "advantage": ("growth of the coarse classes' advantage over a random grouping", _CORRELATION),
@@ -71,10 +71,10 @@ def compare_sizes(runs: RunGroups, names: Sequence[str] | None = None) -> pd.Dat
         names: columns of `generality.every_run`; by default all that are numbers.
 
     Returns:
-        A row for each property and group: property, words, asked (the least effect of the claim
+        A row for each property and group: property, words, needed (the least effect of the claim
         that rests on it; NaN for none), group, value (an `Interval`: mean over the seeds and
-        Student's 95%; a single run has no ends), reach (how many reach what is asked; NaN where
-        nothing is), n (runs).
+        Student's 95%; a single run has no ends), reach (how many reach it; NaN where nothing is
+        needed), n (runs).
 
     Raises:
         ValueError: no runs, or an unknown property.
@@ -92,7 +92,7 @@ def compare_sizes(runs: RunGroups, names: Sequence[str] | None = None) -> pd.Dat
             words, limits = _ROWS[name]
             rows.append({
                 "property": name, "words": words, "group": group,
-                "asked": PROPERTY_TITLES[name].least if name in PROPERTY_TITLES else math.nan,
+                "needed": PROPERTY_TITLES[name].least if name in PROPERTY_TITLES else math.nan,
                 "value": _mean(table[name].tolist(), limits),
                 "reach": float(reached[name].sum()) if name in reached else math.nan,
                 "n": len(own),
@@ -111,9 +111,9 @@ def _mean(values: list[float], limits: tuple[float, float] | None) -> Interval:
 
 
 def sizes_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`compare_sizes` as a page shows it: a row a property, a column a group, what is asked.
+    """`compare_sizes` as a page shows it: a row a property, a column a group, what is needed.
 
-    A star stands where not every run of the group reaches what is asked.
+    A star stands where not every run of the group reaches it.
     """
     rows = []
     for words, lines in table.groupby("words", sort=False):
@@ -122,8 +122,8 @@ def sizes_table(table: pd.DataFrame) -> pd.DataFrame:
             short = " *" if line["reach"] < line["n"] else ""
             count = f", {line['n']} seeds" if line["n"] > 1 else ""
             row[line["group"] + count] = _interval(line["property"], line["value"]) + short
-        name, asked = lines["property"].iloc[0], lines["asked"].iloc[0]
-        row["asked"] = "" if math.isnan(asked) else f"≥ {_number(name, asked)}"
+        name, needed = lines["property"].iloc[0], lines["needed"].iloc[0]
+        row["needed"] = "" if math.isnan(needed) else f"≥ {_number(name, needed)}"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -170,12 +170,10 @@ def what_changes(runs: RunGroups, names: Sequence[str] | None = None) -> str:
         runs, names: as in `compare_sizes`.
     """
     table = compare_sizes(runs, names)
-    asked = table[table["asked"].notna()].groupby("words", sort=False)[["reach", "n"]].sum()
-    parted = asked[(asked["reach"] > 0) & (asked["reach"] < asked["n"])]
+    needed = table[table["needed"].notna()].groupby("words", sort=False)[["reach", "n"]].sum()
+    parted = needed[(needed["reach"] > 0) & (needed["reach"] < needed["n"])]
     if parted.empty:
-        sentence = (
-            "Each least effect that is asked for here is reached by all of these, or by none."
-        )
+        sentence = "Each least effect in the table is reached by all of these runs, or by none."
     else:
         sentence = f"Reached by some of these runs and not by others: {'; '.join(parted.index)}."
     titles = []

@@ -33,26 +33,26 @@ def test_numbers_are_those_of_the_tables(world: MakeWorld) -> None:
     assert found.high - found.value == pytest.approx(min(half, 1 - values.mean()))
     ratios = np.array([final(run) / start(run) for run in small])
     assert table.loc[("ratio", "small"), "value"].value == pytest.approx(stats.gmean(ratios))
-    assert table.loc[("ratio", "large"), "asked"] == rules.CLUSTERING.least
-    assert table.loc[["start", "ncc", "linear", "sample"], "asked"].isna().all()
+    assert table.loc[("ratio", "large"), "needed"] == rules.CLUSTERING.least
+    assert table.loc[["start", "ncc", "linear", "sample"], "needed"].isna().all()
 
 
-def test_who_reaches_what_is_asked(world: MakeWorld) -> None:
+def test_who_reaches_what_is_needed(world: MakeWorld) -> None:
     learns, stands_still = trajectory(world, "clusters"), trajectory(world, "untrained")
     apart = {"large": learns[:1], "small": stands_still}
     table = sizes.compare_sizes(apart)
-    asked = table[table["asked"].notna()]
-    assert list(dict.fromkeys(asked["property"])) == ["ratio", "advantage", "time", "depth"]
-    assert (asked[asked["group"] == "large"]["reach"] == 1).all()
-    assert (asked[asked["group"] == "small"]["reach"] == 0).all()
+    needed = table[table["needed"].notna()]
+    assert list(dict.fromkeys(needed["property"])) == ["ratio", "advantage", "time", "depth"]
+    assert (needed[needed["group"] == "large"]["reach"] == 1).all()
+    assert (needed[needed["group"] == "small"]["reach"] == 0).all()
     words = sizes.what_changes(apart)
-    assert "and not by others: how many times over it rose; growth of" in words
+    assert "and not by others: factor by which it grew; growth of" in words
     assert "Small: *" in words
-    assert "by all of these, or by none" in sizes.what_changes({"a": learns[:1], "b": learns[1:]})
+    assert "by all of these runs, or by none" in sizes.what_changes({"a": learns[:1], "b": learns[1:]})
     mixed = [*learns[:2], stands_still[0]]
     for run in (learns[0], stands_still[0]):
         assert "Reached by some" in sizes.what_changes({"one": [run], "mixed": mixed})
-    shown = sizes.sizes_table(table).set_index("measured").loc["how many times over it rose"]
+    shown = sizes.sizes_table(table).set_index("measured").loc["factor by which it grew"]
     assert "*" not in shown["large"]
     assert shown["small, 3 seeds"].endswith("*")
 
