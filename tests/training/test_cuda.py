@@ -146,11 +146,15 @@ def test_interrupted_it_ends_as_an_uninterrupted_run(
 
 
 def test_peak_memory_is_the_runs_own(tmp_path: Path, trained: Make) -> None:
-    big = torch.empty(2**30, dtype=torch.uint8, device="cuda")  # by whatever ran before
+    """cuDNN tries algorithms with workspaces of 2 GB (seen on an H100 and an H200)."""
+    before = 6 * 2**30
+    if torch.cuda.mem_get_info()[0] < before + 4 * 2**30:
+        pytest.skip("needs 10 GB of free memory on the device")
+    big = torch.empty(before, dtype=torch.uint8, device="cuda")  # by whatever ran before
     del big
     trained(tmp_path, device="cuda", compile="no")
     peak = read_run(tmp_path)["peak_memory_bytes"]
-    assert 10_000 < peak < 2**30
+    assert 10_000 < peak < before
 
 
 def test_random_states_of_more_devices_than_there_are(on_cuda: Make) -> None:

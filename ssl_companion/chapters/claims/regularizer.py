@@ -27,7 +27,7 @@ from ssl_companion.chapters.analysis.pixel_baselines import compare_with_pixels
 from ssl_companion.chapters.claims import rules
 from ssl_companion.chapters.claims.decision import Control, Rule
 from ssl_companion.chapters.claims.evidence import Evidence, Part
-from ssl_companion.chapters.claims.runs import SEEDS, by_folder, same_training
+from ssl_companion.chapters.claims.runs import SEEDS, same_training
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import interval
 from ssl_companion.recordings import Recording
@@ -44,12 +44,10 @@ class ArmSet(NamedTuple):
 
     Attributes:
         size: of the runs, in words.
-        folder: where they stand, as the names of a verdict begin.
         by_seed: of each seed, the runs by arm.
     """
 
     size: str
-    folder: str
     by_seed: dict[int, dict[str, Recording]]
 
     def having(self, arms: Iterable[str]) -> dict[int, dict[str, Recording]]:
@@ -59,7 +57,7 @@ class ArmSet(NamedTuple):
 
     def names(self, arms: Iterable[str], seeds: Iterable[int]) -> tuple[str, ...]:
         """What verdicts call the runs of these arms and seeds."""
-        return tuple(self.folder + self.by_seed[s][arm].name for s in seeds for arm in arms)
+        return tuple(self.by_seed[s][arm].name for s in seeds for arm in arms)
 
 
 #: how the names of VICReg's interventions begin -> how those of the recipe that they change: those
@@ -71,23 +69,20 @@ def arm_sets(recordings: Runs) -> list[ArmSet]:
     """The interventions in sets: in each, all that were trained as its first recipe was."""
     found = []
     for family, recipe in _FAMILIES.items():
-        beside = by_folder(recordings, recipe)
-        for folder, own in by_folder(recordings, family).items():
-            runs = beside.get(folder, {}) | own
-            arms = {
-                name: RECIPE
-                if name.startswith(f"{recipe}-")
-                else name.removeprefix(f"{family}-").rpartition("-s")[0]
-                for name in runs
-            }
-            recipes = [name for name in sorted(runs) if arms[name] == RECIPE]
-            by_seed: dict[int, dict[str, Recording]] = {}
-            for name, run in runs.items() if recipes else ():
-                if same_training(run, runs[recipes[0]], but=("objective",)):
-                    by_seed.setdefault(run.run["seed"], {})[arms[name]] = run
-            if by_seed:
-                size = _size(runs[recipes[0]])
-                found.append(ArmSet(size, folder, dict(sorted(by_seed.items()))))
+        arms = {
+            name: RECIPE
+            if name.startswith(f"{recipe}-")
+            else name.removeprefix(f"{family}-").rpartition("-s")[0]
+            for name in recordings
+            if name.startswith((f"{family}-", f"{recipe}-"))
+        }
+        recipes = [recordings[name] for name in sorted(arms) if arms[name] == RECIPE]
+        by_seed: dict[int, dict[str, Recording]] = {}
+        for name, arm in arms.items() if recipes else ():
+            if same_training(recordings[name], recipes[0], but=("objective",)):
+                by_seed.setdefault(recordings[name].run["seed"], {})[arm] = recordings[name]
+        if by_seed:
+            found.append(ArmSet(_size(recipes[0]), dict(sorted(by_seed.items()))))
     return found
 
 

@@ -2,8 +2,6 @@
 
 The recipe of the trajectory was trained more than once: by this package, by an independent
 implementation (`REFERENCE`), and on a smaller network under several seeds, in the folder `SMALL`.
-In `FULL` stand full-size interventions of which the rest is not recorded yet. Only claims that ask
-for them by folder read them.
 A recording at one scale has the name of that at the other, so names alone do not say which runs
 may be compared: `same_training` does.
 """
@@ -37,7 +35,7 @@ def _common(run: Recording, but: tuple[str, ...]) -> tuple[Any, Any]:
     return config, run.run["data"].get("train_fingerprint")
 
 
-SMALL, FULL, REFERENCE = "small", "full", "reference"
+SMALL, REFERENCE = "small", "reference"
 SEEDS = 3  # below this, Student's interval says nothing
 
 _OWN = re.compile(r"clustering-vicreg-s(\d+)")
@@ -49,7 +47,8 @@ _SIZES = {"full": FULL_SIZE, "reduced": SMALL_SIZE, "": "a size of its own"}
 
 
 def set_aside(folder: str, root: str | Path | None = None) -> Runs:
-    """The recordings in `SMALL` or `FULL` under `recordings_root(root)`, by name; {} for none."""
+    """The recordings in a folder such as `SMALL` under `recordings_root(root)`, by name; {} for
+    none."""
     path = recordings_root(root) / folder
     return {one.name: one for one in list_recordings(path)} if path.is_dir() else {}
 
@@ -65,15 +64,11 @@ def recordings_by_name(root: str | Path | None = None) -> Runs:
 def recordings_to_judge(root: str | Path | None = None) -> Runs:
     """`recordings_by_name`, and those of the same presets that stand beside them.
 
-    These are "reference-vicreg-s0" and so on, of an independent implementation, and runs of other
-    sizes as "small/clustering-vicreg-s0" or "full/regularizer-recipe-s0". Only claims about the
-    trajectory and about the regularizer take them.
+    These are "reference-vicreg-s0" and so on, of an independent implementation, and runs of
+    another size as "small/clustering-vicreg-s0". Only claims about the trajectory and about the
+    regularizer take them.
     """
-    beside = {
-        f"{folder}/{name}": run
-        for folder in (SMALL, FULL)
-        for name, run in set_aside(folder, root).items()
-    }
+    beside = {f"{SMALL}/{name}": run for name, run in set_aside(SMALL, root).items()}
     return {**_of((*PRESET_NAMES, REFERENCE), root), **beside}
 
 
@@ -84,19 +79,8 @@ def _of(families: tuple[str, ...], root: str | Path | None) -> dict[str, Recordi
 
 def without_those_beside(recordings: Runs) -> Runs:
     """Without the runs that `recordings_to_judge` adds to the presets'."""
-    beside = (f"{REFERENCE}-", f"{SMALL}/", f"{FULL}/")
+    beside = (f"{REFERENCE}-", f"{SMALL}/")
     return {name: run for name, run in recordings.items() if not name.startswith(beside)}
-
-
-def by_folder(recordings: Runs, preset: str) -> dict[str, dict[str, Recording]]:
-    """The runs of a preset by where they stand ("full/", "" and "small/"), by the name there."""
-    found: dict[str, dict[str, Recording]] = {}
-    for folder in (f"{FULL}/", "", f"{SMALL}/"):
-        start = f"{folder}{preset}-"
-        own = {n.removeprefix(folder): r for n, r in recordings.items() if n.startswith(start)}
-        if own:
-            found[folder] = own
-    return found
 
 
 def seeds(recordings: Runs) -> list[Recording]:

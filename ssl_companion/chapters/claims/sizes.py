@@ -14,12 +14,11 @@ from ssl_companion.chapters.analysis.accuracies import Runs, over_seeds
 from ssl_companion.chapters.analysis.generality import every_run, recorded_advantage
 from ssl_companion.chapters.claims import runs as chosen
 from ssl_companion.chapters.claims.many_runs import PROPERTY_TITLES, properties
-from ssl_companion.chapters.claims.runs import FULL, SMALL, set_aside
+from ssl_companion.chapters.claims.runs import SMALL, set_aside
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
 
 __all__ = [
-    "FULL",
     "SMALL",
     "compare_sizes",
     "groups",

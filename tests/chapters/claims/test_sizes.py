@@ -48,7 +48,9 @@ def test_who_reaches_what_is_needed(world: MakeWorld) -> None:
     words = sizes.what_changes(apart)
     assert "and not by others: factor by which it grew; growth of" in words
     assert "Small: *" in words
-    assert "by all of these runs, or by none" in sizes.what_changes({"a": learns[:1], "b": learns[1:]})
+    assert "by all of these runs, or by none" in sizes.what_changes(
+        {"a": learns[:1], "b": learns[1:]}
+    )
     mixed = [*learns[:2], stands_still[0]]
     for run in (learns[0], stands_still[0]):
         assert "Reached by some" in sizes.what_changes({"one": [run], "mixed": mixed})
