@@ -88,7 +88,7 @@ def test_absent_rows_and_other_data_have_no_pictures(
     assert sheet.of_rows("test", [held]) is not None
     assert sheet.of_rows("test", [held, absent]) is None
     assert photographs(clusters) is None  # other images, under the same rows
-    assert photographs(open_recording("regularizer-recipe-s0"), "sample") is None
+    assert photographs(open_recording("regularizer-invariance-only-s0"), "sample") is None
     with pytest.raises(ValueError, match="split: 'val'; expected one of train, sample, test"):
         photographs(clusters, "val")
 

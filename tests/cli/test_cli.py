@@ -125,8 +125,9 @@ def test_both_scales_share_their_names() -> None:
         reduced = [run.name for run in preset(name, "reduced").runs]
         if name == "terms":  # at full scale, VICReg's are those of the preset regularizer
             reduced = [run for run in reduced if not run.startswith("terms-vicreg")]
-        if name == "controls":  # at full scale, all have the trajectory's network and images
+        if name == "controls":  # the larger ones are called after their network
             reduced = [run for run in reduced if "-64-" not in run]
+            full = {run for run in full if "-250-" not in run}
         assert set(reduced) <= full
         assert len(set(reduced)) == len(reduced)
         assert {run.rsplit("-s", 1)[0] for run in full} == {
@@ -138,14 +139,16 @@ def test_every_run_of_a_preset_is_another_configuration() -> None:
     runs = [run for name in PRESET_NAMES for run in preset(name, "full").runs]
     digests = [run.config.digest() for run in runs]
     twins = {run.name for run in runs if digests.count(run.config.digest()) > 1}
-    # The recipes alone are in two presets, of one length at this scale: each is whole by itself.
+    # The recipes are in two presets, of one length at this scale, and so is what labels do: each
+    # preset is whole by itself.
     recipes = {f"{p}-recipe-s{s}" for p in ("regularizer", "architecture") for s in range(3)}
     others = {
         f"{p}-s{s}"
         for o in ("simclr", "barlow-twins")
         for p in (f"methods-{o}", f"terms-{o}-recipe")
         for s in range(3)
-    }
+    } | {f"{p}-supervised{w}-s{s}" for p, w in (("methods", ""), ("controls", "-250"))
+         for s in range(3)}  # fmt: skip
     assert twins <= recipes | others
 
 

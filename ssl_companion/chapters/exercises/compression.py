@@ -137,7 +137,9 @@ def check_absolute(change: float, recording: Recording) -> str:
         ELSE: "take the variance of the views at the first epoch, summed over the dimensions; a "
         "hundredth of it is the noise at both epochs.",
     }
-    near(change, expected, hints, 5e-3)  # whichever variance, over N or N - 1
+    n = len(before)  # the variance may be over N or N - 1
+    other = abs(gained(0.01 * first * n / (n - 1)) - expected)
+    near(change, expected, hints, max(5e-3, 1.01 * other))
     return (
         f"{expected:+.2f} nats with noise of a fixed size, {related:+.2f} with noise relative to "
         f"each epoch's variance, which changed by a factor of {last / first:.3g}. The more the "
