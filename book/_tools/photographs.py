@@ -31,7 +31,7 @@ from ssl_companion.recordings import open_recording
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 #: Together they have every test image of all recordings but the teacher's, which keeps 1,000 more.
-RECORDINGS = ("clustering-vicreg-s0", "reference-vicreg-s0", "regularizer-recipe-s0")
+RECORDINGS = ("clustering-vicreg-s0", "reference-vicreg-s0", "methods-supervised-s0")
 QUALITY, COLUMNS = 80, 40
 LOSS = 10  # levels of 255, root mean square: 7.1 at this quality
 ABOUT = {
