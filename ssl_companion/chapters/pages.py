@@ -45,7 +45,8 @@ def _every_layer(run: Recording) -> bool:
 
 
 def _views(run: Recording) -> bool:
-    return with_training_images(run) and len(run.kept_epochs(what="sample_views")) > 1
+    kept = (run.kept_epochs(what=what) for what in ("sample_views", "map_views"))
+    return with_training_images(run) and all(len(epochs) > 1 for epochs in kept)
 
 
 def _one_fall(run: Recording) -> bool:
@@ -60,6 +61,7 @@ def _levels_measured(run: Recording, start: str) -> bool:
 
 
 _FEATURES = Need("features of test images, from before training and from later", from_the_start)
+_TRAINING = Need(f"{_FEATURES.words}, and of training images", with_training_images)
 _VIEWS = Need(f"{_FEATURES.words}, of training images and of views of single images", _views)
 _BY_LAYER = Need(
     "accuracies of every layer", lambda run: set(run.layers) <= set(run.measures["layer"])
@@ -69,14 +71,14 @@ _BY_LAYER = Need(
 NEEDS: dict[str, dict[str, Need]] = {
     "explorer": {"RECORDING": Need("features of test images", _any_features)},
     "clusters-emerge": {
-        "RECORDING": _FEATURES,
+        "RECORDING": _VIEWS,
         "AGAIN": Need(
             f"{_FEATURES.words}, and each training image found again among all",
             lambda run: from_the_start(run) and _levels_measured(run, EVERY_SAMPLE),
         ),
     },
-    "hierarchy": {"RECORDING": _FEATURES},
-    "measuring-a-cluster": {"RECORDING": _FEATURES},
+    "hierarchy": {"RECORDING": _TRAINING},
+    "measuring-a-cluster": {"RECORDING": _TRAINING},
     "the-regularizer": {
         "RECORDING": Need(
             f"{_FEATURES.words}, and an objective on views that is the same throughout", _one_fall
