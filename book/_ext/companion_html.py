@@ -12,6 +12,11 @@ from sphinx.application import Sphinx
 _TABLE = re.compile(r"<table\b[^>]*\bcompanion-table\b.*?</table>", re.DOTALL)
 # The theme underlines the space that is the link's first letter.
 _SOLUTION = re.compile(r'(<p class="admonition-title">[^<]*)(<a\b[^>]*>)\s+')
+_FOLDED_OUTPUT = re.compile(r'<details class="[^"]*hide below-input">.*?</summary>', re.DOTALL)
+_TAG = re.compile(r"(<[^>]*>)")
+_VERBATIM = re.compile(r"<(/?)(?:pre|code|script|style|svg|textarea)\b(?![^>]*/>)")
+_HYPHEN = re.compile(r"(?<![\w.,:/#&;−-])-(?=\d)")
+_NO_MINUS = re.compile(r"−(0(?:\.0+)?)(?![\d.,])")
 # A number: before its decimal point, behind it, its unit, and its interval: "3.1% (2.9% to 3.4%)".
 _NUMBER = re.compile(
     r"([-−+×≥≤<>~]?\s?\d[\d,]*)(\.\d+)?(\s?(?:%|m?s|min|points?|[kM]B))?(\s\(.*\))?"
@@ -30,9 +35,25 @@ def mend_body(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     """Tables and solutions of a page, before the theme puts its frame around them."""
     if "body" in context:
         body = _TABLE.sub(lambda table: aligned(table[0]), context["body"])
-        context["body"] = _SOLUTION.sub(r"\1 \2", body)
+        body = _SOLUTION.sub(r"\1 \2", body)
+        body = _FOLDED_OUTPUT.sub(lambda fold: fold[0].replace("the code", "the output"), body)
+        context["body"] = with_minus_signs(body)
     if context.get("title") == context.get("docstitle"):  # the theme appends the one to the other
         context["docstitle"] = ""
+
+
+def with_minus_signs(body: str) -> str:
+    """Text with a minus sign where a number has a hyphen, and none before nothing ("-0.0%").
+
+    Code, drawings and formulas stay as they are.
+    """
+    parts, inside = _TAG.split(body), 0
+    for i, part in enumerate(parts):
+        if tag := _VERBATIM.match(part):
+            inside += -1 if tag[1] else 1
+        elif not inside and not part.startswith("<") and "\\(" not in part and "\\[" not in part:
+            parts[i] = _NO_MINUS.sub(r"\1", _HYPHEN.sub("−", part))
+    return "".join(parts)
 
 
 def drop_scripts(app: Sphinx, exception: Exception | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
-from companion_html import aligned, drop_scripts, mend_body
+from companion_html import aligned, drop_scripts, mend_body, with_minus_signs
 from companion_launch import launch_rows
 
 LAUNCH = {"label": "launch-buttons", "buttons": [{"text": "Colab", "url": "https://colab/x?a&b"}]}
@@ -106,6 +106,29 @@ def test_a_solution_s_link_begins_with_its_first_letter_and_a_title_is_said_once
     mend_body(None, "", "", context, None)  # type: ignore[arg-type]
     assert 'Solution to <a href="#x">Exercise 34</a>' in context["body"]
     assert context["docstitle"] == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<p>-1% (-47% to -40%)</p>", "<p>−1% (−47% to −40%)</p>"),
+        ("<p>by -0% or -0.0 points, not -0.02</p>", "<p>by 0% or 0.0 points, not −0.02</p>"),
+        ("2026-11-27, run-s0, 3-5, 1e-6, --k -x", "2026-11-27, run-s0, 3-5, 1e-6, --k -x"),
+        ('<p a="-1">\\(-1\\) \\[-2\\]</p>', '<p a="-1">\\(-1\\) \\[-2\\]</p>'),
+        ("<pre>x = -1</pre><code>-2</code> -3", "<pre>x = -1</pre><code>-2</code> −3"),
+        ("<svg><path d='m-1'/><i>-1</i></svg>-1", "<svg><path d='m-1'/><i>-1</i></svg>−1"),
+        ("<script src='a'/>-1", "<script src='a'/>−1"),
+    ],
+)  # fmt: skip
+def test_a_number_below_nothing_has_a_minus_sign(written: str, shown: str) -> None:
+    assert with_minus_signs(written) == shown
+
+
+def test_hidden_output_is_not_called_code() -> None:
+    fold = '<details class="admonition hide below-input"><summary><p>Show the code</p></summary>-1'
+    context = {"body": fold + fold.replace("below", "above")}
+    mend_body(None, "", "", context, None)  # type: ignore[arg-type]
+    assert context["body"].count("Show the output") == context["body"].count("Show the code") == 1
 
 
 def test_pages_lose_the_scripts_that_they_do_not_need(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_the_device_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = torch.get_num_threads()
     name = provenance.device_name(torch.device("cpu"))
     assert name.startswith("CPU (")
-    assert name.endswith(f", {threads} threads)")
+    assert name.endswith(f", {threads} thread{'s' * (threads != 1)})")
     assert len(name) > len(f"CPU (, {threads} threads)")
     monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"A GPU {device.index}")
     assert provenance.device_name(torch.device("cuda:1")) == "A GPU 1"

@@ -460,8 +460,8 @@ def sizes_in_words(runs: Runs) -> str:
     if others := len(runs) - full - reduced:
         sizes.append(f"{others} of a size that no preset asks for")
     said = (
-        f"These verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, "
-        f"{', '.join(sizes[:-1])} and {sizes[-1]}. The longest is *{longest.title}*."
+        f"The book's verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, "
+        f"{', '.join(sizes[:-1])} and {sizes[-1]}. The run of most epochs is *{longest.title}*."
     )
     if reduced:
         said += (

@@ -182,22 +182,24 @@ def _that_count(parts: Sequence[Part], rule: Rule) -> tuple[bool, ...]:
 
 def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
     """What keeps parts from being judged by their effect, a sentence each."""
-    said = []
+    said: dict[str, list[str]] = {}
     for part in parts:
-        rule, of = part.rule or claim.rule, f" ({part.name})" if part.name else ""
-        if part.fails or part.lost:
-            said.append(f"{(part.fails or part.lost).capitalize()}{of}.")
-            continue
-        for answer, kind in (("yes", "positive"), ("no", "negative")):
+        rule, reasons = part.rule or claim.rule, [part.fails or part.lost]
+        for answer, kind in (("yes", "positive"), ("no", "negative")) if not any(reasons) else ():
             controls = part.controls_that(answer)
             if not controls:
-                said.append(f"No {kind} control is recorded{of}.")
-            said += [
-                f"The {kind} control, {control.words}, is answered wrongly{of}."
+                reasons.append(f"no {kind} control is recorded")
+            reasons += [
+                f"the {kind} control, {control.words}, is answered wrongly"
                 for control in controls
                 if not control.is_right(rule)
             ]
-    return list(dict.fromkeys(said))
+        for reason in filter(None, reasons):
+            said.setdefault(reason[0].upper() + reason[1:], []).append(part.name)
+    return [
+        f"{reason} ({'; '.join(names)})." if any(names := list(dict.fromkeys(of))) else f"{reason}."
+        for reason, of in said.items()
+    ]
 
 
 def _agreement(
@@ -211,6 +213,7 @@ def _agreement(
         own = [i for i, counted in enumerate(counts) if counted]
         rest = _agreement([parts[i] for i in own], [verdicts[i] for i in own],
                           [True] * len(own), together)  # fmt: skip
+        rest = rest.replace(f"{len(own)} rows", f"{len(own)} other rows")
         return f"Not counted, as they cannot tell: {'; '.join(blind)}. {rest}".strip()
     if len(set(verdicts)) == 1:
         return f"Judged apart, the {len(parts)} rows of evidence agree."

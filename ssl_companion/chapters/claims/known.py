@@ -71,9 +71,13 @@ def size_beside(words: str) -> str:
 
 
 def beside_known(yours: Runs) -> Runs:
-    """Somebody's own runs, with the book's runs whose answer is known to hold the rules by."""
-    book = recordings_by_name()
-    return {n: run for n, run in book.items() if n.startswith(f"{PRESET}-")} | dict(yours)
+    """Somebody's own runs, with the book's runs whose answer is known to hold the rules by.
+
+    The recipe among these is evidence, and not somebody else's.
+    """
+    book, recipe = recordings_by_name(), f"{PRESET}-recipe"
+    answers = {n: run for n, run in book.items() if n.startswith(f"{PRESET}-")}
+    return {n: run for n, run in answers.items() if not n.startswith(recipe)} | dict(yours)
 
 
 def controls(

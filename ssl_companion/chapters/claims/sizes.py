@@ -130,11 +130,18 @@ def sizes_table(table: pd.DataFrame) -> pd.DataFrame:
 def _number(name: str, value: float) -> str:
     if name in ("time", "depth"):
         return f"{value:.2f}"
+    if name == "advantage":  # a difference of accuracies
+        return f"{100 * value:.1f}{_POINTS}"
     return f"{value:.1f}" if name == "ratio" else f"{value:.1%}"
+
+
+_POINTS = " points"
 
 
 def _interval(name: str, found: Interval) -> str:
     value, low, high = (_number(name, v) for v in (found.value, found.low, found.high))
+    if name == "advantage":
+        low, high = low.removesuffix(_POINTS), high.removesuffix(_POINTS)
     return value if math.isnan(found.low) or low == high == value else f"{value} [{low}, {high}]"
 
 
@@ -145,7 +152,7 @@ def growth_by_size(runs: RunGroups) -> pd.DataFrame:
         runs: as in `compare_sizes`.
 
     Returns:
-        level, and a column a group: per cent of plain NCC accuracy over the test images, after
+        level, and a column a group: points of plain NCC accuracy over the test images, after
         training less before; of several seeds their mean with Student's 95% interval.
     """
     rows: dict[str, dict[str, str]] = {}

@@ -11,7 +11,7 @@ from ssl_companion.presets.catalogue import PRESET_NAMES, preset, scale_of
 from ssl_companion.presets.runs import Scale, describe_config
 from ssl_companion.recordings import Recording
 
-BY_HAND = "of its own"
+BY_HAND = "from elsewhere"
 
 
 def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:

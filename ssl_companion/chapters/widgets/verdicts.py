@@ -141,7 +141,8 @@ def rule_table(claim: Claim) -> Table:
             "its threshold": _rule_in_words(rule),
             "its reason": rule.why,
         }
-    known = " ".join(filter(None, (claim.rule.known, *(rule.known for _, rule in claim.also))))
+    each = (claim.rule.known, *(rule.known for _, rule in claim.also))
+    known = " ".join(dict.fromkeys(filter(None, each)))
     return facts_table(
         facts
         | {

@@ -95,7 +95,7 @@ def test_growth_of_each_level_is_that_of_the_tables(world: MakeWorld) -> None:
             - start(run, level=level) + start(run, level=f"random-{level}")
             for run in runs
         ]  # fmt: skip
-        assert shown.loc[level, "one"] == f"{grown[0]:.1%}"
+        assert shown.loc[level, "one"] == f"{100 * grown[0]:.1f} points"
         assert shown.loc[level, "many, 3 seeds"].startswith(f"{np.mean(grown):.1%} [")
 
 
