@@ -164,8 +164,8 @@ def check_layers(encoder: Any) -> str:
         raise NotYet("expected a dictionary from the names of layers to their outputs.")
     if len(out) < 3:
         raise NotYet(
-            f"{len(out)} layer{'s' * (len(out) != 1)}; three are wanted, such as an early, a middle "
-            "and a late one."
+            f"{len(out)} layer{'s' * (len(out) != 1)}; three are wanted, such as an early, a "
+            "middle and a late one."
         )
     for name, values in out.items():
         if not isinstance(values, Tensor) or values.ndim not in (2, 4) or len(values) != 4:

@@ -96,7 +96,7 @@ def test_growth_of_each_level_is_that_of_the_tables(world: MakeWorld) -> None:
             for run in runs
         ]  # fmt: skip
         assert shown.loc[level, "one"] == f"{100 * grown[0]:.1f} points"
-        assert shown.loc[level, "many, 3 seeds"].startswith(f"{np.mean(grown):.1%} [")
+        assert shown.loc[level, "many, 3 seeds"].startswith(f"{100 * np.mean(grown):.1f} points [")
 
 
 def test_what_stands_aside_is_in_a_folder_of_its_own(world: MakeWorld, tmp_path: Path) -> None:
