@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,18 +13,16 @@ import torch
 from torch import Tensor
 
 from ssl_companion import measures
-from ssl_companion.data import Hierarchy
-from ssl_companion.data.hierarchy import RANDOM, Level, random_grouping
-from ssl_companion.encoders.inputs import (
-    Images,
-    Labelled,
-    Labels,
-    check_same_classes,
-    halves,
-    images_and_labels,
-)
-from ssl_companion.encoders.runner import Encoder, Runner
-from ssl_companion.measures import Interval, _checks
+from ssl_companion.data.hierarchy import RANDOM, random_grouping
+from ssl_companion.encoders.catalogue import CATALOGUE
+from ssl_companion.encoders.encoding import Encoded, encode
+from ssl_companion.encoders.hierarchies import HierarchyLike
+from ssl_companion.encoders.inputs import Labelled, Labels
+from ssl_companion.encoders.runner import Encoder, Runner, Running
+from ssl_companion.encoders.sources import SIZE, ImageSource
+from ssl_companion.encoders.subsets import Rows, balanced_subset, random_subset
+from ssl_companion.errors import UndefinedMeasure
+from ssl_companion.measures import ClassStatistics, Interval, _checks
 from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.measures.resampling import interval
 from ssl_companion.recordings import Recording
@@ -33,49 +32,54 @@ from ssl_companion.recordings.measuring import (
     OF_FEATURES,
     AtLevel,
     only_if_defined,
-    require_alike,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 MEASURES = ("ncc", "cdnv", "nc1", "effective_rank", "linear", "knn")
-#: Measured when they are asked for, as NC2: how far the centred class means are from equal lengths
-#: ("nc2_equinorm"), and their cosines from -1/(K-1) ("nc2_equiangular").
-FURTHER_MEASURES = tuple(name for name in (*OF_CLASSES, *OF_FEATURES) if name not in MEASURES)
-PERMUTED = "permuted"
+#: Measured when they are asked for; `catalogue.CATALOGUE` says what each of them is.
+FURTHER_MEASURES = tuple(name for name in CATALOGUE if name not in MEASURES)
+#: As `which`, every measure; as a level, all images without their labels.
+ALL = "all"
+PERMUTED, LOOKS = "permuted", "looks-"
 #: So many permutations of the labels, and so many random groupings of the classes at each level.
 CONTROLS = 20
 _DRAWS = 100  # of test labels, or of test images, for each of these
-_ACCURACIES = ("ncc", "linear", "knn")
-_TESTED = (*_ACCURACIES, *OF_FEATURES)
-_COLUMNS = ["layer", "level", "split", "measure", "value", "low", "high", "n"]
+_SCATTERED = ("nc1", "nc2_equinorm", "nc2_equiangular", "nc3")  # these take N D^2, others N D
+_PRODUCTS = 2**24  # of images with class means, held at a time: 128 MB
+_COLUMNS = ["layer", "level", "split", "measure", "value", "low", "high", "n", "n_fit"]
 
 
 def measure_encoder(
     encoder: Encoder | None,
-    images: Images | Labelled,
+    images: ImageSource | Labelled,
     labels: Labels | None = None,
     *,
-    test_images: Images | Labelled | None = None,
+    test_images: ImageSource | Labelled | None = None,
     test_labels: Labels | None = None,
-    hierarchy: Hierarchy | None = None,
+    hierarchy: HierarchyLike | None = None,
+    size: int = SIZE,
     which: str | Sequence[str] = MEASURES,
-    preprocess: Callable[[Tensor], Tensor] | None = None,
-    outputs: Callable[[Any], Any] | None = None,
-    batch: int = 256,
-    device: torch.device | str | None = None,
+    subset_size: int = 50_000,
     seed: int = 0,
+    progress: bool = False,
+    **running: Unpack[Running],
 ) -> pd.DataFrame:
     """How clustered an encoder's features are: a tidy table, one row a measure.
 
     Class means, CDNV, NC1 and probes are of the training images, accuracies of the test images.
     Every measure is that of `ssl_companion.measures`, as in the recordings of the book.
 
-    There are two kinds of controls, of NCC accuracy alone. At the level "permuted" the finest
+    There are three kinds of controls, of NCC accuracy alone. At the level "permuted" the finest
     labels are in another order, of training and of test images, so that they say nothing of them
     (Ojala and Garriga 2010, jmlr.org/papers/v11/ojala10a.html): what chance gives. At
     "random-<level>" the classes are in random groups of the level's sizes: what groups give that
-    mean nothing. Their value is the mean over 20 permutations, or groupings. Between low and high
-    lie 95% of what a single one gives, also with other test images: one permutation by itself may
-    give anything where classes are few.
+    mean nothing. At "looks-<level>", where `images` is an array of images, they are in groups of
+    these sizes whose mean images are alike (`looks.groups_by_looks`): what groups give that look
+    alike and mean nothing. The value is the mean over 20 permutations, 20 random groupings or 10
+    by looks. Between low and high lie 95% of what a single one gives, also with other test images:
+    one permutation by itself may give anything where classes are few.
 
     Example:
         >>> rng, y = np.random.default_rng(0), np.repeat([0, 1, 2], 40)
@@ -87,25 +91,37 @@ def measure_encoder(
     Args:
         encoder: a module (put into evaluation mode for the call, and found on its device) or
             any function that takes float images [n, 3, H, W] and returns vectors [n, D], maps
-            [n, D, h, w] (their spatial mean is taken) or a dictionary of such by layer; None
-            when `images` are features [N, D] already. A function around a module hides the
-            module's mode and device: hand over the module, and `outputs`.
-        images: an `ImageSet`, or an array or tensor. Bytes become
-            `augmentation.normalise(x / 255)`; floats keep their values, in the precision of
-            the module's parameters (float32 for a function).
-        labels: integers [N], 0 to K-1; an `ImageSet` brings its own.
-        test_images, test_labels: held-out ones; None splits `images` in halves, class by class.
-        hierarchy: upper levels of the labels; an `ImageSet` brings that of its own labels.
-        which: of `MEASURES` and `FURTHER_MEASURES`; one name or several.
-        preprocess: in place of the rule for `images`, on the device, batch by batch.
-        outputs: picks from what the encoder returns for a batch what to measure, as in
-            `lambda out: out.last_hidden_state[:, 0]`.
-        batch: images at a time.
-        device: where to run; None takes that of the module's parameters, or the CPU.
-        seed: of the split, the permutations, the random groupings and the bootstrap.
+            [n, D, h, w] (their spatial mean is taken), tokens [n, T, D] (with `pool`) or a
+            dictionary of such by layer; None when `images` are features [N, D] already. A
+            function around a module hides the module's mode and device: hand over the module,
+            and `layers` or `outputs`. `by_name.load_encoder` finds one by its name.
+        images: an array, tensor or memory map, which is read batch by batch; an `ImageSet`; a
+            `DataLoader`, a data set of torch or of Hugging Face, or an iterable of batches of
+            images and labels; the path of a folder with a sub-folder for each class, or of a file
+            (see `sources.image_stream`). Bytes become `augmentation.normalise(x / 255)`; floats
+            keep their values, in the precision of the module's parameters (float32 for a
+            function).
+        labels: integers [N], 0 to K-1, or text, or a table with a column for each level (see
+            `labels.class_labels`); None where `images` brings its own.
+        test_images, test_labels: held-out ones, of any source; None splits the features of
+            `images` in halves, class by class.
+        hierarchy: upper levels of the classes: a `Hierarchy`, a dictionary, paths or a table (see
+            `hierarchies.as_hierarchy`); None takes that of the images or of the labels.
+        size: height and width, in pixels, that pictures of a folder or of PIL are brought to.
+        which: of `MEASURES` and `FURTHER_MEASURES`, one name or several, or "all"; what they are
+            says `catalogue.CATALOGUE`.
+        subset_size: what would take too long of more images is of a subset of so many: a linear
+            probe and nearest neighbours are fitted on training images with as many of each class,
+            and asked of test images drawn at random, of which spectra and uniformity are, too. So
+            are the controls. NCC accuracy, CDNV, NC1 and NC2 are of all images.
+        seed: of the split, the subset, the permutations, the random groupings and the bootstrap.
+        progress: show a progress bar.
+        **running: how the encoder is run: preprocess, layers, outputs, pool, batch and device; see
+            `runner.Running`.
 
     Returns:
-        layer, level, split, measure, value, low, high, n. Accuracies are fractions; low and
+        layer, level, split, measure, value, low, high, n (images that the value is of), n_fit
+        (training images behind it, 0 where there are none). Accuracies are fractions; low and
         high (95%, bootstrap over images but for controls) are NaN where there is no interval. A
         measure that is not defined, as CDNV of an encoder that says the same of every image, is
         NaN.
@@ -113,58 +129,81 @@ def measure_encoder(
     Raises:
         ValueError: bad images, labels or outputs of the encoder; the message says which.
         EncoderError: the encoder itself failed, or `preprocess` or `outputs`.
+        SourceError: what gives the images failed.
+        DataError: a folder or a file that will not do.
     """
     which, seed = known_measures(which), _checks.at_least(seed, 0, "seed")
-    run = Runner(encoder, preprocess=preprocess, outputs=outputs, batch=batch, device=device)
+    subset_size = _checks.at_least(subset_size, 1, "subset_size")
+    run = Runner(encoder, progress=progress, **running)
     given, held_out = Labelled.of(images, labels), Labelled.of(test_images, test_labels)
-    hierarchy = hierarchy or given.hierarchy
-    x, y = images_and_labels(given)
-    if held_out.images is None:
-        if held_out.labels is not None:
-            raise ValueError("test_labels: given without test_images; expected both or neither")
-        fit, held = halves(y, seed)
-        x, y, x_test, z = x[fit], y[fit], x[held], y[held]
-    else:
-        x_test, z = images_and_labels(held_out, "test_")
-    check_same_classes(y, z, hierarchy)
-    train, test = run(x, "images"), run(x_test, "test_images")
-    require_alike(train, test, ("images", "test_images"))
-    levels = hierarchy.levels if hierarchy else ()
+    found = encode(run, given, held_out, hierarchy, seed=seed, size=size)
+    return measure_encoded(found, which, subset_size=subset_size, seed=seed)
+
+
+def measure_encoded(
+    found: Encoded,
+    which: str | Sequence[str] = MEASURES,
+    *,
+    subset_size: int = 50_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What `measure_encoder` measures, of features that `encode` made.
+
+    Example:
+        >>> sides = Labelled(np.eye(3).repeat(4, 0), np.arange(3).repeat(4)), Labelled(None)
+        >>> table = measure_encoded(encode(Runner(None), *sides), "ncc")
+        >>> table["level"].tolist(), float(table["value"][0])
+        (['labels', 'permuted'], 1.0)
+
+    Args:
+        found: features and labels of training and test images.
+        which, subset_size, seed: as in `measure_encoder`.
+
+    Raises:
+        ValueError: an unknown measure, a subset below 1 or a negative seed.
+    """
+    which, seed = known_measures(which), _checks.at_least(seed, 0, "seed")
+    subset_size = _checks.at_least(subset_size, 1, "subset_size")
+    train, test, y, z = found.train, found.test, found.y, found.z
+    levels = found.hierarchy.levels if found.hierarchy else ()
     labels_at = {level.name: (level.labels(y), level.labels(z)) for level in levels}
+    subset = balanced_subset(y, subset_size, seed), random_subset(len(z), subset_size, seed)
+    controls = _groupings(found, seed) if "ncc" in which else {}
     rows: list[dict[str, object]] = []
     for layer in train:
-        finest = AtLevel.of((train[layer], y), (test[layer], z))
-        for level, (a, b) in {"all": (y, z), **(labels_at or {"labels": (y, z)})}.items():
-            same = level in ("all", "labels", "fine")
-            here = finest if same else AtLevel.of((train[layer], a), (test[layer], b))
+        at = _at_levels(train[layer], test[layer], labels_at or {"labels": (y, z)}, subset, which)
+        finest = next(iter(at.values()))
+        for level, here in ({ALL: finest} | at).items():
             for measure in which:
-                if (measure in OF_FEATURES) is (level == "all"):
-                    n = len(here.y_test if measure in _TESTED else here.y)
-                    rows.append(_row(layer, level, measure, _value(here, measure, seed), n))
+                if (CATALOGUE[measure].of == "features") is (level == ALL):
+                    value = _value(here, measure, seed)
+                    rows.append(_row(layer, level, measure, value, *here.sizes(measure)))
         if "ncc" in which:
-            controls = {RANDOM + level.name: _in_random_groups(finest, level, seed)
-                        for level in levels[1:]} | {PERMUTED: _permuted(finest, seed)}  # fmt: skip
-            rows += (_row(layer, name, "ncc", found, len(z)) for name, found in controls.items())
+            n, n_fit = finest.sizes("linear")  # those of the subset
+            for name, groups in controls.items():
+                value = _in_groups(finest.few, groups, seed)
+                rows.append(_row(layer, name, "ncc", value, n, len(y)))
+            rows.append(_row(layer, PERMUTED, "ncc", _permuted(finest.few, seed), n, n_fit))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def known_measures(which: str | Sequence[str]) -> tuple[str, ...]:
-    """The measures that were asked for, by one name or several.
+    """The measures that were asked for, by one name or several; "all" stands for every one.
 
     Example:
-        >>> known_measures("ncc")
-        ('ncc',)
+        >>> known_measures("ncc"), known_measures("all") == (*MEASURES, *FURTHER_MEASURES)
+        (('ncc',), True)
 
     Raises:
         ValueError: there is none of such a name.
     """
     asked = (which,) if isinstance(which, str) or not isinstance(which, Iterable) else tuple(which)
     known = (*MEASURES, *FURTHER_MEASURES)
-    unknown = [name for name in asked if name not in known]
+    unknown = [name for name in asked if name not in (*known, ALL)]
     if unknown or not asked:
         said = repr(unknown[0])[:60] if unknown else "none"
-        raise ValueError(f"which: {said}; expected some of {', '.join(known)}")
-    return asked
+        raise ValueError(f"which: {said}; expected some of {', '.join(known)}, or {ALL!r}")
+    return known if ALL in asked else asked
 
 
 def recorded_measures(recording: Recording, which: Sequence[str], seed: int = 0) -> pd.DataFrame:
@@ -183,22 +222,117 @@ def recorded_measures(recording: Recording, which: Sequence[str], seed: int = 0)
         which: of `MEASURES` and `FURTHER_MEASURES`.
         seed: of the bootstrap.
     """
-    levels = {"all": "all", "fine": "labels"}
+    levels = {ALL: ALL, "fine": "labels"}
     columns = ["level", "split", "measure"]
     told = recording.measures.set_index(columns)[["value", "n"]].to_dict("index")
-    sizes = {split: told["fine", split, "ncc"]["n"] for split in ("train", "test")}
+    sizes = {split: int(told["fine", split, "ncc"]["n"]) for split in ("train", "test")}
     rows = []
     for recorded, level in levels.items():
         for measure in known_measures(which):
-            if (measure in OF_FEATURES) is not (level == "all"):
+            of = CATALOGUE[measure].of
+            if (of == "features") is not (level == ALL):
                 continue
-            split = "test" if measure in _TESTED else "train"
+            split = _split(measure)
             found = told.get((recorded, split, measure), {"value": float("nan")})["value"]
-            value, n = Interval(found, float("nan"), float("nan")), int(sizes[split])
-            if measure in _ACCURACIES and not np.isnan(found):
+            value, n = Interval(found, float("nan"), float("nan")), sizes[split]
+            if of == "accuracy" and not np.isnan(found):
                 value = measures.bootstrap_mean(np.arange(n) < round(found * n), seed=seed)
-            rows.append(_row(recording.layers[0], level, measure, value, n))
+            n_fit = 0 if of == "features" else sizes["train"]
+            rows.append(_row(recording.layers[0], level, measure, value, n, n_fit))
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+@dataclass(frozen=True, eq=False)
+class _Here:
+    """Features under one labelling.
+
+    Attributes:
+        x, x_test: of all N training and M test images.
+        y, y_test: int64 [N] and [M].
+        few: a subset of both, for what would take too long of all; its `classes` are of all
+            training images nevertheless.
+    """
+
+    x: Rows
+    y: np.ndarray
+    x_test: Rows
+    y_test: np.ndarray
+    few: AtLevel
+
+    def sizes(self, measure: str) -> tuple[int, int]:
+        """Images that a value is of, and training images behind it."""
+        n, n_few, m_few = len(self.y), len(self.few.y), len(self.few.y_test)
+        by_kind = {"accuracy": (m_few, n_few), "classes": (n, n), "features": (m_few, 0)}
+        of_its_own = {"ncc": (len(self.y_test), n), "nc3": (n, n_few), "nc4": (n_few, n_few)}
+        return of_its_own.get(measure, by_kind[CATALOGUE[measure].of])
+
+    @cached_property
+    def linear(self) -> measures.LinearProbe:
+        """The linear probe, fitted once for its accuracy, NC3 and NC4."""
+        return measures.LinearProbe().fit(self.few.x, self.few.y)
+
+    @cached_property
+    def classifier(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights [K, D] and bias [K] of the linear probe, for features as they come, divided by
+        the largest weight."""
+        largest = np.abs(self.linear.weight_).max()
+        if largest == 0:
+            raise UndefinedMeasure("linear probe: all weights 0; expected features that vary")
+        return self.linear.weight_ / largest, self.linear.bias_ / largest
+
+    def predicted(self, measure: str) -> tuple[Tensor | np.ndarray, np.ndarray]:
+        """Classes that a rule gives test images, and those that they have."""
+        if measure != "ncc":
+            rule = self.linear if measure == "linear" else self.few.rule(measure)
+            return rule.predict(self.few.x_test), self.few.y_test
+        rule = self.few.rule("ncc")
+        found = [torch.as_tensor(rule.predict(rows)) for _, rows in self.x_test.batches()]
+        return torch.cat(found), self.y_test
+
+    def batches(self) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """All training images, once more."""
+        return ((rows, self.y[at]) for at, rows in self.x.batches())
+
+
+def _nc3(here: _Here) -> float:
+    found = measures.neural_collapse_of(here.few.classes, here.classifier[0]).nc3
+    assert found is not None
+    return found
+
+
+_OF_CLASSES: dict[str, Callable[[_Here], float]] = {
+    "directional_cdnv": lambda here: measures.directional_cdnv_of(here.few.classes, here.batches()),
+    "nc3": _nc3,
+    "nc4": lambda here: measures.nc4(here.few.x, here.few.classes.means, *here.classifier),
+}
+# Not in the recordings' own tables, which decide what a recording holds.
+_OF_FEATURES: dict[str, Callable[[Tensor], float]] = {
+    **OF_FEATURES,
+    "participation_ratio": measures.participation_ratio,
+    "uniformity": measures.uniformity,
+}
+
+
+def _at_levels(
+    x: Rows,
+    x_test: Rows,
+    labels: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    subset: tuple[np.ndarray, np.ndarray],
+    which: Sequence[str],
+) -> dict[str, _Here]:
+    """One layer's features under labels of training and test images, by level."""
+    few = x.take(subset[0]), x_test.take(subset[1])
+    # All images are looked at, and the scatter is taken, only where a measure needs it.
+    looks = any(measure == "ncc" or CATALOGUE[measure].of == "classes" for measure in which)
+    scattered = any(measure in _SCATTERED for measure in which)
+    found = {}
+    for level, (y, z) in labels.items():
+        classes = ClassStatistics("full" if scattered else "trace", int(y.max()) + 1)
+        for at, rows in x.batches() if looks else ():
+            classes.update(rows, y[at])
+        here = AtLevel.of((few[0], y[subset[0]]), (few[1], z[subset[1]]), classes)
+        found[level] = _Here(x, y, x_test, z, here)
+    return found
 
 
 @plain_torch()
@@ -222,33 +356,56 @@ def _permuted(fine: AtLevel, seed: int) -> Interval:
 
 
 @plain_torch()
-def _in_random_groups(fine: AtLevel, level: Level, seed: int) -> Interval:
-    """NCC accuracy in random groups of the classes, of the sizes of a level's."""
-    means, counts = fine.classes.means, np.bincount(fine.y)
-    products, gram = class_products(fine.x_test, means), class_products(means, means)
-    groups = np.stack([random_grouping(level, seed + i).of_fine for i in range(CONTROLS)])
-    n, hits = len(fine.y_test), hits_by_products(products, gram, fine.y_test, counts, groups)
-    scores = hits.sum(axis=1) / n
-    rng = np.random.default_rng(seed)  # whether each of other images is a hit
-    return interval(float(scores.mean()), (rng.binomial(n, scores, (_DRAWS, CONTROLS)) / n).ravel())
+def _groupings(found: Encoded, seed: int) -> dict[str, np.ndarray]:
+    """Groups of the classes of every upper level's sizes, at random and by looks: int64 [G, K]."""
+    groups, by_looks = {}, found.by_looks(seed)
+    for level in found.hierarchy.levels[1:] if found.hierarchy else ():
+        drawn = [random_grouping(level, seed + i).of_fine for i in range(CONTROLS)]
+        groups[RANDOM + level.name] = np.stack(drawn)
+        if level.name in by_looks:
+            groups[LOOKS + level.name] = by_looks[level.name]
+    return groups
 
 
-def _value(here: AtLevel, measure: str, seed: int) -> Interval:
+def _in_groups(fine: AtLevel, groups: np.ndarray, seed: int) -> Interval:
+    """NCC accuracy in each of several groupings of the classes [G, K]."""
+    means, counts = fine.classes.means, fine.classes.counts.cpu().numpy()
+    gram = class_products(means, means)
+    n, hits = len(fine.y_test), np.zeros(len(groups))
+    for start in range(0, n, step := max(1, _PRODUCTS // len(means))):
+        at = slice(start, start + step)
+        products = class_products(fine.x_test[at], means)
+        found = hits_by_products(products, gram, fine.y_test[at], counts, groups)
+        hits += found.sum(axis=1)
+    scores = hits / n
+    # Whether each of other images is a hit.
+    drawn = np.random.default_rng(seed).binomial(n, scores, (_DRAWS, len(groups))) / n
+    return interval(float(scores.mean()), drawn.ravel())
+
+
+def _value(here: _Here, measure: str, seed: int) -> Interval:
     """One measure at one level; accuracies with their intervals."""
     value = Interval(float("nan"), float("nan"), float("nan"))
     # Features and labels are known to be good: a refusal means that these features have no such
     # measure (means that coincide, rows of zeros).
     with only_if_defined():
-        if measure in _ACCURACIES:
-            predicted = here.rule(measure).predict(here.x_test)
-            return measures.bootstrap_accuracy(predicted, here.y_test, seed=seed)
-        if measure in OF_FEATURES:
-            return replace(value, value=OF_FEATURES[measure](here.x_test))
-        return replace(value, value=OF_CLASSES[measure](here))
+        if CATALOGUE[measure].of == "accuracy":
+            return measures.bootstrap_accuracy(*here.predicted(measure), seed=seed)
+        if measure in _OF_FEATURES:
+            return replace(value, value=_OF_FEATURES[measure](here.few.x_test))
+        if measure in OF_CLASSES:
+            return replace(value, value=OF_CLASSES[measure](here.few))
+        return replace(value, value=_OF_CLASSES[measure](here))
     return value
 
 
-def _row(layer: str, level: str, measure: str, value: Interval, n: int) -> dict[str, object]:
-    return {"layer": layer, "level": level, "split": "test" if measure in _TESTED else "train",
-            "measure": measure, "value": value.value, "low": value.low, "high": value.high,
-            "n": n}  # fmt: skip
+def _split(measure: str) -> str:
+    return "train" if CATALOGUE[measure].of == "classes" else "test"
+
+
+def _row(
+    layer: str, level: str, measure: str, value: Interval, n: int, n_fit: int
+) -> dict[str, object]:
+    return {"layer": layer, "level": level, "split": _split(measure), "measure": measure,
+            "value": value.value, "low": value.low, "high": value.high, "n": n,
+            "n_fit": n_fit}  # fmt: skip

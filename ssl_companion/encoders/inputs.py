@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssl_companion.data import Hierarchy, ImageSet, Level
 from ssl_companion.data.images import LabelSet
+from ssl_companion.encoders.hierarchies import HierarchyLike, as_hierarchy
+from ssl_companion.encoders.labels import ClassLabels, class_labels
+from ssl_companion.encoders.labels import Labels as Labels
 from ssl_companion.measures import _checks
 
-Labels = Sequence[int] | np.ndarray | Tensor
 Images = ImageSet | np.ndarray | Tensor
 #: Images or features [N, ...]; or features [N, D] by epoch and layer.
 Values = np.ndarray | Tensor | dict[int, dict[str, Any]]
@@ -36,11 +38,12 @@ class Labelled:
 
     Attributes:
         images: an `ImageSet`, an array or a tensor; or features by epoch, or by epoch and layer.
-        labels: integers [N], 0 to K-1; None for an `ImageSet`, which brings its own.
+        labels: integers [N], 0 to K-1, or text, or a table (see `labels.class_labels`); None for
+            an `ImageSet`, and for any other source of images that brings its own.
         names: what the images are called; None: "image 0" and so on, or an `ImageSet`'s files.
     """
 
-    images: Images | Mapping[int, Any]
+    images: Any
     labels: Labels | None = None
     names: Sequence[str] | None = None
 
@@ -55,28 +58,51 @@ class Labelled:
     def hierarchy(self) -> Hierarchy | None:
         """That of an `ImageSet`, as long as its labels are its own."""
         own = isinstance(self.images, ImageSet) and self.labels is None
-        return self.images.hierarchy if own else None  # type: ignore[union-attr]
+        return self.images.hierarchy if own else None
 
 
-def images_and_labels(given: Labelled, prefix: str = "") -> tuple[np.ndarray | Tensor, np.ndarray]:
-    """The images or features as they are, and their labels as int64 [N].
+def images_and_labels(
+    given: Labelled, prefix: str = "", like: ClassLabels | None = None
+) -> tuple[np.ndarray | Tensor, ClassLabels]:
+    """The images or features as they are, and what their labels say.
 
     Example:
-        >>> images_and_labels(Labelled(np.zeros((3, 8)), [0, 1, 1]))[1]
+        >>> images_and_labels(Labelled(np.zeros((3, 8)), ["a", "b", "b"]))[1].y
         array([0, 1, 1])
+
+    Args:
+        given: an array or a tensor, or an `ImageSet`, and labels.
+        prefix: what messages put in front of "images" and "labels".
+        like: labels whose numbers these have to share.
 
     Raises:
         ValueError: no array of images, or no label for each; named with `prefix` in front.
     """
-    images, labels = given.images, given.labels
+    labels, names = given.labels, None
+    if isinstance(given.images, ImageSet) and labels is None:
+        labels, names = given.images.fine, given.images.hierarchy.levels[0].class_names
+    images = as_images(given.images, f"{prefix}images")
+    return images, labels_of(labels, images, prefix, names, like)
+
+
+def as_images(images: object, name: str) -> np.ndarray | Tensor:
+    """The images or features as they are; what is no array of such is refused, with the way to one.
+
+    Example:
+        >>> as_images([[1.0, 2.0]], "images")
+        Traceback (most recent call last):
+        ValueError: images: list; expected an array or tensor [N, 3, H, W] or [N, D]; \
+`np.asarray(images)` is one
+
+    Args:
+        images: an array, a tensor or an `ImageSet`.
+        name: what messages call them.
+
+    Raises:
+        ValueError: something else, or numbers that are not real.
+    """
     if isinstance(images, ImageSet):
-        labels = images.fine if labels is None else labels
         images = images.images
-    return _array(images, f"{prefix}images"), _labels(labels, images, prefix)
-
-
-def _array(images: object, name: str) -> np.ndarray | Tensor:
-    """Refuse what is no array of images or features, with the way to one."""
     wanted = "expected an array or tensor [N, 3, H, W] or [N, D]"
     if isinstance(images, DataLoader):
         raise ValueError(
@@ -94,56 +120,108 @@ def _array(images: object, name: str) -> np.ndarray | Tensor:
         raise ValueError(f"{name}: {type(images).__name__}; {wanted}{way}")
     if images.ndim < 2:
         raise ValueError(f"{name}: shape {tuple(images.shape)}; {wanted}")
-    if _checks.as_tensor(images, name).is_complex():  # also: no mask, dense, real numbers
+    # Of a plain array, which may be mapped, the first one tells all: no mask, dense, real numbers.
+    some = images[:1] if type(images) in (np.ndarray, np.memmap) else images
+    if _checks.as_tensor(some, name).is_complex():
         raise ValueError(f"{name}: dtype {images.dtype}; expected real numbers")
     return images if isinstance(images, Tensor) else np.asarray(images)
 
 
-def _labels(labels: Labels | None, images: Any, prefix: str) -> np.ndarray:
+def labels_of(
+    labels: Labels | None,
+    images: Any,
+    prefix: str = "",
+    names: Sequence[str] | None = None,
+    like: ClassLabels | None = None,
+) -> ClassLabels:
+    """What the labels of images say, one of each.
+
+    Example:
+        >>> labels_of(["b", "a"], np.zeros((2, 8))).names
+        ('a', 'b')
+
+    Args:
+        labels: see `labels.class_labels`.
+        images: whatever has a length.
+        prefix: what messages put in front of "images" and "labels".
+        names: of the classes, where integers are their numbers.
+        like: labels whose numbers these have to share.
+
+    Raises:
+        ValueError: no image, no labels, or not one for each.
+    """
     if labels is None:
         raise ValueError(f"{prefix}labels: None; expected integers [N], as {prefix}images has none")
     if not len(images):
         least = "one or more" if prefix else "two or more of each class"
         raise ValueError(f"{prefix}images: none at all; expected {least}")
-    like = "labels" if prefix else ""
-    y = _checks.labels(
-        labels, f"{prefix}labels", length=len(images), of=f"{prefix}images", like=like
+    return class_labels(
+        labels,
+        f"{prefix}labels",
+        length=len(images),
+        of=f"{prefix}images",
+        names=names,
+        like=like,
     )
-    return y.cpu().numpy()
 
 
-def check_same_classes(y: np.ndarray, z: np.ndarray, hierarchy: Hierarchy | None) -> None:
+def check_same_classes(y: np.ndarray, z: np.ndarray | None) -> int:
     """Make sure that training labels y and test labels z are of the same classes.
 
     Example:
-        >>> check_same_classes(np.array([0, 1, 1]), np.array([0, 2]), None)
+        >>> check_same_classes(np.array([0, 1, 1]), np.array([0, 2]))
         Traceback (most recent call last):
         ValueError: test_labels: from 0 to 2; expected 0 to 1
 
+    Returns:
+        K, how many classes there are.
+
     Raises:
-        ValueError: gaps in the numbers, a single class, labels that only the test images have, or
-            a hierarchy of other classes.
+        ValueError: gaps in the numbers, a single class, or labels that only the test images have.
     """
     k = int(y.max()) + 1
-    if y.min() < 0 or len(np.unique(y)) != k or k < 2:
+    if k == 1:
+        raise ValueError("labels: a single class; expected two classes or more")
+    if y.min() < 0 or len(np.unique(y)) != k:
         raise ValueError(
             f"labels: {len(np.unique(y))} different ones from {y.min()} to {y.max()}; expected "
             f"two classes or more, numbered from 0 without gaps; {_NUMBER}"
         )
-    if z.min() < 0 or z.max() >= k:
+    if z is not None and (z.min() < 0 or z.max() >= k):
         raise ValueError(f"test_labels: from {z.min()} to {z.max()}; expected 0 to {k - 1}")
-    if hierarchy is None:
-        return
-    if not isinstance(hierarchy, Hierarchy):
-        raise ValueError(f"hierarchy: {type(hierarchy).__name__}; expected a Hierarchy, or None")
-    if (found := hierarchy.levels[0].k) != k:
+    return k
+
+
+def hierarchy_over(given: HierarchyLike | None, labels: ClassLabels) -> Hierarchy | None:
+    """Levels above the classes of some labels: those that are given, or those of the labels.
+
+    Example:
+        >>> found = class_labels(["cat", "dog", "oak"])
+        >>> hierarchy_over({"cat": "animal", "dog": "animal", "oak": "plant"}, found).names
+        ('fine', 'level1')
+
+    Args:
+        given: see `hierarchies.as_hierarchy`; a `Hierarchy` has its classes in the order of their
+            numbers, unless the labels are names.
+        labels: of every class one or more.
+
+    Raises:
+        ValueError: a hierarchy of other classes, or with a level of a single class.
+    """
+    if given is None:
+        return labels.hierarchy
+    k = int(labels.y.max()) + 1
+    if not isinstance(given, Hierarchy) or labels.by_name:
+        return as_hierarchy(given, labels.names or [str(i) for i in range(k)])
+    if (found := given.levels[0].k) != k:
         raise ValueError(
             f"hierarchy: has {found} classes; expected the {k} of the labels, or no hierarchy"
         )
-    if single := [level.name for level in hierarchy.levels if level.k < 2]:
+    if single := [level.name for level in given.levels if level.k < 2]:
         raise ValueError(
             f"hierarchy: a single class at level {single[0]!r}; expected two or more; leave it out"
         )
+    return given
 
 
 def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +266,7 @@ class Samples:
 
 
 def training_and_test(
-    train: Labelled, test: Labelled, hierarchy: Hierarchy | None, features: bool, seed: int
+    train: Labelled, test: Labelled, hierarchy: HierarchyLike | None, features: bool, seed: int
 ) -> tuple[Samples, Samples]:
     """What is given as training and test images, checked; halves of the first without the second.
 
@@ -200,25 +278,28 @@ def training_and_test(
 
     Args:
         train, test: the images of `test` may be None.
-        hierarchy: upper levels; None takes those of an `ImageSet`.
+        hierarchy: upper levels (see `hierarchies.as_hierarchy`); None takes those of an
+            `ImageSet`, or of labels in several columns.
         features: whether they are features already.
         seed: of the halves.
 
     Raises:
         ValueError: bad images, labels or names; the message says which.
     """
-    hierarchy = hierarchy or train.hierarchy
-    x, y, names = _checked(train, features, "")
+    x, labels, names = _checked(train, features, "")
+    y = labels.y
     if test.images is None:
         if test.labels is not None or test.names is not None:
             raise ValueError("test_labels: given without test_images; expected both or neither")
         parts = [(_rows(x, some), y[some], names[some]) for some in halves(y, seed)]
     else:
-        parts = [(x, y, names), _checked(test, features, "test_")]
-        _check_alike(x, parts[1][0], features)
+        held_out, theirs, test_names = _checked(test, features, "test_", labels)
+        parts = [(x, y, names), (held_out, theirs.y, test_names)]
+        _check_alike(x, held_out, features)
     (_, y, _), (_, z, _) = parts
-    check_same_classes(y, z, hierarchy)
-    k = int(y.max()) + 1
+    k = check_same_classes(y, z)
+    given = train.hierarchy if hierarchy is None else hierarchy
+    levels = hierarchy_over(given, labels)
     if absent := sorted(set(range(k)) - set(z.tolist())):
         raise ValueError(
             f"test_labels: class {absent[0]} is absent; expected an image of every class"
@@ -226,31 +307,31 @@ def training_and_test(
     images = train.images
     title = images.name if isinstance(images, ImageSet) else OWN
     stand_in = isinstance(images, ImageSet) and images.stand_in
-    if hierarchy is None:
-        classes = tuple(f"class {label}" for label in range(k))
-        hierarchy = Hierarchy(OWN, (Level("fine", classes, np.arange(k)),))
+    if levels is None:
+        classes = labels.names or tuple(f"class {label}" for label in range(k))
+        levels = Hierarchy(OWN, (Level("fine", classes[:k], np.arange(k)),))
     first, second = (
         Samples(
             values,
-            LabelSet(
-                title, split, labels, files, _fingerprint(values, labels), hierarchy, stand_in
-            ),
+            LabelSet(title, split, fine, files, _fingerprint(values, fine), levels, stand_in),
         )
-        for split, (values, labels, files) in zip(("train", "test"), parts, strict=True)
+        for split, (values, fine, files) in zip(("train", "test"), parts, strict=True)
     )
     return first, second
 
 
-def _checked(given: Labelled, features: bool, prefix: str) -> tuple[Values, np.ndarray, np.ndarray]:
-    """Images or features, labels int64 [N], names str [N]."""
+def _checked(
+    given: Labelled, features: bool, prefix: str, like: ClassLabels | None = None
+) -> tuple[Values, ClassLabels, np.ndarray]:
+    """Images or features, what their labels say, names str [N]."""
     images, names = given.images, given.names
     values: Values
     if not isinstance(images, Mapping):
-        values, y = images_and_labels(given, prefix)
+        values, labels = images_and_labels(given, prefix, like)
     elif features:
         values = _by_layer(images, prefix)
         for array in (array for layers in values.values() for array in layers.values()):
-            _, y = images_and_labels(Labelled(array, given.labels), prefix)
+            _, labels = images_and_labels(Labelled(array, given.labels), prefix, like)
     else:
         raise ValueError(
             f"{prefix}images: a dictionary; expected one array for all checkpoints; features by "
@@ -259,12 +340,13 @@ def _checked(given: Labelled, features: bool, prefix: str) -> tuple[Values, np.n
     if names is None and isinstance(images, ImageSet):
         names = images.files.tolist()
     if names is None:
-        names = [f"{prefix.replace('_', ' ')}image {row}" for row in range(len(y))]
+        names = [f"{prefix.replace('_', ' ')}image {row}" for row in range(len(labels.y))]
     if isinstance(names, str) or not hasattr(names, "__len__"):
         raise ValueError(f"{prefix}names: {type(names).__name__}; expected a list of names")
-    if len(names) != len(y):
+    if len(names) != len(labels.y):
         raise ValueError(
-            f"{prefix}names: {len(names)} for {len(y)} images; expected one for each, or none"
+            f"{prefix}names: {len(names)} for {len(labels.y)} images; expected one for each, or "
+            "none"
         )
     texts = [str(name) for name in names]
     for row, text in enumerate(texts):
@@ -275,7 +357,7 @@ def _checked(given: Labelled, features: bool, prefix: str) -> tuple[Values, np.n
                 f"{prefix}names[{row}]: {ascii(text)[:60]}; expected text that UTF-8 can write; "
                 "`os.fsencode(name).decode('latin-1')` makes such of a file's name"
             ) from None
-    return values, y, np.array(texts)
+    return values, labels, np.array(texts)
 
 
 def _by_layer(given: Mapping[Any, Any], prefix: str) -> dict[int, dict[str, Any]]:

@@ -19,6 +19,7 @@ class Weights:
 
     recording: str  #: its name
     sha256: str  #: of its weights.safetensors
+    backbone: str = "res-5-250"  #: its architecture, of `training.backbones.make_backbone`
 
 
 #: The names that `pretrained` knows.
@@ -41,5 +42,6 @@ def pretrained_name(recording: Recording) -> str | None:
     """
     if recording.weights_path is None:
         return None
-    own = Weights(recording.name, recording.weights_digest or "")
-    return next((name for name, weights in NETWORKS.items() if weights == own), None)
+    own = recording.name, recording.weights_digest
+    found = (name for name, there in NETWORKS.items() if (there.recording, there.sha256) == own)
+    return next(found, None)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +69,9 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Yield a temporary directory that becomes `path` when the block ends well.
 
     An existing directory at `path` is replaced only after the new one is whole. Two
-    processes may race: the last one to finish wins and no reader sees a mixture.
+    processes may race: the last one to finish wins and no reader sees a mixture. Where the system
+    cannot swap directories (Windows, network file systems), there is none at `path` for a moment;
+    `recover_directory` puts the old one back if the process is killed just then.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +104,8 @@ def _put(temporary: Path, path: Path) -> None:
                 # Another process may have taken away by now what was in the way a moment ago.
                 if error.errno not in _IN_THE_WAY and not path.exists():
                     raise
+            if _swap(temporary, path):
+                break
             if aside := _set_aside(path):
                 retired.append(aside)
     except BaseException:
@@ -111,6 +118,44 @@ def _put(temporary: Path, path: Path) -> None:
     finally:
         for aside in retired:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+_EXCHANGE, _HERE = 2, -100  # flags of Linux' renameat2 and macOS' renamex_np, and AT_FDCWD
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Exchange two directories in a single step; False where the system has no such step."""
+    if not other.is_dir() or other.is_symlink() or sys.platform not in ("linux", "darwin"):
+        return False
+    system, a, b = ctypes.CDLL(None), os.fsencode(one), os.fsencode(other)
+    try:
+        if sys.platform == "linux":
+            return bool(system.renameat2(_HERE, a, _HERE, b, _EXCHANGE) == 0)
+        return bool(system.renamex_np(a, b, _EXCHANGE) == 0)
+    except AttributeError:  # a C library from before 2018
+        return False
+
+
+def leftovers(path: str | Path) -> list[Path]:
+    """What processes that were killed in `atomic_directory(path)` have left beside it, and what
+    those that are at work there have there now."""
+    path = Path(path)
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.(tmp|old)")
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    return sorted(one for one in beside if ours.fullmatch(one.name) and one.is_dir())
+
+
+def recover_directory(path: str | Path) -> None:
+    """Clear away the leftovers of killed processes.
+
+    If one of them had set the directory aside and not yet put the new one there, the old one is
+    put back. Only for a caller that keeps others from writing at `path` meanwhile.
+    """
+    path = Path(path)
+    for leftover in leftovers(path):
+        if (leftover / "old").exists() and leftover.suffix == ".old" and not path.exists():
+            os.rename(leftover / "old", path)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _set_aside(path: Path) -> Path | None:

@@ -10,6 +10,8 @@ from ssl_companion.measures.collapse import (
     NeuralCollapse,
     cdnv,
     cdnv_of,
+    directional_cdnv,
+    directional_cdnv_of,
     nc4,
     neural_collapse,
     neural_collapse_of,
@@ -26,6 +28,7 @@ from ssl_companion.measures.entropies import (
     renyi_entropy,
     renyi_information,
 )
+from ssl_companion.measures.hypersphere import alignment, uniformity
 from ssl_companion.measures.information import (
     alpha_req,
     coding_rate,
@@ -34,6 +37,7 @@ from ssl_companion.measures.information import (
     directions,
     effective_rank,
     gaussian_rate,
+    participation_ratio,
     variance_share_within,
 )
 from ssl_companion.measures.kmeans import balanced_kmeans
@@ -55,6 +59,7 @@ __all__ = [
     "NearestCentroid",
     "NeuralCollapse",
     "WeightedKNN",
+    "alignment",
     "alpha_req",
     "balanced_kmeans",
     "bootstrap",
@@ -68,6 +73,8 @@ __all__ = [
     "cophenetic_correlation",
     "cut_agreement",
     "dendrogram",
+    "directional_cdnv",
+    "directional_cdnv_of",
     "directions",
     "effective_rank",
     "gaussian_rate",
@@ -77,7 +84,9 @@ __all__ = [
     "nearest_neighbours",
     "neural_collapse",
     "neural_collapse_of",
+    "participation_ratio",
     "renyi_entropy",
     "renyi_information",
+    "uniformity",
     "variance_share_within",
 ]

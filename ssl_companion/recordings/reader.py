@@ -128,7 +128,34 @@ def open_recording(name: str | Path, root: str | Path | None = None) -> Recordin
             f"no recording {str(name)!r} in {folder}; known: {', '.join(known) or 'none'}. "
             f"`ssl-companion record` makes one.{where_the_books_are(root)}"
         )
-    return Recording(path)
+    return _opened(path)
+
+
+_TRIES = 20
+
+
+def _opened(path: Path) -> Recording:
+    """A recording that does not change while it is in use.
+
+    One that grows is replaced as a whole after every epoch, so that its files are opened together,
+    and again if it was replaced meanwhile.
+    """
+    for _ in range(_TRIES):
+        recording, fault = Recording(path), None
+        if recording.complete:
+            return recording
+        try:
+            recording.open_files()
+        except RecordingError as error:
+            fault = error
+        if Recording(path).run == recording.run:
+            if fault:
+                raise fault
+            return recording
+    raise RecordingError(
+        f"{path}: replaced {_TRIES} times while it was opened; expected it to rest for a moment "
+        "between two epochs; copy the folder, and open the copy"
+    )
 
 
 #: Measures that are accuracies, or as these.
@@ -149,6 +176,7 @@ class Recording:
         epochs: the measured ones, ascending; 0 is before training.
         hierarchy: the levels above the fine classes.
         stand_in: True when the images were generated, not CIFAR-100.
+        complete: False while an encoder is still trained, and more epochs may come.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -169,6 +197,7 @@ class Recording:
         self.layers: tuple[str, ...] = tuple(self.run["layers"])
         self.epochs: tuple[int, ...] = tuple(self.run["epochs"])
         self.stand_in: bool = self.run["data"]["stand_in"]
+        self.complete: bool = self.run.get("complete") is not False
 
     def __repr__(self) -> str:
         return f"Recording({self.name!r})"
@@ -216,6 +245,16 @@ class Recording:
         if name not in digests:
             return f"is not one of the files that {RUN} has the SHA-256 of"
         return f"altered, damaged or another's: SHA-256 {found}, not {digests[name]}"
+
+    def open_files(self) -> None:
+        """Read the tables and open the features now, while they are those of run.json.
+
+        Raises:
+            DamagedError: one is absent, altered or cannot be read.
+        """
+        tables = [self.measures, self.losses]
+        if self.has_features:
+            tables += [self._subset, self._file]
 
     def _table(self, file: str, columns: tuple[str, ...], unique: tuple[str, ...]) -> pd.DataFrame:
         """A table of measures, the cells looked at one by one."""

@@ -17,6 +17,7 @@ MEASURES = ["--device", "cpu", "--rounds", "1", "--backbone", "res-1-4", "--imag
             "--test-images", "200", "--sample-images", "20", "--sample-views", "4"]  # fmt: skip
 TRAINING = ["--device", "cpu", "--backbone", "res-1-4", "--projector-width", "8", "--batch", "4",
             "--images", "8", "--steps", "1", "--rounds", "1"]  # fmt: skip
+ENCODER = ["--images", "300", "--dims", "8", "--classes", "5", "--subset-size", "100"]
 VIEWS = ["--device", "cpu", "--images", "4", "--rounds", "1"]
 SMALL = {
     "bench_nearest_centroid": {"SIZES": ((400, 16, 5, 400),), "MANY": (50, 4)},
@@ -116,6 +117,24 @@ def test_the_summary_names_the_fastest_where_ours_is_not_first(
     results.add("second", {"ours": [2.0], "numpy": [1.5], "torch": [1.0], "faiss": [3.0]})
     assert results.summary() == "Not first: second: torch 0.50"
     assert lines_of(capsys)["first"] == "numpy 2.00  torch 1.50"
+
+
+def test_every_measure_of_an_encoder_has_its_seconds_and_memory_and_others_agree(
+    bench: Bench, capsys: pytest.CaptureFixture
+) -> None:
+    encoder = bench("bench_encoder_measures")
+    found = encoder.main(ENCODER)
+    printed = capsys.readouterr().out
+    line = re.compile(r"^(  )?(\w+) +[\d.]+ s +[\d.]+ MB   (-?[\d.]+)$", re.MULTILINE)
+    values: dict[str, float] = {}
+    for other, name, value in line.findall(printed):
+        if not other:
+            ours, values[name] = float(value), float(value)
+        assert float(value) == pytest.approx(ours, abs=0.1)  # of thirty test images
+    assert set(values) == set(encoder.CATALOGUE)
+    assert set(found.ratios) == {f"{name} over ours" for name in encoder.OTHERS}
+    assert "all of ours" in printed
+    assert encoder.main([*ENCODER, "--alone", "--only", "knn"]).ratios == {}
 
 
 def test_sizes_in_words(bench: Bench) -> None:

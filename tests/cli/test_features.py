@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import make_blobs
 from sklearn.neighbors import NearestCentroid
+
+from ssl_companion import measures
+from ssl_companion.encoders.evaluate import measure_encoder
+from ssl_companion.encoders.inputs import halves
+from ssl_companion.recordings import open_recording
 
 from .conftest import Call
 
@@ -20,8 +27,14 @@ def files(tmp_path: Path) -> dict[str, str]:
         np.save(tmp_path / f"{name}.npy", array)
     np.savez(tmp_path / "both.npz", x=x, y=y)
     (tmp_path / "text.npy").write_text("1, 2, 3")
-    np.savetxt(tmp_path / "table.csv", x[:3], delimiter=",")
     np.save(tmp_path / "words.npy", np.array(["cat", "dog"] * 150))
+    names = np.array(["ant", "bee", "cat", "dog", "elk"])[y]
+    table = pd.DataFrame(x).add_prefix("f").assign(name=names, number=y, kind=y // 2)
+    table.to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "names.txt").write_text("\n".join(names[:300]))
+    tree = {"bug": ["ant", "bee"], "beast": {"pet": ["cat", "dog"], "wild": "elk"}}
+    (tmp_path / "tree.json").write_text(json.dumps(tree))
+    (tmp_path / "empty.npy").touch()
     whole = (tmp_path / "x.npy").read_bytes()
     huge = whole.replace(b"(300, 6), }" + b" " * 6, b"(300000000, 6), }", 1)
     (tmp_path / "huge.npy").write_bytes(huge)  # its header says more than there is
@@ -49,18 +62,62 @@ def test_without_test_files_they_are_split(files: dict[str, str], call: Call) ->
     assert n == (np.bincount(np.load(files["y"])) // 2).sum()
 
 
+def measured(call: Call, *arguments: str) -> dict[tuple[str, str], float]:
+    rows = call("measure-features", *arguments, "--which", "ncc", "cdnv", "--json").rows
+    return {(row["level"], row["measure"]): row["value"] for row in rows}
+
+
+def test_files_of_other_kinds_are_measured_alike(files: dict[str, str], call: Call) -> None:
+    both, table = files["both"], files["table"]
+    expected = measured(call, f"{both}:x", f"{both}:y")
+    columns = ",".join(f"f{i}" for i in range(6))
+    assert measured(call, f"{table}:{columns}", f"{table}:number") == pytest.approx(expected)
+    assert measured(call, f"{table}:{columns}", f"{table}:name") == pytest.approx(expected)
+
+
+def test_columns_of_labels_are_levels_and_no_features(files: dict[str, str], call: Call) -> None:
+    table = pd.read_csv(files["table"])
+    features = table[[f"f{i}" for i in range(6)] + ["number"]].to_numpy()
+    found = measured(call, files["table"], f"{files['table']}:kind,name")
+    levels = {"fine", "kind", "random-kind", "permuted"}
+    assert {level for level, measure in found if measure == "ncc"} == levels
+    expected = measure_encoder(None, features, table["name"], which="cdnv")["value"].item()
+    assert found["fine", "cdnv"] == pytest.approx(expected)
+
+
+def test_text_as_labels_and_levels_of_a_file(
+    files: dict[str, str], tmp_path: Path, call: Call
+) -> None:
+    arguments = files["x"], files["names"], "--hierarchy", files["tree"]
+    found = measured(call, *arguments)
+    assert {level for level, _ in found} >= {"fine", "level1", "level2", "random-level2"}
+    x, y = np.load(files["x"]), np.load(files["y"])
+    fit = halves(y)[0]
+    for level, groups in {"fine": y, "level1": y - (y > 2), "level2": y > 1}.items():
+        expected = measures.cdnv(x[fit], groups[fit].astype(int))
+        assert found[level, "cdnv"] == pytest.approx(expected), level
+    recorded = measured(call, *arguments, "--out", str(tmp_path / "mine"))
+    assert recorded == pytest.approx(found)
+    mine = open_recording(tmp_path / "mine")
+    assert mine.hierarchy.levels[0].class_names == ("ant", "bee", "cat", "dog", "elk")
+    assert mine.hierarchy.names == ("fine", "level1", "level2")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["measure-features", "absent.npy", "y"], "absent.npy: cannot be read as a NumPy file"),
-        (["measure-features", "text", "y"], "text.npy: cannot be read as a NumPy file"),
-        (["measure-features", "both", "y"], "holds several arrays (x, y)"),
-        (["measure-features", "both", "y"], "numpy.save('both.npy', numpy.load('both.npz')[NAME])"),
-        (["measure-features", "table", "y"], "numpy.loadtxt('table.csv', delimiter=',')"),
-        (["measure-features", "huge", "y"], "cannot be read as a NumPy file"),
-        (["measure-features", "x", "words"], "such as 'cat'; expected integer labels"),
+        (["measure-features", "absent.npy", "y"], "absent.npy: cannot be read (No such file"),
+        (["measure-features", "text", "y"], "text.npy: cannot be read as .npy (it does not begin"),
+        (["measure-features", "text", "y"], "write it again by `numpy.save(PATH, ARRAY)`"),
+        (["measure-features", "both", "y"], "both.npz: holds several arrays (x, y); expected one"),
+        (["measure-features", "both", "y"], "both.npz:NAME` names one"),
+        (["measure-features", "huge", "y"], "huge.npy: cannot be read as .npy"),
+        (["measure-features", "empty", "y"], "empty.npy: empty; expected a file"),
+        (["measure-features", "x", "y", "--hierarchy", "tree"], "no place for class '0'"),
+        (["measure-features", "x", "y", "--hierarchy", "absent.json"], "absent.json: cannot be"),
+        (["measure-features", "x", "y", "--hierarchy", "names"], "names.txt: cannot be read (Exp"),
         (["measure-features", "x", "y_test"], "expected 300, one for each row of images"),
-        (["measure-features", "x", "y", "--which", "all"], "which: 'all'"),
+        (["measure-features", "x", "y", "--which", "magic"], "which: 'magic'"),
         (["measure", "x"], "`ssl-companion measure-features"),
     ],
 )
@@ -87,7 +144,7 @@ def test_the_table_of_what_is_recorded_is_that_of_what_is_measured(
                 assert recorded[column] == pytest.approx(expected, rel=1e-6), measured
             else:
                 assert recorded[column] == expected, measured
-    assert call(*arguments, "--which", "all", "--out", str(tmp_path / "other")).status == 2
+    assert call(*arguments, "--which", "magic", "--out", str(tmp_path / "other")).status == 2
     assert not (tmp_path / "other").exists()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -23,9 +26,11 @@ from torch.utils.data import DataLoader, TensorDataset
 import ssl_companion.data
 from ssl_companion import cli, measures
 from ssl_companion.data import Hierarchy, Level, load, random_grouping
-from ssl_companion.encoders.evaluate import MEASURES, measure_encoder
+from ssl_companion.encoders.catalogue import CATALOGUE
+from ssl_companion.encoders.evaluate import FURTHER_MEASURES, MEASURES, measure_encoder
 from ssl_companion.encoders.inputs import halves
 from ssl_companion.encoders.record import record_encoder
+from ssl_companion.encoders.subsets import balanced_subset, random_subset
 from ssl_companion.recordings import MeasureConfig, open_recording
 
 NC2 = ("nc2_equinorm", "nc2_equiangular")
@@ -158,8 +163,8 @@ def test_an_image_set_brings_labels_levels_and_their_controls() -> None:
     images = load("glyphs100", "test", n=400)
     table = measure_encoder(lambda x: x.mean((2, 3)), images, which=("ncc", "cdnv"))
     names = images.hierarchy.names
-    expected = {*names, *(f"random-{name}" for name in names[1:]), "permuted"}
-    assert set(table["level"]) == expected
+    controls = {f"{kind}-{name}" for kind in ("random", "looks") for name in names[1:]}
+    assert set(table["level"]) == {*names, *controls, "permuted"}
     assert set(table["layer"]) == {"output"}
     fit, held = halves(images.fine)
     x = (torch.from_numpy(images.images.copy()) / 255 - MEAN) / STD
@@ -220,7 +225,7 @@ def test_outputs_pick_what_is_measured_in_evaluation_mode_and_the_module_stays_a
     for name in names:
         expected = measures.cdnv(by_hand[name][fit], y[fit])
         assert value(tables[0], "cdnv", layer=name) == pytest.approx(expected, rel=1e-4)
-    with pytest.raises(ValueError, match=r"encoder: returned \(24, 64, 3\) .*`outputs` picks"):
+    with pytest.raises(ValueError, match=r"encoder: returned tokens \(48, 64, 3\) .*`outputs`"):
         measure_encoder(encoder, x, y, batch=48)
 
 
@@ -235,11 +240,8 @@ def test_bytes_are_normalised_and_other_images_and_preprocess_are_not() -> None:
     y = np.arange(8) % 2
     for images, preprocess in ((x, None), (x.float(), None), (x, lambda b: b.float() + 1)):
         measure_encoder(spy, images, y, which=("ncc",), preprocess=preprocess)
-    fit, held = halves(y)
-    own = torch.cat([x[fit], x[held]]).float()
-    torch.testing.assert_close(torch.cat(seen[:2]), (own / 255 - MEAN) / STD)
-    torch.testing.assert_close(torch.cat(seen[2:4]), own)
-    torch.testing.assert_close(torch.cat(seen[4:]), own + 1)
+    own = x.float()
+    torch.testing.assert_close(seen, [(own / 255 - MEAN) / STD, own, own + 1])
 
 
 def test_a_collapsed_encoder_has_no_widths_and_no_more_than_chance() -> None:
@@ -283,21 +285,18 @@ def flat(x: torch.Tensor) -> torch.Tensor:
             r"labels\[\d+\]: -1; .* `np.unique\(labels, return_inverse=True\)",
         ),
         (lambda: (None, X, 2 * Y), r"0 without gaps; `np.unique\(labels, return_inverse=True\)"),
-        (lambda: (None, X, WORDS), r"such as 'red'; expected .* `np.unique\(labels, return_inv"),
-        (lambda: (None, X, WORDS.astype(object)), "labels: text, such as 'red'"),
+        (lambda: (None, X, [*WORDS[:-1], 3]), r"labels\[159\]: 3; expected labels of one kind"),
+        (lambda: (None, X, ["red"] * 160), "labels: a single class; expected two classes or more"),
         (lambda: (None, X, WORDS.astype("S")), "labels: bytes, such as b'red'"),
         (lambda: (flat, NHWC, Y), r"images: shape .*, channels last; .*`transpose\(0, 3, 1, 2\)`"),
         (lambda: (flat, torch.from_numpy(NHWC), Y), r"channels last; .*`permute\(0, 3, 1, 2\)`"),
         (
-            lambda: (flat, NHWC.transpose(0, 3, 1, 2)[:, :1], Y),
-            "uint8 of shape .* a grey one three",
+            lambda: (flat, NHWC.transpose(0, 3, 1, 2)[:, :2], Y),
+            r"uint8 of shape .*, or grey \[N, 1, H, W\]",
         ),
         (lambda: (flat, np.zeros((160, 3, 4, 4), int), Y), "images: int64; expected uint8"),
-        (lambda: (flat, LOADER), r"images: a DataLoader; .*parts in zip\(\*loader\)"),
-        (
-            lambda: (flat, LOADER.dataset, Y),
-            "TensorDataset, a data set of torch; .*default_collate",
-        ),
+        (lambda: (flat, LOADER, Y[:-1]), "labels: 159 labels; expected 160, one for each row of"),
+        (lambda: (flat, LOADER.dataset, 2 * Y), "0 without gaps"),
         (lambda: (None, X, 0 * Y), "two classes or more"),
         (lambda: (None, X[:0], Y[:0]), "^images: none at all"),
         (lambda: (None, np.where(X > 3, np.nan, X), Y), "expected finite numbers only"),
@@ -321,7 +320,7 @@ def flat(x: torch.Tensor) -> torch.Tensor:
             lambda: (None, X, np.full(160, 2**64 - 1, np.uint64)),
             "labels: a label 18446744073709551615",
         ),
-        (lambda: (lambda b: [b], X, Y), "encoder: returned list .*`outputs` picks"),
+        (lambda: (lambda b: [b, None], X, Y), r"encoder: returned a list .*; `outputs=lambda"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> None:
@@ -339,7 +338,9 @@ def test_what_cannot_be_measured_is_refused(arguments: object, message: str) -> 
         ({"which": ("ncc", 3)}, "which: 3"),
         ({"seed": -1}, "seed: -1; expected an integer of 0 or more"),
         ({"seed": "a"}, "seed: 'a'"),
-        ({"hierarchy": {"fine": Y}}, "hierarchy: dict; expected a Hierarchy"),
+        ({"hierarchy": {"fine": Y}}, r"hierarchy\['fine'\]: ndarray; expected the name of a group"),
+        ({"hierarchy": {"red": "warm"}}, "hierarchy: no place for class '0'"),
+        ({"hierarchy": 5}, "hierarchy: 5; expected a Hierarchy, a dictionary"),
         ({"hierarchy": ONE_AT_THE_TOP}, "hierarchy: a single class at level 'all'"),
         ({"test_images": MASKED, "test_labels": Y}, "test_images: a masked array"),
         ({"test_labels": Y}, "test_labels: given without test_images"),
@@ -456,7 +457,8 @@ def test_the_pages_levels_of_ones_own_are_measured_with_their_controls(
     call = "measure_encoder(model, images, labels, hierarchy=own)"
     assert call in block
     exec(block.replace(call, "found = " + call[:-1] + ", which='ncc')"), at_hand)
-    expected = {"fine", "kind", "realm", "random-kind", "random-realm", "permuted"}
+    controls = {f"{kind}-{name}" for kind in ("random", "looks") for name in ("kind", "realm")}
+    expected = {"fine", "kind", "realm", "permuted"} | controls
     assert set(at_hand["found"]["level"]) == expected
 
 
@@ -513,3 +515,152 @@ def test_the_pages_own_run_is_a_command_that_exists() -> None:
     )
     command = cli.parse(cli.COMMANDS, line.split()[1:])
     assert f"{command.out}/{command.name}" in recipes()['open_recording("my']  # type: ignore[union-attr]
+
+
+# --- every measure by its name, and more images than are asked about ---
+
+
+def test_all_stands_for_every_measure_in_the_order_of_the_catalogue() -> None:
+    table = measure_encoder(None, X, Y, which="all")
+    assert set(table["measure"]) == set(CATALOGUE)
+    by_one = measure_encoder(None, X, Y, which=(*MEASURES, *FURTHER_MEASURES))
+    pd.testing.assert_frame_equal(table, by_one)
+
+
+def test_further_measures_are_those_of_the_measures_module() -> None:
+    (x, y), (x_test, z) = clusters(seed=0), clusters(seed=1)
+    table = measure_encoder(None, x, y, test_images=x_test, test_labels=z, which="all")
+    ratio, even = measures.participation_ratio(x_test), measures.uniformity(x_test)
+    assert value(table, "participation_ratio", "all") == pytest.approx(ratio, rel=1e-12)
+    assert value(table, "uniformity", "all") == pytest.approx(even, rel=1e-12)
+    assert value(table, "directional_cdnv") == pytest.approx(measures.directional_cdnv(x, y))
+
+
+def test_nc3_and_nc4_are_of_the_probes_weights_in_the_features_own_coordinates() -> None:
+    """Features of very different scales, so that standardised weights would be others."""
+    x, y = clusters()
+    x = x * np.logspace(-2, 2, D) + 3
+    found = measure_encoder(None, x, y, test_images=x, test_labels=y, which=("nc3", "nc4"))
+    mean, deviation = x.mean(0), x.std(0)
+    model = LogisticRegression(C=1 / (1e-4 * len(x)), max_iter=5000, tol=1e-9)
+    model.fit((x - mean) / deviation, y)
+    w = model.coef_ / deviation
+    b = model.intercept_ - w @ mean
+    m = np.stack([x[y == c].mean(0) for c in range(K)])
+    centred = m - x.mean(0)
+    nc3 = ((w / np.linalg.norm(w) - centred / np.linalg.norm(centred)) ** 2).sum()
+    nearest = ((x[:, None] - m) ** 2).sum(2).argmin(1)
+    assert value(found, "nc3") == pytest.approx(nc3, rel=1e-3)
+    assert value(found, "nc4") == pytest.approx(
+        ((x @ w.T + b).argmax(1) == nearest).mean(), abs=0.01
+    )
+
+
+def test_small_sets_are_whole_and_the_table_says_so() -> None:
+    (x, y), (x_test, z) = clusters(50), clusters(30, seed=1)
+    table = measure_encoder(None, x, y, test_images=x_test, test_labels=z, which="all")
+    kinds = {name: about.of for name, about in CATALOGUE.items()}
+    for row in table.itertuples():
+        kind = kinds[row.measure]
+        assert row.n == (200 if kind == "classes" else 120)
+        assert row.n_fit == (0 if kind == "features" else 200)
+        assert row.split == ("train" if kind == "classes" else "test")
+    larger = measure_encoder(
+        None, x, y, test_images=x_test, test_labels=z, which="all", subset_size=200
+    )
+    pd.testing.assert_frame_equal(table, larger)
+
+
+def test_of_more_images_a_subset_is_asked_about_where_all_would_take_too_long() -> None:
+    (x, y), (x_test, z) = clusters(300), clusters(200, seed=1)
+    given = {"test_images": x_test, "test_labels": z, "which": "all", "seed": 5}
+    table = measure_encoder(None, x, y, subset_size=100, **given)  # type: ignore[arg-type]
+    fit, ask = balanced_subset(y, 100, seed=5), random_subset(len(z), 100, seed=5)
+    assert np.bincount(y[fit]).tolist() == [25] * K
+    sizes = table[table["level"] != "permuted"].set_index("measure")[["n", "n_fit"]]
+    of_all = {"ncc": (800, 1200), "cdnv": (1200, 1200), "directional_cdnv": (1200, 1200),
+              "nc1": (1200, 1200), "nc3": (1200, 100), "nc4": (100, 100), "knn": (100, 100),
+              "linear": (100, 100), "effective_rank": (100, 0), "uniformity": (100, 0)}  # fmt: skip
+    for name, expected in of_all.items():
+        assert tuple(sizes.loc[name]) == expected, name
+    few = x[fit], y[fit], x_test[ask], z[ask]
+    rule = measures.WeightedKNN(k=10).fit(*few[:2])
+    assert value(table, "knn") == pytest.approx(rule.score(*few[2:]))
+    probe = measures.LinearProbe().fit(*few[:2])
+    assert value(table, "linear") == pytest.approx(probe.score(*few[2:]))
+    rank = measures.effective_rank(few[2])
+    assert value(table, "effective_rank", "all") == pytest.approx(rank, rel=1e-12)
+    collapse = measures.neural_collapse(x, y, probe.weight_)
+    assert value(table, "nc3") == pytest.approx(collapse.nc3, rel=1e-9)
+    assert value(table, "nc1") == pytest.approx(collapse.nc1, rel=1e-12)
+    assert value(table, "cdnv") == pytest.approx(measures.cdnv(x, y), rel=1e-12)
+    assert value(table, "ncc") == pytest.approx(NearestCentroid().fit(x, y).score(x_test, z))
+    control = table.set_index("level").loc["permuted"]
+    assert (control["n"], control["n_fit"]) == (100, 100)
+    assert control["low"] <= 1 / K <= control["high"]
+
+
+@pytest.mark.parametrize("size", [0, -5, 2.5, "many"])
+def test_a_subset_of_no_images_is_refused(size: object) -> None:
+    with pytest.raises(
+        ValueError, match=f"subset_size: {size!r}; expected an integer of 1 or more"
+    ):
+        measure_encoder(None, X, Y, subset_size=size)  # type: ignore[arg-type]
+
+
+def test_a_constant_encoder_has_none_of_the_further_measures_but_agreement() -> None:
+    table = measure_encoder(None, np.ones((80, 3), np.float32), np.arange(80) % K, which="all")
+    defined = set(table.dropna(subset="value")["measure"])
+    assert defined == {"ncc", "linear", "knn", "effective_rank", "uniformity"}
+
+
+IN_LITTLE_MEMORY = """
+import sys, threading
+import numpy as np
+from ssl_companion.encoders import subsets
+from ssl_companion.encoders.evaluate import measure_encoder
+
+subsets._ROWS = 5000
+x = np.load(sys.argv[1], mmap_mode="r")
+y = np.arange(len(x)) % 50
+few = {"subset_size": 1000,
+       "which": ("ncc", "cdnv", "directional_cdnv", "nc1", "effective_rank", "uniformity", "knn")}
+measure_encoder(None, x[:2000], y[:2000], **few)  # what a process makes room for once
+
+def own():  # kB in memory that are no part of a mapped file
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return int(status["RssAnon"].split()[0])
+
+def watch():
+    while not done.wait(0.01):
+        peak.append(own())
+
+before, peak, done = own(), [], threading.Event()
+thread = threading.Thread(target=watch)
+thread.start()
+measure_encoder(None, x, y, **few)
+measure_encoder(None, x, y, test_images=x, test_labels=y, **few)
+done.set()
+thread.join()
+print(max(peak) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read memory from")
+def test_mapped_features_are_never_copied_as_a_whole(tmp_path: Path) -> None:
+    n, dims = 120_000, 256
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, dims))
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((1000, dims), dtype=np.float32)
+    for start in range(0, n, 1000):
+        x[start : start + 1000] = noise + (np.arange(1000) % 50)[:, None] * noise[:1, ::-1]
+    x.flush()
+    done = subprocess.run(
+        [sys.executable, "-c", IN_LITTLE_MEMORY, tmp_path / "x.npy"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    whole = n * dims * 4 / 1024
+    # A copy of one half, in float32, is another half of it beside the 50 MB that it takes.
+    assert int(done.stdout) < 3 / 4 * whole, (
+        f"{done.stdout.strip()} kB beside {whole:.0f} of features"
+    )

@@ -32,7 +32,7 @@ N, K = 24, 3
 Rng = random.Random
 #: What a line may begin with, "test_" in front of some, an index or a layer behind.
 NAMES = re.compile(
-    r"(test_)?(encoder|outputs|preprocess|images|labels|names|batch|device|hierarchy|which|seed"
+    r"(test_)?(encoder|outputs|layers|pool|preprocess|images|labels|names|batch|device|hierarchy|which|seed"
     r"|title|config|sample_views|destination|views)\b"
 )
 
@@ -91,6 +91,11 @@ def images(rng: Rng) -> Any:
             lambda: DataLoader(TensorDataset(torch.zeros(3)), batch_size=2),
             lambda: pd.DataFrame({"x": [0.0] * N}),
             lambda: Labelled(x, np.arange(len(x)) % K) if x.ndim else Labelled(x),
+            lambda: [(x, np.arange(N) % K)],
+            lambda: iter([{"image": x, "label": ["cat", "dog", "oak"] * (N // K)}]),
+            lambda: DataLoader(list(zip(x, range(N), strict=False)) if x.ndim else [x]),
+            lambda: (one for one in (x, None)),
+            lambda: Path("images"),
         ))()  # fmt: skip
     return x
 
@@ -153,6 +158,7 @@ def encoders(rng: Rng) -> Any:
         lambda x: flat(x).long(), lambda x: flat(x) > 0, lambda x: flat(x) + 0j, lambda x: x @ x,
         lambda x: x.absent, lambda x: flat(x).to("meta"), lambda x: torch.randn(len(x), 7), early,
         lambda x: 1 / 0, lambda: None, shrinking, lambda x: OrderedDict(last_hidden_state=x[:, :1]),
+        lambda x: x.flatten(2), lambda x: (x.flatten(2), flat(x)), lambda x: x.flatten(2)[:, :0],
         nn.LazyLinear(3), nn.Linear(6, 2), nn.Identity(), nn.Module(), nn.Module, "net", 5, [], {},
         nn.Linear(6, 2, device="meta"), {0: flat}, {0: flat, 5: Net(1)}, {-1: flat}, {"a": flat},
         [(0, flat), (0, flat)], [(1, flat), (0, flat)], [flat], iter([]), {0: None}, {2**70: flat},
@@ -167,6 +173,8 @@ def hierarchies(rng: Rng) -> Any:
     two = Level("two", ("ab", "c"), np.array([0, 0, 1]))
     return rng.choice((
         Hierarchy("own", (fine, two)), Hierarchy("own", (fine,)), {"fine": 1}, "cifar100",
+        {"0": "a", "1": "a", "2": "b"}, {"a": [0, 1], "b": {"c": [2]}}, ["a/0", "a/1", "b/2"],
+        pd.DataFrame({"y": [0, 1, 2], "group": list("aab")}), {"a": {"b": []}}, ["a/0", 5], [],
         Hierarchy("own", (fine, Level("one", ("abc",), np.zeros(3, int)))),
         Hierarchy("odd", (Level("fine", ("a", "b"), np.arange(2)),)),
     ))  # fmt: skip
@@ -181,6 +189,11 @@ OPTIONS: dict[str, Callable[[Rng], Any]] = {
         lambda out: out, lambda out: out[0], lambda out: out["a"], lambda out: None, 3, "last",
         lambda out: out.last_hidden_state[:, 0], lambda out: {"x": out}, lambda out: out.mean(1),
     )),
+    "layers": lambda rng: rng.choice((
+        ["conv"], ["last", "output"], "conv", ("absent",), [], 5, [5], [None], {"conv": 1},
+        ["conv", "conv"], [""],
+    )),
+    "pool": lambda rng: rng.choice(("cls", "mean", "gap", "avg", "", 3, ["cls"], True)),
     "preprocess": lambda rng: rng.choice((
         lambda x: x.float(), lambda x: x.float()[:, :3], lambda x: x[:-1], lambda x: None, 1,
         lambda x: x.float().numpy(), lambda x: x.half(), lambda x: x.absent,

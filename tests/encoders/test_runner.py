@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import weakref
+from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import DenseNet
+from torchvision.models import DenseNet, resnet18
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from ssl_companion.data.augmentation import ViewConfig
+from ssl_companion.data.augmentation import ViewConfig, normalise
 from ssl_companion.encoders.evaluate import measure_encoder
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.encoders.runner import EncoderError, Runner
@@ -42,6 +44,47 @@ class Net(nn.Module):
 
 def features(encoder: Any, x: Any = X, **how: Any) -> Tensor:
     return Runner(encoder, **({"batch": 16} | how))(x, "images")["output"]
+
+
+class Tokens(nn.Module):
+    """A class token and 16 patches as [n, 17, 5], through two blocks that write over their input,
+    as transformers of Hugging Face return them."""
+
+    def __init__(self, returns: Callable[..., Any] = lambda tokens: tokens) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches = nn.Conv2d(3, 5, 2, stride=2)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(5, 5), nn.Tanh()) for _ in range(2))
+        self.over = nn.ReLU(inplace=True)
+        self.returns = returns
+
+    def forward(self, x: Tensor) -> Any:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([tokens[:, :1] * 0 + 1, tokens], dim=1)
+        for block in self.blocks:
+            tokens = self.over(block(tokens)) + 0.1
+        return self.returns(tokens)
+
+
+IMAGES = normalise(torch.from_numpy(X).float() / 255)
+
+
+@torch.no_grad()
+def blocks_by_hand() -> list[Tensor]:
+    """What each block of `Tokens` returns, before it is written over."""
+    net, found = Tokens(), []
+    tokens = net.patches(IMAGES).flatten(2).transpose(1, 2)
+    tokens = torch.cat([torch.ones(N, 1, 5), tokens], dim=1)
+    for linear, _ in net.blocks:  # type: ignore[attr-defined,misc]
+        found.append(torch.tanh(linear(tokens)))
+        tokens = found[-1].relu() + 0.1
+    return [*found, tokens]
+
+
+POOLED: dict[str, Callable[[Tensor], Tensor]] = {
+    "cls": lambda tokens: tokens[:, 0],
+    "mean": lambda tokens: tokens.double().mean(dim=1).float(),
+}
 
 
 # --- what an encoder returns
@@ -141,6 +184,22 @@ def uneven(first: Any, then: Any) -> Callable[[Tensor], Any]:
         (lambda x: x, {"batch": "8"}, "batch: '8'; expected an integer of 1 or more"),
         (lambda x: x, {"device": "gpu"}, "device: 'gpu'; expected a device of torch"),
         (lambda x: x.flatten(1).half() * 1e5, {}, "'output'.*expected finite"),
+        (
+            Tokens(),
+            {},
+            r"tokens \(16, 17, 5\) as 'output', with pool None; .*'cls' .*`outputs",
+        ),
+        (Tokens(), {"pool": "gap"}, r"pool 'gap', which is for maps .*expected 'cls' .* or 'mean'"),
+        (Tokens(lambda t: t[:, :0]), {"pool": "cls"}, r"tokens \(16, 0, 5\) .*one token or more"),
+        (nn.Conv2d(3, 6, 3), {"pool": "cls"}, r"pool: 'cls', .*maps \(16, 6, 6, 6\).*'gap'"),
+        (lambda x: x.flatten(1), {"pool": "avg"}, "pool: 'avg'; expected one of 'cls', 'mean'"),
+        (Tokens(lambda t: (t, None)), {}, r"a tuple \(\(16, 17, 5\), NoneType\) .*`outputs=lambda"),
+        (lambda x: (), {}, r"returned a tuple \(\) for 16 images"),
+        (lambda x: x.flatten(1), {"layers": ["a"]}, "layers: a of a function; expected a module"),
+        (Tokens(), {"layers": ["blocks.2"]}, "layers: 'blocks.2'; .* 'blocks.1', 'blocks.0'"),
+        (Tokens(), {"layers": []}, r"layers: \[\]; expected one name or more"),
+        (Tokens(), {"layers": ["over", "over"]}, "layers: .*, each once"),
+        (Tokens(), {"layers": ["blocks"]}, "layers: 'blocks' returned nothing as the encoder ran"),
     ],
 )
 def test_what_cannot_be_features_is_said_in_a_line(
@@ -164,6 +223,210 @@ def test_an_encoder_that_fails_says_on_what(part: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("pool", POOLED)
+def test_tokens_of_layers_by_name_are_pooled_before_a_later_part_writes_over_them(
+    pool: Any,
+) -> None:
+    net, asked = Tokens(), ["output", "blocks.1", "blocks.0"]
+    found = Runner(net, layers=asked, pool=pool, batch=16)(X, "images")
+    assert list(found) == asked
+    first, second, last = map(POOLED[pool], blocks_by_hand())
+    for layer, expected in zip(asked, (last, second, first), strict=True):
+        torch.testing.assert_close(found[layer], expected, rtol=1e-5, atol=1e-6)
+        assert found[layer].untyped_storage().nbytes() == N * 5 * 4
+    assert not any(part._forward_hooks for part in net.modules())
+
+
+def test_layers_by_name_are_those_of_torchvisions_extractor() -> None:
+    net = resnet18(weights=None).eval()
+    asked = {"layer1.0.conv1": "a", "layer1": "b", "avgpool": "c"}
+    theirs = create_feature_extractor(net, asked)
+    with torch.no_grad():
+        maps = theirs(IMAGES)
+    found = Runner(net, layers=list(asked), batch=16)(X, "images")
+    for layer, short in asked.items():
+        expected = maps[short].mean(dim=(2, 3))
+        torch.testing.assert_close(found[layer], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_hooks_are_gone_after_an_error_too() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Linear(7, 2))
+    with pytest.raises(EncoderError, match="encoder: failed"):
+        Runner(net, layers=["0"])(X, "images")
+    assert not any(part._forward_hooks for part in net.modules())
+
+
+def test_outputs_pick_from_every_layer_that_is_named() -> None:
+    net = Tokens(lambda tokens: tokens)
+    how = {"layers": ["blocks.0", "blocks.1"], "outputs": lambda tokens: tokens[:, 3]}
+    found = Runner(net, batch=16, **how)(X, "images")  # type: ignore[arg-type]
+    for layer, tokens in zip(found, blocks_by_hand(), strict=False):
+        torch.testing.assert_close(found[layer], tokens[:, 3], rtol=1e-5, atol=1e-6)
+
+
+def test_maps_are_averaged_over_places_whichever_way_is_named() -> None:
+    conv = nn.Conv2d(3, 6, 3)
+    with torch.no_grad():
+        expected = conv(IMAGES).double().mean(dim=(2, 3)).float()
+    for pool in (None, "gap", "mean"):
+        torch.testing.assert_close(features(conv, pool=pool), expected, rtol=1e-5, atol=1e-6)
+
+
+class ModelOutput(OrderedDict[str, Any]):
+    """As that of transformers: entries that are attributes too, those that are None left out."""
+
+    def __init__(self, **entries: Any) -> None:
+        super().__init__({name: value for name, value in entries.items() if value is not None})
+        vars(self).update(entries)
+
+
+@pytest.mark.parametrize(
+    ("pooler", "pool", "expected"),
+    [
+        (lambda tokens: tokens[:, 1], None, lambda tokens: tokens[:, 1]),
+        (lambda tokens: tokens[:, 1, :, None, None], None, lambda tokens: tokens[:, 1]),
+        (lambda tokens: tokens[:, 1], "mean", POOLED["mean"]),
+        (lambda tokens: None, "cls", POOLED["cls"]),
+    ],
+)
+def test_of_a_model_output_the_pooled_one_or_the_last_state_is_taken(
+    pooler: Any, pool: Any, expected: Any
+) -> None:
+    def returns(tokens: Tensor) -> ModelOutput:
+        states = (tokens, tokens)
+        return ModelOutput(
+            last_hidden_state=tokens, pooler_output=pooler(tokens), hidden_states=states
+        )
+
+    found = features(Tokens(returns), pool=pool)
+    last = blocks_by_hand()[-1]
+    torch.testing.assert_close(found, expected(last), rtol=1e-5, atol=1e-6)
+    first = features(Tokens(returns), outputs=lambda out: out.hidden_states[0][:, 0])
+    torch.testing.assert_close(first, last[:, 0], rtol=1e-5, atol=1e-6)
+
+
+Both = namedtuple("Both", "one two")
+
+
+@pytest.mark.parametrize(
+    ("returns", "layers", "names"),
+    [
+        (lambda t: (t[:, 0], t), None, ["output.0", "output.1"]),
+        (lambda t: [t], None, ["output"]),
+        (lambda t: Both(t[:, 0], t), None, ["one", "two"]),
+        (lambda t: {"a": t, 3: t}, None, ["a", "3"]),
+        (lambda t: {"a": t, 3: t}, ["output"], ["output.a", "output.3"]),
+        (lambda t: (t, t), ["output", "patches"], ["output.0", "output.1", "patches"]),
+    ],
+)
+def test_tuples_and_dictionaries_become_layers(returns: Any, layers: Any, names: list[str]) -> None:
+    found = Runner(Tokens(returns), layers=layers, pool="mean")(X, "images")
+    assert list(found) == names
+
+
+# --- images that come in batches
+
+
+class Stream:
+    """Batches of images that can be gone through again, and may say how many they are."""
+
+    def __init__(self, x: Any, sizes: tuple[int, ...], total: int | None = None) -> None:
+        self.x, self.cuts, self.total = x, np.cumsum([0, *sizes]).tolist(), total
+
+    def __iter__(self) -> Iterator[Any]:
+        for start, end in itertools.pairwise(self.cuts):
+            yield self.x[start:end]
+
+
+@pytest.mark.parametrize("total", [N, None])
+@pytest.mark.parametrize("x", [X, torch.from_numpy(X), IMAGES])
+def test_batches_of_any_size_say_what_the_whole_array_says(x: Any, total: int | None) -> None:
+    net, expected = Net(), features(Net(), x)
+    for sizes in ((N,), (7, 30, 3), (20, 0, 20)):
+        found = features(net, Stream(x, sizes, total))
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        assert found.untyped_storage().nbytes() == N * 5 * 4
+    once = features(net, iter(Stream(x, (25, 15))))
+    torch.testing.assert_close(once, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("total", [N, None])
+def test_features_may_come_in_batches_too(total: int | None) -> None:
+    x = np.random.default_rng(0).normal(size=(N, 6))
+    found = Runner(None)(Stream(x, (30, 10), total), "images")["features"]
+    np.testing.assert_array_equal(found.numpy(), x)
+
+
+def test_a_memory_map_is_read_batch_by_batch(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    lengths: list[int] = []
+
+    class Spied(np.memmap):  # type: ignore[type-arg]
+        def __array_finalize__(self, other: Any) -> None:
+            super().__array_finalize__(other)
+
+        def __getitem__(self, index: Any) -> Any:
+            found = np.asarray(self)[index]
+            lengths.append(len(found))
+            return found
+
+        def astype(self, *args: Any, **kwargs: Any) -> Any:
+            raise AssertionError("the whole of it was read")
+
+        copy = __array__ = astype
+
+    found = features(Net(), mapped.view(Spied), batch=16)
+    assert lengths == [16, 16, 8]
+    torch.testing.assert_close(found, features(Net()), rtol=1e-5, atol=1e-6)
+
+
+def test_progress_counts_images(capsys: pytest.CaptureFixture[str]) -> None:
+    Runner(Net(), progress=True)(Stream(X, (25, 15), N), "photographs")
+    assert f"photographs: 100%|" in (said := capsys.readouterr().err)  # noqa: F541
+    assert f"{N}/{N}" in said
+    features(Net())
+    assert not capsys.readouterr().err
+
+
+def changing(*shapes: tuple[int, ...], dtype: str = "uint8") -> list[np.ndarray]:
+    return [np.zeros(shape, "uint8" if i == 0 else dtype) for i, shape in enumerate(shapes)]
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ([], "photographs: no batch of images; expected one or more; .* make it anew"),
+        (X[:0], "photographs: no batch of images"),
+        ([X[:0]], "photographs: no batch of images"),
+        (changing((2, 3, 8, 8), (2, 3, 9, 8)), r"batch 1 has images \(3, 9, 8\) .*\(3, 8, 8\)"),
+        (changing((2, 3, 8, 8), (2, 3, 8, 8), dtype="float32"), "of float32, those before .*uint8"),
+        ([(X, Y)], r"batch 0 is tuple; .*; `\(x for x, _ in loader\)`"),
+        ([X[:4], None], "photographs: batch 1 is NoneType; expected a tensor or an array"),
+        ({"a": X}, "photographs: dict; expected an array"),
+        ("folder", "photographs: 'folder'; expected an array"),
+        (None, "photographs: NoneType; expected an array"),
+        (Stream(X, (20, 20), N + 1), "photographs: 40 in batches; expected 41, their `total`"),
+        (Stream(X, (20, 20), N - 1), "photographs: 40 or more in batches; expected 39"),
+        (Stream(X, (40,), -1), "photographs's total: -1; expected an integer of 1 or more"),
+        ([np.zeros((2, 8, 8, 3), np.uint8)], r"shape \(2, 8, 8, 3\), channels last"),
+    ],
+)
+def test_batches_that_are_none_are_said_in_a_line(images: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as error:
+        Runner(lambda x: x.flatten(1), batch=20)(images, "photographs")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(N, 8, 8), (N, 1, 8, 8)])
+def test_grey_bytes_become_three_equal_channels(shape: tuple[int, ...]) -> None:
+    grey = X[:, :1]
+    expected = features(Net(), grey.repeat(3, axis=1))
+    torch.testing.assert_close(features(Net(), grey.reshape(shape)), expected, rtol=0, atol=0)
+    seen = features(lambda x: x.flatten(1), grey.reshape(shape), preprocess=lambda x: x.float())
+    np.testing.assert_array_equal(seen.numpy(), grey.reshape(N, -1))  # `preprocess` gets one
+
+
 # --- what an encoder is
 
 
@@ -182,9 +445,34 @@ def test_exported_frozen_and_compiled_networks_say_what_the_network_says() -> No
         "frozen": torch.jit.freeze(torch.jit.script(net.eval())),
         "traced": torch.jit.trace(net.eval(), some),
         "compiled": torch.compile(net.train(), backend="eager"),
+        "parallel": nn.DataParallel(net),
     }
     for name, other in others.items():
         torch.testing.assert_close(features(other), expected, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_layers_of_compiled_and_wrapped_networks_have_their_authors_names() -> None:
+    net = Net().eval()
+    expected = Runner(net, layers=["conv", "norm"])(X, "images")
+    compiled = torch.compile(net, backend="eager")
+    compiled(IMAGES)  # the code is made, without hooks
+    inside = Net().eval()
+    inside.compile(backend="eager")
+    inside(IMAGES)
+    for other in (compiled, nn.DataParallel(compiled), inside):
+        found = Runner(other, layers=["conv", "norm"])(X, "images")
+        for layer, values in expected.items():
+            torch.testing.assert_close(found[layer], values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")
+def test_parts_of_programs_have_no_outputs_of_their_own() -> None:
+    net, some = Net().eval(), torch.randn(2, 3, 8, 8)
+    exported = torch.export.export(net, (some,), dynamic_shapes=({0: torch.export.Dim("n")},))
+    for program in (exported.module(), torch.jit.script(net)):
+        with pytest.raises(ValueError, match=r"layers: 'conv' .*scripted or exported"):
+            Runner(program, layers=["conv"])(X, "images")
+        assert "output" in Runner(program, layers=["output"])(X, "images")
 
 
 def test_a_network_exported_in_training_mode_or_for_one_size_is_refused() -> None:

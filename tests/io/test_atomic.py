@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -15,7 +16,13 @@ from pathlib import Path
 import pytest
 
 from ssl_companion.io import atomic
-from ssl_companion.io.atomic import atomic_directory, atomic_file, file_digest
+from ssl_companion.io.atomic import (
+    atomic_directory,
+    atomic_file,
+    file_digest,
+    leftovers,
+    recover_directory,
+)
 
 from ..conftest import small_disk
 
@@ -152,6 +159,7 @@ def test_a_directory_whose_new_version_cannot_take_its_place_is_not_lost(
         rename(source, destination)
 
     monkeypatch.setattr(os, "rename", failing)
+    monkeypatch.setattr(atomic, "_swap", lambda *_: False)
     with pytest.raises(OSError, match="error"), atomic_directory(target) as temporary:
         (temporary / "a").write_text("new")
     assert asked.count(".tmp") == 2
@@ -171,10 +179,67 @@ def test_a_directory_that_cannot_be_set_aside_stays_and_leaves_nothing_behind(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "rename", refused)
+    monkeypatch.setattr(atomic, "_swap", lambda *_: False)
     with pytest.raises(PermissionError), atomic_directory(target) as temporary:
         (temporary / "a").write_text("new")
     assert names(tmp_path) == ["folder"]
     assert (target / "a").read_text() == "old"
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="no such step elsewhere")
+def test_a_directory_is_there_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, swap, seen = tmp_path / "folder", atomic._swap, list[list[str]]()
+    target.mkdir()
+    (target / "a").write_text("old")
+
+    def watched(one: Path, other: Path) -> bool:
+        seen.append(content(target))
+        done = swap(one, other)
+        seen.append(content(target))
+        return done
+
+    monkeypatch.setattr(atomic, "_swap", watched)
+    monkeypatch.setattr(atomic, "_set_aside", None)  # which would fail
+    with atomic_directory(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert seen == [["old"], ["new"]]
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_directory_of_its_own_is_not_swapped(tmp_path: Path, kind: str) -> None:
+    target, other = tmp_path / "folder", tmp_path / "other"
+    other.mkdir()
+    if kind == "file":
+        target.write_text("old")
+    else:
+        target.symlink_to(other)
+    with atomic_directory(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert content(target) == ["new"]
+    assert names(tmp_path) == ["folder", "other"]
+    assert names(other) == []
+
+
+def test_leftovers_of_one_directory_are_cleared_and_its_old_version_put_back(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "mine"
+    others = [".mine.v2.abcdefgh.tmp", ".mine.lock.old", ".yours.abcdefgh.old", "mine.v2"]
+    for name in (*others, ".mine.abcd_fgh.tmp", ".mine.abcdef01.old/old"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".mine.abcdef01.old" / "old" / "a").write_text("old")
+    assert [path.suffix for path in leftovers(target)] == [".tmp", ".old"]
+    recover_directory(target)
+    assert content(target) == ["old"]
+    assert names(tmp_path) == sorted(["mine", *others])
+    (tmp_path / ".mine.abcdef02.old" / "old").mkdir(parents=True)
+    recover_directory(target)  # what is there is newer
+    assert content(target) == ["old"]
+    assert leftovers(target) == []
+    recover_directory(tmp_path / "nowhere" / "mine")
 
 
 def test_writers_that_race_leave_one_whole_directory(tmp_path: Path) -> None:

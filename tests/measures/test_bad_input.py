@@ -26,6 +26,7 @@ OF_ANY_LABELS: dict[str, Callable[[Any, Any], Any]] = {
 OF_BOTH: dict[str, Callable[[Any, Any], Any]] = {
     "ClassStatistics": lambda x, y: m.ClassStatistics().update(x, y).require_all_classes(),
     "cdnv": m.cdnv,
+    "directional_cdnv": m.directional_cdnv,
     "neural_collapse": m.neural_collapse,
     "LinearProbe": lambda x, y: m.LinearProbe().fit(x, y),
     "WeightedKNN": lambda x, y: m.WeightedKNN(k=1).fit(x, y),
@@ -40,6 +41,10 @@ OF_FEATURES: dict[str, Callable[[Any], Any]] = {
     "coding_rate": m.coding_rate,
     "effective_rank": m.effective_rank,
     "alpha_req": m.alpha_req,
+    "participation_ratio": m.participation_ratio,
+    "uniformity": m.uniformity,
+    "alignment": lambda x: m.alignment(x, X),
+    "alignment X2": lambda x: m.alignment(X, x),
     "renyi_entropy": m.renyi_entropy,
     "kde_information_bounds": m.kde_information_bounds,
     "directions": m.directions,

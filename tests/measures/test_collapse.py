@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import (
     ClassStatistics,
     NearestCentroid,
     cdnv,
     cdnv_of,
+    directional_cdnv,
+    directional_cdnv_of,
     nc4,
     neural_collapse,
     neural_collapse_of,
@@ -28,6 +31,17 @@ def cdnv_by_hand(X: np.ndarray, y: np.ndarray) -> float:
         (var[i] + var[j]) / (2 * ((means[i] - means[j]) ** 2).sum())
         for i, j in combinations(range(len(means)), 2)
     ]
+    return float(np.mean(pairs))
+
+
+def directional_by_hand(X: np.ndarray, y: np.ndarray) -> float:
+    X = X.astype(np.float64)
+    means = [X[y == c].mean(0) for c in range(y.max() + 1)]
+    pairs = []
+    for i, j in permutations(range(len(means)), 2):
+        step = means[j] - means[i]
+        along = (X[y == i] - means[i]) @ (step / np.linalg.norm(step))
+        pairs.append((along**2).mean() / (step @ step))
     return float(np.mean(pairs))
 
 
@@ -67,6 +81,66 @@ def test_cdnv_in_blocks_equals_the_whole_and_is_zero_of_collapsed_classes(cluste
     assert cdnv(X, y) == pytest.approx(expected, rel=1e-13)
     assert expected == pytest.approx(cdnv_by_hand(X, y), rel=1e-12)
     assert cdnv(np.eye(3)[y % 3], y % 3) == 0.0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_directional_cdnv_equals_the_formula(clusters, kind, monkeypatch):
+    X, y = clusters(n=500, k=7, d=5)
+    X = X.astype(kind)
+    expected = directional_by_hand(X, y)
+    assert directional_cdnv(X, y) == pytest.approx(expected, rel=1e-10)
+    assert 0 < expected < cdnv(X, y)
+    monkeypatch.setattr("ssl_companion.measures.collapse._PAIRS", 21)  # three samples at a time
+    assert directional_cdnv(X, y) == pytest.approx(expected, rel=1e-10)
+
+
+def test_directional_cdnv_of_batches_is_that_of_the_whole(clusters):
+    X, y = clusters(n=300, k=5)
+    batches = [(X[:10], y[:10]), (X[10:250], y[10:250]), (X[250:], y[250:])]
+    statistics = ClassStatistics("trace")
+    for batch in batches:
+        statistics.update(*batch)
+    found = directional_cdnv_of(statistics, iter(batches))
+    assert found == pytest.approx(directional_by_hand(X, y), rel=1e-12)
+    with pytest.raises(
+        ValueError, match=r"batches: \d+ samples of class 0; expected \d+, those of"
+    ):
+        directional_cdnv_of(statistics, batches[1:])
+    with pytest.raises(ValueError, match="y: a label 5; expected labels below 5"):
+        directional_cdnv_of(statistics, [(X, y + 1)])
+    with pytest.raises(ValueError, match="statistics: scatter 'none'; expected 'trace' or 'full'"):
+        directional_cdnv_of(ClassStatistics("none").update(X, y), batches)
+
+
+def test_directional_cdnv_sees_no_spread_across_the_line_between_means(clusters):
+    """Noise at right angles to every class mean, as much as one likes, changes CDNV alone."""
+    X, y = clusters(n=400, k=4, d=3)
+    noise = 50 * np.random.default_rng(0).standard_normal((400, 6))
+    noise -= np.stack([noise[y == c].mean(0) for c in range(4)])[y]
+    wide = np.hstack([X, noise])
+    assert directional_cdnv(wide, y) == pytest.approx(directional_cdnv(X, y), rel=1e-9)
+    assert cdnv(wide, y) > 100 * cdnv(X, y)
+    line = X[:, :1]
+    assert directional_cdnv(line, y) == pytest.approx(cdnv(line, y), rel=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(1e-6, 1e6), shift=st.floats(-1e3, 1e3))
+def test_directional_cdnv_is_free_of_pose_scale_order_and_class_numbers(seed, scale, shift):
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(120) % 4)
+    X = rng.standard_normal((4, 6))[y] + rng.standard_normal((120, 6))
+    turn = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    order, names = rng.permutation(120), rng.permutation(4)
+    moved = directional_cdnv((scale * (X @ turn + shift))[order], names[y][order])
+    assert moved == pytest.approx(directional_cdnv(X, y), rel=1e-7)
+
+
+def test_directional_cdnv_has_no_value_where_means_coincide():
+    X, y = np.array([[0.0], [2.0], [-1.0], [3.0], [9.0]]), np.array([0, 0, 1, 1, 2])
+    with pytest.raises(UndefinedMeasure, match="classes 0 and 1 of y have the same mean"):
+        directional_cdnv(X, y)
+    assert directional_cdnv(np.eye(3), np.arange(3)) == 0.0
 
 
 def test_cdnv_of_near_classes_keeps_its_digits():

@@ -27,6 +27,7 @@ def _linear_probe(x: np.ndarray) -> Any:
 
 FREE_OF_SCALE: dict[str, Callable[[np.ndarray], Any]] = {
     "cdnv": lambda x: m.cdnv(x, Y),
+    "directional_cdnv": lambda x: m.directional_cdnv(x, Y),
     "neural_collapse": lambda x: [
         getattr(m.neural_collapse(x, Y), name)
         for name in ("nc1", "nc2_equinorm", "nc2_equiangular")
@@ -36,6 +37,9 @@ FREE_OF_SCALE: dict[str, Callable[[np.ndarray], Any]] = {
     "effective_rank": m.effective_rank,
     "effective_rank of variance": lambda x: m.effective_rank(x, "variance"),
     "alpha_req": m.alpha_req,
+    "participation_ratio": m.participation_ratio,
+    "uniformity": m.uniformity,
+    "alignment": lambda x: m.alignment(x, x[::-1].copy()),
     "conditional_rates": lambda x: m.conditional_rates(m.ClassStatistics("full").update(x, Y), 0.1),
     "cophenetic_correlation": lambda x: m.cophenetic_correlation(x[:6], LEVELS),
     "cut_agreement": lambda x: m.cut_agreement(x[:6], LEVELS[0], "ward"),

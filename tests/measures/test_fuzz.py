@@ -231,6 +231,13 @@ CALLS: dict[str, tuple[Call, Range]] = {
     "ClassStatistics": (_statistics, ANY),
     "cdnv": (lambda x, y, g: m.cdnv(x, y), MORE),
     "cdnv_of": (lambda x, y, g: m.cdnv_of(_full(x, y)), MORE),
+    "directional_cdnv": (lambda x, y, g: m.directional_cdnv(x, y), MORE),
+    "directional_cdnv_of": (
+        lambda x, y, g: m.directional_cdnv_of(
+            _full(x, y), [(x, y)] if g.random() < 0.7 else [(features(g), y)]
+        ),
+        MORE,
+    ),
     "neural_collapse": (lambda x, y, g: m.neural_collapse(x, y), MORE),
     "neural_collapse with a classifier": (
         lambda x, y, g: m.neural_collapse(x, y, *_weights(x, y, g)),
@@ -278,6 +285,12 @@ CALLS: dict[str, tuple[Call, Range]] = {
         (1 - 2e-7, 7 + 1e-4),
     ),
     "alpha_req": (lambda x, y, g: m.alpha_req(x), ANY),
+    "participation_ratio": (lambda x, y, g: m.participation_ratio(x), (1 - 1e-9, 7 + 1e-9)),
+    "alignment": (
+        lambda x, y, g: m.alignment(x, x if g.random() < 0.5 else features(g), number(g, 2.0)),
+        MORE,
+    ),
+    "uniformity": (lambda x, y, g: m.uniformity(x, number(g, 2.0)), (-4000 - 1e-9, 0)),
     "balanced_kmeans": (
         lambda x, y, g: m.balanced_kmeans(
             x, [[3, 5], [1] * 8, [20, 4], [60], y, [2.5], "ab", None][g.integers(8)],

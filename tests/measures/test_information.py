@@ -21,6 +21,7 @@ from ssl_companion.measures import (
     directions,
     effective_rank,
     gaussian_rate,
+    participation_ratio,
     variance_share_within,
 )
 
@@ -133,6 +134,30 @@ def test_alpha_req_is_the_slope_of_the_spectrum(seed, scale, decay):
     spectrum = np.sort(np.linalg.eigvalsh(np.cov(X.T)))[::-1]
     slope = stats.linregress(np.log(np.arange(1, 13)), np.log(spectrum)).slope
     assert alpha_req(X * scale + 3 * scale) == pytest.approx(-slope, rel=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS, scale=st.floats(1e-6, 1e6), shift=st.floats(-1e3, 1e3))
+def test_participation_ratio_is_that_of_the_covariances_eigenvalues(seed, scale, shift):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((40, 6)) * np.arange(1, 7)
+    spectrum = np.linalg.eigvalsh(EmpiricalCovariance().fit(X).covariance_)
+    expected = spectrum.sum() ** 2 / (spectrum**2).sum()
+    turn = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    moved = rng.permutation(scale * (X @ turn + shift))
+    assert participation_ratio(X) == pytest.approx(expected, rel=1e-12)
+    assert participation_ratio(moved) == pytest.approx(expected, rel=1e-6)
+
+
+def test_participation_ratio_at_its_ends():
+    even = orthonormal(50, 8) - orthonormal(50, 8).mean(0)
+    white = np.linalg.qr(even)[0]
+    assert participation_ratio(white) == pytest.approx(8)
+    assert participation_ratio(np.outer(np.arange(9.0), [1, 2, 3])) == pytest.approx(1)
+    wide = np.random.default_rng(0).standard_normal((4, 500))
+    assert 2.5 < participation_ratio(wide) <= 3 + 1e-12
+    with pytest.raises(UndefinedMeasure, match="X: the same row throughout"):
+        participation_ratio(np.full((5, 3), 0.1, np.float32))
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])

@@ -29,6 +29,7 @@ def _statistics(x: Any, y: Any) -> Any:
     return (
         found.means, found.variances, found.scatter_matrix, found.global_mean, joined.means,
         joined.variances, m.cdnv_of(found), m.neural_collapse_of(found, WEIGHT),
+        m.directional_cdnv_of(found, [(x, y), (x[:9], y[:9])]),
         m.conditional_rates(found, 0.1),
     )  # fmt: skip
 
@@ -67,6 +68,7 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "WeightedKNN": _knn,
     "nearest_neighbours": lambda x, y: m.nearest_neighbours(x, 5),
     "cdnv": m.cdnv,
+    "directional_cdnv": m.directional_cdnv,
     "neural_collapse": lambda x, y: m.neural_collapse(x, y, WEIGHT, BIAS),
     "nc4": lambda x, y: m.nc4(x, x[:6], WEIGHT, BIAS),
     "dendrogram": lambda x, y: m.dendrogram(x[:6]),
@@ -91,13 +93,21 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "gaussian_rate": lambda x, y: m.gaussian_rate(_alike(x, np.cov(X.T)), 0.5),
     "effective_rank": lambda x, y: (m.effective_rank(x), m.effective_rank(x, "variance")),
     "alpha_req": lambda x, y: m.alpha_req(x),
+    "participation_ratio": lambda x, y: m.participation_ratio(x),
+    "alignment": lambda x, y: m.alignment(x, x.flip(0)),
+    "uniformity": lambda x, y: m.uniformity(x),
     "balanced_kmeans": lambda x, y: m.balanced_kmeans(x, [20, 30, 10]),
     "bootstrap_mean": lambda x, y: m.bootstrap_mean(x[:, 0], y),
     "bootstrap_accuracy": lambda x, y: m.bootstrap_accuracy(y, y.flip(0)),
     "bootstrap": lambda x, y: m.bootstrap(lambda rows: X[rows, 0].mean(-1), 60),
 }
 TYPES = {"Interval", "InformationBounds", "NeuralCollapse"}  # what some of these return
-LATER = {"cdnv_of", "neural_collapse_of", "conditional_rates"}  # within `_statistics`
+LATER = {
+    "cdnv_of",
+    "directional_cdnv_of",
+    "neural_collapse_of",
+    "conditional_rates",
+}  # within `_statistics`
 
 
 def numbers(found: Any) -> list[np.ndarray]:

@@ -75,6 +75,8 @@ def umap_embedding(
         _let_numba_write()
         import umap  # compiles for seconds; only who draws a map waits for it
 
+    if features.shape[1] == 1:  # two principal components are where a map begins
+        features = np.pad(features, ((0, 0), (0, 1)))
     settings: dict[str, Any] = {} if found is None else _known(*found)
     with warnings.catch_warnings():
         # Neighbours that were found elsewhere cannot place new points later; nobody asks that.

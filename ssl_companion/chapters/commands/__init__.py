@@ -14,6 +14,11 @@ COMMANDS: dict[str, Entry] = {
         "Write the explorer of a recording as one HTML file, to open in any browser or to send.",
         extra="plots",
     ),
+    "report": Entry(
+        "ssl_companion.chapters.commands.report:Report",
+        "Measure encoders on the same images and show them side by side on one HTML page.",
+        extra="plots",
+    ),
     "baselines": Entry(
         "ssl_companion.chapters.commands.baselines:Baselines",
         "Measure the pixels themselves, plain and whitened, and keep that beside the recordings.",

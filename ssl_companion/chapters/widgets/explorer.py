@@ -44,6 +44,8 @@ def explorer(
     epoch: int | None = None,
     layer: str | None = None,
     chosen: str | None = None,
+    pictures: np.ndarray | None = None,
+    layers_are: str = "Layer",
 ) -> PageFigure:
     """The map of a recording's kept images, to be moved over epochs and layers.
 
@@ -56,6 +58,9 @@ def explorer(
         layer: shown at first; by default the last one kept.
         chosen: class of the finest level whose neighbours are shown at first; by default
             "maple tree", or the first class where there is none.
+        pictures: of the images, uint8 [N, 32, 32, 3]; by default the photographs that the book
+            has of a recording, if any.
+        layers_are: what the layers are called where they are something else, such as "Encoder".
 
     Raises:
         ValueError: a bad name, an empty caption, or a level, epoch, layer or class that the
@@ -76,7 +81,8 @@ def explorer(
     if epoch is None:
         epoch = next((s.epoch for s in reversed(overview.snapshots) if s.layer == layer), 0)
     data = json.dumps(page_data(overview, level, epoch, layer, chosen), separators=(",", ":"))
-    pictures = photographs(overview.recording)
+    credit = "" if pictures is not None else _credit()
+    pictures = photographs(overview.recording) if pictures is None else pictures
     sheet = "" if pictures is None else photograph_address(pictures, _COLUMNS)
     page = Template(_asset("page.html")).substitute(
         name=name,
@@ -85,7 +91,8 @@ def explorer(
         style=_asset("style.css"),
         sheet=_SHEET.substitute(name=name, address=sheet) if sheet else "",
         columns=_COLUMNS if sheet else 0,
-        credit=_credit() if sheet else "",
+        credit=credit if sheet else "",
+        layers_are=html.escape(layers_are),
         script=_script(),
         data=data.replace("<", r"\u003c"),  # a script ends, or opens a comment, at a bare "<"
     )

@@ -20,6 +20,7 @@ from ssl_companion.chapters.analysis.accuracies import hits
 from ssl_companion.chapters.analysis.feature_maps import (
     Overview,
     classes,
+    neighbour_share,
     overview,
     umap_embedding,
     umap_series,
@@ -227,3 +228,10 @@ def test_maps_are_drawn_where_neither_home_nor_the_packages_can_be_written(tmp_p
     assert "no locator available" in done[0].stderr, "as it was"
     assert done[1].returncode == 0, done[1].stderr
     assert list(tmp_path.glob("numba-*"))
+
+
+def test_a_single_dimension_has_a_map_as_well() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 1)) + 9 * (np.arange(40) % 2)[:, None]
+    points = umap_embedding(x, rounds=50)
+    assert points.shape == (40, 2)
+    assert neighbour_share(points, np.arange(40) % 2) > 0.9

@@ -1,0 +1,201 @@
+"""`ssl-companion report A B`: encoders side by side on one page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ssl_companion.io.atomic import atomic_directory, atomic_file
+from ssl_companion.recordings.format import written
+
+if TYPE_CHECKING:
+    from ssl_companion.chapters.commands.report_data import ReportData
+    from ssl_companion.encoders.compare import Baseline
+    from ssl_companion.encoders.examine import EncoderResult
+
+#: What encoders are that nobody trained, by the beginnings of their names.
+_BASELINES: dict[str, Baseline] = {
+    "pixels": "pixels", "whitened-pixels": "pixels", "random": "untrained",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Report:
+    """Measure encoders on the same images and show them side by side on one HTML page.
+
+    The page needs no network, no Python and no other file: every measure with its interval and its
+    control, the sentences that a reader may quote and those that the numbers do not support, maps
+    of the images, and what was measured where. All numbers stand in a file of JSON beside it.
+
+    What has been measured is kept in a folder beside the page until that is written: a report that
+    was stopped goes on when the same command is given again.
+
+    Attributes:
+        encoders: each an encoder: vicreg-res5-250, a recording with weights, timm:NAME, hf:NAME,
+            torchvision:NAME, PATH/module.py:function; or a file of features (.npy, .npz, .pt,
+            .safetensors, .parquet, .csv); or a recording with features, which may still grow, or
+            one epoch of it, RECORDING@EPOCH. `NAME=` in front gives it another name on the page.
+        out: the page.
+        data: the images: a folder with a sub-folder for each class, a file of images (.npy, uint8
+            [N, 3, H, W]) with --labels, cifar100, glyphs100, or auto for CIFAR-100 where it is
+            found and Glyphs-100 elsewhere.
+        labels: a file of labels, one for each image or each row of features.
+        test_data: held-out images; by default those of the data set, or half of the images.
+        test_labels: theirs.
+        test_features: for files of features, those of the held-out images, in the same order.
+        hierarchy: a JSON file of groups above the classes.
+        baseline: encoders that nobody trained, to compare with: pixels, whitened-pixels, random.
+        per_class: take so many training and test images of each class only (0: all).
+        which: measures, by name, or all.
+        layers: of each encoder; by default what it returns.
+        pool: what becomes of tokens.
+        size: of the images of a folder, in pixels.
+        batch: images at a time.
+        device: cpu, cuda, mps.
+        title: of the page.
+        seed: of the split, the controls, the bootstrap and the maps.
+        overwrite: replace a page that stands there.
+    """
+
+    encoders: Annotated[tuple[str, ...], tyro.conf.Positional]
+    out: Path = Path("report.html")
+    data: str = "auto"
+    labels: Path | None = None
+    test_data: str | None = None
+    test_labels: Path | None = None
+    test_features: tuple[Path, ...] = ()
+    hierarchy: Path | None = None
+    baseline: tuple[str, ...] = ()
+    per_class: int = 0
+    which: tuple[str, ...] = ("all",)
+    layers: tuple[str, ...] = ()
+    pool: str | None = None
+    size: int = 224
+    batch: int = 256
+    device: str | None = None
+    title: str = ""
+    seed: int = 0
+    overwrite: bool = False
+
+    def run(self) -> int:
+        """Write the page and the file of JSON, and say where they are."""
+        from ssl_companion.chapters.commands.report_data import report_data
+        from ssl_companion.chapters.widgets.report import report_json, report_page
+        from ssl_companion.encoders.compare import Comparison
+        from ssl_companion.encoders.evaluate import known_measures
+
+        known_measures(self.which)
+        beside, folder = self.out.with_suffix(".json"), self.out.with_suffix(".parts")
+        for path in (self.out, beside):
+            if path.exists() and not self.overwrite:
+                raise ValueError(
+                    f"{path}: stands there already; give another file (--out), or --overwrite to "
+                    "lose this one"
+                )
+        data, wanted = report_data(self, self._titles())
+        results: dict[str, EncoderResult] = {}
+        baselines: dict[str, Baseline] = {}
+        kept = f"What was measured is in {folder}: the same command goes on from there."
+        try:
+            for title, spec in wanted.items():
+                found = self._result(spec, data, folder, kept)
+                for one in found:
+                    name = f"{title}, {one.about['layer']}" if len(found) > 1 else title
+                    results[name] = one
+                    if (kind := spec.partition(":")[0]) in _BASELINES:
+                        baselines[name] = _BASELINES[kind]
+                    elif spec.endswith("@0"):  # of a recording: before training
+                        baselines[name] = "untrained"
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped. {kept}") from None
+        comparison = Comparison(results, data.title, baselines, self.seed)
+        facts = self._facts()
+        names, pictures = data.shown(next(iter(results.values())))
+        page = report_page(
+            comparison, title=self.title, facts=facts, names=names, pictures=pictures
+        )
+        numbers = json.dumps(report_json(comparison, facts), indent=1)
+        for path, text in ((beside, numbers), (self.out, page)):
+            with written(path, kept), atomic_file(path) as temporary:
+                temporary.write_text(text, encoding="utf8")
+        shutil.rmtree(folder, ignore_errors=True)
+        print(self.out, beside, sep="\n")
+        return 0
+
+    def _titles(self) -> dict[str, str]:
+        """What was asked for, by its title on the page."""
+        found: dict[str, str] = {}
+        for given in (*self.encoders, *self.baseline):
+            title, mark, spec = given.partition("=")
+            if not mark:
+                title, spec = _title(given), given
+            if found.get(title, spec) != spec:
+                raise ValueError(
+                    f"{title}: the name of both {found[title]} and {spec}; expected a name for "
+                    f"each; `OTHER={spec}` gives it another"
+                )
+            found[title] = spec
+        return found
+
+    def _result(self, spec: str, data: ReportData, folder: Path, kept: str) -> list[EncoderResult]:
+        """What is known of an encoder, layer by layer: from the folder, or measured now."""
+        from ssl_companion.chapters.commands.report_data import identity
+        from ssl_companion.encoders import examine
+
+        asked = [spec, identity(spec), data.identity, self._settings()]
+        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        place = folder / digest[:16]
+        try:
+            if parts := sorted(place.glob("*.safetensors")):
+                return [examine.EncoderResult.load(part) for part in parts]
+        except ValueError as error:
+            print(f"ssl-companion: {error}", file=sys.stderr)
+        how, about = data.arguments(spec), {"encoder": spec}
+        if "encoder" not in how:
+            from ssl_companion.encoders.by_name import load_encoder
+
+            images = data.training() if spec.partition(":")[0] in _BASELINES else None
+            named = load_encoder(spec, device=self.device, seed=self.seed, images=images)
+            about |= dict(named.about)
+            how |= {"encoder": named.encoder, "preprocess": named.preprocess, "size": self.size}
+            how |= {"layers": self.layers or None, "pool": self.pool, "batch": self.batch}
+        found = examine.examine(
+            **how, which=self.which, seed=self.seed, about=about, device=self.device, progress=True
+        )
+        with written(folder, kept), atomic_directory(place) as temporary:
+            for at, one in enumerate(found.values()):
+                one.save(temporary / f"{at:03}.safetensors")
+        return list(found.values())
+
+    def _settings(self) -> list[Any]:
+        import ssl_companion
+
+        return [self.which, self.layers, self.pool, self.size, self.seed, ssl_companion.__version__]
+
+    def _facts(self) -> dict[str, str]:
+        from ssl_companion.io.provenance import git_commit, versions
+
+        git = git_commit()
+        commit = f"{git['commit'] or 'unknown'}{'' if git['clean'] else ', with changes'}"
+        return {
+            "command": shlex.join(["ssl-companion", *sys.argv[1:]]),
+            "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "seed": str(self.seed),
+            "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+            "commit of ssl-companion": commit,
+        }
+
+
+def _title(spec: str) -> str:
+    """A file by its name without the ending, an encoder by what it was asked for by."""
+    path = Path(spec.partition(":")[0])
+    return path.stem if path.suffix and path.is_file() and path.suffix != ".py" else spec

@@ -1,0 +1,308 @@
+"""Several encoders on the same images, and what the numbers allow to be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ssl_companion.data import Hierarchy
+from ssl_companion.data.hierarchy import RANDOM, Level
+from ssl_companion.encoders.evaluate import LOOKS, PERMUTED
+from ssl_companion.encoders.examine import EncoderResult
+from ssl_companion.measures import bootstrap_mean
+
+Baseline = Literal["pixels", "untrained"]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Results of several encoders, of the same images.
+
+    Attributes:
+        results: by the encoder's name.
+        data: what the images are called.
+        baselines: which of the encoders no one trained, by name: "pixels" or "untrained".
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: no encoder at all, other test images among the results, or a baseline that is
+            none of them.
+
+    Example:
+        >>> from ssl_companion.encoders.examine import examine
+        >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
+        >>> both = {name: examine(None, s * x, y, which="ncc")["features"]
+        ...         for name, s in {"ones": 1.0, "zeros": 0.0}.items()}
+        >>> float(Comparison(both).differences["value"].iloc[0])
+        0.75
+    """
+
+    results: Mapping[str, EncoderResult]
+    data: str = "own images"
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.results:
+            raise ValueError("results: none at all; expected one encoder or more, by name")
+        first = next(iter(self.results))
+        for name, one in self.results.items():
+            same = (
+                np.array_equal(one.labels, self.labels)
+                and one.hierarchy.names == self.hierarchy.names
+            )
+            if not same:
+                raise ValueError(
+                    f"results: test images of {name!r} are others than those of {first!r}; "
+                    "expected the same images, in the same order and with the same labels; "
+                    "measure both with the same test_images and seed"
+                )
+        if unknown := sorted(set(self.baselines) - set(self.results)):
+            raise ValueError(
+                f"baselines: {unknown[0]!r}; expected some of {', '.join(self.results)}"
+            )
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The levels of the labels."""
+        return next(iter(self.results.values())).hierarchy
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of the test images at the finest level, int64 [M]."""
+        return next(iter(self.results.values())).labels
+
+    @property
+    def trained(self) -> list[str]:
+        """Names of the encoders that are no baselines, or of all where there are none."""
+        trained = [name for name in self.results if name not in self.baselines]
+        return trained or list(self.results)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """All rows, each with its encoder in front."""
+        parts = (one.rows.assign(encoder=name) for name, one in self.results.items())
+        whole = pd.concat(parts, ignore_index=True)
+        return whole[["encoder", *(c for c in whole.columns if c not in ("encoder", "layer"))]]
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """NCC accuracy of one encoder less another's, at every level, over the same test images.
+
+        Encoder, other, level; value, low, high: a fraction, with its paired 95% interval
+        (bootstrap over images); n.
+        """
+        rows = []
+        for a, b in combinations(self.results, 2):
+            for at, level in enumerate(self.hierarchy.names):
+                apart = self.results[a].hits[at].astype(float) - self.results[b].hits[at]
+                found = bootstrap_mean(apart, seed=self.seed)
+                rows.append((a, b, level, found.value, found.low, found.high, len(apart)))
+        columns = ["encoder", "other", "level", "value", "low", "high", "n"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def row(self, encoder: str, level: str, measure: str = "ncc") -> Mapping[str, Any] | None:
+        """One row of the table; None where there is none."""
+        t = self.table
+        found = t[(t["encoder"] == encoder) & (t["level"] == level) & (t["measure"] == measure)]
+        return {str(k): v for k, v in found.iloc[0].items()} if len(found) else None
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A sentence that the numbers do not support, and why.
+
+    Example:
+        >>> Unsupported("It will do as well on other images.", "Only these were measured.").why
+        'Only these were measured.'
+    """
+
+    sentence: str
+    why: str
+
+
+def quotable(comparison: Comparison) -> list[str]:
+    """Sentences that the numbers support, each with its interval, its control and what it is of.
+
+    Of every encoder that was trained, at the finest level and, where there is one, at the level
+    above; and of the difference between the best of these and each of the others, where its
+    interval does not hold zero.
+
+    Example:
+        >>> from ssl_companion.encoders.examine import examine
+        >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
+        >>> one = Comparison({"ones": examine(None, x, y, which="ncc")["features"]})
+        >>> quotable(one)[0].partition(" (")[0]
+        'On 4 held-out images of own images, the nearest of 4 class means in the features of ones \
+is the right one for 100.0%'
+    """
+    levels = comparison.hierarchy.levels[:2]
+    said = [
+        sentence
+        for name in comparison.trained
+        for level in levels
+        if (sentence := _accuracy(comparison, name, level))
+    ]
+    return said + _clear_differences(comparison)
+
+
+def _accuracy(comparison: Comparison, name: str, level: Level) -> str | None:
+    found = comparison.row(name, level.name)
+    if found is None:
+        return None
+    finest = level.name == comparison.hierarchy.names[0]
+    control = comparison.row(name, PERMUTED if finest else RANDOM + level.name)
+    beside = "" if control is None else (
+        f"; with {'permuted labels' if finest else 'random groups of the same sizes'} "
+        f"{control['value']:.1%} on average"
+    )  # fmt: skip
+    means = "class means" if finest else f"means of the level {level.name}"
+    return (
+        f"On {found['n']:,} held-out images of {comparison.data}, the nearest of {level.k} {means} "
+        f"in the features of {name} is the right one for {found['value']:.1%} (95% interval over "
+        f"images: {found['low']:.1%} to {found['high']:.1%}{beside})."
+    )
+
+
+def best(comparison: Comparison) -> str:
+    """The encoder of the highest NCC accuracy at the finest level, of those that were trained.
+
+    Example:
+        >>> from ssl_companion.encoders.examine import examine
+        >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
+        >>> best(Comparison({"ones": examine(None, x, y, which="ncc")["features"]}))
+        'ones'
+    """
+    return max(comparison.trained, key=lambda name: comparison.results[name].hits[0].mean())
+
+
+def _apart(comparison: Comparison, a: str, b: str, level: str) -> tuple[float, float, float]:
+    """NCC accuracy of a less that of b, with its interval, in points."""
+    t = comparison.differences
+    t = t[t["level"] == level]
+    found = t[(t["encoder"] == a) & (t["other"] == b)]
+    sign = 1.0
+    if not len(found):
+        found, sign = t[(t["encoder"] == b) & (t["other"] == a)], -1.0
+    value, *ends = (100 * sign * float(found[c].iloc[0]) for c in ("value", "low", "high"))
+    return value, min(ends), max(ends)
+
+
+def _clear_differences(comparison: Comparison) -> list[str]:
+    first, level = best(comparison), comparison.hierarchy.names[0]
+    said = []
+    for name in comparison.results:
+        if name == first:
+            continue
+        value, low, high = _apart(comparison, first, name, level)
+        if low > 0 or high < 0:
+            ahead, behind = (first, name) if low > 0 else (name, first)
+            ends = sorted((abs(low), abs(high)))
+            said.append(
+                f"On the same {len(comparison.labels):,} images, {ahead} is right {abs(value):.1f} "
+                f"points more often than {behind} (95% interval: {ends[0]:.1f} to {ends[1]:.1f})."
+            )
+    return said
+
+
+def unsupported(comparison: Comparison) -> list[Unsupported]:
+    """Sentences that a reader may want to write and that these numbers do not support.
+
+    Example:
+        >>> from ssl_companion.encoders.examine import examine
+        >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
+        >>> one = Comparison({"ones": examine(None, x, y, which="ncc")["features"]})
+        >>> unsupported(one)[0].sentence
+        'Training made these clusters.'
+    """
+    found = [*_of_baselines(comparison), *_ties(comparison), *_of_levels(comparison)]
+    found.append(
+        Unsupported(
+            f"It will do as well on images other than {comparison.data}.",
+            "Intervals cover the choice of test images among images like these, and neither other "
+            "images nor another training run of the same encoder.",
+        )
+    )
+    return found
+
+
+_CLAIMS: dict[Baseline, tuple[str, str, str]] = {
+    "untrained": (
+        "Training made these clusters.", "an untrained network", "`--baseline random`",
+    ),
+    "pixels": (
+        "The features have clusters that the pixels do not have.", "the pixels",
+        "`--baseline pixels`",
+    ),
+}  # fmt: skip
+
+
+def _of_baselines(comparison: Comparison) -> list[Unsupported]:
+    level, found = comparison.hierarchy.names[0], []
+    for kind, (sentence, what, way) in _CLAIMS.items():
+        beside = [name for name, one in comparison.baselines.items() if one == kind]
+        if not beside:
+            found.append(Unsupported(
+                sentence, f"There is no measurement of {what} here to compare with; {way} adds it."
+            ))  # fmt: skip
+        for name in comparison.trained:
+            for other in (one for one in beside if one != name):
+                value, low, high = _apart(comparison, name, other, level)
+                if low <= 0:
+                    found.append(Unsupported(
+                        f"{sentence} (of {name})",
+                        f"Its NCC accuracy less that of {other} is {value:+.1f} points "
+                        f"({low:+.1f} to {high:+.1f}): not surely above zero.",
+                    ))  # fmt: skip
+    return found
+
+
+def _ties(comparison: Comparison) -> list[Unsupported]:
+    level, found = comparison.hierarchy.names[0], []
+    for a, b in combinations(comparison.trained, 2):
+        value, low, high = _apart(comparison, a, b, level)
+        if low <= 0 <= high:
+            ahead, behind = (a, b) if value >= 0 else (b, a)
+            found.append(Unsupported(
+                f"{ahead} clusters these classes better than {behind}.",
+                f"The difference of their NCC accuracies is {abs(value):.1f} points, and its 95% "
+                f"interval ({low:+.1f} to {high:+.1f} for {a} less {b}) holds zero.",
+            ))  # fmt: skip
+    return found
+
+
+def _of_levels(comparison: Comparison) -> list[Unsupported]:
+    found = []
+    looked = False
+    for level in comparison.hierarchy.levels[1:]:
+        for name in comparison.trained:
+            own, control, looks = (
+                comparison.row(name, kind + level.name) for kind in ("", RANDOM, LOOKS)
+            )
+            looked = looked or looks is not None
+            if own and looks and not own["low"] > looks["high"]:
+                found.append(Unsupported(
+                    f"The features of {name} follow the level {level.name}, and not only looks.",
+                    f"Groups of classes that look alike, of the same sizes, reach "
+                    f"{looks['low']:.1%} to {looks['high']:.1%}, and the real ones "
+                    f"{own['low']:.1%} to {own['high']:.1%}.",
+                ))  # fmt: skip
+            if own and control and not own["low"] > control["high"]:
+                found.append(Unsupported(
+                    f"The features of {name} follow the level {level.name}.",
+                    f"Random groups of the same sizes reach {control['low']:.1%} to "
+                    f"{control['high']:.1%}, and the real ones {own['low']:.1%} to "
+                    f"{own['high']:.1%}.",
+                ))  # fmt: skip
+    if len(comparison.hierarchy.levels) > 1 and not looked:
+        found.append(Unsupported(
+            "The encoder has learned what the upper levels mean.",
+            "Members of a group may also look alike; random groups do not rule that out.",
+        ))  # fmt: skip
+    return found

@@ -1,0 +1,141 @@
+"""One encoder under every measure: values, intervals, controls; saved and read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.neighbors import NearestCentroid
+
+from ssl_companion import measures
+from ssl_companion.data import Hierarchy, Level
+from ssl_companion.encoders.catalogue import CATALOGUE
+from ssl_companion.encoders.evaluate import measure_encoder
+from ssl_companion.encoders.examine import EncoderResult, examine
+
+K, D = 6, 5
+PAIRS = Hierarchy(
+    "own",
+    (
+        Level("fine", tuple("abcdef"), np.arange(K)),
+        Level("pairs", ("ab", "cd", "ef"), np.arange(K) // 2),
+    ),
+)
+
+
+def clusters(n: int = 20, seed: int = 0, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Features around a mean for each class, and their labels."""
+    means = 2 * np.random.default_rng(9).normal(size=(K, D))
+    y = np.repeat(np.arange(K), n)
+    return means[y] + spread * np.random.default_rng(seed).normal(size=(len(y), D)), y
+
+
+@pytest.fixture(scope="module")
+def result() -> EncoderResult:
+    (x, y), (x_test, z) = clusters(), clusters(seed=1)
+    return examine(None, x, y, test_images=x_test, test_labels=z, hierarchy=PAIRS)["features"]
+
+
+def test_values_are_those_of_measure_encoder(result: EncoderResult) -> None:
+    (x, y), (x_test, z) = clusters(), clusters(seed=1)
+    told = measure_encoder(
+        None, x, y, test_images=x_test, test_labels=z, hierarchy=PAIRS, which="all"
+    )
+    own = result.rows.iloc[: len(told)]
+    pd.testing.assert_series_equal(own["value"], told["value"])
+    accuracies = told["low"].notna()
+    pd.testing.assert_frame_equal(own[accuracies], told[accuracies])
+
+
+def test_hits_and_means_are_scikit_learns(result: EncoderResult) -> None:
+    (x, y), (x_test, z) = clusters(), clusters(seed=1)
+    rule = NearestCentroid().fit(x, y)
+    np.testing.assert_array_equal(result.hits[0], rule.predict(x_test) == z)
+    np.testing.assert_allclose(result.means, rule.centroids_, rtol=1e-5, atol=1e-6)
+    pairs = NearestCentroid().fit(x, y // 2)
+    np.testing.assert_array_equal(result.hits[1], pairs.predict(x_test) == z // 2)
+
+
+def test_every_measure_has_an_interval_or_needs_a_classifier(result: EncoderResult) -> None:
+    own = result.rows[result.rows["level"].isin(["all", "fine", "pairs"])]
+    assert set(own["measure"]) == set(CATALOGUE)
+    without = own[own["low"].isna() & own["value"].notna()]
+    assert set(without["measure"]) == {"nc3", "nc4"}
+    bounded = own.dropna(subset=["low"])
+    assert ((bounded["low"] <= bounded["value"]) & (bounded["value"] <= bounded["high"])).all()
+    assert (bounded.query("measure in ['cdnv', 'nc1']")["low"] > 0).all()
+
+
+def test_jackknife_intervals_are_as_wide_as_other_draws_of_images_differ() -> None:
+    # The standard deviation of log CDNV over draws, beside that which one draw's interval implies.
+    half = stats.t.ppf(0.975, 9)
+    drawn, implied = [], []
+    for seed in range(40):
+        x, y = clusters(40, seed)
+        drawn.append(np.log(measures.cdnv(x, y)))
+        if seed < 8:
+            rows = examine(None, x, y, test_images=x, test_labels=y, which="cdnv")
+            row = rows["features"].rows.iloc[0]
+            implied.append(np.log(row["high"] / row["low"]) / (2 * half))
+    assert 0.5 < np.mean(implied) / np.std(drawn) < 2
+
+
+def test_controls_are_measured_with_permuted_labels(result: EncoderResult) -> None:
+    permuted = result.rows.query("level == 'permuted'").set_index("measure")["value"]
+    fine = result.rows.query("level == 'fine'").set_index("measure")["value"]
+    of_classes = {name for name, one in CATALOGUE.items() if one.of == "classes"}
+    assert set(permuted.index) == {"ncc"} | of_classes - {"nc3", "nc4"}
+    assert permuted["cdnv"] > 5 * fine["cdnv"]
+    x, y = clusters()
+    one = measures.cdnv(x, np.random.default_rng(5).permutation(y))
+    assert permuted["cdnv"] == pytest.approx(one, rel=0.8)
+
+
+def test_images_of_the_maps_are_balanced() -> None:
+    x, y = clusters(20)
+    result = examine(None, x, y, which="ncc", shown=17)["features"]
+    assert np.bincount(result.labels[result.shown]).tolist() == [2] * K
+    assert result.features.shape == (2 * K, D)
+    assert result.rows_given is not None
+    np.testing.assert_allclose(result.features, x[result.rows_given[result.shown]], rtol=1e-6)
+
+
+def test_a_class_of_one_image_leaves_intervals_out() -> None:
+    x, y = np.random.default_rng(0).normal(size=(9, 3)), np.array([0, 0, 0, 0, 1, 1, 1, 1, 2])
+    result = examine(None, x, y, test_images=x, test_labels=y, which=("cdnv", "ncc"))["features"]
+    rows = result.rows.set_index(["level", "measure"])
+    assert np.isnan(rows.loc[("fine", "cdnv"), "low"])
+    assert rows.loc[("fine", "ncc"), "low"] <= rows.loc[("fine", "ncc"), "value"]
+
+
+def test_layers_are_results_of_their_own() -> None:
+    x, y = np.random.default_rng(0).random((24, 3, 4, 4), np.float32), np.arange(24) % 3
+    found = examine(
+        lambda x: {"colour": x.mean(dim=(2, 3)), "pixels": x.flatten(1)}, x, y, which="ncc"
+    )
+    assert [one.about["dimensions"] for one in found.values()] == [3, 48]
+    assert list(found) == [one.about["layer"] for one in found.values()]
+
+
+def test_what_is_saved_is_read_again(result: EncoderResult, tmp_path: Path) -> None:
+    result.save(tmp_path / "one.safetensors")
+    again = EncoderResult.load(tmp_path / "one.safetensors")
+    pd.testing.assert_frame_equal(again.rows, result.rows)
+    np.testing.assert_array_equal(again.hits, result.hits)
+    assert again.hierarchy.names == result.hierarchy.names
+    assert again.about == dict(result.about)
+    assert again.features.equal(result.features)
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty", "cut", "foreign"])
+def test_a_damaged_file_is_refused(result: EncoderResult, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "one.safetensors"
+    result.save(path)
+    whole = path.read_bytes()
+    content = {"empty": b"", "cut": whole[: len(whole) // 2], "foreign": b"PK\3\4 no such thing"}
+    path.unlink() if damage == "absent" else path.write_bytes(content[damage])
+    with pytest.raises(ValueError, match=r"one\.safetensors: no saved result .*measure the"):
+        EncoderResult.load(path)
