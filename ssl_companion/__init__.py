@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ssl_companion.encoders.pretrained import pretrained
+    from ssl_companion.encoders.networks.pretrained import pretrained
 
 __all__ = ["pretrained"]
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """`pretrained` when it is first asked for: it needs torch, and this package alone does not."""
     if name == "pretrained":
-        from ssl_companion.encoders.pretrained import pretrained
+        from ssl_companion.encoders.networks.pretrained import pretrained
 
         return pretrained
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,8 +55,8 @@ class MeasureFeatures:
         import pandas as pd
 
         from ssl_companion.encoders import evaluate
-        from ssl_companion.encoders.files import read_labels
-        from ssl_companion.encoders.hierarchies import read_hierarchy
+        from ssl_companion.encoders.inputs.files import read_labels
+        from ssl_companion.encoders.inputs.hierarchies import read_hierarchy
         from ssl_companion.encoders.record import record_encoder
 
         which = evaluate.known_measures(self.which)
@@ -95,7 +95,7 @@ class MeasureFeatures:
 
 def _features(path: Path, labels: Path) -> np.ndarray:
     """Features from a file; labels that are columns of the same table are none of them."""
-    from ssl_companion.encoders.files import Place, read_features
+    from ssl_companion.encoders.inputs.files import Place, read_features
 
     here, there = Place.of(path), Place.of(labels)
     return read_features(path, without=there.names if here.path == there.path else ())

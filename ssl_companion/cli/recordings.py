@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_companion.cli.tables import show
-from ssl_companion.encoders.networks import pretrained_name
+from ssl_companion.encoders.networks.known import pretrained_name
 from ssl_companion.recordings import (
     RecordingError,
     list_recordings,

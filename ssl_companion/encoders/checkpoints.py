@@ -14,8 +14,8 @@ from torch import Tensor
 from ssl_companion.data import augmentation
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import hierarchy_to_dict
-from ssl_companion.encoders.inputs import Samples, Values
-from ssl_companion.encoders.runner import Runner
+from ssl_companion.encoders.inputs.labelled import Samples, Values
+from ssl_companion.encoders.running.runner import Runner
 from ssl_companion.measures import _checks
 from ssl_companion.recordings.config import MeasureConfig, Subsets
 from ssl_companion.recordings.measuring import (
@@ -36,7 +36,7 @@ class CheckpointMeasures:
     """Measures one checkpoint after the other on the same images.
 
     Example:
-        >>> from ssl_companion.encoders.inputs import Labelled, training_and_test
+        >>> from ssl_companion.encoders.inputs.labelled import Labelled, training_and_test
         >>> x, y = np.random.default_rng(0).normal(size=(40, 8)), np.repeat([0, 1], 20)
         >>> images = training_and_test(Labelled(x, y), Labelled(None), None, False, seed=0)
         >>> measures = CheckpointMeasures(*images, MeasureConfig(), None)

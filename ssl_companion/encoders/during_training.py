@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ssl_companion.encoders.recorder import EncoderRecorder
-from ssl_companion.encoders.runner import Encoder
+from ssl_companion.encoders.running.runner import Encoder
 from ssl_companion.measures import _checks
 
 #: The two names that Lightning is installed under.

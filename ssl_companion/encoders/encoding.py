@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from ssl_companion.data import Hierarchy
-from ssl_companion.encoders.hierarchies import HierarchyLike
-from ssl_companion.encoders.inputs import (
+from ssl_companion.encoders.inputs.hierarchies import HierarchyLike
+from ssl_companion.encoders.inputs.labelled import (
     Labelled,
     as_images,
     check_same_classes,
@@ -19,10 +19,10 @@ from ssl_companion.encoders.inputs import (
     images_and_labels,
     labels_of,
 )
-from ssl_companion.encoders.labels import ClassLabels
+from ssl_companion.encoders.inputs.labels import ClassLabels
+from ssl_companion.encoders.inputs.sources import SIZE, ImageStream, image_stream, shuffles
 from ssl_companion.encoders.looks import groups_by_looks
-from ssl_companion.encoders.runner import Runner
-from ssl_companion.encoders.sources import SIZE, ImageStream, image_stream, shuffles
+from ssl_companion.encoders.running.runner import Runner
 from ssl_companion.encoders.subsets import Rows
 from ssl_companion.recordings.measuring import require_alike
 

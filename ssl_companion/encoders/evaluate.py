@@ -16,10 +16,10 @@ from ssl_companion import measures
 from ssl_companion.data.hierarchy import RANDOM, random_grouping
 from ssl_companion.encoders.catalogue import CATALOGUE
 from ssl_companion.encoders.encoding import Encoded, encode
-from ssl_companion.encoders.hierarchies import HierarchyLike
-from ssl_companion.encoders.inputs import Labelled, Labels
-from ssl_companion.encoders.runner import Encoder, Runner, Running
-from ssl_companion.encoders.sources import SIZE, ImageSource
+from ssl_companion.encoders.inputs.hierarchies import HierarchyLike
+from ssl_companion.encoders.inputs.labelled import Labelled, Labels
+from ssl_companion.encoders.inputs.sources import SIZE, ImageSource
+from ssl_companion.encoders.running.runner import Encoder, Runner, Running
 from ssl_companion.encoders.subsets import Rows, balanced_subset, random_subset
 from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import ClassStatistics, Interval, _checks

@@ -32,9 +32,9 @@ from ssl_companion.encoders.evaluate import (
     measure_encoded,
     measure_encoder,
 )
-from ssl_companion.encoders.inputs import Labelled
-from ssl_companion.encoders.runner import Encoder, Runner, Running
-from ssl_companion.encoders.sources import SIZE
+from ssl_companion.encoders.inputs.labelled import Labelled
+from ssl_companion.encoders.inputs.sources import SIZE
+from ssl_companion.encoders.running.runner import Encoder, Runner, Running
 from ssl_companion.encoders.subsets import Rows
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.io.provenance import device_name

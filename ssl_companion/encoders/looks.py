@@ -30,7 +30,7 @@ def groups_by_looks(
     Example:
         >>> images = np.zeros((4, 3, 8, 8), np.uint8)
         >>> images[2:] = 200  # classes 2 and 3 are bright
-        >>> from ssl_companion.encoders.hierarchies import as_hierarchy
+        >>> from ssl_companion.encoders.inputs.hierarchies import as_hierarchy
         >>> levels = as_hierarchy({"a": [0, 2], "b": [1, 3]}, ["0", "1", "2", "3"])
         >>> groups = groups_by_looks(images, np.arange(4), levels)["level1"]
         >>> groups.shape, bool((groups[:, 0] == groups[:, 1]).all())

@@ -10,10 +10,10 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ssl_companion.data.augmentation import ViewConfig
-from ssl_companion.encoders.hierarchies import HierarchyLike
-from ssl_companion.encoders.inputs import Images, Labelled, Labels
+from ssl_companion.encoders.inputs.hierarchies import HierarchyLike
+from ssl_companion.encoders.inputs.labelled import Images, Labelled, Labels
 from ssl_companion.encoders.recorder import EncoderRecorder
-from ssl_companion.encoders.runner import Encoder, Running
+from ssl_companion.encoders.running.runner import Encoder, Running
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
 from ssl_companion.recordings.places import refuse_recording
 

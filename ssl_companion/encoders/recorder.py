@@ -17,9 +17,9 @@ from torch import nn
 
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.encoders.checkpoints import CheckpointMeasures
-from ssl_companion.encoders.hierarchies import HierarchyLike
-from ssl_companion.encoders.inputs import Images, Labelled, Labels, training_and_test
-from ssl_companion.encoders.runner import Encoder, Runner, Running
+from ssl_companion.encoders.inputs.hierarchies import HierarchyLike
+from ssl_companion.encoders.inputs.labelled import Images, Labelled, Labels, training_and_test
+from ssl_companion.encoders.running.runner import Encoder, Runner, Running
 from ssl_companion.io.atomic import leftovers, recover_directory
 from ssl_companion.io.lock import one_at_a_time
 from ssl_companion.io.provenance import device_name

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestCentroid
 
 from ssl_companion import measures
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.inputs import halves
+from ssl_companion.encoders.inputs.labelled import halves
 from ssl_companion.recordings import open_recording
 
 from .conftest import Call

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.neighbors import NearestCentroid
 
 from ssl_companion.encoders import examine
-from ssl_companion.encoders.inputs import halves
+from ssl_companion.encoders.inputs.labelled import halves
 from ssl_companion.encoders.recorder import EncoderRecorder
 from ssl_companion.recordings import MeasureConfig, open_recording
 

@@ -28,7 +28,7 @@ from ssl_companion import cli, measures
 from ssl_companion.data import Hierarchy, Level, load, random_grouping
 from ssl_companion.encoders.catalogue import CATALOGUE
 from ssl_companion.encoders.evaluate import FURTHER_MEASURES, MEASURES, measure_encoder
-from ssl_companion.encoders.inputs import halves
+from ssl_companion.encoders.inputs.labelled import halves
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.encoders.subsets import balanced_subset, random_subset
 from ssl_companion.recordings import MeasureConfig, open_recording

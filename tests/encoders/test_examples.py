@@ -13,8 +13,9 @@ import pytest
 from ssl_companion import encoders
 
 MODULES = [
-    importlib.import_module(f"{encoders.__name__}.{module.name}")
-    for module in pkgutil.iter_modules(encoders.__path__)
+    importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(encoders.__path__, f"{encoders.__name__}.")
+    if not module.ispkg
 ]
 
 

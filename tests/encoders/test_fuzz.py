@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from ssl_companion.data import Hierarchy, Level
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.encoders.evaluate import FURTHER_MEASURES, MEASURES, measure_encoder
-from ssl_companion.encoders.inputs import Labelled
+from ssl_companion.encoders.inputs.labelled import Labelled
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.errors import CompanionError
 from ssl_companion.recordings import MeasureConfig, open_recording

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestCentroid
 
 from ssl_companion.data import load
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.hierarchies import as_hierarchy
+from ssl_companion.encoders.inputs.hierarchies import as_hierarchy
 from ssl_companion.encoders.looks import groups_by_looks
 from ssl_companion.measures.kmeans import balanced_kmeans
 

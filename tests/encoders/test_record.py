@@ -27,7 +27,7 @@ from ssl_companion.data import Hierarchy, ImageSet, Level, load
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import hierarchy_from_dict, hierarchy_to_dict
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.inputs import Labelled
+from ssl_companion.encoders.inputs.labelled import Labelled
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.presets.record import OccupiedError, record_run
 from ssl_companion.presets.runs import Run

@@ -18,7 +18,7 @@ import pytest
 import safetensors.numpy
 
 from ssl_companion.__main__ import main
-from ssl_companion.encoders.inputs import Labelled
+from ssl_companion.encoders.inputs.labelled import Labelled
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.errors import CompanionError
 from ssl_companion.io.atomic import file_digest

@@ -161,7 +161,7 @@ class Report:
             print(f"ssl-companion: {error}", file=sys.stderr)
         how, about = data.arguments(spec), {"encoder": spec}
         if "encoder" not in how:
-            from ssl_companion.encoders.by_name import load_encoder
+            from ssl_companion.encoders.networks.by_name import load_encoder
 
             images = data.training() if spec.partition(":")[0] in _BASELINES else None
             named = load_encoder(spec, device=self.device, seed=self.seed, images=images)

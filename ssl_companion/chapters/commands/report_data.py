@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssl_companion.chapters.photographs import TILE, photographs
-from ssl_companion.encoders.files import Place, read_features, read_labels
-from ssl_companion.encoders.hierarchies import read_hierarchy
-from ssl_companion.encoders.sources import image_folder, image_stream, read_picture, resized
+from ssl_companion.encoders.inputs.files import Place, read_features, read_labels
+from ssl_companion.encoders.inputs.hierarchies import read_hierarchy
+from ssl_companion.encoders.inputs.sources import image_folder, image_stream, read_picture, resized
 from ssl_companion.recordings import Recording, open_recording, recordings_root
 from ssl_companion.recordings.format import RUN
 

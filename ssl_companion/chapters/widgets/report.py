@@ -24,7 +24,7 @@ from ssl_companion.data.hierarchy import RANDOM, Level
 from ssl_companion.encoders.catalogue import CATALOGUE
 from ssl_companion.encoders.compare import Comparison, best, quotable, unsupported
 from ssl_companion.encoders.evaluate import ALL, LOOKS, PERMUTED
-from ssl_companion.encoders.inputs import Labelled
+from ssl_companion.encoders.inputs.labelled import Labelled
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import MeasureConfig
 

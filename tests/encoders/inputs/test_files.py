@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_companion.encoders.files import Place, read_features, read_labels
+from ssl_companion.encoders.inputs.files import Place, read_features, read_labels
 from ssl_companion.io.extras import MissingExtraError
 
 X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)

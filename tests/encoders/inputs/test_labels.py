@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import LabelEncoder
 
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.inputs import Labelled, training_and_test
-from ssl_companion.encoders.labels import class_labels
+from ssl_companion.encoders.inputs.labelled import Labelled, training_and_test
+from ssl_companion.encoders.inputs.labels import class_labels
 
 TEXT = ["oak", "cat", "dog", "cat", "oak"]
 TABLE = pd.DataFrame({"species": TEXT, "kind": ["tree", "pet", "pet", "pet", "tree"]})

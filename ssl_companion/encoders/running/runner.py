@@ -12,8 +12,14 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ssl_companion.data import augmentation
-from ssl_companion.encoders.modules import NO_PARTS, evaluating, known_layers, listening, unwrapped
-from ssl_companion.encoders.outputs import OUTPUT, Pool, known_pool, vectors_by_layer
+from ssl_companion.encoders.running.modules import (
+    NO_PARTS,
+    evaluating,
+    known_layers,
+    listening,
+    unwrapped,
+)
+from ssl_companion.encoders.running.outputs import OUTPUT, Pool, known_pool, vectors_by_layer
 from ssl_companion.errors import CompanionError
 from ssl_companion.measures import _checks
 from ssl_companion.measures._torch_state import known_device

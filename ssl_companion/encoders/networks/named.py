@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
-from ssl_companion.encoders.runner import Encoder, in_colour
+from ssl_companion.encoders.running.runner import Encoder, in_colour
 
 #: Mean and standard deviation of each channel of ImageNet, in [0, 1], as torchvision has them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -78,7 +78,7 @@ class NamedEncoder:
     """An encoder, what it is called, and which images it wants.
 
     Example:
-        >>> from ssl_companion.encoders.runner import Runner
+        >>> from ssl_companion.encoders.running.runner import Runner
         >>> grey = NamedEncoder("brightness", lambda x: x.mean(dim=(2, 3)))
         >>> images = torch.zeros(5, 3, 8, 8, dtype=torch.uint8)
         >>> Runner(grey.encoder, preprocess=grey.preprocess)(images, "images")["output"].shape

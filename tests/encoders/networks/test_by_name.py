@@ -18,12 +18,17 @@ from torch.optim.swa_utils import update_bn
 from torchvision.transforms import v2
 
 from ssl_companion.data.augmentation import normalise
-from ssl_companion.encoders.by_name import load_encoder
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.named import IMAGENET_MEAN, IMAGENET_STD, ImageInput, NamedEncoder
-from ssl_companion.encoders.networks import NETWORKS
-from ssl_companion.encoders.pretrained import pretrained
-from ssl_companion.encoders.runner import EncoderError, Runner
+from ssl_companion.encoders.networks.by_name import load_encoder
+from ssl_companion.encoders.networks.known import NETWORKS
+from ssl_companion.encoders.networks.named import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ImageInput,
+    NamedEncoder,
+)
+from ssl_companion.encoders.networks.pretrained import pretrained
+from ssl_companion.encoders.running.runner import EncoderError, Runner
 from ssl_companion.io.extras import MissingExtraError
 from ssl_companion.recordings import RecordingError, open_recording
 from ssl_companion.training.backbones import make_backbone
@@ -128,7 +133,7 @@ def test_random_is_the_architecture_of_the_pretrained_network() -> None:
 
 
 def test_many_images_are_sampled_at_random_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ssl_companion.encoders.baselines._FOR_COMPONENTS", 10)
+    monkeypatch.setattr("ssl_companion.encoders.networks.baselines._FOR_COMPONENTS", 10)
     looks = [
         load_encoder("whitened-pixels:3", images=images, seed=seed)
         for images, seed in ((IMAGES, 0), (IMAGES, 0), (IMAGES, 1), (in_batches(IMAGES), 0))

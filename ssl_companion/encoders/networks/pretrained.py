@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
-from ssl_companion.encoders import networks
-from ssl_companion.encoders.networks import pretrained_name as pretrained_name
+from ssl_companion.encoders.networks import known
+from ssl_companion.encoders.networks.known import pretrained_name as pretrained_name
 from ssl_companion.recordings import Recording, RecordingError, recordings_root
 from ssl_companion.recordings.format import RUN, WEIGHTS
 from ssl_companion.recordings.reader import ROOT_VARIABLE
@@ -109,10 +109,10 @@ def pretrained(
         ValueError: an unknown name or layer.
         RecordingError: there are no recordings, or the weights are damaged or others.
     """
-    if name not in networks.NETWORKS:
-        known = ", ".join(networks.NETWORKS)
-        raise ValueError(f"name: {name!r}; expected one of {known}")
-    wanted = networks.NETWORKS[name]
+    if name not in known.NETWORKS:
+        names = ", ".join(known.NETWORKS)
+        raise ValueError(f"name: {name!r}; expected one of {names}")
+    wanted = known.NETWORKS[name]
     folder = recordings_root(root) / wanted.recording
     if not (folder / RUN).exists():
         raise RecordingError(

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from ssl_companion.data import ImageSet
 from ssl_companion.data.errors import DataError
-from ssl_companion.encoders.files import read_features
+from ssl_companion.encoders.inputs.files import read_features
 from ssl_companion.errors import CompanionError
 from ssl_companion.io.extras import needs
 from ssl_companion.measures import _checks

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ssl_companion.data import Hierarchy, Level
 from ssl_companion.data.hierarchy import CIFAR100, hierarchy_to_dict
-from ssl_companion.encoders.hierarchies import as_hierarchy, ordered_columns, read_hierarchy
+from ssl_companion.encoders.inputs.hierarchies import as_hierarchy, ordered_columns, read_hierarchy
 
 NAMES = ("car", "cat", "dog", "oak", "wolf")
 TREE = {

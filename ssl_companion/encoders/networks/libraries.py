@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssl_companion.encoders.named import (
+from ssl_companion.encoders.networks.named import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ImageInput,
     NamedEncoder,
     named,
 )
-from ssl_companion.encoders.runner import EncoderError
+from ssl_companion.encoders.running.runner import EncoderError
 from ssl_companion.io.extras import MissingExtraError
 
 _PIL_FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssl_companion.data import Hierarchy, ImageSet, Level
 from ssl_companion.data.images import LabelSet
-from ssl_companion.encoders.hierarchies import HierarchyLike, as_hierarchy
-from ssl_companion.encoders.labels import ClassLabels, class_labels
-from ssl_companion.encoders.labels import Labels as Labels
+from ssl_companion.encoders.inputs.hierarchies import HierarchyLike, as_hierarchy
+from ssl_companion.encoders.inputs.labels import ClassLabels, class_labels
+from ssl_companion.encoders.inputs.labels import Labels as Labels
 from ssl_companion.measures import _checks
 
 Images = ImageSet | np.ndarray | Tensor

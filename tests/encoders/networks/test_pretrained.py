@@ -21,19 +21,19 @@ import ssl_companion
 from ssl_companion.__main__ import main
 from ssl_companion.data import load
 from ssl_companion.data.augmentation import CIFAR_MEAN, CIFAR_STD, normalise
-from ssl_companion.encoders import networks
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.inputs import halves
-from ssl_companion.encoders.networks import NETWORKS, Weights
-from ssl_companion.encoders.pretrained import pretrained
+from ssl_companion.encoders.inputs.labelled import halves
+from ssl_companion.encoders.networks import known
+from ssl_companion.encoders.networks.known import NETWORKS, Weights
+from ssl_companion.encoders.networks.pretrained import pretrained
 from ssl_companion.measures import NearestCentroid
 from ssl_companion.recordings import Recording, RecordingError, open_recording
 from ssl_companion.training.backbones import make_backbone
 from ssl_companion.training.config import RunConfig
 
-from ..conftest import run_json
+from ...conftest import run_json
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAME, RECORDING = "vicreg-res5-250", "reference-vicreg-s0"
 LAYERS = ("stem", "block1", "block2")
 
@@ -61,7 +61,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
     """A small recording in the place of the real one, under its name."""
     recording = write(tmp_path / "recordings" / RECORDING)
     own = {NAME: Weights(RECORDING, digest(recording.path))}
-    monkeypatch.setattr(networks, "NETWORKS", own)
+    monkeypatch.setattr(known, "NETWORKS", own)
     return recording
 
 
@@ -269,7 +269,7 @@ def test_the_package_offers_it_and_imports_torch_no_earlier() -> None:
         "assert 'pretrained' in dir(ssl_companion)\n"
         "assert 'torch' not in sys.modules\n"
         "from ssl_companion import pretrained\n"
-        "assert pretrained.__module__ == 'ssl_companion.encoders.pretrained'\n"
+        "assert pretrained.__module__ == 'ssl_companion.encoders.networks.pretrained'\n"
         "assert not hasattr(ssl_companion, 'pretrain')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -12,8 +12,8 @@ import pandas as pd
 from torch import Tensor
 
 from ssl_companion.data import Hierarchy
-from ssl_companion.encoders.files import read_labels
-from ssl_companion.encoders.hierarchies import as_hierarchy, ordered_columns
+from ssl_companion.encoders.inputs.files import read_labels
+from ssl_companion.encoders.inputs.hierarchies import as_hierarchy, ordered_columns
 from ssl_companion.measures import _checks
 
 Labels = Sequence[int] | Sequence[str] | np.ndarray | Tensor | pd.Series | pd.DataFrame | str | Path

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from ssl_companion.encoders.named import ImageInput, NamedEncoder, named
-from ssl_companion.encoders.networks import NETWORKS
-from ssl_companion.encoders.runner import ImageBatches
+from ssl_companion.encoders.networks.known import NETWORKS
+from ssl_companion.encoders.networks.named import ImageInput, NamedEncoder, named
+from ssl_companion.encoders.running.runner import ImageBatches
 from ssl_companion.measures import _checks
 from ssl_companion.training.backbones import make_backbone
 

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import nn
 
-from ssl_companion.encoders.outputs import OUTPUT
+from ssl_companion.encoders.running.outputs import OUTPUT
 
 NO_PARTS = (
     "expected parts that are called in the encoder's forward pass, which those of TorchScript and "

@@ -36,7 +36,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ssl_companion.encoders.baselines import (
+from ssl_companion.encoders.networks.baselines import (
     BACKBONE,
     COMPONENTS_OF_PIXELS,
     SMALL_IMAGES,
@@ -44,15 +44,15 @@ from ssl_companion.encoders.baselines import (
     untrained_baseline,
     whitened_pixel_baseline,
 )
-from ssl_companion.encoders.libraries import (
+from ssl_companion.encoders.networks.known import NETWORKS
+from ssl_companion.encoders.networks.libraries import (
     hugging_face_encoder,
     timm_encoder,
     torchvision_encoder,
 )
-from ssl_companion.encoders.named import NamedEncoder, named
-from ssl_companion.encoders.networks import NETWORKS
-from ssl_companion.encoders.pretrained import Pretrained, pretrained
-from ssl_companion.encoders.runner import EncoderError, ImageBatches
+from ssl_companion.encoders.networks.named import NamedEncoder, named
+from ssl_companion.encoders.networks.pretrained import Pretrained, pretrained
+from ssl_companion.encoders.running.runner import EncoderError, ImageBatches
 from ssl_companion.errors import CompanionError
 from ssl_companion.io.atomic import file_digest
 from ssl_companion.measures._torch_state import known_device

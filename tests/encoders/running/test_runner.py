@@ -21,7 +21,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from ssl_companion.data.augmentation import ViewConfig, normalise
 from ssl_companion.encoders.evaluate import measure_encoder
 from ssl_companion.encoders.record import record_encoder
-from ssl_companion.encoders.runner import EncoderError, Runner
+from ssl_companion.encoders.running.runner import EncoderError, Runner
 from ssl_companion.recordings import MeasureConfig
 
 N, K = 40, 4

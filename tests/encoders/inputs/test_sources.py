@@ -20,9 +20,9 @@ from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
 from ssl_companion.encoders.encoding import encode
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.inputs import Labelled
-from ssl_companion.encoders.runner import Runner
-from ssl_companion.encoders.sources import image_folder, image_stream
+from ssl_companion.encoders.inputs.labelled import Labelled
+from ssl_companion.encoders.inputs.sources import image_folder, image_stream
+from ssl_companion.encoders.running.runner import Runner
 
 N, K = 60, 3
 X = torch.randint(0, 256, (N, 3, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0))

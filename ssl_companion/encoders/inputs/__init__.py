@@ -1,0 +1,1 @@
+"""Images, features and labels of whatever kind, as what is measured."""

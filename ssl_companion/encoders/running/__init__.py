@@ -1,0 +1,1 @@
+"""An encoder over images, whatever it is and returns."""
