@@ -70,6 +70,7 @@ test-all: test test-slow book test-browser test-colab ## Everything that .ci/run
 bench: $(VENV)/.dev ## Measuring a snapshot, by part; then all that a user would do in another way, beside that way
 	$(BIN)/python tests/benchmarks/bench_measures.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_encoder_measures.py --images 200000
 
 lint: $(VENV)/.dev ## ruff, mypy, and whether the notebooks follow their sources
 	$(BIN)/ruff check .

@@ -52,8 +52,6 @@ class MeasureFeatures:
 
     def run(self) -> int:
         """Print the rows."""
-        import pandas as pd
-
         from ssl_companion.encoders import evaluate
         from ssl_companion.encoders.inputs.files import read_labels
         from ssl_companion.encoders.inputs.hierarchies import read_hierarchy
@@ -70,24 +68,15 @@ class MeasureFeatures:
             "hierarchy": None if self.hierarchy is None else read_hierarchy(self.hierarchy),
             "seed": self.seed,
         }
-        if self.out is None:
-            table = evaluate.measure_encoder(**given, which=which)
-        else:
-            recording = record_encoder(
+        if self.out is not None:
+            record_encoder(
                 **given,
                 destination=self.out,
                 title=f"features of {self.features.name}",
                 overwrite=self.overwrite,
                 progress=False,
             )
-            if len(recording.hierarchy.levels) > 1:
-                table = evaluate.measure_encoder(**given, which=which)
-            else:
-                table = evaluate.recorded_measures(recording, which, self.seed)
-                if "ncc" in which:
-                    anew = evaluate.measure_encoder(**given, which="ncc")
-                    permuted = anew[anew["level"] == evaluate.PERMUTED]
-                    table = pd.concat([table, permuted], ignore_index=True)
+        table = evaluate.measure_encoder(**given, which=which)
         rows = table.drop(columns="layer").astype(object).where(table.notna(), None)
         show([{str(k): v for k, v in row.items()} for row in rows.to_dict("records")], self.json)
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ssl_companion.data import Hierarchy
 from ssl_companion.data.hierarchy import RANDOM, Level
@@ -53,11 +55,7 @@ class Comparison:
             raise ValueError("results: none at all; expected one encoder or more, by name")
         first = next(iter(self.results))
         for name, one in self.results.items():
-            same = (
-                np.array_equal(one.labels, self.labels)
-                and one.hierarchy.names == self.hierarchy.names
-            )
-            if not same:
+            if not _of_the_same_images(one, self.results[first]):
                 raise ValueError(
                     f"results: test images of {name!r} are others than those of {first!r}; "
                     "expected the same images, in the same order and with the same labels; "
@@ -114,6 +112,18 @@ class Comparison:
         return {str(k): v for k, v in found.iloc[0].items()} if len(found) else None
 
 
+def _of_the_same_images(one: EncoderResult, other: EncoderResult) -> bool:
+    """As far as labels, levels and the split in halves tell."""
+    a, b = (np.empty(0) if x.rows_given is None else x.rows_given for x in (one, other))
+    levels = zip(one.hierarchy.levels, other.hierarchy.levels, strict=False)
+    return (
+        np.array_equal(one.labels, other.labels)
+        and np.array_equal(a, b)
+        and one.hierarchy.names == other.hierarchy.names
+        and all(np.array_equal(x.of_fine, y.of_fine) for x, y in levels)
+    )
+
+
 @dataclass(frozen=True)
 class Unsupported:
     """A sentence that the numbers do not support, and why.
@@ -131,8 +141,8 @@ def quotable(comparison: Comparison) -> list[str]:
     """Sentences that the numbers support, each with its interval, its control and what it is of.
 
     Of every encoder that was trained, at the finest level and, where there is one, at the level
-    above; and of the difference between the best of these and each of the others, where its
-    interval does not hold zero.
+    above; and of the difference between the best of these and each of the others, where it is
+    clear: by an exact sign test, corrected for the number of pairs.
 
     Example:
         >>> from ssl_companion.encoders.examine import examine
@@ -182,31 +192,52 @@ def best(comparison: Comparison) -> str:
     return max(comparison.trained, key=lambda name: comparison.results[name].hits[0].mean())
 
 
-def _apart(comparison: Comparison, a: str, b: str, level: str) -> tuple[float, float, float]:
-    """NCC accuracy of a less that of b, with its interval, in points."""
-    t = comparison.differences
-    t = t[t["level"] == level]
-    found = t[(t["encoder"] == a) & (t["other"] == b)]
-    sign = 1.0
-    if not len(found):
-        found, sign = t[(t["encoder"] == b) & (t["other"] == a)], -1.0
-    value, *ends = (100 * sign * float(found[c].iloc[0]) for c in ("value", "low", "high"))
-    return value, min(ends), max(ends)
+@dataclass(frozen=True)
+class _Apart:
+    """NCC accuracy of one encoder less that of another at the finest level, in points."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether one of them is surely ahead."""
+        return self.p < 0.05 and not self.low <= 0 <= self.high
+
+    def __str__(self) -> str:
+        return (
+            f"{self.value:+.1f} points (paired 95% interval: {self.low:+.1f} to {self.high:+.1f})"
+        )
+
+
+def _apart(comparison: Comparison, a: str, b: str) -> _Apart:
+    """The difference, its paired interval, and the p of the exact sign test over the images on
+    which the two differ (McNemar 1947, doi:10.1007/BF02295996), times the number of pairs that are
+    compared."""
+    one, other = (comparison.results[name].hits[0].astype(int) for name in (a, b))
+    found = bootstrap_mean((one - other).astype(float), seed=comparison.seed)
+    differ = int((one != other).sum())
+    p = stats.binomtest(int((one > other).sum()), differ).pvalue if differ else 1.0
+    pairs = math.comb(len(comparison.results), 2)
+    value, low, high = (100 * x for x in (found.value, found.low, found.high))
+    return _Apart(value, low, high, min(1.0, p * pairs))
 
 
 def _clear_differences(comparison: Comparison) -> list[str]:
-    first, level = best(comparison), comparison.hierarchy.names[0]
+    first, level = best(comparison), comparison.hierarchy.levels[0]
     said = []
     for name in comparison.results:
-        if name == first:
-            continue
-        value, low, high = _apart(comparison, first, name, level)
-        if low > 0 or high < 0:
-            ahead, behind = (first, name) if low > 0 else (name, first)
-            ends = sorted((abs(low), abs(high)))
+        apart = _apart(comparison, first, name) if name != first else None
+        if apart is not None and apart.clear:
+            ahead, behind = (first, name) if apart.value > 0 else (name, first)
+            ends = sorted((abs(apart.low), abs(apart.high)))
             said.append(
-                f"On the same {len(comparison.labels):,} images, {ahead} is right {abs(value):.1f} "
-                f"points more often than {behind} (95% interval: {ends[0]:.1f} to {ends[1]:.1f})."
+                f"On the same {len(comparison.labels):,} held-out images of {comparison.data}, the "
+                f"nearest of {level.k} class means is the right one {abs(apart.value):.1f} "
+                f"percentage points more often in the features of {ahead} than in those of "
+                f"{behind} (paired 95% interval over images: {ends[0]:.1f} to {ends[1]:.1f})."
             )
     return said
 
@@ -218,10 +249,15 @@ def unsupported(comparison: Comparison) -> list[Unsupported]:
         >>> from ssl_companion.encoders.examine import examine
         >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
         >>> one = Comparison({"ones": examine(None, x, y, which="ncc")["features"]})
-        >>> unsupported(one)[0].sentence
-        'Training made these clusters.'
+        >>> unsupported(one)[-1].sentence
+        'It will do as well on images other than own images.'
     """
-    found = [*_of_baselines(comparison), *_ties(comparison), *_of_levels(comparison)]
+    found = [
+        *_no_clusters(comparison),
+        *_of_baselines(comparison),
+        *_ties(comparison),
+        *_of_levels(comparison),
+    ]
     found.append(
         Unsupported(
             f"It will do as well on images other than {comparison.data}.",
@@ -243,36 +279,59 @@ _CLAIMS: dict[Baseline, tuple[str, str, str]] = {
 }  # fmt: skip
 
 
-def _of_baselines(comparison: Comparison) -> list[Unsupported]:
+def _no_clusters(comparison: Comparison) -> list[Unsupported]:
     level, found = comparison.hierarchy.names[0], []
+    for name in comparison.results:
+        own, control = (comparison.row(name, at) for at in (level, PERMUTED))
+        if own and control and not own["low"] > control["high"]:
+            found.append(Unsupported(
+                f"The features of {name} cluster by class.",
+                f"Permuted labels reach {control['low']:.1%} to {control['high']:.1%}, and the "
+                f"real ones {own['low']:.1%} to {own['high']:.1%}.",
+            ))  # fmt: skip
+    return found
+
+
+def _of_baselines(comparison: Comparison) -> list[Unsupported]:
+    found = []
     for kind, (sentence, what, way) in _CLAIMS.items():
         beside = [name for name, one in comparison.baselines.items() if one == kind]
         if not beside:
             found.append(Unsupported(
                 sentence, f"There is no measurement of {what} here to compare with; {way} adds it."
             ))  # fmt: skip
-        for name in comparison.trained:
-            for other in (one for one in beside if one != name):
-                value, low, high = _apart(comparison, name, other, level)
-                if low <= 0:
+        for name in comparison.results:
+            for other in beside if name not in comparison.baselines else ():
+                apart = _apart(comparison, name, other)
+                if apart.value <= 0 or not apart.clear:
                     found.append(Unsupported(
                         f"{sentence} (of {name})",
-                        f"Its NCC accuracy less that of {other} is {value:+.1f} points "
-                        f"({low:+.1f} to {high:+.1f}): not surely above zero.",
+                        f"Its NCC accuracy less that of {other} is {apart}: not surely above zero.",
+                    ))  # fmt: skip
+                elif kind == "untrained" and not _same_architecture(comparison, name, other):
+                    found.append(Unsupported(
+                        f"{sentence} (of {name})",
+                        f"It is above {other}, which may be of another architecture. Only an "
+                        "untrained network of its own architecture shows what training has done.",
                     ))  # fmt: skip
     return found
 
 
+def _same_architecture(comparison: Comparison, name: str, other: str) -> bool:
+    one, untrained = (comparison.results[x].about.get("backbone") for x in (name, other))
+    return one is not None and one == untrained
+
+
 def _ties(comparison: Comparison) -> list[Unsupported]:
-    level, found = comparison.hierarchy.names[0], []
+    found = []
     for a, b in combinations(comparison.trained, 2):
-        value, low, high = _apart(comparison, a, b, level)
-        if low <= 0 <= high:
-            ahead, behind = (a, b) if value >= 0 else (b, a)
+        apart = _apart(comparison, a, b)
+        if not apart.clear:
+            ahead, behind = (a, b) if apart.value >= 0 else (b, a)
             found.append(Unsupported(
                 f"{ahead} clusters these classes better than {behind}.",
-                f"The difference of their NCC accuracies is {abs(value):.1f} points, and its 95% "
-                f"interval ({low:+.1f} to {high:+.1f} for {a} less {b}) holds zero.",
+                f"NCC accuracy of {a} less that of {b} is {apart}. By the images on which the two "
+                "differ, and for as many pairs as are compared here, that may be chance.",
             ))  # fmt: skip
     return found
 
@@ -300,9 +359,11 @@ def _of_levels(comparison: Comparison) -> list[Unsupported]:
                     f"{control['high']:.1%}, and the real ones {own['low']:.1%} to "
                     f"{own['high']:.1%}.",
                 ))  # fmt: skip
-    if len(comparison.hierarchy.levels) > 1 and not looked:
+    if len(comparison.hierarchy.levels) > 1:
         found.append(Unsupported(
             "The encoder has learned what the upper levels mean.",
-            "Members of a group may also look alike; random groups do not rule that out.",
+            "Members of a group may also be alike in other ways. Random groups"
+            + (" and groups by mean colours and coarse shapes" if looked else "")
+            + " do not rule that out.",
         ))  # fmt: skip
     return found

@@ -25,7 +25,6 @@ from ssl_companion.errors import UndefinedMeasure
 from ssl_companion.measures import ClassStatistics, Interval, _checks
 from ssl_companion.measures._torch_state import plain_torch
 from ssl_companion.measures.resampling import interval
-from ssl_companion.recordings import Recording
 from ssl_companion.recordings.group_accuracies import class_products, hits_by_products
 from ssl_companion.recordings.measuring import (
     OF_CLASSES,
@@ -206,42 +205,6 @@ def known_measures(which: str | Sequence[str]) -> tuple[str, ...]:
     return known if ALL in asked else asked
 
 
-def recorded_measures(recording: Recording, which: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """The table of `measure_encoder` for features with one level of labels, once recorded.
-
-    Nothing is measured again: an accuracy's interval follows from it and the number of images. The
-    control is left out, since a recording has a single permutation.
-
-    Example:
-        >>> from ssl_companion.recordings import open_recording
-        >>> mine = open_recording("my-recordings/mine")  # doctest: +SKIP
-        >>> recorded_measures(mine, ["ncc", "linear"])  # there is none here # doctest: +SKIP
-
-    Args:
-        recording: of one epoch, one layer and one level.
-        which: of `MEASURES` and `FURTHER_MEASURES`.
-        seed: of the bootstrap.
-    """
-    levels = {ALL: ALL, "fine": "labels"}
-    columns = ["level", "split", "measure"]
-    told = recording.measures.set_index(columns)[["value", "n"]].to_dict("index")
-    sizes = {split: int(told["fine", split, "ncc"]["n"]) for split in ("train", "test")}
-    rows = []
-    for recorded, level in levels.items():
-        for measure in known_measures(which):
-            of = CATALOGUE[measure].of
-            if (of == "features") is not (level == ALL):
-                continue
-            split = _split(measure)
-            found = told.get((recorded, split, measure), {"value": float("nan")})["value"]
-            value, n = Interval(found, float("nan"), float("nan")), sizes[split]
-            if of == "accuracy" and not np.isnan(found):
-                value = measures.bootstrap_mean(np.arange(n) < round(found * n), seed=seed)
-            n_fit = 0 if of == "features" else sizes["train"]
-            rows.append(_row(recording.layers[0], level, measure, value, n, n_fit))
-    return pd.DataFrame(rows, columns=_COLUMNS)
-
-
 @dataclass(frozen=True, eq=False)
 class _Here:
     """Features under one labelling.
@@ -286,8 +249,8 @@ class _Here:
             rule = self.linear if measure == "linear" else self.few.rule(measure)
             return rule.predict(self.few.x_test), self.few.y_test
         rule = self.few.rule("ncc")
-        found = [torch.as_tensor(rule.predict(rows)) for _, rows in self.x_test.batches()]
-        return torch.cat(found), self.y_test
+        found = (rule.predict(rows) for _, rows in self.x_test.batches())
+        return torch.cat([one for one in found if isinstance(one, Tensor)]), self.y_test
 
     def batches(self) -> Iterator[tuple[Tensor, np.ndarray]]:
         """All training images, once more."""

@@ -7,6 +7,7 @@ saved: a comparison of many that was stopped goes on with those that it has.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,20 +26,16 @@ from ssl_companion.data import Hierarchy, Level
 from ssl_companion.data.hierarchy import hierarchy_from_dict, hierarchy_to_dict
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.encoders.catalogue import CATALOGUE
-from ssl_companion.encoders.encoding import encode
-from ssl_companion.encoders.evaluate import (
-    PERMUTED,
-    known_measures,
-    measure_encoded,
-    measure_encoder,
-)
+from ssl_companion.encoders.encoding import Encoded, encode
+from ssl_companion.encoders.evaluate import PERMUTED, known_measures, measure_encoded
 from ssl_companion.encoders.inputs.labelled import Labelled
 from ssl_companion.encoders.inputs.sources import SIZE
 from ssl_companion.encoders.running.runner import Encoder, Runner, Running
-from ssl_companion.encoders.subsets import Rows
+from ssl_companion.encoders.subsets import Rows, balanced_subset, random_subset
 from ssl_companion.io.atomic import atomic_file
 from ssl_companion.io.provenance import device_name
 from ssl_companion.measures import ClassStatistics, NearestCentroid
+from ssl_companion.measures.resampling import wilson
 from ssl_companion.recordings.kept import group_means
 
 if TYPE_CHECKING:
@@ -56,7 +53,10 @@ class EncoderResult:
     Attributes:
         rows: as `measure_encoder` gives them, and besides: intervals of measures that are no
             accuracies, by the jackknife over ten parts of the images (Tukey 1958; Efron and Stein
-            1981, doi:10.1214/aos/1176345462), and their values under permuted labels.
+            1981, doi:10.1214/aos/1176345462), and their values under permuted labels. Such an
+            interval says how far the value varies with other images, as many as these. What more
+            images would make of it, as of CDNV or a rank, is another question. Accuracies of 0 or
+            1 have Wilson's interval, since a bootstrap has nothing to draw from.
         hierarchy: levels of the labels.
         labels: of the M test images at the finest level, int64 [M].
         hits: whether the nearest class mean is the right one, bool [L levels, M].
@@ -145,6 +145,7 @@ def examine(
     hierarchy: Any = None,
     size: int = SIZE,
     which: str | Sequence[str] = "all",
+    subset_size: int = 50_000,
     shown: int = 1000,
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
@@ -160,8 +161,9 @@ def examine(
         ['ncc', 'cdnv']
 
     Args:
-        encoder, images, labels, test_images, test_labels, hierarchy, size: as in
-            `measure_encoder`.
+        encoder, images, labels, test_images, test_labels, hierarchy, size, subset_size: as in
+            `measure_encoder`; without a hierarchy the finest level is called "fine" nevertheless,
+            as in a recording.
         which: of the `CATALOGUE`; by default all of it.
         shown: so many test images, or fewer and balanced by class, are kept for maps.
         seed: of the split, the permutations, the random groupings and the bootstrap.
@@ -181,16 +183,13 @@ def examine(
     given, held_out = Labelled.of(images, labels), Labelled.of(test_images, test_labels)
     sets = encode(run, given, held_out, hierarchy, seed=seed, size=size)
     levels = sets.hierarchy or _without_levels(sets.names, int(sets.y.max()) + 1)
-    encoded = time.monotonic()
-    table = measure_encoded(replace(sets, hierarchy=levels), which, seed=seed)
-    features = {
-        layer: _Features(_whole(x), sets.y, _whole(sets.test[layer]), sets.z)
-        for layer, x in sets.train.items()
-    }
-    rows = {
-        layer: _with_intervals(table[table["layer"] == layer], one, levels, which, seed)
-        for layer, one in features.items()
-    }
+    sets, encoded = replace(sets, hierarchy=levels), time.monotonic()
+    table = measure_encoded(sets, which, subset_size=subset_size, seed=seed)
+    rows = {}
+    for layer in sets.train:
+        one = replace(sets, train={layer: sets.train[layer]}, test={layer: sets.test[layer]})
+        own = table[table["layer"] == layer].reset_index(drop=True)
+        rows[layer] = _with_intervals(own, one, which, subset_size, seed)
     noted = dict(about or {}) | {
         "device": device_name(run.device),
         "train_images": len(sets.y),
@@ -200,52 +199,24 @@ def examine(
     }
     sample = balanced_indices(sets.z, _each(sets.z, shown), seed)
     found = {}
-    for layer, one in features.items():
-        statistics = ClassStatistics("none", levels.levels[0].k).update(one.x, one.y)
+    for layer, train in sets.train.items():
+        test, statistics = sets.test[layer], ClassStatistics("none", levels.levels[0].k)
+        for at, x in train.batches():
+            statistics.update(x, sets.y[at])
         means, counts = statistics.means.cpu(), statistics.counts.cpu().numpy()
         found[layer] = EncoderResult(
             rows=rows[layer],
             hierarchy=levels,
             labels=sets.z,
-            hits=_hits(one, means.numpy(), counts, levels),
+            hits=_hits(test, sets.z, means.numpy(), counts, levels),
             means=means.float(),
             counts=counts,
-            rows_given=sets.test[layer].rows,
+            rows_given=test.rows,
             shown=sample,
-            features=one.x_test[sample].float().cpu(),
-            about={"layer": layer, "dimensions": one.x.shape[1], **noted},
+            features=test.take(sample).float().cpu(),
+            about={"layer": layer, "dimensions": train.shape[1], **noted},
         )
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Features:
-    """Training and test features, float [N, D] and [M, D], with their labels [N] and [M]."""
-
-    x: Tensor
-    y: np.ndarray
-    x_test: Tensor
-    z: np.ndarray
-
-    def measured(
-        self, hierarchy: Hierarchy | None, which: Sequence[str], seed: int
-    ) -> pd.DataFrame:
-        return measure_encoder(
-            None, self.x, self.y, test_images=self.x_test, test_labels=self.z,
-            hierarchy=hierarchy, which=which, seed=seed,
-        )  # fmt: skip
-
-    def without(self, part: int, parts: tuple[np.ndarray, np.ndarray]) -> _Features:
-        """All images but those of a part."""
-        rows, rows_test = (np.flatnonzero(of != part) for of in parts)
-        return _Features(
-            self.x[torch.from_numpy(rows)], self.y[rows],
-            self.x_test[torch.from_numpy(rows_test)], self.z[rows_test],
-        )  # fmt: skip
-
-
-def _whole(rows: Rows) -> Tensor:
-    return rows.take(np.arange(len(rows)))
 
 
 def _without_levels(names: Sequence[str] | None, k: int) -> Hierarchy:
@@ -261,59 +232,102 @@ def _each(z: np.ndarray, most: int) -> int:
 
 
 def _hits(
-    one: _Features, means: np.ndarray, counts: np.ndarray, hierarchy: Hierarchy
+    test: Rows, z: np.ndarray, means: np.ndarray, counts: np.ndarray, hierarchy: Hierarchy
 ) -> np.ndarray:
     """Whether the nearest class mean of each level is the right one, bool [L, M]."""
-    found = []
-    for level in hierarchy.levels:
+    found = np.empty((len(hierarchy.levels), len(z)), dtype=bool)
+    for hits, level in zip(found, hierarchy.levels, strict=True):
         rule = NearestCentroid.from_centroids(group_means(means, counts, level))
-        found.append(torch.as_tensor(rule.predict(one.x_test)).cpu().numpy() == level.labels(one.z))
-    return np.stack(found)
+        for at, x in test.batches():
+            hits[at] = rule.predict(x.cpu().numpy()) == level.labels(z[at])
+    return found
 
 
 def _with_intervals(
-    table: pd.DataFrame,
-    one: _Features,
-    hierarchy: Hierarchy,
-    which: tuple[str, ...],
-    seed: int,
+    table: pd.DataFrame, one: Encoded, which: Sequence[str], subset_size: int, seed: int
 ) -> pd.DataFrame:
-    """The rows of one layer, with intervals by the jackknife and further controls."""
-    table = table.reset_index(drop=True)
+    """The rows of one layer, with intervals of all measures and further controls."""
     geometry = [name for name in which if CATALOGUE[name].of != "accuracy"]
-    of_classes = [name for name in geometry if CATALOGUE[name].of == "classes"]
-    if smooth := [name for name in geometry if name not in _FITTED]:
-        ends = _jackknife(one, hierarchy, smooth, seed)
-        for row in table.index[table["measure"].isin(smooth)]:
-            place = table.loc[row, "level"], table.loc[row, "measure"]
-            table.loc[row, ["low", "high"]] = ends.get(place, (np.nan, np.nan))
-    controls = _permuted(one, [name for name in of_classes if name not in _FITTED], seed)
-    return pd.concat([table, controls], ignore_index=True) if len(controls) else table
+    smooth = [name for name in geometry if name not in _FITTED]
+    widths = _jackknife(one, smooth, subset_size, seed) if smooth else {}
+    ends = [_ends(row, widths) for row in table.to_dict("records")]
+    table[["low", "high"]] = np.array(ends, dtype=float).reshape(-1, 2)
+    of_classes = [name for name in smooth if CATALOGUE[name].of == "classes"]
+    return pd.concat([table, *_permuted(one, of_classes, seed)], ignore_index=True)
+
+
+def _ends(row: Mapping[Any, Any], widths: Mapping[Any, _Width]) -> tuple[float, float]:
+    """The interval of one row of the table."""
+    value, low, high = row["value"], row["low"], row["high"]
+    if width := widths.get((row["level"], row["measure"])):
+        return width.around(value)
+    certain = low == high and value in (0.0, 1.0)
+    if certain and CATALOGUE[row["measure"]].of == "accuracy":
+        found = wilson(value, int(row["n"]))
+        return found.low, found.high
+    return low, high
+
+
+@dataclass(frozen=True)
+class _Width:
+    """Half an interval; of its logarithm where a measure is above zero, as most ratios are."""
+
+    half: float
+    logarithmic: bool
+
+    def around(self, value: float) -> tuple[float, float]:
+        if self.logarithmic:
+            return value * math.exp(-self.half), value * math.exp(self.half)
+        return value - self.half, value + self.half
 
 
 def _jackknife(
-    one: _Features, hierarchy: Hierarchy, which: Sequence[str], seed: int
-) -> dict[tuple[str, str], tuple[float, float]]:
-    """95% intervals by level and measure, from the values without each part of the images; none
-    where a class would be lost."""
-    if np.bincount(one.y).min() < 2:
+    one: Encoded, which: Sequence[str], subset_size: int, seed: int
+) -> dict[tuple[str, str], _Width]:
+    """Half the widths of 95% intervals by level and measure, from the values without each part of
+    the images; none where a class, or all test images, would be lost.
+
+    Of many images, those of a subset are parted, and the widths of what is measured of all become
+    narrower by the root of their number.
+    """
+    rows = balanced_subset(one.y, subset_size, seed)
+    rows_test = random_subset(len(one.z), subset_size, seed)
+    parts, parts_test = _parts(one.y[rows], seed), _parts(one.z[rows_test], seed + 1)
+    if np.bincount(one.y[rows]).min() < 2 or len(np.unique(parts_test)) < 2:
         return {}
-    parts = _parts(one.y, seed), _parts(one.z, seed + 1)
-    tables = [one] + [one.without(part, parts) for part in range(_PARTS)]
-    values = [t.measured(hierarchy, which, seed).set_index(["level", "measure"]) for t in tables]
-    whole, *replicates = (table["value"].to_numpy() for table in values)
-    # Most of these are ratios: on a logarithmic scale their intervals stay above zero.
-    positive = (np.stack([whole, *replicates]) > 0).all(axis=0)
+    tables = [
+        measure_encoded(
+            _of_rows(one, rows[parts != part], rows_test[parts_test != part]),
+            which, subset_size=subset_size, seed=seed,
+        )
+        for part in range(_PARTS)
+    ]  # fmt: skip
+    values = np.stack([table["value"].to_numpy() for table in tables])
+    narrower = np.where(tables[0]["split"] == "train", math.sqrt(len(rows) / len(one.y)), 1.0)
+    positive: np.ndarray = np.all(values > 0, axis=0)
+    values = np.where(positive, np.log(np.where(positive, values, 1.0)), values)
+    spread = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
+    half = stats.t.ppf(0.975, _PARTS - 1) * np.sqrt((_PARTS - 1) / _PARTS * spread) * narrower
+    places = zip(tables[0]["level"], tables[0]["measure"], strict=True)
+    return {
+        place: _Width(float(h), bool(log))
+        for place, h, log in zip(places, half, positive, strict=True)
+    }
 
-    def scale(x: np.ndarray) -> np.ndarray:
-        return np.where(positive, np.log(np.where(positive, x, 1.0)), x)
 
-    apart = np.stack([scale(x) for x in replicates])
-    error = np.sqrt((_PARTS - 1) / _PARTS * ((apart - apart.mean(axis=0)) ** 2).sum(axis=0))
-    width = stats.t.ppf(0.975, _PARTS - 1) * error
-    ends = [scale(whole) + sign * width for sign in (-1, 1)]
-    low, high = (np.where(positive, np.exp(np.where(positive, x, 0.0)), x) for x in ends)
-    return dict(zip(values[0].index, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+def _of_rows(one: Encoded, rows: np.ndarray, rows_test: np.ndarray) -> Encoded:
+    """Some of the training and of the test images."""
+
+    def some(features: dict[str, Rows], which: np.ndarray) -> dict[str, Rows]:
+        return {
+            layer: Rows(x.features, which if x.rows is None else x.rows[which])
+            for layer, x in features.items()
+        }
+
+    return replace(
+        one, train=some(one.train, rows), test=some(one.test, rows_test),
+        y=one.y[rows], z=one.z[rows_test],
+    )  # fmt: skip
 
 
 def _parts(y: np.ndarray, seed: int) -> np.ndarray:
@@ -325,15 +339,16 @@ def _parts(y: np.ndarray, seed: int) -> np.ndarray:
     return part
 
 
-def _permuted(one: _Features, which: Sequence[str], seed: int) -> pd.DataFrame:
-    """Measures of the classes with the training labels in another order: the mean of several."""
+def _permuted(one: Encoded, which: Sequence[str], seed: int) -> list[pd.DataFrame]:
+    """Measures of the classes with the training labels in another order: the mean of several; no
+    table where there are no such measures."""
     if not which:
-        return pd.DataFrame()
-    rng = np.random.default_rng(seed)
+        return []
+    rng, flat = np.random.default_rng(seed), replace(one, hierarchy=None)
     tables = [
-        _Features(one.x, rng.permutation(one.y), one.x_test, one.z).measured(None, which, seed)
+        measure_encoded(replace(flat, y=rng.permutation(one.y)), which, seed=seed)
         for _ in range(_PERMUTATIONS)
     ]
     found = tables[0].assign(level=PERMUTED, low=np.nan, high=np.nan)
     found["value"] = np.mean([table["value"].to_numpy() for table in tables], axis=0)
-    return found
+    return [found]

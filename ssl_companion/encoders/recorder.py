@@ -70,8 +70,8 @@ class EncoderRecorder:
         ((0, 1), False, True)
 
     Args:
-        images: an `ImageSet`, an array or a tensor, also a memory map, which is not copied; a
-            `Labelled` has the images' names, too.
+        images: an `ImageSet`, an array or a tensor, also a memory map (which is copied only to be
+            split in halves); a `Labelled` has the images' names, too.
         labels: integers [N], 0 to K-1, text, or a table (see `labels.class_labels`); an
             `ImageSet` brings its own.
         destination: the recording's folder; its last part is the recording's name.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from ssl_companion.data import Hierarchy, Level
 from ssl_companion.encoders.compare import Comparison, best, quotable, unsupported
@@ -64,9 +67,11 @@ def test_quotable_sentences_have_value_interval_and_control(comparison: Comparis
     assert "permuted labels" in own
     assert any("2 means of the level pairs" in one and "random groups" in one for one in said)
     assert not [one for one in said if "in the features of noise" in one]  # a baseline
-    [apart] = [one for one in said if "tight is right" in one and "than wide" in one]
-    assert "points more often" in apart
-    assert not [one for one in said if "its twin (" in one]  # no clear difference
+    [apart] = [one for one in said if "of tight than in those of wide" in one]
+    assert "percentage points more often" in apart
+    assert "drawn points" in apart
+    assert "4 class means" in apart
+    assert not [one for one in said if "those of its twin" in one]  # no difference at all
 
 
 def test_best_is_of_those_that_were_trained(comparison: Comparison) -> None:
@@ -78,21 +83,24 @@ def test_best_is_of_those_that_were_trained(comparison: Comparison) -> None:
 def test_sentences_that_do_not_hold_come_with_their_reasons(comparison: Comparison) -> None:
     refused = {one.sentence: one.why for one in unsupported(comparison)}
     [tie] = [why for sentence, why in refused.items() if "better than" in sentence]
-    assert "holds zero" in tie
+    assert "+0.0 points (paired 95% interval: +0.0 to +0.0)" in tie
     pixels = "The features have clusters that the pixels do not have."
     assert "`--baseline pixels`" in refused[pixels]
-    assert "Training made these clusters." not in refused  # noise stands beside
+    # Noise stands beside, and nobody knows whether it is of the same architecture.
+    assert "another architecture" in refused["Training made these clusters. (of tight)"]
     assert "It will do as well on images other than drawn points." in refused
 
 
 def test_an_encoder_no_better_than_its_baseline_may_not_claim_training() -> None:
     noise = result(1.0, 0 * MEANS)
-    other = result(1.0, 0 * MEANS, seed=3)
+    other = dataclasses.replace(noise, hits=np.roll(noise.hits, 1, axis=1))  # as often right
     comparison = Comparison({"mine": noise, "random": other}, baselines={"random": "untrained"})
     [said] = [one for one in unsupported(comparison) if one.sentence.startswith("Training made")]
     assert "not surely above zero" in said.why
     followed = [one for one in unsupported(comparison) if "follow the level pairs" in one.sentence]
     assert len(followed) == 1
+    clusters = [one for one in unsupported(comparison) if one.sentence.endswith("by class.")]
+    assert len(clusters) == 2  # neither of them is above permuted labels
 
 
 def test_a_level_that_beats_random_groups_is_not_refused() -> None:
@@ -109,6 +117,45 @@ def test_a_level_that_beats_random_groups_is_not_refused() -> None:
     sentences = [one.sentence for one in unsupported(Comparison(results))]
     assert "The features of mine follow the level halves." not in sentences
     assert "The features of noise follow the level halves." in sentences
+
+
+def test_training_may_be_claimed_beside_an_untrained_network_of_the_same_architecture() -> None:
+    both = {
+        name: dataclasses.replace(one, about={"backbone": "res-2-8"})
+        for name, one in {"mine": result(0.2), "random": result(1.0, 0 * MEANS)}.items()
+    }
+    comparison = Comparison(both, baselines={"random": "untrained"})
+    assert not [one for one in unsupported(comparison) if one.sentence.startswith("Training")]
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "clear"), [(3, 0, False), (5, 0, False), (9, 0, True), (40, 30, False)]
+)
+def test_a_difference_is_clear_by_the_exact_sign_test(wins: int, losses: int, clear: bool) -> None:
+    one = result(0.2)
+    hits, n = np.ones((2, 2, len(one.labels)), bool), wins + losses
+    hits[1, 0, :wins], hits[0, 0, wins:n] = False, False
+    results = {
+        name: dataclasses.replace(one, hits=own) for name, own in zip(("a", "b"), hits, strict=True)
+    }
+    said = [sentence for sentence in quotable(Comparison(results)) if "more often" in sentence]
+    assert bool(said) is clear
+    assert clear == (stats.binomtest(wins, n).pvalue < 0.05)
+
+
+def test_the_other_half_of_the_same_images_is_no_pair() -> None:
+    x, y = np.random.default_rng(0).normal(size=(80, 3)), np.repeat(np.arange(4), 20)
+    one, other = (examine(None, x, y, which="ncc", seed=seed)["features"] for seed in (0, 1))
+    with pytest.raises(ValueError, match="others than those of"):
+        Comparison({"a": one, "b": other})
+    groups = Hierarchy(
+        "own", (PAIRS.levels[0], Level("pairs", ("ac", "bd"), np.array([0, 1, 0, 1])))
+    )
+    paired, crossed = (
+        examine(None, x, y, which="ncc", hierarchy=levels)["features"] for levels in (PAIRS, groups)
+    )
+    with pytest.raises(ValueError, match="others than those of"):
+        Comparison({"a": paired, "b": crossed})
 
 
 def test_bad_comparisons_are_refused() -> None:

@@ -80,7 +80,40 @@ def test_jackknife_intervals_are_as_wide_as_other_draws_of_images_differ() -> No
             rows = examine(None, x, y, test_images=x, test_labels=y, which="cdnv")
             row = rows["features"].rows.iloc[0]
             implied.append(np.log(row["high"] / row["low"]) / (2 * half))
-    assert 0.5 < np.mean(implied) / np.std(drawn) < 2
+    assert 0.6 < np.mean(implied) / np.std(drawn) < 1.7
+
+
+def test_intervals_of_many_images_are_as_wide_as_those_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, y = clusters(400)
+    whole, few = (
+        examine(None, x, y, test_images=x, test_labels=y, which=("cdnv", "nc1"), subset_size=size)
+        for size in (50_000, 600)
+    )
+    widths = [
+        np.log(one["features"].rows["high"] / one["features"].rows["low"]).iloc[:2]
+        for one in (whole, few)
+    ]
+    assert (widths[1] / widths[0]).between(0.4, 2.5).all()
+    values = [one["features"].rows["value"].iloc[:2] for one in (whole, few)]
+    pd.testing.assert_series_equal(*values)  # of all images, both
+
+
+def test_accuracies_without_a_miss_have_wilsons_interval() -> None:
+    x, y = clusters(10, spread=0.01)
+    row = examine(None, x, y, which="ncc")["features"].rows.iloc[0]
+    n = int(row["n"])
+    z = stats.norm.ppf(0.975)
+    assert row["value"] == 1.0
+    assert row["low"] == pytest.approx(1 / (1 + z**2 / n))
+
+
+@pytest.mark.parametrize("n_test", [1, 2])
+def test_few_test_images_leave_intervals_out(n_test: int) -> None:
+    x, y = clusters(5)
+    found = examine(None, x, y, test_images=x[:n_test], test_labels=y[:n_test])["features"]
+    assert found.rows.query("measure == 'cdnv' and level == 'fine'")["value"].notna().all()
 
 
 def test_controls_are_measured_with_permuted_labels(result: EncoderResult) -> None:

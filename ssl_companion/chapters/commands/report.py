@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -10,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from ssl_companion.encoders.compare import Baseline
     from ssl_companion.encoders.examine import EncoderResult
 
-#: What encoders are that nobody trained, by the beginnings of their names.
+#: What encoders are that nobody trained, by their kind, and by the beginnings of their names those
+#: that look at the training images.
 _BASELINES: dict[str, Baseline] = {
-    "pixels": "pixels", "whitened-pixels": "pixels", "random": "untrained",
+    "pixels": "pixels", "whitened pixels": "pixels", "untrained": "untrained",
 }  # fmt: skip
+_LOOKING = ("whitened-pixels", "random")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Report:
         which: measures, by name, or all.
         layers: of each encoder; by default what it returns.
         pool: what becomes of tokens.
-        size: of the images of a folder, in pixels.
+        size: of the images of a folder, in pixels; by default what each encoder wants.
         batch: images at a time.
         device: cpu, cuda, mps.
         title: of the page.
@@ -79,7 +82,7 @@ class Report:
     which: tuple[str, ...] = ("all",)
     layers: tuple[str, ...] = ()
     pool: str | None = None
-    size: int = 224
+    size: int = 0
     batch: int = 256
     device: str | None = None
     title: str = ""
@@ -94,6 +97,11 @@ class Report:
         from ssl_companion.encoders.evaluate import known_measures
 
         known_measures(self.which)
+        if self.out.suffix in (".json", ".parts"):
+            raise ValueError(
+                f"out: {self.out}; expected a page, such as {self.out.with_suffix('.html')}; "
+                "beside it are the numbers (.json) and what is not finished (.parts)"
+            )
         beside, folder = self.out.with_suffix(".json"), self.out.with_suffix(".parts")
         for path in (self.out, beside):
             if path.exists() and not self.overwrite:
@@ -103,20 +111,20 @@ class Report:
                 )
         data, wanted = report_data(self, self._titles())
         results: dict[str, EncoderResult] = {}
-        baselines: dict[str, Baseline] = {}
+        places: list[Path] = []
         kept = f"What was measured is in {folder}: the same command goes on from there."
         try:
             for title, spec in wanted.items():
-                found = self._result(spec, data, folder, kept)
+                place = folder / self._digest(spec, data)
+                found = self._result(spec, data, place, kept)
+                places.append(place)
                 for one in found:
                     name = f"{title}, {one.about['layer']}" if len(found) > 1 else title
                     results[name] = one
-                    if (kind := spec.partition(":")[0]) in _BASELINES:
-                        baselines[name] = _BASELINES[kind]
-                    elif spec.endswith("@0"):  # of a recording: before training
-                        baselines[name] = "untrained"
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped. {kept}") from None
+        kinds = {name: _BASELINES.get(one.about.get("kind", "")) for name, one in results.items()}
+        baselines = {name: kind for name, kind in kinds.items() if kind}
         comparison = Comparison(results, data.title, baselines, self.seed)
         facts = self._facts()
         names, pictures = data.shown(next(iter(results.values())))
@@ -127,7 +135,10 @@ class Report:
         for path, text in ((beside, numbers), (self.out, page)):
             with written(path, kept), atomic_file(path) as temporary:
                 temporary.write_text(text, encoding="utf8")
-        shutil.rmtree(folder, ignore_errors=True)
+        for place in places:  # and nothing else that somebody may have put there
+            shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
         print(self.out, beside, sep="\n")
         return 0
 
@@ -136,7 +147,7 @@ class Report:
         found: dict[str, str] = {}
         for given in (*self.encoders, *self.baseline):
             title, mark, spec = given.partition("=")
-            if not mark:
+            if not mark or Path(given).exists():
                 title, spec = _title(given), given
             if found.get(title, spec) != spec:
                 raise ValueError(
@@ -146,40 +157,43 @@ class Report:
             found[title] = spec
         return found
 
-    def _result(self, spec: str, data: ReportData, folder: Path, kept: str) -> list[EncoderResult]:
-        """What is known of an encoder, layer by layer: from the folder, or measured now."""
+    def _digest(self, spec: str, data: ReportData) -> str:
+        """A name for what is measured of an encoder, which changes with all that it depends on."""
+        import ssl_companion
         from ssl_companion.chapters.commands.report_data import identity
+
+        settings = [self.which, self.layers, self.pool, self.size, self.seed]
+        asked = [spec, identity(spec), data.identity, settings, ssl_companion.__version__]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+
+    def _result(self, spec: str, data: ReportData, place: Path, kept: str) -> list[EncoderResult]:
+        """What is known of an encoder, layer by layer: from a folder, or measured now."""
         from ssl_companion.encoders import examine
 
-        asked = [spec, identity(spec), data.identity, self._settings()]
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-        place = folder / digest[:16]
         try:
-            if parts := sorted(place.glob("*.safetensors")):
+            # What a file of Python loads besides is not known here.
+            if ".py:" not in spec and (parts := sorted(place.glob("*.safetensors"))):
                 return [examine.EncoderResult.load(part) for part in parts]
         except ValueError as error:
             print(f"ssl-companion: {error}", file=sys.stderr)
         how, about = data.arguments(spec), {"encoder": spec}
         if "encoder" not in how:
+            from ssl_companion.chapters.commands.report_data import USUAL
             from ssl_companion.encoders.networks.by_name import load_encoder
 
-            images = data.training() if spec.partition(":")[0] in _BASELINES else None
+            images = data.training() if spec.partition(":")[0] in _LOOKING else None
             named = load_encoder(spec, device=self.device, seed=self.seed, images=images)
             about |= dict(named.about)
-            how |= {"encoder": named.encoder, "preprocess": named.preprocess, "size": self.size}
+            how |= {"encoder": named.encoder, "preprocess": named.preprocess}
+            how |= {"size": self.size or max(named.size or (USUAL,))}
             how |= {"layers": self.layers or None, "pool": self.pool, "batch": self.batch}
         found = examine.examine(
             **how, which=self.which, seed=self.seed, about=about, device=self.device, progress=True
         )
-        with written(folder, kept), atomic_directory(place) as temporary:
+        with written(place.parent, kept), atomic_directory(place) as temporary:
             for at, one in enumerate(found.values()):
                 one.save(temporary / f"{at:03}.safetensors")
         return list(found.values())
-
-    def _settings(self) -> list[Any]:
-        import ssl_companion
-
-        return [self.which, self.layers, self.pool, self.size, self.seed, ssl_companion.__version__]
 
     def _facts(self) -> dict[str, str]:
         from ssl_companion.io.provenance import git_commit, versions

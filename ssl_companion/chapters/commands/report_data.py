@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,15 @@ import numpy as np
 from ssl_companion.chapters.photographs import TILE, photographs
 from ssl_companion.encoders.inputs.files import Place, read_features, read_labels
 from ssl_companion.encoders.inputs.hierarchies import read_hierarchy
-from ssl_companion.encoders.inputs.sources import image_folder, image_stream, read_picture, resized
+from ssl_companion.encoders.inputs.labelled import halves
+from ssl_companion.encoders.inputs.labels import class_labels
+from ssl_companion.encoders.inputs.sources import (
+    ImageStream,
+    image_folder,
+    image_stream,
+    read_picture,
+    resized,
+)
 from ssl_companion.recordings import Recording, open_recording, recordings_root
 from ssl_companion.recordings.format import RUN
 
@@ -27,6 +36,7 @@ _DATA_SETS = ("auto", "cifar100", "glyphs100")
 #: Files of features; a file of torch is one if it holds no TorchScript.
 _FEATURES = (".npy", ".npz", ".safetensors", ".parquet", ".csv", ".tsv")
 _TORCH = (".pt", ".pth")
+USUAL = 224  # pixels of pictures, where an encoder does not say
 _MOST_EPOCHS = 5  # of a recording, where none is named
 
 Shown = tuple[list[str] | None, np.ndarray | None]
@@ -116,14 +126,22 @@ class _OwnImages(ReportData):
         self.asked = asked
         self.title = Path(asked.data).name
         files = (asked.data, asked.labels, asked.test_data, asked.test_labels, asked.hierarchy)
-        self.identity = [asked.size, *map(identity, files)]
+        self.identity = [identity(file) for file in files]
 
     def arguments(self, spec: str) -> dict[str, Any]:
         asked = self.asked
         return _labels(asked) | {"images": asked.data, "test_images": asked.test_data}
 
     def training(self) -> Any:
-        return image_stream(self.asked.data, "data", size=self.asked.size)
+        asked = self.asked
+        images = image_stream(asked.data, "data", size=asked.size or USUAL)
+        if images is None or asked.test_data is not None:
+            return images
+        labels = _labels(asked)["labels"]
+        if not isinstance(images, ImageStream):
+            return images[halves(class_labels(labels).y, asked.seed)[0]]
+        own = images.labels if labels is None else labels
+        return _RowsOf(images, halves(class_labels(own).y, asked.seed)[0])
 
     def shown(self, result: EncoderResult) -> Shown:
         place = Path(self.asked.test_data or self.asked.data)
@@ -140,6 +158,21 @@ class _OwnImages(ReportData):
 
         small = [resized(Image.fromarray(x.transpose(1, 2, 0)), TILE).numpy() for x in images]
         return None, np.stack(small).transpose(0, 2, 3, 1)
+
+
+class _RowsOf:
+    """Some images of a stream, batch by batch."""
+
+    def __init__(self, stream: ImageStream, rows: np.ndarray) -> None:
+        self.stream, self.rows, self.total = stream, rows, len(rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        start = 0
+        for batch in self.stream:
+            here = self.rows[(self.rows >= start) & (self.rows < start + len(batch))] - start
+            start += len(batch)
+            if len(here):
+                yield batch[here]
 
 
 class _Features(ReportData):
@@ -212,7 +245,12 @@ class _Recorded(ReportData):
     def arguments(self, spec: str) -> dict[str, Any]:
         found = _Epoch.of(spec)
         recording, data = found.recording, found.recording.run["data"]
-        if data["test_fingerprint"] != self.first.run["data"]["test_fingerprint"]:
+        same = all(
+            data[f"{split}_fingerprint"] == self.first.run["data"][f"{split}_fingerprint"]
+            and np.array_equal(recording.rows(split), self.first.rows(split))
+            for split in ("train", "test")
+        )
+        if not same:
             raise ValueError(
                 f"{spec}: keeps features of other images than {self.first.name}; expected "
                 "recordings of the same ones"
@@ -292,19 +330,24 @@ def _epochs(specs: Mapping[str, str]) -> dict[str, str]:
 
 
 def identity(name: str | Path | None) -> list[Any]:
-    """What a file or a folder is like now; nothing where a name is none of these.
+    """A name, and what the file or the folder of that name is like now.
 
     Returns:
-        The SHA-256 of the names, sizes and times of all files, or nothing.
+        The name, and the SHA-256 of the names, sizes and times of all files, if there are any.
     """
     if name is None:
         return []
-    whole, _, _ = str(name).partition(":")
-    path = next((one for one in map(Path, (str(name), _recording_of(str(name)), whole))
-                 if one.exists()), None)  # fmt: skip
+    text = str(name)
+    recording = _recording_of(text)
+    own = [text, recording, text.partition(":")[0], text.removeprefix("hf:")]
+    places = [Path(one) for one in own] + [recordings_root() / recording]
+    path = next((one for one in places if one.exists()), None)
     if path is None:
-        return []
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+        return [text]
+    files = [path]
+    if path.is_dir():
+        walked = os.walk(path, followlinks=True)
+        files = sorted(Path(folder, file) for folder, _, some in walked for file in some)
+    stats = [(str(file), file.stat()) for file in files if file.exists()]
     listed = [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]
-    return [hashlib.sha256(json.dumps(listed).encode()).hexdigest()]
+    return [text, hashlib.sha256(json.dumps(listed).encode()).hexdigest()]

@@ -17,7 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SequentialSampler,
+)
 
 from ssl_companion.data import ImageSet
 from ssl_companion.data.errors import DataError
@@ -335,13 +341,18 @@ def _of_loader(loader: DataLoader[Any]) -> int | None:
 
 
 def shuffles(source: Any) -> bool:
-    """Whether a DataLoader draws its images in random order, so that no list of labels fits it.
+    """Whether a DataLoader may give its images in another order than its data set has them, so that
+    no list of labels fits it.
 
     Example:
         >>> shuffles(DataLoader([1, 2, 3], shuffle=True)), shuffles(DataLoader([1, 2, 3]))
         (True, False)
     """
-    return isinstance(source, DataLoader) and isinstance(source.sampler, RandomSampler)
+    if not isinstance(source, DataLoader) or isinstance(source.dataset, IterableDataset):
+        return False
+    in_order = isinstance(source.sampler, SequentialSampler)
+    plain = source.batch_sampler is None or type(source.batch_sampler) is BatchSampler
+    return not (in_order and plain)
 
 
 def _is_map_style(source: Any) -> bool:

@@ -69,7 +69,7 @@ def whitened_pixel_baseline(
     from sklearn.decomposition import PCA
 
     components = _checks.at_least(components, 1, "components")
-    x = SMALL_IMAGES(_some(images, _FOR_COMPONENTS, seed, "whitened-pixels")).flatten(1)
+    x = _some(images, _FOR_COMPONENTS, seed, "whitened-pixels").flatten(1)
     most = min(components, len(x) - 1, x.shape[1])
     if most < 1:
         raise ValueError("images: a single one; expected two or more, which differ")
@@ -120,7 +120,7 @@ def untrained_baseline(
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in network.modules()):
         x = _some(images, _FOR_STATISTICS, seed, "random").to(device or "cpu")
         parts = x.chunk(math.ceil(len(x) / _BATCH))  # none of a single image
-        update_bn(map(SMALL_IMAGES, parts), network)
+        update_bn(parts, network)
     network.eval().requires_grad_(False)
     return named(
         f"untrained {backbone}",
@@ -133,20 +133,22 @@ def untrained_baseline(
 
 
 def _some(images: ImageBatches | None, n: int, seed: int, spec: str) -> Tensor:
-    """Up to n images at random, in one tensor; of a stream without holding more of it."""
+    """Up to n images at random as `SMALL_IMAGES` makes them, float32 [n, 3, 32, 32]; of a stream
+    without holding more of it."""
     rng = np.random.default_rng(seed)
     if images is None:
         raise ValueError(f"images: None; expected the training images, which {spec!r} looks at")
     if isinstance(images, np.ndarray | Tensor):
         rows = np.sort(rng.permutation(len(images))[:n])
-        kept = [_checks.as_tensor(images[rows], "images")]
+        parts = np.array_split(rows, math.ceil(len(rows) / _BATCH)) if len(rows) else []
+        kept = [SMALL_IMAGES(_checks.as_tensor(images[part], "images")) for part in parts]
     else:
         kept, seen = [], 0
         for batch in images:  # algorithm R (Vitter 1985, doi.org/10.1145/3147.3165)
             for image in _checks.as_tensor(batch, "images"):
                 place = seen if seen < n else int(rng.integers(seen + 1))
                 if place < n:
-                    kept[place : place + 1] = [image[None].clone()]
+                    kept[place : place + 1] = [SMALL_IMAGES(image[None])]
                 seen += 1
     if not kept or not len(kept[0]):
         raise ValueError(f"images: none at all; expected training images, which {spec!r} looks at")

@@ -14,7 +14,8 @@ training images, of variance one |
 | `torchvision:NAME` | of torchvision, with its default weights |
 | `path/to/module.py:function` | what `function()` returns: an encoder, or an encoder and its \
 `preprocess`. **This runs the code of the file**, as `import` does |
-| `path/to/network.pt2` | a program of `torch.export` |
+| `path/to/network.pt2` | a program of `torch.export`; **reading one can run code** that its \
+author put there |
 | `path/to/network.pt` (`.pth`, `.ts`) | TorchScript |
 
 Networks are frozen and in evaluation mode. Bytes are resized to the size that a named network was
@@ -110,7 +111,9 @@ def load_encoder(
     if spec in NETWORKS:
         network = pretrained(spec, device=where or "cpu")
         weights = NETWORKS[spec]
-        return _of_the_book(spec, network, "pretrained", weights.recording, weights.sha256)
+        return _of_the_book(
+            spec, network, "pretrained", weights.recording, weights.sha256, weights.backbone
+        )
     if kind in _LIBRARIES and colon:
         return _LIBRARIES[kind](rest, where)
     if spec == "pixels":
@@ -142,7 +145,9 @@ def _from_file(spec: str, device: torch.device | None) -> NamedEncoder:
         recording = open_recording(spec)
         network = Pretrained(recording.backbone(device or "cpu"), recording.layers[-1])
         weights = recording.weights_digest
-        return _of_the_book(recording.name, network, "recording", str(recording.path), weights)
+        backbone = recording.run["config"].get("backbone")
+        place = str(recording.path)
+        return _of_the_book(recording.name, network, "recording", place, weights, backbone)
     known = [*NETWORKS, *_BASELINES, *(f"{library}:NAME" for library in _LIBRARIES)]
     if recordings_root().is_dir():
         known += [folder.name for folder in folders_of_recordings(recordings_root())]
@@ -157,11 +162,16 @@ def _from_file(spec: str, device: torch.device | None) -> NamedEncoder:
 
 
 def _of_the_book(
-    name: str, network: Pretrained, kind: str, recording: str, weights: str | None
+    name: str,
+    network: Pretrained,
+    kind: str,
+    recording: str,
+    weights: str | None,
+    backbone: str | None,
 ) -> NamedEncoder:
     return named(
         name, network, SMALL_IMAGES, kind=kind, recording=recording,
-        weights_sha256=weights, layer=network.layer,
+        weights_sha256=weights, layer=network.layer, backbone=backbone,
     )  # fmt: skip
 
 
