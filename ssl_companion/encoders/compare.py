@@ -28,7 +28,7 @@ class Comparison:
 
     Attributes:
         results: by the encoder's name.
-        data: what the images are called.
+        data: what the images are called; nothing where they have no name.
         baselines: which of the encoders no one trained, by name: "pixels" or "untrained".
         seed: of the bootstrap.
 
@@ -46,7 +46,7 @@ class Comparison:
     """
 
     results: Mapping[str, EncoderResult]
-    data: str = "own images"
+    data: str = ""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     seed: int = 0
 
@@ -81,6 +81,10 @@ class Comparison:
         """Names of the encoders that are no baselines, or of all where there are none."""
         trained = [name for name in self.results if name not in self.baselines]
         return trained or list(self.results)
+
+    def images(self, n: int) -> str:
+        """So many held-out images, in words."""
+        return f"{n:,} held-out images" + (f" of {self.data}" if self.data else "")
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -149,8 +153,8 @@ def quotable(comparison: Comparison) -> list[str]:
         >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
         >>> one = Comparison({"ones": examine(None, x, y, which="ncc")["features"]})
         >>> quotable(one)[0].partition(" (")[0]
-        'On 4 held-out images of own images, the nearest of 4 class means in the features of ones \
-is the right one for 100.0%'
+        'On 4 held-out images, the nearest of 4 class means in the features of ones is the right \
+one for 100.0%'
     """
     levels = comparison.hierarchy.levels[:2]
     said = [
@@ -172,9 +176,9 @@ def _accuracy(comparison: Comparison, name: str, level: Level) -> str | None:
         f"; with {'permuted labels' if finest else 'random groups of the same sizes'} "
         f"{control['value']:.1%} on average"
     )  # fmt: skip
-    means = "class means" if finest else f"means of the level {level.name}"
+    means = "class means" if finest else f"group means (level {level.name})"
     return (
-        f"On {found['n']:,} held-out images of {comparison.data}, the nearest of {level.k} {means} "
+        f"On {comparison.images(found['n'])}, the nearest of {level.k} {means} "
         f"in the features of {name} is the right one for {found['value']:.1%} (95% interval over "
         f"images: {found['low']:.1%} to {found['high']:.1%}{beside})."
     )
@@ -207,9 +211,9 @@ class _Apart:
         return self.p < 0.05 and not self.low <= 0 <= self.high
 
     def __str__(self) -> str:
-        return (
-            f"{self.value:+.1f} points (paired 95% interval: {self.low:+.1f} to {self.high:+.1f})"
-        )
+        value, low, high = (f"{x + 0.0:+.1f}".replace("-0.0", "+0.0") for x in
+                            (self.value, self.low, self.high))  # fmt: skip
+        return f"{value} points (paired 95% interval: {low} to {high})"
 
 
 def _apart(comparison: Comparison, a: str, b: str) -> _Apart:
@@ -234,8 +238,8 @@ def _clear_differences(comparison: Comparison) -> list[str]:
             ahead, behind = (first, name) if apart.value > 0 else (name, first)
             ends = sorted((abs(apart.low), abs(apart.high)))
             said.append(
-                f"On the same {len(comparison.labels):,} held-out images of {comparison.data}, the "
-                f"nearest of {level.k} class means is the right one {abs(apart.value):.1f} "
+                f"On the same {comparison.images(len(comparison.labels))}, the nearest of "
+                f"{level.k} class means is the right one {abs(apart.value):.1f} "
                 f"percentage points more often in the features of {ahead} than in those of "
                 f"{behind} (paired 95% interval over images: {ends[0]:.1f} to {ends[1]:.1f})."
             )
@@ -250,7 +254,7 @@ def unsupported(comparison: Comparison) -> list[Unsupported]:
         >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
         >>> one = Comparison({"ones": examine(None, x, y, which="ncc")["features"]})
         >>> unsupported(one)[-1].sentence
-        'It will do as well on images other than own images.'
+        'It will do as well on other images.'
     """
     found = [
         *_no_clusters(comparison),
@@ -260,7 +264,7 @@ def unsupported(comparison: Comparison) -> list[Unsupported]:
     ]
     found.append(
         Unsupported(
-            f"It will do as well on images other than {comparison.data}.",
+            "It will do as well on other images.",
             "Intervals cover the choice of test images among images like these, and neither other "
             "images nor another training run of the same encoder.",
         )
@@ -270,10 +274,10 @@ def unsupported(comparison: Comparison) -> list[Unsupported]:
 
 _CLAIMS: dict[Baseline, tuple[str, str, str]] = {
     "untrained": (
-        "Training made these clusters.", "an untrained network", "`--baseline random`",
+        "Training made the clusters in {}.", "an untrained network", "`--baseline random`",
     ),
     "pixels": (
-        "The features have clusters that the pixels do not have.", "the pixels",
+        "There are clusters in {} that the pixels do not have.", "the pixels",
         "`--baseline pixels`",
     ),
 }  # fmt: skip
@@ -287,7 +291,8 @@ def _no_clusters(comparison: Comparison) -> list[Unsupported]:
             found.append(Unsupported(
                 f"The features of {name} cluster by class.",
                 f"Permuted labels reach {control['low']:.1%} to {control['high']:.1%}, and the "
-                f"real ones {own['low']:.1%} to {own['high']:.1%}.",
+                f"real ones {own['low']:.1%} to {own['high']:.1%}. If that surprises: do the "
+                "labels stand in the order of the images?",
             ))  # fmt: skip
     return found
 
@@ -298,19 +303,22 @@ def _of_baselines(comparison: Comparison) -> list[Unsupported]:
         beside = [name for name, one in comparison.baselines.items() if one == kind]
         if not beside:
             found.append(Unsupported(
-                sentence, f"There is no measurement of {what} here to compare with; {way} adds it."
+                sentence.format("these features"),
+                f"There is no measurement of {what} here to compare with; where the images are at "
+                f"hand, {way} adds it.",
             ))  # fmt: skip
         for name in comparison.results:
             for other in beside if name not in comparison.baselines else ():
                 apart = _apart(comparison, name, other)
                 if apart.value <= 0 or not apart.clear:
                     found.append(Unsupported(
-                        f"{sentence} (of {name})",
-                        f"Its NCC accuracy less that of {other} is {apart}: not surely above zero.",
+                        sentence.format(f"the features of {name}"),
+                        f"Its NCC accuracy less that of {other} is {apart}: "
+                        + ("below zero." if apart.high < 0 else "not clearly above zero."),
                     ))  # fmt: skip
                 elif kind == "untrained" and not _same_architecture(comparison, name, other):
                     found.append(Unsupported(
-                        f"{sentence} (of {name})",
+                        sentence.format(f"the features of {name}"),
                         f"It is above {other}, which may be of another architecture. Only an "
                         "untrained network of its own architecture shows what training has done.",
                     ))  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -265,6 +266,14 @@ class EncoderRecorder:
         cuda = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
         with torch.random.fork_rng(cuda):  # encoders may draw, also in evaluation mode
             part = self._measures.of(epoch, runner, list(layers))
+        if stay:
+            _require_as_wide(part, self._parts[stay[0]])
+        if gone := [one for one in before if one not in stay and one != epoch]:
+            warnings.warn(
+                f"{self.destination}: epoch {epoch} comes again; the epochs after it, "
+                f"{', '.join(map(str, gone))}, are dropped, since training makes them anew",
+                stacklevel=3,
+            )
         self._parts = {one: self._parts[one] for one in stay} | {epoch: part}
         self._losses = {one: self._losses[one] for one in stay if one in self._losses}
         if found:
@@ -343,6 +352,26 @@ def _check_settings(
             raise ValueError(
                 f"config: {name}={getattr(config, name)!r}; expected none of "
                 f"{', '.join(_NOT_HERE)}, which need a run that was trained here"
+            )
+
+
+def _require_as_wide(part: Measured, before: Measured) -> None:
+    """Features of as many dimensions as those of another epoch, as far as both are kept.
+
+    Raises:
+        ValueError: others.
+    """
+    widths = [
+        {name.partition("/")[2]: x.shape[-1] for name, x in one.tensors.items()
+         if name.endswith("/class_means")}
+        for one in (part, before)
+    ]  # fmt: skip
+    for name in widths[0].keys() & widths[1].keys():
+        if widths[0][name] != widths[1][name]:
+            layer = name.partition("/")[0]
+            raise ValueError(
+                f"encoder: {widths[0][name]} dimensions of {layer!r}, {widths[1][name]} at epochs "
+                "before; expected the same network at every epoch"
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from sklearn.neighbors import NearestCentroid
 
@@ -68,7 +69,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         x, names = features(spread)
         np.save(f"{name}.npy", x.astype(np.float32))
     kinds = ["tree" if name in ("ash", "birch") else "fish" for name in names]
-    pd.DataFrame({"species": names, "kind": kinds}).to_csv("labels.csv", index=False)
+    labels = pd.DataFrame({"species": names, "kind": kinds})
+    labels.to_csv("labels.csv", index=False)
+    files = [f"{i}.png" for i in range(len(names))]
+    labels.assign(file=files)[["file", "species"]].to_csv("named.csv", index=False)
+    np.save("short.npy", x[:7])
     rng = np.random.default_rng(0)
     for place, colour in {
         "tree/ash": 200,
@@ -88,7 +93,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_features_of_two_encoders_side_by_side(here: Path, call: Call) -> None:
     answer = call("report", "tight.npy", "wide.npy", "--labels", "labels.csv", "--seed", "3")
     assert answer.status == 0, answer.err
-    assert answer.out.split() == ["report.html", "report.json"]
+    *table, page, json_file = answer.out.splitlines()
+    assert [page, json_file] == ["report.html", "report.json"]
+    assert [line.split()[0] for line in table[1:]] == ["tight", "wide"]
     numbers = json.loads(Path("report.json").read_text("utf8"))
     x, names = features(0.3)
     y = np.unique(names, return_inverse=True)[1]
@@ -226,17 +233,17 @@ def test_a_recording_that_grows_is_compared_epoch_by_epoch(here: Path, call: Cal
         x, names, test_images=x_test, test_labels=names, destination="growing", config=kept
     )
     for epoch in range(8):
-        recorder(epoch, lambda x, part=epoch: x[:, : 1 + part % 5])
+        recorder(epoch, lambda x, part=epoch: x * (torch.arange(5) < 1 + part % 5))
         assert not open_recording("growing").complete
     answer = call("report", "growing", *SMALL)
     assert answer.status == 0, answer.err
     numbers = json.loads(Path("report.json").read_text("utf8"))
-    assert [int(name.split()[-1]) for name in numbers["encoders"]] == [0, 2, 4, 5, 7]
+    assert [int(name.split()[1]) for name in numbers["encoders"]] == [0, 2, 4, 5, 7]
     assert numbers["baselines"] == {}  # epoch 0 may be anything
     rows = {(row["encoder"], row["level"], row["measure"]): row for row in numbers["measures"]}
     told = open_recording("growing").select(epoch=4, measure="ncc", level="fine", split="test")
     # Features are kept in 8 bits.
-    assert rows["growing, epoch 4", "fine", "ncc"]["value"] == pytest.approx(
+    assert rows["epoch 4 of growing", "fine", "ncc"]["value"] == pytest.approx(
         told["value"].item(), abs=0.02
     )
     assert call("report", "growing@3", "--out", "one.html", *SMALL).status == 0
@@ -244,6 +251,19 @@ def test_a_recording_that_grows_is_compared_epoch_by_epoch(here: Path, call: Cal
     assert answer.status == 2
     assert "growing@9: expected an epoch whose features are kept" in answer.err
     assert "0, 1, 2, 3, 4, 5, 6, 7" in answer.err
+
+
+def test_layers_are_compared_and_maps_can_be_left_out(here: Path, call: Call) -> None:
+    Path("two.py").write_text(
+        "def encoder():\n"
+        "    return lambda x: {'mean': x.mean(dim=(2, 3)), 'pixels': x.flatten(1)}\n"
+    )
+    answer = call("report", "NET=two.py:encoder", "--data", "pictures", "--size", "16",
+                  "--no-maps", *SMALL)  # fmt: skip
+    assert answer.status == 0, answer.err
+    numbers = json.loads(Path("report.json").read_text("utf8"))
+    assert list(numbers["encoders"]) == ["mean of NET", "pixels of NET"]
+    assert "data-map" not in Path("report.html").read_text("utf8")
 
 
 def test_groups_by_looks_stand_beside_a_data_set_with_levels(here: Path, call: Call) -> None:
@@ -256,7 +276,7 @@ def test_groups_by_looks_stand_beside_a_data_set_with_levels(here: Path, call: C
     assert {row["level"] for row in numbers["measures"]} >= {"looks-coarse", "random-coarse"}
     page = Text(Path("glyphs.html").read_text("utf8"))
     assert "groups of classes that look alike" in page.text
-    assert numbers["baselines"] == {"pixels": "pixels", "random:res-2-8": "untrained"}
+    assert numbers["baselines"] == {"pixels": "pixels", "untrained res-2-8": "untrained"}
 
 
 @pytest.mark.parametrize(
@@ -276,6 +296,13 @@ def test_groups_by_looks_stand_beside_a_data_set_with_levels(here: Path, call: C
         (["pixels", "--data", "nowhere"], r"nowhere"),
         (["pixels", "--out", "page.json"], r"out: page\.json; expected a page, such as page\.html"),
         (["pixels", "--data", "pictures", "--per-class", "3"], r"per_class: 3 of pictures"),
+        (["pixels", "--data", "tight.npy"], r"labels: none for the images of tight\.npy"),
+        (["pixels", "--out", "pictures"], r"pictures: is a folder; expected a file"),
+        (["short.npy", "--labels", "labels.csv"], r"short\.npy: 7 rows of features; expected 120"),
+        (
+            ["tight.npy", "--labels", "named.csv"],
+            r"column 'file' has another value in each of 120 rows.*FILE\.csv:species",
+        ),
         (["tight.npy", "--labels", "labels.csv", "--hierarchy", "none.json"], r"none\.json"),
     ],
 )
@@ -296,7 +323,7 @@ def test_a_page_that_stands_there_is_kept(here: Path, call: Call) -> None:
     command = ("report", "tight.npy", "--labels", "labels.csv", *SMALL)
     answer = call(*command)
     assert answer.status == 2
-    assert "report.html: stands there already" in answer.err
+    assert "report.html: exists already" in answer.err
     assert Path("report.html").read_text("utf8") == "mine"
     assert call(*command, "--overwrite").status == 0
     assert Path("report.html").read_text("utf8") != "mine"

@@ -324,7 +324,7 @@ def test_what_is_open_stays_what_it_was(tmp_path: Path) -> None:
 
 def test_a_reader_amid_writes_sees_one_state_or_the_other(tmp_path: Path) -> None:
     one, done, seen = recorder(tmp_path), threading.Event(), list[int]()
-    one(0, network())
+    one(0, lambda x: x)
 
     def write() -> None:
         try:
@@ -571,3 +571,24 @@ def test_the_example_with_lightly_grows_and_is_explored_midway(
     assert mine.losses["epoch"].tolist() == [1, 2, 3]
     assert mine.losses["total"].is_monotonic_decreasing
     assert mine.features(3).shape == (200, 512)
+
+
+def test_epochs_that_are_dropped_are_named(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(40, 6)), np.repeat([0, 1], 20)
+    recorder = EncoderRecorder(x, y, destination=tmp_path / "mine")
+    for epoch in (0, 5, 9):
+        recorder(epoch, nn.Linear(6, 3))
+    with pytest.warns(
+        UserWarning, match="epoch 5 comes again; the epochs after it, 9, are dropped"
+    ):
+        recorder(5, nn.Linear(6, 3))
+    assert recorder.epochs == (0, 5)
+
+
+def test_another_network_is_refused(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(40, 6)), np.repeat([0, 1], 20)
+    recorder = EncoderRecorder(x, y, destination=tmp_path / "mine")
+    recorder(0, nn.Linear(6, 3))
+    with pytest.raises(ValueError, match="4 dimensions of 'output', 3 at epochs before"):
+        recorder(1, nn.Linear(6, 4))
+    assert recorder.epochs == (0,)

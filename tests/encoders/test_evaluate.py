@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -418,7 +419,8 @@ def recipes() -> dict[str, str]:
     text = "\n".join(page.read_text("utf8") for page in PAGES)
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     shown = [block for block in blocks if "# solution:" not in block]
-    words = ("prepare", "ImageFolder", "Hierarchy", "pair", 'open_recording("my', "checkpoints")
+    words = ("prepare", "DataLoader", "nested", "pair", 'open_recording("my', "checkpoints",
+             "EncoderRecorder")  # fmt: skip
     return {word: next(block for block in shown if word in block) for word in words}
 
 
@@ -430,9 +432,11 @@ def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     model = torchvision.models.resnet18(weights=None)
     model.fc = nn.Identity()
     return {
-        "model": model, "transformer": lambda x: (x.flatten(2), None), "torch": torch, "pd": pd,
+        "model": model, "transformer": lambda x: x.flatten(2), "torch": torch, "pd": pd,
+        "with_head": lambda x: {"features": x.flatten(1), "projection": x[:, :, 0, 0]},
         "images": torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8),
         "labels": np.arange(24) % 6, "mean": 0.5, "std": 0.25, "device": "cpu",
+        "names": np.array(["oak", "maple", "rose", "cat", "dog", "oak"])[np.arange(24) % 6],
         "torchvision": torchvision, "measure_encoder": measure_encoder, "load": load,
         "transform": torchvision.transforms.ToTensor(),
     }  # fmt: skip
@@ -450,35 +454,53 @@ def test_the_recipes_of_the_page_run_and_leave_the_encoder_as_it_was(
 
 
 @pytest.mark.slow
-def test_the_pages_levels_of_ones_own_are_measured_with_their_controls(
-    at_hand: dict[str, Any],
-) -> None:
-    block = recipes()["Hierarchy"]
-    call = "measure_encoder(model, images, labels, hierarchy=own)"
-    assert call in block
-    exec(block.replace(call, "found = " + call[:-1] + ", which='ncc')"), at_hand)
-    controls = {f"{kind}-{name}" for kind in ("random", "looks") for name in ("kind", "realm")}
-    expected = {"fine", "kind", "realm", "permuted"} | controls
-    assert set(at_hand["found"]["level"]) == expected
+def test_the_pages_ways_to_write_a_hierarchy_say_the_same(at_hand: dict[str, Any]) -> None:
+    block, kind = recipes()["nested"], dict.fromkeys(["oak", "maple"], "tree") | {"rose": "flower"}
+    calls = re.findall(r"measure_encoder\([^\n]*\)", block)
+    assert len(calls) == 4
+    found: list[pd.DataFrame] = []
+    few = functools.partial(measure_encoder, which="ncc")
+    table = pd.DataFrame({"species": at_hand["names"]})
+    table["kind"] = [kind.get(name, "pet") for name in table["species"]]
+    at_hand |= {"measure_encoder": lambda *a, **k: found.append(few(*a, **k)), "table": table}
+    exec(block, at_hand)
+    levels = {"fine", "permuted"} | {f"{kind}level1" for kind in ("", "random-", "looks-")}
+    assert set(found[0]["level"]) == levels
+    for other in found[1:]:
+        other = other.assign(level=other["level"].str.replace("kind", "level1"))
+        pd.testing.assert_frame_equal(other, found[0])
 
 
 @pytest.mark.slow
-def test_the_pages_folder_of_pictures_is_measured(at_hand: dict[str, Any]) -> None:
+def test_the_pages_sources_are_measured(at_hand: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
     for name in ("one", "two"):
         (Path("pictures") / name).mkdir(parents=True)
         for i in range(6):
             pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(Path("pictures") / name / f"{i}.png")
-    exec(recipes()["ImageFolder"], at_hand)
-    assert len(at_hand["features"]) == 12
-    assert not at_hand["model"].training
+    dataset = TensorDataset(at_hand["images"].float() / 255, torch.from_numpy(at_hand["labels"]))
+    at_hand |= {"dataset": dataset, "train_loader": DataLoader(dataset, batch_size=8)}
+    exec(recipes()["DataLoader"], at_hand | {"test_loader": DataLoader(dataset, batch_size=5)})
+
+
+@pytest.mark.slow
+def test_the_pages_loop_goes_on_where_it_was(at_hand: dict[str, Any]) -> None:
+    trained: list[int] = []
+    at_hand |= {"train_one_epoch": lambda model: trained.append(1) or 1.0}
+    block = recipes()["EncoderRecorder"]
+    exec(block.replace("range(start + 1, 31)", "range(start + 1, 11)"), at_hand)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(block.replace("range(start + 1, 31)", "range(start + 1, 21)"), at_hand)
+    assert open_recording("my-recordings/growing").epochs == (0, 10, 20)
+    assert len(trained) == 20
 
 
 @pytest.mark.slow
 def test_the_page_records_checkpoints_and_features(at_hand: dict[str, Any]) -> None:
-    block = recipes()["Hierarchy"]
-    exec(block[: block.index("measure_encoder(")], at_hand)  # its levels
+    block = recipes()["nested"]
+    exec(block[: block.index("measure_encoder(")], at_hand)  # the groups
     for epoch in (0, 10, 100):
         torch.save(at_hand["model"].state_dict(), f"epoch-{epoch}.pt")
     few = functools.partial(
@@ -488,7 +510,7 @@ def test_the_page_records_checkpoints_and_features(at_hand: dict[str, Any]) -> N
     x = np.random.default_rng(0).normal(size=(24, 5))
     exec(recipes()["checkpoints"], at_hand | {"record_encoder": few, "before": x, "after": x})
     mine = open_recording("my-recordings/mine")
-    assert (mine.epochs, mine.hierarchy.names) == ((0, 10, 100), ("fine", "kind", "realm"))
+    assert (mine.epochs, mine.hierarchy.names) == ((0, 10, 100), ("fine", "level1"))
     assert "sample" in set(mine.measures["level"])
     assert open_recording("my-recordings/features").epochs == (0, 100)
 

@@ -11,16 +11,18 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from ssl_companion.cli.tables import show
 from ssl_companion.io.atomic import atomic_directory, atomic_file
 from ssl_companion.recordings.format import written
+from ssl_companion.recordings.places import require_writable
 
 if TYPE_CHECKING:
     from ssl_companion.chapters.commands.report_data import ReportData
-    from ssl_companion.encoders.compare import Baseline
+    from ssl_companion.encoders.compare import Baseline, Comparison
     from ssl_companion.encoders.examine import EncoderResult
 
 #: What encoders are that nobody trained, by their kind, and by the beginnings of their names those
@@ -37,7 +39,7 @@ class Report:
 
     The page needs no network, no Python and no other file: every measure with its interval and its
     control, the sentences that a reader may quote and those that the numbers do not support, maps
-    of the images, and what was measured where. All numbers stand in a file of JSON beside it.
+    of the images, and what was measured where. A JSON file beside it has all numbers.
 
     What has been measured is kept in a folder beside the page until that is written: a report that
     was stopped goes on when the same command is given again.
@@ -56,7 +58,8 @@ class Report:
         test_labels: theirs.
         test_features: for files of features, those of the held-out images, in the same order.
         hierarchy: a JSON file of groups above the classes.
-        baseline: encoders that nobody trained, to compare with: pixels, whitened-pixels, random.
+        baseline: encoders that nobody trained, to compare with: pixels, whitened-pixels, random
+            (an untrained network of the book's architecture) or random:ARCHITECTURE.
         per_class: take so many training and test images of each class only (0: all).
         which: measures, by name, or all.
         layers: of each encoder; by default what it returns.
@@ -64,9 +67,10 @@ class Report:
         size: of the images of a folder, in pixels; by default what each encoder wants.
         batch: images at a time.
         device: cpu, cuda, mps.
+        maps: draw maps of the images, which take most of the time where there are few.
         title: of the page.
         seed: of the split, the controls, the bootstrap and the maps.
-        overwrite: replace a page that stands there.
+        overwrite: replace an existing page.
     """
 
     encoders: Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -85,6 +89,7 @@ class Report:
     size: int = 0
     batch: int = 256
     device: str | None = None
+    maps: bool = True
     title: str = ""
     seed: int = 0
     overwrite: bool = False
@@ -103,11 +108,14 @@ class Report:
                 "beside it are the numbers (.json) and what is not finished (.parts)"
             )
         beside, folder = self.out.with_suffix(".json"), self.out.with_suffix(".parts")
+        require_writable(self.out.parent)
         for path in (self.out, beside):
+            if path.is_dir():
+                raise ValueError(f"{path}: is a folder; expected a file; give another name (--out)")
             if path.exists() and not self.overwrite:
                 raise ValueError(
-                    f"{path}: stands there already; give another file (--out), or --overwrite to "
-                    "lose this one"
+                    f"{path}: exists already; give another file (--out), or --overwrite to replace "
+                    "this one"
                 )
         data, wanted = report_data(self, self._titles())
         results: dict[str, EncoderResult] = {}
@@ -115,11 +123,12 @@ class Report:
         kept = f"What was measured is in {folder}: the same command goes on from there."
         try:
             for title, spec in wanted.items():
+                print(f"{title}:", file=sys.stderr)
                 place = folder / self._digest(spec, data)
                 found = self._result(spec, data, place, kept)
                 places.append(place)
                 for one in found:
-                    name = f"{title}, {one.about['layer']}" if len(found) > 1 else title
+                    name = f"{one.about['layer']} of {title}" if len(found) > 1 else title
                     results[name] = one
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped. {kept}") from None
@@ -129,8 +138,9 @@ class Report:
         facts = self._facts()
         names, pictures = data.shown(next(iter(results.values())))
         page = report_page(
-            comparison, title=self.title, facts=facts, names=names, pictures=pictures
-        )
+            comparison, title=self.title, facts=facts, names=names, pictures=pictures,
+            maps=self.maps,
+        )  # fmt: skip
         numbers = json.dumps(report_json(comparison, facts), indent=1)
         for path, text in ((beside, numbers), (self.out, page)):
             with written(path, kept), atomic_file(path) as temporary:
@@ -139,6 +149,7 @@ class Report:
             shutil.rmtree(place, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.rmdir()
+        show(_lines(comparison), as_json=False)
         print(self.out, beside, sep="\n")
         return 0
 
@@ -209,7 +220,24 @@ class Report:
         }
 
 
+def _lines(comparison: Comparison) -> list[dict[str, Any]]:
+    """NCC accuracy of every encoder at the finest level, for the terminal."""
+    level = comparison.hierarchy.names[0]
+    rows = {name: comparison.row(name, level) for name in comparison.results}
+    return [
+        {"encoder": name} | {f"ncc {key}": row[key] for key in ("value", "low", "high")}
+        for name, row in rows.items()
+        if row is not None
+    ]
+
+
 def _title(spec: str) -> str:
-    """A file by its name without the ending, an encoder by what it was asked for by."""
+    """A file by its name without the ending, an encoder by what it was asked for by, an untrained
+    network with its architecture."""
+    kind, _, backbone = spec.partition(":")
+    if kind == "random":
+        from ssl_companion.encoders.networks.baselines import BACKBONE
+
+        return f"untrained {backbone or BACKBONE}"
     path = Path(spec.partition(":")[0])
     return path.stem if path.suffix and path.is_file() and path.suffix != ".py" else spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,8 @@ def report_data(asked: Report, specs: Mapping[str, str]) -> tuple[ReportData, di
     if asked.per_class and (kind != "an encoder" or asked.data not in _DATA_SETS):
         raise ValueError(
             f"per_class: {asked.per_class} of {asked.data if kind == 'an encoder' else kind}; "
-            f"expected it with --data {', '.join(_DATA_SETS)} only; leave images out elsewhere"
+            f"expected a data set by its name (--data {', '.join(_DATA_SETS)}); of other images "
+            "all are taken"
         )
     if kind == "features":
         return _Features(asked, list(specs.values())), dict(specs)
@@ -125,6 +126,11 @@ class _OwnImages(ReportData):
     def __init__(self, asked: Report) -> None:
         self.asked = asked
         self.title = Path(asked.data).name
+        if asked.labels is None and not Path(asked.data).is_dir() and Path(asked.data).exists():
+            raise ValueError(
+                f"labels: none for the images of {asked.data}; expected a file with one label for "
+                "each, a number or a name (--labels)"
+            )
         files = (asked.data, asked.labels, asked.test_data, asked.test_labels, asked.hierarchy)
         self.identity = [identity(file) for file in files]
 
@@ -191,7 +197,10 @@ class _Features(ReportData):
                 "expected one for each, in the same order"
             )
         self.tests = dict(zip(specs, asked.test_features, strict=False))
-        self.title = f"those of {Path(asked.labels).name}"
+        self._require_as_many(specs, asked.labels)
+        if asked.test_labels is not None:
+            self._require_as_many(asked.test_features, asked.test_labels)
+        self.title = Path(asked.labels).name
         files = (asked.labels, asked.test_labels, asked.hierarchy, *asked.test_features)
         self.identity = [identity(file) for file in files]
 
@@ -202,6 +211,15 @@ class _Features(ReportData):
             "images": self._read(spec, self.asked.labels),
             "test_images": None if test is None else self._read(test, self.asked.test_labels),
         }
+
+    def _require_as_many(self, files: Sequence[str | Path], labels: Path) -> None:
+        """Make sure, before anything is measured, that every file has a row for each label."""
+        n = len(read_labels(labels))
+        for file in files:
+            if (rows := len(self._read(file, labels))) != n:
+                raise ValueError(
+                    f"{file}: {rows} rows of features; expected {n}, one for each label of {labels}"
+                )
 
     @staticmethod
     def _read(file: str | Path, labels: Path | None) -> np.ndarray:
@@ -325,7 +343,7 @@ def _epochs(specs: Mapping[str, str]) -> dict[str, str]:
             )
         places = np.unique(np.linspace(0, len(kept) - 1, _MOST_EPOCHS).round().astype(int))
         chosen = [kept[place] for place in places]
-        found |= {f"{title}, epoch {epoch}": f"{spec}@{epoch}" for epoch in chosen}
+        found |= {f"epoch {epoch} of {title}": f"{spec}@{epoch}" for epoch in chosen}
     return found
 
 

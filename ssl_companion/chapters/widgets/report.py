@@ -38,6 +38,7 @@ def report_page(
     facts: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
     pictures: np.ndarray | None = None,
+    maps: bool = True,
 ) -> str:
     """The report of a comparison as a whole HTML page.
 
@@ -48,6 +49,7 @@ def report_page(
             the page's last table.
         names: what the images are called that maps show, str [m].
         pictures: these images, uint8 [m, 32, 32, 3].
+        maps: whether maps are drawn, which takes a while.
 
     Example:
         ```python
@@ -61,7 +63,7 @@ def report_page(
         _sentences(comparison),
         _measures(comparison),
         _differences(comparison),
-        _map(comparison, names, pictures),
+        _map(comparison, names, pictures) if maps else "",
         _questions(comparison),
         _facts(comparison, facts or {}),
     ]
@@ -89,9 +91,10 @@ def _lead(comparison: Comparison) -> str:
     one = next(iter(comparison.results.values())).about
     levels = ", ".join(f"{level.name} ({level.k})" for level in comparison.hierarchy.levels)
     return (
-        f"How strongly features cluster by class. Images: {comparison.data}, "
-        f"{one['train_images']:,} for class means and classifiers and {one['test_images']:,} held "
-        f"out. Levels of labels, with their classes: {levels}."
+        "How strongly features cluster by class. Images: "
+        + (f"{comparison.data}, " if comparison.data else "")
+        + f"{one['train_images']:,} for class means and classifiers and {one['test_images']:,} "
+        f"held out. Levels of labels, with their classes: {levels}."
     )
 
 
@@ -187,11 +190,11 @@ def _measures(comparison: Comparison) -> str:
     parts = [
         _paragraph(
             "Below a value stands its 95% interval: of accuracies by the bootstrap over test "
-            "images, of other measures (NC3 and NC4 have none) by the jackknife over ten parts of the "
-            "images. It says how far the value varies with other images, as many as these; more of "
-            "them may move it. Below that stands the control, where there is one: the same measure "
-            "with permuted labels or, for NCC accuracy above the finest level, with random groups. "
-            "An arrow says which way means more clustered.",
+            "images, of other measures (NC3 and NC4 have none) by the jackknife over ten parts of "
+            "the images. It says how far the value varies with other images, as many as these; "
+            "more of them may move it. Below that stands the control, where there is one: the same "
+            "measure with permuted labels or, for NCC accuracy above the finest level, with random "
+            "groups. An arrow says which way means more clustered.",
             "note",
         )
     ]
@@ -263,7 +266,7 @@ def _differences(comparison: Comparison) -> str:
         return ""
     rows = []
     for row in comparison.differences.to_dict("records"):
-        points = {key: 100 * float(row[key]) for key in ("value", "low", "high")}
+        points = {key: round(100 * float(row[key]), 1) + 0.0 for key in ("value", "low", "high")}
         rows.append(
             f'<tr><th scope="row">{html.escape(row["encoder"])} less {html.escape(row["other"])}'
             f"</th><td>{html.escape(row['level'])}</td><td>{points['value']:+.1f}</td>"
@@ -275,8 +278,8 @@ def _differences(comparison: Comparison) -> str:
         "Differences on the same images",
         _paragraph(
             "NCC accuracy of one encoder less that of another, in percentage points. The interval "
-            "is paired: both are asked about the same images in every draw. Where it holds zero, "
-            "the images do not tell the two apart.",
+            "is paired: both are asked about the same images in every draw. Where it contains "
+            "zero, the images do not tell the two apart.",
             "note",
         ),
         _table("Differences", head, rows),
@@ -355,14 +358,13 @@ def _questions(comparison: Comparison) -> str:
             found.append(
                 f'<dt id="{name}">{html.escape(about.title)}</dt><dd>{html.escape(about.question)} '
                 f"{more} Unit: {html.escape(about.unit)}, {html.escape(about.range)}. "
-                f'<a href="{html.escape(about.link)}">{html.escape(about.paper)}</a>. '
-                f"Cost: {html.escape(about.cost)}.</dd>"
+                f'<a href="{html.escape(about.link)}">{html.escape(about.paper)}</a>.</dd>'
             )
     return _section("What each measure asks", f"<dl>{''.join(found)}</dl>")
 
 
 def _facts(comparison: Comparison, facts: Mapping[str, str]) -> str:
-    rows = {"images": comparison.data, **facts}
+    rows = {"images": comparison.data or "of the reader's own", **facts}
     for name, one in comparison.results.items():
         rows[name] = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in
                                one.about.items() if value not in ("", None))  # fmt: skip

@@ -19,6 +19,9 @@ from ssl_companion.measures import _checks
 Labels = Sequence[int] | Sequence[str] | np.ndarray | Tensor | pd.Series | pd.DataFrame | str | Path
 
 
+_FEW = 50  # images of which each may be of a class of its own
+
+
 @dataclass(frozen=True, eq=False)
 class ClassLabels:
     """What N labels say.
@@ -79,6 +82,12 @@ def class_labels(
     columns = None
     if isinstance(labels, pd.DataFrame):
         columns = ordered_columns(labels, name)
+        if len(columns) > _FEW and columns.iloc[:, 0].is_unique:  # as names of files are
+            raise ValueError(
+                f"{name}: the column {columns.columns[0]!r} has another value in each of "
+                f"{len(columns)} rows; expected classes; `table[[...]]` of the columns of labels "
+                "leaves it out, and so does a file's name with theirs, FILE.csv:species"
+            )
         labels = columns.iloc[:, 0]
     if columns is None and not _is_text(labels, name):
         return _numbers(labels, name, length, of, names, like)

@@ -232,8 +232,8 @@ def image_folder(
     if len(splits) > 1 and {split.lower() for split in splits} <= _SPLITS:
         raise DataError(
             f"folders called {', '.join(splits)};", path=root,
-            mend="expected classes; give one folder as `images`, such as `PATH/train`, and another "
-            "as `test_images`",
+            mend="expected classes; give one folder as the images, such as `PATH/train`, and "
+            "another as the test images (`test_images`, or `--data` and `--test-data`)",
         )  # fmt: skip
     places = [file.parent.relative_to(root).parts for file in files]
     called = Counter(place[-1] for place in set(places))

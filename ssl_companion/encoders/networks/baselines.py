@@ -70,7 +70,8 @@ def whitened_pixel_baseline(
 
     components = _checks.at_least(components, 1, "components")
     x = _some(images, _FOR_COMPONENTS, seed, "whitened-pixels").flatten(1)
-    most = min(components, len(x) - 1, x.shape[1])
+    # With as many components as images, all of these would be equally far from one another.
+    most = min(components, len(x) // 2, x.shape[1])
     if most < 1:
         raise ValueError("images: a single one; expected two or more, which differ")
     solver = "covariance_eigh" if len(x) > x.shape[1] else "full"

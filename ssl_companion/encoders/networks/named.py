@@ -59,12 +59,13 @@ class ImageInput:
         """
         as_bytes = images.dtype == torch.uint8
         x = in_colour(images) if images.ndim in (3, 4) else images
-        if not (as_bytes or (self.floats and images.is_floating_point())) or x.ndim != 4:
+        fits = x.ndim == 4 and x.shape[1] == 3
+        if not (as_bytes or (self.floats and images.is_floating_point())) or not fits:
             kind = str(images.dtype).removeprefix("torch.")
             raise ValueError(
                 f"images: {kind} of shape {tuple(images.shape)}; expected uint8 (0 to 255) of "
-                "shape [N, 3, H, W]; floats that are normalised already go to the encoder without "
-                "this `preprocess`"
+                "shape [N, 3, H, W]; `transpose(0, 3, 1, 2)` brings channels to the front, and "
+                "floats that are normalised already go to the encoder without this `preprocess`"
             )
         x = x.float() / 255 if as_bytes else x.float()
         if x.shape[2:] != self.size:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ Encoder = Callable[[Tensor], Any]
 #: Images [N, ...], or an iterable of batches [n, ...] of them, which may say their number as
 #: `total`.
 ImageBatches = np.ndarray | Tensor | Iterable[np.ndarray | Tensor]
+_BYTES = 50  # floats above it are bytes that somebody converted, and no normalised image
 
 
 class EncoderError(CompanionError, RuntimeError):
@@ -41,6 +43,25 @@ class EncoderError(CompanionError, RuntimeError):
         ...     print(str(error).partition(";")[0][-40:])
         for float32 of shape (5, 3, 8, 6) on cpu
     """
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """An encoder together with what prepares its images, as `networks.named.NamedEncoder`.
+
+    Example:
+        >>> from ssl_companion.encoders.networks.by_name import load_encoder
+        >>> isinstance(load_encoder("pixels"), Prepared)
+        True
+    """
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """A module or a function."""
+
+    @property
+    def preprocess(self) -> Callable[[Tensor], Tensor] | None:
+        """What makes of bytes that which it takes."""
 
 
 class Running(TypedDict, total=False):
@@ -102,7 +123,7 @@ class Runner:
 
     def __init__(
         self,
-        encoder: Encoder | None,
+        encoder: Encoder | Prepared | None,
         *,
         preprocess: Callable[[Tensor], Tensor] | None = None,
         layers: Sequence[str] | None = None,
@@ -112,6 +133,9 @@ class Runner:
         device: torch.device | str | None = None,
         progress: bool = False,
     ) -> None:
+        if not callable(encoder) and isinstance(encoder, Prepared):
+            preprocess = preprocess or encoder.preprocess
+            encoder = encoder.encoder
         given = {"encoder": encoder, "preprocess": preprocess, "outputs": outputs}
         for name, function in given.items():
             if function is not None and not callable(function):
@@ -218,6 +242,12 @@ class Runner:
                 )
         elif x.dtype == torch.uint8:
             x = augmentation.normalise(in_colour(x).float() / 255)
+        elif x.ndim == 4 and x.numel() and x.is_floating_point() and bool(x.amax() > _BYTES):
+            warnings.warn(
+                f"{name}: floats up to {float(x.amax()):g}, which the encoder gets as they are; "
+                "bytes (uint8) would be scaled and normalised, or a `preprocess` can do that",
+                stacklevel=4,
+            )
         if x.is_floating_point():
             x = x.to(self.dtype or (torch.float32 if x.dtype == torch.float64 else x.dtype))
         return x

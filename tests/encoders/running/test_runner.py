@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import warnings
 import weakref
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from ssl_companion.data.augmentation import ViewConfig, normalise
 from ssl_companion.encoders.evaluate import measure_encoder
+from ssl_companion.encoders.networks.by_name import load_encoder
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.encoders.running.runner import EncoderError, Runner
 from ssl_companion.recordings import MeasureConfig
@@ -599,3 +601,23 @@ def test_what_a_network_keeps_of_a_call_can_be_trained_afterwards() -> None:
         with state:
             features(net)
         net(torch.randn(4, 3, 8, 8)).sum().backward()  # raises with a table of inference mode
+
+
+def test_floats_that_look_like_bytes_are_told() -> None:
+    images = np.full((4, 3, 8, 8), 200, np.uint8)
+    run = Runner(lambda x: x.mean(dim=(2, 3)))
+    with pytest.warns(UserWarning, match="images: floats up to 200"):
+        run(images.astype(np.float32), "images")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(images, "images")
+        run(images.astype(np.float32) / 255, "images")
+
+
+def test_a_named_encoder_brings_its_preparation() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 40, 30), dtype=np.uint8)
+    pixels = load_encoder("pixels")
+    expected = Runner(pixels.encoder, preprocess=pixels.preprocess)(images, "images")["output"]
+    assert Runner(pixels)(images, "images")["output"].equal(expected)
+    with pytest.raises(EncoderError, match=r"transpose\(0, 3, 1, 2\)"):
+        Runner(pixels)(images.transpose(0, 2, 3, 1), "images")
