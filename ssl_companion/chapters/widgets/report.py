@@ -279,7 +279,7 @@ def _differences(comparison: Comparison) -> str:
         _paragraph(
             "NCC accuracy of one encoder less that of another, in percentage points. The interval "
             "is paired: both are asked about the same images in every draw. Where it contains "
-            "zero, the images do not tell the two apart.",
+            "zero, no difference is shown.",
             "note",
         ),
         _table("Differences", head, rows),
