@@ -97,9 +97,10 @@ links: $(VENV)/.book ## Follow every link of the book (needs the network)
 constraints: $(VENV)/.dev ## Write constraints.txt from what is installed now
 	$(if $(WITHOUT_CUDA),$(error $(VENV) is without CUDA and constraints.txt is for both: `make clean-all`, then this without CPU=1))
 	{ $(BIN)/python -m pip freeze --exclude-editable; echo "setuptools>=77"; echo wheel; } > $(VENV)/installed.txt
+	$(BIN)/python -m pip install -q --dry-run --ignore-installed --no-deps \
+	  --report $(VENV)/report.json -r $(VENV)/installed.txt
 	{ echo "# What CI installs, from $$($(BIN)/python -V) on Linux; \`make constraints\` renews it."; \
-	  $(BIN)/uv pip compile -q --no-deps --generate-hashes --no-header --no-annotate \
-	    --python $(BIN)/python $(VENV)/installed.txt; } > $(VENV)/constraints.txt
+	  $(BIN)/python book/_tools/pins.py $(VENV)/report.json; } > $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt
 
 clean: ## Remove what was built
