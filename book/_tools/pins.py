@@ -1,6 +1,6 @@
 """Versions and SHA-256 of what pip would install, from its report, as lines of constraints.txt.
 
-    pip install --dry-run --report report.json ...; python book/_tools/pins.py report.json
+pip install --dry-run --report report.json ...; python book/_tools/pins.py report.json
 """
 
 from __future__ import annotations
