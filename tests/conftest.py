@@ -137,7 +137,7 @@ def _write(folder: Path, story: Story) -> Recording:
               "variance": 1 / last, "covariance": 2 / last, "lr": 0.1, "seconds": last}  # fmt: skip
     pd.DataFrame(losses).to_csv(folder / "losses.csv", index=False)
     if story.features:
-        world.subset().to_csv(folder / "subset.csv", index=False)
+        world.subset().to_csv(folder / "subset.csv.gz", index=False)
         safetensors.torch.save_file(tensors, folder / "features.safetensors")
     return open_recording(folder)
 

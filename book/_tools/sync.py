@@ -13,7 +13,6 @@ where the notebooks would clone an older book than they belong to: behind the ta
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import sys
@@ -78,9 +77,7 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
             raise ValueError(f"{page}: expected one code cell tagged setup, found {found}")
         yield page, text
         notebook = plain_notebook(page, text, book, solutions=True)
-        # A line for each line of a cell, without the indent of six, a tenth of the files.
-        lines = json.dumps(json.loads(nbformat.writes(notebook)), indent=0, ensure_ascii=False)
-        yield page.with_suffix(".ipynb"), lines + "\n"
+        yield page.with_suffix(".ipynb"), str(nbformat.writes(notebook)) + "\n"
     readme = root / "README.md"
     text, found = _BADGES.subn(lambda m: m[1] + badges(url) + m[2], readme.read_text("utf8"))
     if found != 1:

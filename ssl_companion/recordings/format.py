@@ -3,7 +3,7 @@
     run.json              what ran: configuration, seed, commit, versions, device, times, data
     losses.csv            a row an epoch, a column a term of the objective
     measures.csv.gz       tidy: epoch, layer, level, split, measure, value, n
-    subset.csv            the images whose features are kept: split, row, file, fine
+    subset.csv.gz         the images whose features are kept: split, row, file, fine
     features.safetensors  their features, quantised, and the class means (some recordings)
     weights.safetensors   the backbone after the last epoch, float16 (some recordings)
     groupings.safetensors groups of classes, by their looks or those that verdicts take, and how
@@ -39,7 +39,7 @@ from ssl_companion.errors import CompanionError
 
 FORMAT = 1
 RUN, LOSSES, MEASURES = "run.json", "losses.csv", "measures.csv.gz"
-SUBSET, FEATURES, WEIGHTS = "subset.csv", "features.safetensors", "weights.safetensors"
+SUBSET, FEATURES, WEIGHTS = "subset.csv.gz", "features.safetensors", "weights.safetensors"
 GROUPINGS_FILE, LEVELS_FILE, STEPS = "groupings.safetensors", "levels.safetensors", "steps.csv"
 FILES = frozenset({
     RUN, LOSSES, MEASURES, SUBSET, FEATURES, WEIGHTS, GROUPINGS_FILE, LEVELS_FILE, STEPS,

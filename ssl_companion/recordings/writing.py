@@ -419,7 +419,7 @@ class Contents:
                 folder / MEASURES, index=False, float_format="%.7g", compression=same_bytes
             )
             if tensors:
-                self._subset().to_csv(folder / SUBSET, index=False)
+                self._subset().to_csv(folder / SUBSET, index=False, compression=same_bytes)
                 safetensors.torch.save_file(tensors, folder / FEATURES)
             if self.weights:
                 safetensors.torch.save_file(dict(self.weights), folder / WEIGHTS)
@@ -444,7 +444,7 @@ class Contents:
         return table[list(STEP_COLUMNS)]
 
     def _subset(self) -> pd.DataFrame:
-        """The rows of subset.csv."""
+        """The rows of subset.csv.gz."""
         chosen = self.subsets
         frames = [
             pd.DataFrame({"split": split, "row": rows, "file": images.files[rows],

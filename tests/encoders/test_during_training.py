@@ -130,7 +130,7 @@ def test_it_grows_and_is_open_to_readers_all_the_while(tmp_path: Path) -> None:
 
 def same_but_for_times(one: Recording, other: Recording, losses: bool = False) -> None:
     """Rows, images and features are the same to the last byte."""
-    for file in ("measures.csv.gz", "subset.csv", *(("losses.csv",) if losses else ())):
+    for file in ("measures.csv.gz", "subset.csv.gz", *(("losses.csv",) if losses else ())):
         assert (one.path / file).read_bytes() == (other.path / file).read_bytes(), file
     first, second = (
         safetensors.torch.load_file(r.path / "features.safetensors") for r in (one, other)

@@ -128,15 +128,15 @@ def _cell(column: str, value: str) -> Callable[[pd.DataFrame], None]:
         ("measures.csv.gz", _cell("value", "inf"), "'inf'"),
         ("measures.csv.gz", _cell("epoch", "77"), "77"),
         ("measures.csv.gz", lambda table: pd.concat([table, table.head(1)]), "twice"),
-        ("subset.csv", _cell("fine", "3.9"), r"'3\.9'"),
-        ("subset.csv", _cell("fine", ""), "''"),
-        ("subset.csv", _cell("fine", "100"), "100; expected 0 to 99"),
-        ("subset.csv", _cell("row", "-1"), "-1"),
+        ("subset.csv.gz", _cell("fine", "3.9"), r"'3\.9'"),
+        ("subset.csv.gz", _cell("fine", ""), "''"),
+        ("subset.csv.gz", _cell("fine", "100"), "100; expected 0 to 99"),
+        ("subset.csv.gz", _cell("row", "-1"), "-1"),
         ("measures.csv.gz", _cell("layer", "elsewhere"), "layer: elsewhere; expected one of"),
         ("measures.csv.gz", _cell("n", "0"), "n: 0; expected 1 or more"),
-        ("subset.csv", _cell("fine", "-1"), "fine: -1; expected 0 to 99"),
-        ("subset.csv", _cell("row", "200"), "row: 200; expected 0 to 199"),
-        ("subset.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
+        ("subset.csv.gz", _cell("fine", "-1"), "fine: -1; expected 0 to 99"),
+        ("subset.csv.gz", _cell("row", "200"), "row: 200; expected 0 to 199"),
+        ("subset.csv.gz", lambda table: pd.concat([table, table.head(1)]), "twice"),
         ("losses.csv", _cell("total", "abc"), "'abc'"),
         ("losses.csv", _cell("epoch", "0.5"), r"'0\.5'"),
         ("losses.csv", lambda table: pd.concat([table, table.head(1)]), "twice"),
@@ -455,7 +455,7 @@ def _harm_json(folder: Path, rng: np.random.Generator) -> None:
 
 
 def _harm_table(folder: Path, rng: np.random.Generator) -> None:
-    file = ("measures.csv.gz", "subset.csv", "losses.csv")[rng.integers(3)]
+    file = ("measures.csv.gz", "subset.csv.gz", "losses.csv")[rng.integers(3)]
     opened = gzip.open if file.endswith(".gz") else open
     with opened(folder / file, "rt") as there:
         lines = there.read().splitlines()

@@ -204,7 +204,7 @@ def test_pieces_make_the_same_recording_as_one_go(
         calls += 1
         assert calls < 50
     assert calls >= 2
-    for file in ("measures.csv.gz", "features.safetensors", "weights.safetensors", "subset.csv"):
+    for file in ("measures.csv.gz", "features.safetensors", "weights.safetensors", "subset.csv.gz"):
         pieced = tmp_path / "out" / "tiny" / file
         assert pieced.read_bytes() == (recording.path / file).read_bytes(), file
 

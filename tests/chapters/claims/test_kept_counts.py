@@ -40,7 +40,7 @@ def _dropped(run: Recording, to: Path) -> Recording:
     if (beside := run.path.parent / LOOKS_FILE).exists():
         shutil.copy(beside, to)
     write_groupings(folder / GROUPINGS_FILE, counts_for_verdicts(open_recording(folder)))
-    for name in ("features.safetensors", "subset.csv"):
+    for name in ("features.safetensors", "subset.csv.gz"):
         (folder / name).unlink()
     return open_recording(folder)
 
@@ -122,9 +122,9 @@ def test_what_was_not_counted_is_said_in_a_line(thin: Recording) -> None:
 
 def test_a_class_without_an_image_is_left_out_of_both(clusters: Recording, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(clusters.path, tmp_path / "with" / clusters.name))
-    subset = pd.read_csv(folder / "subset.csv")
+    subset = pd.read_csv(folder / "subset.csv.gz")
     subset.loc[(subset["split"] == "test") & (subset["fine"] == 3), "fine"] = 4
-    subset.to_csv(folder / "subset.csv", index=False)
+    subset.to_csv(folder / "subset.csv.gz", index=False)
     run = open_recording(folder)
     levels, places = list(run.hierarchy.levels), random_targets.ends(run)
     kept, counted = (recalls(r, levels, places) for r in (run, _dropped(run, tmp_path)))
