@@ -108,9 +108,12 @@ LINES = {
     "measure-features": ["measure-features", "x.npy", "y.npy", "--which", "ncc"],
     "import-run": ["import-run", "a folder", "--data", "glyphs100"],
     "explore": ["explore", "mine", "--overwrite"],
+    "report": [
+        "report", "x.npy", "--labels", "y.npy", "--which", "ncc", "--no-maps", "--overwrite"
+    ],
     "baselines": ["baselines", "--data", "glyphs100", "--images-per-class", "1"],
     "claims": ["claims", "--root", "recordings"],
-}
+}  # fmt: skip
 VALUES = [
     "", " ", "0", "-1", "1", "3.5", "nan", "inf", "1e400", "9" * 40, "1000000000", "--", "-x",
     "None", "True", "[1,2]", "*", "[", "~", "~nobody/x", "cuda:99", "mps", "\ud800", "a" * 5000,
