@@ -23,7 +23,12 @@ from scipy import stats
 from torch import Tensor
 
 from ssl_companion.data import Hierarchy, Level
-from ssl_companion.data.hierarchy import hierarchy_from_dict, hierarchy_to_dict
+from ssl_companion.data.hierarchy import (
+    RANDOM,
+    hierarchy_from_dict,
+    hierarchy_to_dict,
+    random_grouping,
+)
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.encoders.catalogue import CATALOGUE
 from ssl_companion.encoders.encoding import Encoded, encode
@@ -42,8 +47,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _PARTS = 10  # of the images, each left out once, for intervals by the jackknife
-_PERMUTATIONS = 5  # of the training labels, for the controls of measures that are no accuracies
-_FITTED = ("nc3", "nc4")  # of a classifier, too slow to fit for each part
+_DRAWN = 5  # permutations of the labels and random groupings, for the controls
+# Of a classifier. It is fitted once for each part and each control, so to fewer images.
+_FITTED, _FITTED_IMAGES = ("nc3", "nc4"), 3000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +59,13 @@ class EncoderResult:
     Attributes:
         rows: as `measure_encoder` gives them, and besides: intervals of measures that are no
             accuracies, by the jackknife over ten parts of the images (Tukey 1958; Efron and Stein
-            1981, doi:10.1214/aos/1176345462), and their values under permuted labels. Such an
-            interval says how far the value varies with other images, as many as these. What more
-            images would make of it, as of CDNV or a rank, is another question. Accuracies of 0 or
-            1 have Wilson's interval, since a bootstrap has nothing to draw from.
+            1981, doi:10.1214/aos/1176345462), and what every measure of the classes gives with
+            permuted labels (level "permuted") and in random groups of a level's sizes ("random-"
+            and the level), the mean of five each. Such an interval says how far the value varies
+            with other images, as many as these. What more images would make of it, as of CDNV or
+            a rank, is another question. Accuracies of 0 or 1 have Wilson's interval, since a
+            bootstrap has nothing to draw from. For intervals of NC3 and NC4, and for the controls
+            of all that is fitted, probes and neighbours get 3,000 training images at most.
         hierarchy: levels of the labels.
         labels: of the M test images at the finest level, int64 [M].
         hits: whether the nearest class mean is the right one, bool [L levels, M].
@@ -249,11 +258,14 @@ def _with_intervals(
     """The rows of one layer, with intervals of all measures and further controls."""
     geometry = [name for name in which if CATALOGUE[name].of != "accuracy"]
     smooth = [name for name in geometry if name not in _FITTED]
-    widths = _jackknife(one, smooth, subset_size, seed) if smooth else {}
+    fitted = [name for name in geometry if name in _FITTED]
+    few, n_fit = min(subset_size, _FITTED_IMAGES), len(balanced_subset(one.y, subset_size, seed))
+    widths = _jackknife(one, smooth, subset_size, len(one.y), seed) if smooth else {}
+    widths |= _jackknife(one, fitted, few, n_fit, seed) if fitted else {}
     ends = [_ends(row, widths) for row in table.to_dict("records")]
     table[["low", "high"]] = np.array(ends, dtype=float).reshape(-1, 2)
-    of_classes = [name for name in smooth if CATALOGUE[name].of == "classes"]
-    return pd.concat([table, *_permuted(one, of_classes, seed)], ignore_index=True)
+    of_classes = [name for name in which if name != "ncc" and CATALOGUE[name].of != "features"]
+    return pd.concat([table, *_controls(one, of_classes, few, seed)], ignore_index=True)
 
 
 def _ends(row: Mapping[Any, Any], widths: Mapping[Any, _Width]) -> tuple[float, float]:
@@ -282,13 +294,13 @@ class _Width:
 
 
 def _jackknife(
-    one: Encoded, which: Sequence[str], subset_size: int, seed: int
+    one: Encoded, which: Sequence[str], subset_size: int, n_fit: int, seed: int
 ) -> dict[tuple[str, str], _Width]:
     """Half the widths of 95% intervals by level and measure, from the values without each part of
     the images; none where a class, or all test images, would be lost.
 
-    Of many images, those of a subset are parted, and the widths of what is measured of all become
-    narrower by the root of their number.
+    Of many images, those of a subset are parted, and the widths of what is measured of `n_fit`
+    training images become narrower by the root of their number.
     """
     rows = balanced_subset(one.y, subset_size, seed)
     rows_test = random_subset(len(one.z), subset_size, seed)
@@ -303,7 +315,7 @@ def _jackknife(
         for part in range(_PARTS)
     ]  # fmt: skip
     values = np.stack([table["value"].to_numpy() for table in tables])
-    narrower = np.where(tables[0]["split"] == "train", math.sqrt(len(rows) / len(one.y)), 1.0)
+    narrower = np.where(tables[0]["split"] == "train", math.sqrt(len(rows) / n_fit), 1.0)
     positive: np.ndarray = np.all(values > 0, axis=0)
     values = np.where(positive, np.log(np.where(positive, values, 1.0)), values)
     spread = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
@@ -339,16 +351,26 @@ def _parts(y: np.ndarray, seed: int) -> np.ndarray:
     return part
 
 
-def _permuted(one: Encoded, which: Sequence[str], seed: int) -> list[pd.DataFrame]:
-    """Measures of the classes with the training labels in another order: the mean of several; no
-    table where there are no such measures."""
+def _controls(
+    one: Encoded, which: Sequence[str], subset_size: int, seed: int
+) -> list[pd.DataFrame]:
+    """Measures of the classes where labels mean nothing, the mean of several draws: with the
+    training labels in another order, and in random groups of each upper level's sizes. No table
+    where there are no such measures."""
     if not which:
         return []
-    rng, flat = np.random.default_rng(seed), replace(one, hierarchy=None)
-    tables = [
-        measure_encoded(replace(flat, y=rng.permutation(one.y)), which, seed=seed)
-        for _ in range(_PERMUTATIONS)
-    ]
-    found = tables[0].assign(level=PERMUTED, low=np.nan, high=np.nan)
-    found["value"] = np.mean([table["value"].to_numpy() for table in tables], axis=0)
-    return [found]
+    rng, flat = np.random.default_rng(seed), replace(one, hierarchy=None, names=None)
+    drawn = {PERMUTED: [(rng.permutation(one.y), one.z) for _ in range(_DRAWN)]}
+    for level in one.hierarchy.levels[1:] if one.hierarchy else ():
+        groups = [random_grouping(level, seed + i) for i in range(_DRAWN)]
+        drawn[RANDOM + level.name] = [(some.labels(one.y), some.labels(one.z)) for some in groups]
+    found = []
+    for name, labels in drawn.items():
+        tables = [
+            measure_encoded(replace(flat, y=y, z=z), which, subset_size=subset_size, seed=seed)
+            for y, z in labels
+        ]
+        mean = tables[0].assign(level=name, low=np.nan, high=np.nan)
+        mean["value"] = np.mean([table["value"].to_numpy() for table in tables], axis=0)
+        found.append(mean)
+    return found

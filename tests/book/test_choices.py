@@ -28,7 +28,10 @@ from .pages import ROOT, parameters_of, quickly, run_page, with_parameters
 
 #: Pages that take longer show one recording of each kind, and of at most so many kinds.
 MOST = 2
-LONG = {"hierarchy", "measuring-a-cluster", "compression", "clusters-to-classifiers", "elsewhere"}
+LONG = {
+    "hierarchy", "measuring-a-cluster", "compression", "clusters-to-classifiers", "elsewhere",
+    "random-targets", "the-regularizer", "time-and-depth",
+}  # fmt: skip
 
 
 def offered(chapter: str, parameter: str) -> list[str]:
