@@ -26,7 +26,7 @@ import numpy as np
 
 from ssl_companion.io.extras import checkout, needs
 from ssl_companion.recordings import Recording, RecordingError
-from ssl_companion.recordings.reader import recordings_root
+from ssl_companion.recordings.opening import recordings_root
 
 SHEET, INDEX = "photographs.webp", "photographs.json"
 TILE = 32  # pixels

@@ -14,7 +14,7 @@ from ssl_companion.recordings import (
     recordings_root,
 )
 from ssl_companion.recordings.format import FILES, RUN
-from ssl_companion.recordings.reader import folders_of_recordings
+from ssl_companion.recordings.opening import folders_of_recordings
 
 
 @dataclass(frozen=True)

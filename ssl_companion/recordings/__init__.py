@@ -13,12 +13,8 @@ from ssl_companion.recordings.format import (
     RecordingError,
     RecordingWarning,
 )
-from ssl_companion.recordings.reader import (
-    Recording,
-    list_recordings,
-    open_recording,
-    recordings_root,
-)
+from ssl_companion.recordings.opening import list_recordings, open_recording, recordings_root
+from ssl_companion.recordings.reader import Recording
 
 if TYPE_CHECKING:
     from ssl_companion.recordings.group_accuracies import GroupAccuracies, read_group_accuracies

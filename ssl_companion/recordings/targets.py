@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ssl_companion.data import ImageSet
 from ssl_companion.recordings.format import RecordingError, key
 from ssl_companion.recordings.measuring import Target
-from ssl_companion.recordings.reader import open_recording
+from ssl_companion.recordings.opening import open_recording
 from ssl_companion.training.backbones import Backbone
 from ssl_companion.training.extract import extract
 

@@ -65,8 +65,8 @@ from ssl_companion.recordings.measuring import (
     measure_snapshot,
     measure_step,
 )
+from ssl_companion.recordings.opening import open_recording
 from ssl_companion.recordings.places import refuse_other_folder
-from ssl_companion.recordings.reader import open_recording
 from ssl_companion.recordings.targets import (
     keep_targets,
     load_targets,

@@ -22,7 +22,7 @@ from ssl_companion.recordings import (
     list_recordings,
     measuring,
     open_recording,
-    reader,
+    opening,
     recordings_root,
     writing,
 )
@@ -37,9 +37,18 @@ def copy(recording: Recording, tmp_path: Path) -> Path:
     return Path(shutil.copytree(recording.path, tmp_path / "copy"))
 
 
-def test_an_absent_recording_names_the_known_ones(recording: Recording) -> None:
-    with pytest.raises(RecordingError, match=r"'nothing'.*known: .*tiny"):
-        open_recording("nothing", recording.path.parent)
+def test_an_absent_recording_names_those_that_are_called_nearly_so(
+    recording: Recording, tmp_path: Path
+) -> None:
+    for i in range(9):
+        shutil.copytree(recording.path, tmp_path / f"clusters-s{i}")
+    shutil.copytree(recording.path, tmp_path / "depth")
+    with pytest.raises(RecordingError, match=r"'cluster-s7' in .*such as clusters-s7, .*more"):
+        open_recording("cluster-s7", tmp_path)
+    with pytest.raises(RecordingError, match=rf"'x/depth' at {Path.cwd()}/x/depth or .*as depth "):
+        open_recording("x/depth", tmp_path)
+    with pytest.raises(RecordingError, match=r"'depth' in .*nor any other"):
+        open_recording("depth", tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,7 @@ def test_recordings_lie_where_one_is_told_else_in_the_checkout_else_here(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSL_COMPANION_RECORDINGS", raising=False)
     assert (recordings_root() / "../../_toc.yml").is_file()
-    monkeypatch.setattr(reader, "checkout", lambda: None)
+    monkeypatch.setattr(opening, "checkout", lambda: None)
     assert recordings_root() == tmp_path / "recordings"
     monkeypatch.setenv("SSL_COMPANION_RECORDINGS", str(tmp_path / "named"))
     assert recordings_root() == tmp_path / "named"
@@ -126,7 +135,7 @@ def test_without_a_checkout_the_book_s_recordings_are_said_to_be_elsewhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSL_COMPANION_RECORDINGS", raising=False)
-    monkeypatch.setattr(reader, "checkout", lambda: None)
+    monkeypatch.setattr(opening, "checkout", lambda: None)
     with pytest.raises(RecordingError, match=r"come with a clone .* not with the installed"):
         look()
     monkeypatch.setenv("SSL_COMPANION_RECORDINGS", str(tmp_path / "none"))

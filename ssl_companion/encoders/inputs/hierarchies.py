@@ -15,13 +15,14 @@ from ssl_companion.data.errors import DataError
 from ssl_companion.measures import _checks
 
 #: Whatever `as_hierarchy` takes.
-HierarchyLike = Hierarchy | Mapping[Any, Any] | Sequence[Any] | pd.DataFrame
+HierarchyLike = Hierarchy | Mapping[Any, Any] | Sequence[Any] | np.ndarray | pd.DataFrame
 #: From the root to the class itself, as ("entity", "animal", "pet", "cat").
 _Branch = tuple[str, ...]
 
 _EXPECTED = (
     "expected a Hierarchy, a dictionary of class and group, a nested dictionary, a list of paths "
-    "such as 'animal/pet/cat', or a table with a column for each level"
+    "such as 'animal/pet/cat', the group's number of each class, or a table with a column for each "
+    "level"
 )
 _RESERVED = ("fine", "all", "labels", "permuted", "sample")
 
@@ -29,7 +30,7 @@ _RESERVED = ("fine", "all", "labels", "permuted", "sample")
 def as_hierarchy(
     given: HierarchyLike, names: Sequence[str], *, argument: str = "hierarchy"
 ) -> Hierarchy:
-    """Levels above K classes, the finest first, from one of five forms that say the same.
+    """Levels above K classes, the finest first, from one of six forms that say the same.
 
     Groups of nested dictionaries and of paths are told apart by all that is above them; groups of
     dictionaries of classes and of columns by their names, so that one name is one group. Where
@@ -53,9 +54,9 @@ def as_hierarchy(
     Args:
         given: a `Hierarchy` (its classes are found by their names); a dictionary of class and
             group, or of class and groups, fine to coarse; a nested dictionary that ends in lists
-            of classes; a list of paths, from the root to the class, with "/" between; or a table
-            (`pandas.DataFrame`) with a column for each level, in either order, and a row for each
-            class or for each image.
+            of classes; a list of paths, from the root to the class, with "/" between; the number
+            of each class's group, K integers; or a table (`pandas.DataFrame`) with a column for
+            each level, in either order, and a row for each class or for each image.
         names: of the K classes, in the order of their numbers; of labels that are numbers "0",
             "1" and so on.
         argument: what messages call `given`.
@@ -75,6 +76,13 @@ def as_hierarchy(
         branches, titles = _of_columns(columns, argument), list(columns.columns)
     elif isinstance(given, Mapping):
         branches = _of_mapping(given, names, argument)
+    elif (numbers := _group_numbers(given)) is not None:
+        if len(numbers) != len(names):
+            raise ValueError(
+                f"{argument}: {len(numbers)} numbers of groups for {len(names)} classes; expected "
+                "one for each class, in the order of the classes"
+            )
+        branches = _of_classes(dict(zip(names, numbers, strict=True)), argument)
     elif isinstance(given, list | tuple):
         branches = _each_once((_parts(path, argument) for path in given), argument)
     else:
@@ -295,6 +303,14 @@ def _named(groups: Sequence[_Branch]) -> tuple[str, ...]:
         name if own.count(name) == 1 else "/".join(group)
         for name, group in zip(own, groups, strict=True)
     )
+
+
+def _group_numbers(given: Any) -> list[int] | None:
+    """The numbers of groups, where that is what was given."""
+    if isinstance(given, list | tuple | np.ndarray) and len(np.shape(given)) == 1:
+        array = np.asarray(given)
+        return array.tolist() if array.dtype.kind in "iu" else None
+    return None
 
 
 def _several(value: Any) -> list[Any]:

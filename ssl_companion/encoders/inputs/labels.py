@@ -109,7 +109,13 @@ def _numbers(
     names: Sequence[str] | None,
     like: ClassLabels | None,
 ) -> ClassLabels:
-    theirs = "labels" if like is not None else ""
+    theirs, shape = "labels" if like is not None else "", np.shape(labels)
+    if len(shape) == 2:
+        raise ValueError(
+            f"{name}: shape {tuple(shape)}; expected one number or name for each, [N]; of labels "
+            f"in one-hot rows `np.argmax({name}, axis=1)` makes such, and columns of several "
+            "levels go in a `pandas.DataFrame`"
+        )
     y = _checks.labels(labels, name, length=length, of=of, like=theirs).cpu().numpy()
     if names is not None and int(y.max()) >= len(names):
         names = None  # of other classes

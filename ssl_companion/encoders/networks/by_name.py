@@ -59,7 +59,7 @@ from ssl_companion.io.atomic import file_digest
 from ssl_companion.measures._torch_state import known_device
 from ssl_companion.recordings import open_recording, recordings_root
 from ssl_companion.recordings.format import RUN
-from ssl_companion.recordings.reader import folders_of_recordings
+from ssl_companion.recordings.opening import folders_of_recordings
 
 _FUNCTION = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 _SCRIPTED = (".pt", ".pth", ".ts")

@@ -14,7 +14,7 @@ from ssl_companion.encoders.networks import known
 from ssl_companion.encoders.networks.known import pretrained_name as pretrained_name
 from ssl_companion.recordings import Recording, RecordingError, recordings_root
 from ssl_companion.recordings.format import RUN, WEIGHTS
-from ssl_companion.recordings.reader import ROOT_VARIABLE
+from ssl_companion.recordings.opening import ROOT_VARIABLE
 from ssl_companion.training.backbones import Backbone
 
 

@@ -101,6 +101,13 @@ def test_the_forms_of_the_documentation(form: Any) -> None:
     assert found.names == (("fine", "kind", "realm") if own else ("fine", "level1", "level2"))
 
 
+@pytest.mark.parametrize("form", [[1, 0, 0, 2, 0], np.array([1, 0, 0, 2, 0], np.uint8)])
+def test_numbers_of_groups_stand_in_the_order_of_the_classes(form: Any) -> None:
+    (level,) = as_hierarchy(form, NAMES).levels[1:]
+    assert level.class_names == ("0", "1", "2")
+    assert level.of_fine.tolist() == [1, 0, 0, 2, 0]
+
+
 def test_a_hierarchy_is_found_by_the_names_of_its_classes() -> None:
     some = ["wolf", "apple", "bus", "oak_tree"]
     found = as_hierarchy(CIFAR100, some)
@@ -175,6 +182,7 @@ TWO = pd.DataFrame({"class": ["cat", "cat", "dog"], "kind": ["pet", "wild", "pet
         ({"animal": {"pet": {}}}, r"\['animal/pet'\]: dict; expected names of classes"),
         ({"animal": {"pet": ["cat", None]}}, r"\['animal/pet'\]: NoneType; expected names of cl"),
         (["a/cat", 7.5], "7.5 among the paths; expected text such as 'animal/pet/cat'"),
+        ([0, 0, 1], "3 numbers of groups for 5 classes; expected one for each class, in the order"),
         (["a/cat", "//"], "'//' among the paths; expected text"),
         (COLUMNS.assign(kind=None), r"\['kind'\]\[0\]: None; expected labels of one kind"),
         (COLUMNS.assign(kind=0.5), r"\['kind'\]: dtype float64; expected labels that are integers"),

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import LabelEncoder
 
 from ssl_companion.encoders.evaluate import measure_encoder
-from ssl_companion.encoders.inputs.labelled import Labelled, training_and_test
+from ssl_companion.encoders.inputs.labelled import Labelled
 from ssl_companion.encoders.inputs.labels import class_labels
+from ssl_companion.encoders.inputs.samples import training_and_test
 
 TEXT = ["oak", "cat", "dog", "cat", "oak"]
 TABLE = pd.DataFrame({"species": TEXT, "kind": ["tree", "pet", "pet", "pet", "tree"]})
@@ -75,6 +76,7 @@ KNOWN = class_labels(TEXT)
         (["cat", 2], {}, r"test_labels\[1\]: 2; expected labels of one kind"),
         (["cat"], {"length": 2}, "test_labels: 1 labels; expected 2, one for each row of images"),
         ([["cat"], ["dog"]], {}, r"test_labels: shape \(2, 1\); expected one dimension"),
+        (np.eye(3), {}, r"shape \(3, 3\); .* one-hot rows `np.argmax\(test_labels, axis=1\)`"),
         (np.array(TEXT, "S"), {}, "test_labels: bytes, such as b'oak'; expected integer labels"),
         ([0.5, 1.5], {}, "test_labels: dtype .*; expected integer labels"),
         (TABLE.assign(kind=["tree", "pet", "pet", "wild", "tree"]), {},
