@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,8 +16,12 @@ import torch
 from PIL import Image
 from sklearn.neighbors import NearestCentroid
 
+from ssl_companion.chapters.commands.report import Report
+from ssl_companion.chapters.commands.report_data import report_data
+from ssl_companion.data import load
 from ssl_companion.encoders import examine
 from ssl_companion.encoders.inputs.labelled import halves
+from ssl_companion.encoders.inputs.sources import image_folder
 from ssl_companion.encoders.recorder import EncoderRecorder
 from ssl_companion.recordings import MeasureConfig, open_recording
 
@@ -279,11 +284,220 @@ def test_groups_by_looks_stand_beside_a_data_set_with_levels(here: Path, call: C
     assert numbers["baselines"] == {"pixels": "pixels", "untrained res-2-8": "untrained"}
 
 
+QUICK = ("--which", "ncc", "--no-maps")
+
+
+def values(numbers: Any, level: str = "fine") -> dict[str, float]:
+    """NCC accuracy of each encoder."""
+    return {
+        row["encoder"]: row["value"]
+        for row in numbers["measures"]
+        if (row["measure"], row["level"]) == ("ncc", level)
+    }
+
+
+@pytest.fixture
+def images(here: Path) -> np.ndarray:
+    """Of the features: uint8 [120, 3, 8, 8], as a file."""
+    y = np.unique(features(1.0)[1], return_inverse=True)[1]
+    x = np.random.default_rng(0).integers(0, 100, (len(y), 3, 8, 8)) + 40 * y[:, None, None, None]
+    np.save("images.npy", x.astype(np.uint8))
+    np.save("one.npy", np.float32(1))
+    return x.astype(np.uint8)
+
+
+def test_features_beside_pixels_of_their_images(
+    here: Path, call: Call, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split: list[np.ndarray] = []
+    whole = examine.examine
+
+    def noting(*args: Any, **given: Any) -> Any:
+        found = whole(*args, **given)
+        split.extend(one.rows_given for one in found.values())
+        return found
+
+    monkeypatch.setattr(examine, "examine", noting)
+    answer = call(
+        "report", "tight.npy", "--baseline", "pixels", "--data", "images.npy",
+        "--labels", "labels.csv", "--seed", "3", *QUICK,
+    )  # fmt: skip
+    assert answer.status == 0, answer.err
+    own, pixels = split
+    assert np.array_equal(own, pixels)
+    x, names = features(0.3)
+    y = np.unique(names, return_inverse=True)[1]
+    fit, held = halves(y, 3)
+    assert np.array_equal(own, held)
+    numbers = json.loads(Path("report.json").read_text("utf8"))
+    flat = images.reshape(len(y), -1) / 255
+    for name, each in (("tight", x), ("pixels", flat)):
+        expected = NearestCentroid().fit(each[fit], y[fit]).score(each[held], y[held])
+        assert values(numbers)[name] == pytest.approx(expected)
+    apart = {row["level"]: row for row in numbers["differences"]}
+    assert set(apart) == {"fine", "kind"}
+    expected = values(numbers)["tight"] - values(numbers)["pixels"]
+    assert apart["fine"]["value"] == pytest.approx(expected)
+    assert apart["fine"]["n"] == len(held)
+    assert numbers["baselines"] == {"pixels": "pixels"}
+
+
+def test_features_of_a_folder_have_its_labels_and_pictures(here: Path, call: Call) -> None:
+    stream = image_folder("pictures", size=24)
+    np.save("mean.npy", torch.cat(list(stream)).float().mean(dim=(2, 3)) / 255)
+    command = ("report", "mean.npy", "--data", "pictures", "--size", "24")
+    answer = call(*command, "--baseline", "pixels", *QUICK)
+    assert answer.status == 0, answer.err
+    numbers = json.loads(Path("report.json").read_text("utf8"))
+    assert values(numbers)["mean"] == 1.0
+    assert values(numbers, "level1").keys() == {"mean", "pixels"}  # tree and fish
+    assert call(*command, "--which", "ncc", "--out", "alone.html").status == 0
+    page = Path("alone.html").read_text("utf8")
+    assert "data:image/webp" in page
+    assert "cod/" in page
+    # Held out by themselves: the same pictures, here
+    answer = call(
+        *command, "--baseline", "pixels", "--test-data", "pictures", "--test-features", "mean.npy",
+        "--out", "held.html", *QUICK,
+    )  # fmt: skip
+    assert answer.status == 0, answer.err
+    numbers = json.loads(Path("held.json").read_text("utf8"))
+    assert {row["n"] for row in numbers["differences"]} == {48}
+
+
+def test_features_of_a_data_set_are_taken_class_by_class(here: Path, call: Call) -> None:
+    for split in ("train", "test"):
+        whole = load("glyphs100", split)
+        x = np.asarray(whole.images, dtype=np.float32).reshape(len(whole), -1) / 255
+        np.save(f"{split}.npy", x[:, ::4])
+        np.save(f"{split}-names.npy", np.char.add("g", whole.fine.astype(str)))
+    command = (
+        "report", "train.npy", "--test-features", "test.npy", "--data", "glyphs100",
+        "--baseline", "pixels", "--per-class", "2", *QUICK,
+    )  # fmt: skip
+    answer = call(*command)
+    assert answer.status == 0, answer.err
+    numbers = json.loads(Path("report.json").read_text("utf8"))
+    train, test = (load("glyphs100", split).subset(2) for split in ("train", "test"))
+    a, b = (x.images.reshape(len(x), -1)[:, ::4].astype(float) for x in (train, test))
+    expected = NearestCentroid().fit(a, train.fine).score(b, test.fine)
+    assert values(numbers)["train"] == pytest.approx(expected, abs=0.006)  # a tie may fall apart
+    assert {row["level"] for row in numbers["differences"]} == set(train.hierarchy.names)
+    assert {row["n"] for row in numbers["differences"]} == {200}
+    # Names and levels of one's own, for features and images alike
+    Path("groups.json").write_text(json.dumps({f"g{i}": f"of {i % 2}" for i in range(100)}))
+    answer = call(
+        *command, "--labels", "train-names.npy", "--test-labels", "test-names.npy",
+        "--hierarchy", "groups.json", "--out", "own.html",
+    )  # fmt: skip
+    assert answer.status == 0, answer.err
+    own = json.loads(Path("own.json").read_text("utf8"))
+    assert values(own).keys() == values(own, "level1").keys() == {"train", "pixels"}
+    assert values(own)["pixels"] == pytest.approx(values(numbers)["pixels"], abs=0.006)
+
+
+@pytest.mark.parametrize("file", ["images.npy", "held.npy", "held-features.npy"])
+def test_what_is_kept_depends_on_all_files(here: Path, images: np.ndarray, file: str) -> None:
+    for name, x in (("held.npy", images), ("held-features.npy", features(0.3)[0])):
+        np.save(name, x)
+    asked = Report(
+        ("tight.npy", "pixels"), data="images.npy", labels=Path("labels.csv"),
+        test_data="held.npy", test_labels=Path("labels.csv"),
+        test_features=(Path("held-features.npy"),),
+    )  # fmt: skip
+
+    def digests() -> set[str]:
+        data, wanted = report_data(asked, asked._titles())
+        return {asked._digest(spec, data) for spec in wanted.values()}
+
+    before = digests()
+    assert digests() == before
+    np.save(file, np.load(file)[::-1])
+    os.utime(file, (0, 0))
+    assert not digests() & before
+
+
+def test_features_of_a_recording_stand_by_themselves(here: Path, call: Call) -> None:
+    x, names = features(1.0)
+    kept = MeasureConfig(keep="last", keep_train=30, keep_test=30, probes=False)
+    recorder = EncoderRecorder(
+        x, names, test_images=x, test_labels=names, destination="growing", config=kept
+    )
+    recorder(0, lambda x: x)
+    for other in ("pixels", "tight.npy"):
+        answer = call("report", "growing", other, "--labels", "labels.csv", *QUICK)
+        assert answer.status == 2
+        assert f"growing: features that a recording keeps, beside {other}; expected" in answer.err
+        assert "extract features of your images to a file" in answer.err
+
+
+BESIDE = ["tight.npy", "pixels", "--labels", "labels.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["short.npy", "pixels", "--labels", "labels.csv", "--data", "images.npy"],
+            r"short\.npy: 7 rows of features; expected 120, one for each image of images\.npy",
+        ),
+        (["one.npy", "--labels", "labels.csv"], r"one\.npy: 0 rows of features; expected 120"),
+        (
+            ["tight.npy", "pixels", "--data", "pictures"],
+            r"tight\.npy: 120 rows of features; expected 48, one for each image of pictures",
+        ),
+        (
+            [*BESIDE, "--data", "pictures"],
+            r"labels\.csv: 120 rows of labels; expected 48, one for each image of pictures",
+        ),
+        (BESIDE, r"data: none, and tight\.npy is beside pixels; expected the images .*\(--data\)"),
+        (["tight.npy", "pixels", "--data", "images.npy"], r"labels: none for the images of"),
+        (["tight.npy", "--data", "nowhere"], r"nowhere"),
+        (
+            ["tight.npy", "pixels", "--data", "glyphs100"],
+            r"test_features: 0 files for 1 of features; .* load\('glyphs100', 'test'\)",
+        ),
+        (
+            ["tight.npy", "--data", "glyphs100", "--test-features", "wide.npy"],
+            r"tight\.npy: 120 rows of features; expected 10000, .* load\('glyphs100', 'train'\)",
+        ),
+        (
+            [*BESIDE, "--data", "glyphs100"],
+            r"labels: labels\.csv alone; expected both --labels and --test-labels, or neither",
+        ),
+        (
+            [*BESIDE, "--data", "images.npy", "--test-features", "wide.npy"],
+            r"test_data: none for the features of wide\.npy; expected their images",
+        ),
+        (
+            ["tight.npy", "--labels", "labels.csv", "--test-features", "wide.npy"],
+            r"test_labels: none for the features of wide\.npy; expected their labels",
+        ),
+        (
+            [*BESIDE, "--data", "images.npy", "--test-data", "images.npy"],
+            r"test_features: 0 files for 1 of features; .*, with a row for each image of images",
+        ),
+        (
+            ["tight.npy", "--labels", "labels.csv", "--per-class", "3"],
+            r"per_class: 3 of tight\.npy",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_measured(
+    here: Path, call: Call, images: np.ndarray, arguments: list[str], message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(examine, "examine", lambda *a, **k: 1 / 0)
+    answer = call("report", *arguments, *QUICK)
+    assert answer.status == 2
+    assert re.search(message, answer.err), answer.err
+    assert "SSL_COMPANION_DEBUG" not in answer.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["tight.npy"], r"labels: none for the features of tight\.npy; expected .*\(--labels\)"),
-        (["tight.npy", "pixels", "--labels", "labels.csv"], r"pixels: an encoder beside features"),
         (["none.npy", "--labels", "labels.csv"], r"none\.npy: "),
         (["tight.npy", "--labels", "none.csv"], r"none\.csv: "),
         (["nonsense"], r"'nonsense'.*expected a network"),

@@ -21,7 +21,7 @@ from ssl_companion.recordings.format import written
 from ssl_companion.recordings.places import require_writable
 
 if TYPE_CHECKING:
-    from ssl_companion.chapters.commands.report_data import ReportData
+    from ssl_companion.chapters.commands.report_images import ReportData
     from ssl_companion.encoders.compare import Baseline, Comparison
     from ssl_companion.encoders.examine import EncoderResult
 
@@ -51,16 +51,22 @@ class Report:
             one epoch of it, RECORDING@EPOCH. `NAME=` in front gives it another name on the page.
         out: the page.
         data: the images: a folder with a sub-folder for each class, a file of images (.npy, uint8
-            [N, 3, H, W]) with --labels, cifar100, glyphs100, or auto for CIFAR-100 where it is
-            found and Glyphs-100 elsewhere.
-        labels: a file of labels, one for each image or each row of features.
+            [N, 3, H, W]) with --labels, cifar100, glyphs100, or auto (which is what encoders have
+            without it) for CIFAR-100 where it is found and Glyphs-100 elsewhere. Beside encoders,
+            files of features need it: their rows are of these images, in this order, which is
+            that of the paths in a folder. Of a data set it is that of
+            `ssl_companion.data.load(NAME, "train")`, and not that of torchvision.
+        labels: a file of labels, one for each image or each row of features; by default those of
+            the folder or the data set.
         test_data: held-out images; by default those of the data set, or half of the images.
         test_labels: theirs.
-        test_features: for files of features, those of the held-out images, in the same order.
+        test_features: for files of features, those of the held-out images, one for each, in the
+            order of the files; none where half of the images are held out.
         hierarchy: a JSON file of groups above the classes.
         baseline: encoders that nobody trained, to compare with: pixels, whitened-pixels, random
             (an untrained network of the book's architecture) or random:ARCHITECTURE.
-        per_class: take so many training and test images of each class only (0: all).
+        per_class: take so many training and test images of each class of a data set only (0: all);
+            files of features nevertheless have all of them.
         which: measures, by name, or all.
         layers: of each encoder; by default what it returns.
         pool: what becomes of tokens.
@@ -75,7 +81,7 @@ class Report:
 
     encoders: Annotated[tuple[str, ...], tyro.conf.Positional]
     out: Path = Path("report.html")
-    data: str = "auto"
+    data: str | None = None
     labels: Path | None = None
     test_data: str | None = None
     test_labels: Path | None = None
@@ -171,7 +177,7 @@ class Report:
     def _digest(self, spec: str, data: ReportData) -> str:
         """A name for what is measured of an encoder, which changes with all that it depends on."""
         import ssl_companion
-        from ssl_companion.chapters.commands.report_data import identity
+        from ssl_companion.chapters.commands.report_images import identity
 
         settings = [self.which, self.layers, self.pool, self.size, self.seed]
         asked = [spec, identity(spec), data.identity, settings, ssl_companion.__version__]
@@ -189,7 +195,7 @@ class Report:
             print(f"ssl-companion: {error}", file=sys.stderr)
         how, about = data.arguments(spec), {"encoder": spec}
         if "encoder" not in how:
-            from ssl_companion.chapters.commands.report_data import USUAL
+            from ssl_companion.chapters.commands.report_images import USUAL
             from ssl_companion.encoders.networks.by_name import load_encoder
 
             images = data.training() if spec.partition(":")[0] in _LOOKING else None
