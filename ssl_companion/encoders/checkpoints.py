@@ -14,7 +14,7 @@ from torch import Tensor
 from ssl_companion.data import augmentation
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.data.hierarchy import hierarchy_to_dict
-from ssl_companion.encoders.inputs.labelled import Samples, Values
+from ssl_companion.encoders.inputs.samples import Samples, Values
 from ssl_companion.encoders.running.runner import Runner
 from ssl_companion.measures import _checks
 from ssl_companion.recordings.config import MeasureConfig, Subsets
@@ -36,7 +36,8 @@ class CheckpointMeasures:
     """Measures one checkpoint after the other on the same images.
 
     Example:
-        >>> from ssl_companion.encoders.inputs.labelled import Labelled, training_and_test
+        >>> from ssl_companion.encoders.inputs.labelled import Labelled
+        >>> from ssl_companion.encoders.inputs.samples import training_and_test
         >>> x, y = np.random.default_rng(0).normal(size=(40, 8)), np.repeat([0, 1], 20)
         >>> images = training_and_test(Labelled(x, y), Labelled(None), None, False, seed=0)
         >>> measures = CheckpointMeasures(*images, MeasureConfig(), None)
@@ -60,12 +61,16 @@ class CheckpointMeasures:
 
     def __post_init__(self) -> None:
         x = self.train.values
-        is_bytes = not isinstance(x, dict) and str(x.dtype).removeprefix("torch.") == "uint8"
-        if self.views is not None and not (is_bytes and x.ndim == 4):  # type: ignore[union-attr]
+        fits = (
+            isinstance(x, np.ndarray | Tensor)
+            and x.ndim == 4
+            and str(x.dtype).removeprefix("torch.") == "uint8"
+        )
+        if self.views is not None and not fits:
             raise ValueError(
-                "sample_views: given with other images; expected bytes, uint8 [N, 3, H, W], of "
-                "which views are made (and a `preprocess`, where the encoder wants another size "
-                "or scale), or no sample_views"
+                "sample_views: given with other images; expected an array of bytes, uint8 "
+                "[N, 3, H, W], of which views are made (and a `preprocess`, where the encoder "
+                "wants another size or scale), or no sample_views"
             )
 
     @cached_property
@@ -98,12 +103,15 @@ class CheckpointMeasures:
                 f"encoder: layers {', '.join(x_train)} at epoch {epoch}, "
                 f"{', '.join(layers)} before; expected the same at every epoch"
             )
-        x_test = _features(runner, self.test.values, epoch, "test_images")
-        require_alike(x_train, x_test, ("images", "test_images"))
+        if self.train.rows is None or self.test.rows is None:
+            x_test = _features(runner, self.test.values, epoch, "test_images")
+            require_alike(x_train, x_test, ("images", "test_images"))
+        else:
+            x_train, x_test = _parts(x_train, self.train.rows, self.test.rows)
         part = measure_features(x_train, x_test, epoch, *about, self.config, subsets)
         del x_train, x_test
         if self.views is not None:
-            by_layer = _views(runner, self.train.values, subsets, self.config, self.views)
+            by_layer = _views(runner, self.train, subsets, self.config, self.views)
             measure_samples(part, by_layer, epoch, self.config, subsets)
         return part
 
@@ -129,12 +137,24 @@ def _features(runner: Runner, x: Values, epoch: int, name: str) -> dict[str, Ten
     }
 
 
+def _parts(whole: dict[str, Tensor], *rows: np.ndarray) -> list[dict[str, Tensor]]:
+    """Some rows of every layer, and others; the whole of one layer is let go before the next."""
+    parts: list[dict[str, Tensor]] = [{} for _ in rows]
+    for layer in list(whole):
+        values = whole.pop(layer)
+        for part, some in zip(parts, rows, strict=True):
+            part[layer] = values[some]
+    return parts
+
+
 def _views(
-    runner: Runner, x: Any, subsets: Subsets, config: MeasureConfig, how: ViewConfig
+    runner: Runner, train: Samples, subsets: Subsets, config: MeasureConfig, how: ViewConfig
 ) -> dict[str, Tensor]:
     """Features by layer of many views of each sample-level image: float [images, views, D]."""
     total, stream = config.sample_views + config.sample_fresh, sample_stream()
-    rows, per = subsets.sample, max(1, runner.batch // total)
+    x: Any = train.values
+    rows = subsets.sample if train.rows is None else train.rows[subsets.sample]
+    per = max(1, runner.batch // total)
     found = Collected(len(rows))
     for start in range(0, len(rows), per):
         images = _checks.as_tensor(x[rows[start : start + per]], "images").to(runner.device)

@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.encoders.inputs.hierarchies import HierarchyLike
-from ssl_companion.encoders.inputs.labelled import Images, Labelled, Labels
+from ssl_companion.encoders.inputs.labelled import Labelled, Labels
+from ssl_companion.encoders.inputs.sources import SIZE, ImageSource
 from ssl_companion.encoders.recorder import EncoderRecorder
 from ssl_companion.encoders.running.runner import Encoder, Running
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
@@ -25,13 +26,14 @@ Encoders = Encoder | Mapping[int, Encoder] | Iterable[tuple[int, Encoder]] | Non
 
 def record_encoder(
     encoder: Encoders,
-    images: Images | Labelled | Mapping[int, Any],
+    images: ImageSource | Labelled | Mapping[int, Any],
     labels: Labels | None = None,
     *,
     destination: str | Path,
-    test_images: Images | Labelled | Mapping[int, Any] | None = None,
+    test_images: ImageSource | Labelled | Mapping[int, Any] | None = None,
     test_labels: Labels | None = None,
     hierarchy: HierarchyLike | None = None,
+    size: int = SIZE,
     title: str = "",
     config: MeasureConfig | None = None,
     sample_views: ViewConfig | None = None,
@@ -62,31 +64,35 @@ def record_encoder(
         encoder: as in `measure_encoder`; or several, by epoch: a dictionary, or pairs of epoch
             and encoder, asked for one after the other, so that they need not all be in memory.
             None when `images` are features already.
-        images: an `ImageSet`, an array or a tensor; without an encoder also features [N, D] by
-            epoch, or by epoch and layer, `{0: {"layer1": x, "layer2": y}, 10: {...}}`. A
-            `Labelled` has the images' names, too.
-        labels: integers [N], 0 to K-1, text, or a table (see `labels.class_labels`); an
-            `ImageSet` brings its own.
+        images: of any source that `measure_encoder` takes, as long as it can be gone through again
+            for every checkpoint, and once before (see `recorder.EncoderRecorder`); without an
+            encoder also features [N, D] by epoch, or by epoch and layer, `{0: {"layer1": x,
+            "layer2": y}, 10: {...}}`. A `Labelled` has the images' names, too.
+        labels: integers [N], 0 to K-1, text, or a table (see `labels.class_labels`); None where
+            `images` brings its own.
         destination: the recording's folder; its last part is the recording's name.
         test_images, test_labels: held-out ones, of every class; None splits `images` in halves,
             class by class.
         hierarchy: upper levels of the labels, and their classes' names (see
-            `hierarchies.as_hierarchy`); an `ImageSet` brings that of its own labels.
+            `hierarchies.as_hierarchy`); None takes that of the images or of the labels.
+        size: height and width, in pixels, that pictures of a folder or of PIL are brought to.
         title: plain words, for captions.
         config: what to measure and keep; by default probes on the last layer, and some features of
             every layer. Its settings of the sample level count with `sample_views` only.
         sample_views: how views of an image vary, at the sample level (every image a class of its
-            own); None: no such level. The images then have to be bytes, and views are bytes, too.
+            own); None: no such level. The images then have to be an array of bytes, and views are
+            bytes, too.
         seed: of the split.
         overwrite: replace a recording that stands there.
         progress: show a progress bar.
-        running: `preprocess`, `outputs`, `batch` and `device`, as in `measure_encoder`.
+        **running: how the encoder is run, as in `measure_encoder`.
 
     Returns:
         The recording, opened.
 
     Raises:
         ValueError: bad images, labels, epochs or outputs of the encoder; the message says which.
+        SourceError, DataError: what gives the images failed.
         OccupiedError: a recording stands there, and no `overwrite`.
         RecordingError: a folder of something else stands there, or the disk is full.
     """
@@ -98,6 +104,7 @@ def record_encoder(
         test_images=test_images,
         test_labels=test_labels,
         hierarchy=hierarchy,
+        size=size,
         title=title,
         config=MeasureConfig(keep="all") if config is None else config,
         sample_views=sample_views,

@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +20,9 @@ from torch import nn
 from ssl_companion.data.augmentation import ViewConfig
 from ssl_companion.encoders.checkpoints import CheckpointMeasures
 from ssl_companion.encoders.inputs.hierarchies import HierarchyLike
-from ssl_companion.encoders.inputs.labelled import Images, Labelled, Labels, training_and_test
+from ssl_companion.encoders.inputs.labelled import Labelled, Labels
+from ssl_companion.encoders.inputs.samples import training_and_test
+from ssl_companion.encoders.inputs.sources import SIZE, ImageSource
 from ssl_companion.encoders.running.runner import Encoder, Runner, Running
 from ssl_companion.io.atomic import leftovers, recover_directory
 from ssl_companion.io.lock import one_at_a_time
@@ -71,21 +74,26 @@ class EncoderRecorder:
         ((0, 1), False, True)
 
     Args:
-        images: an `ImageSet`, an array or a tensor, also a memory map (which is copied only to be
-            split in halves); a `Labelled` has the images' names, too.
-        labels: integers [N], 0 to K-1, text, or a table (see `labels.class_labels`); an
-            `ImageSet` brings its own.
+        images: of any source that `measure_encoder` takes, as long as every epoch can go through it
+            again and finds the same images in the same order: no iterator, and no DataLoader that
+            shuffles. One pass over it is made at once, to count the images and to gather their
+            labels, and one for each epoch, never with all of them in memory. A `Labelled` has the
+            images' names, too.
+        labels: integers [N], 0 to K-1, text, or a table (see `labels.class_labels`); None where
+            `images` brings its own.
         destination: the recording's folder; its last part is the recording's name.
         test_images, test_labels: held-out ones, of every class; None splits `images` in halves,
             class by class.
         hierarchy: upper levels of the labels, and their classes' names (see
-            `hierarchies.as_hierarchy`); an `ImageSet` brings that of its own labels.
+            `hierarchies.as_hierarchy`); None takes that of the images or of the labels.
+        size: height and width, in pixels, that pictures of a folder or of PIL are brought to.
         title: plain words, for captions.
         config: what to measure and keep. By default probes on the last layer, and its features of
             about 500 training and 1,000 test images, as many of each class: what the explorer
             shows. Its settings of the sample level count with `sample_views` only.
         sample_views: how views of an image vary, at the sample level (every image a class of its
-            own); None: no such level. The images then have to be bytes, and views are bytes, too.
+            own); None: no such level. The images then have to be an array of bytes, and views are
+            bytes, too.
         seed: of the split.
         overwrite: begin anew; a recording that stands there is replaced after the first epoch.
         features: `images` are features already, as in `record_encoder` without an encoder, and
@@ -97,6 +105,7 @@ class EncoderRecorder:
 
     Raises:
         ValueError: bad images, labels or settings; the message says which.
+        SourceError, DataError: what gives the images failed.
         OccupiedError: a recording of other images or settings stands there, and no `overwrite`.
         RecordingError: a folder of something else stands there, the recording is damaged, or no
             recording can be written there.
@@ -104,13 +113,14 @@ class EncoderRecorder:
 
     def __init__(
         self,
-        images: Images | Labelled | Mapping[int, Any],
+        images: ImageSource | Labelled | Mapping[int, Any],
         labels: Labels | None = None,
         *,
         destination: str | Path,
-        test_images: Images | Labelled | Mapping[int, Any] | None = None,
+        test_images: ImageSource | Labelled | Mapping[int, Any] | None = None,
         test_labels: Labels | None = None,
         hierarchy: HierarchyLike | None = None,
+        size: int = SIZE,
         title: str = "",
         config: MeasureConfig | None = None,
         sample_views: ViewConfig | None = None,
@@ -125,7 +135,13 @@ class EncoderRecorder:
         self._seed = _checks.at_least(seed, 0, "seed")
         _check_settings(title, config, sample_views)
         given, held_out = Labelled.of(images, labels), Labelled.of(test_images, test_labels)
-        train, test = training_and_test(given, held_out, hierarchy, features, self._seed)
+        reading = {"batch": running.get("batch", 256), "size": size}
+        for name, value in reading.items():
+            _checks.at_least(value, 1, name)
+        with _random_numbers_kept():  # a DataLoader draws a seed for its workers
+            train, test = training_and_test(
+                given, held_out, hierarchy, features, self._seed, **reading
+            )
         config = config or _usual(train.about.hierarchy.level("fine").k)
         self._measures = CheckpointMeasures(train, test, config, sample_views)
         self._title, self._name, self._running = title, "", running
@@ -263,8 +279,7 @@ class EncoderRecorder:
         stay = [one for one in before if not again or one < epoch]
         layers = {row[1]: None for one in stay[:1] for row in self._parts[one].rows}
         runner = Runner(encoder, **self._running)
-        cuda = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-        with torch.random.fork_rng(cuda):  # encoders may draw, also in evaluation mode
+        with _random_numbers_kept():  # encoders may draw, also in evaluation mode
             part = self._measures.of(epoch, runner, list(layers))
         if stay:
             _require_as_wide(part, self._parts[stay[0]])
@@ -325,6 +340,12 @@ class EncoderRecorder:
                 "expected a single recorder at a time (of distributed training that of rank 0); "
                 "give another destination, or make a new recorder to go on with what is there"
             )
+
+
+def _random_numbers_kept() -> AbstractContextManager[None]:
+    """Inside it, whoever draws random numbers of torch does not change those that come after."""
+    cuda = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    return torch.random.fork_rng(cuda)
 
 
 def _now() -> str:

@@ -38,6 +38,7 @@ LEFT_OUT = {
     "encoders.encoding": "a part of `evaluate` and of `examine`",
     "encoders.inputs": "no names of its own",
     "encoders.inputs.labelled": "what `evaluate` and `record` accept",
+    "encoders.inputs.samples": "a part of `record` and of `recorder`",
     "encoders.looks": "for the controls of `evaluate`",
     "encoders.networks": "no names of its own",
     "encoders.running": "no names of its own",

@@ -1,29 +1,21 @@
-"""Images or features of somebody's own with their labels: checked, and split for measuring."""
+"""Images or features of somebody's own, their labels and the levels above these, checked."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from ssl_companion.data import Hierarchy, ImageSet, Level
-from ssl_companion.data.images import LabelSet
+from ssl_companion.data import Hierarchy, ImageSet
 from ssl_companion.encoders.inputs.hierarchies import HierarchyLike, as_hierarchy
 from ssl_companion.encoders.inputs.labels import ClassLabels, class_labels
 from ssl_companion.encoders.inputs.labels import Labels as Labels
 from ssl_companion.measures import _checks
 
-Images = ImageSet | np.ndarray | Tensor
-#: Images or features [N, ...]; or features [N, D] by epoch and layer.
-Values = np.ndarray | Tensor | dict[int, dict[str, Any]]
-
-OWN = "own images"
 _NUMBER = "`np.unique(labels, return_inverse=True)[1]` numbers them so"
 
 
@@ -37,10 +29,12 @@ class Labelled:
         'lily.png'
 
     Attributes:
-        images: an `ImageSet`, an array or a tensor; or features by epoch, or by epoch and layer.
+        images: an `ImageSet`, an array or a tensor; any other source of images (see
+            `sources.image_stream`); or features by epoch, or by epoch and layer.
         labels: integers [N], 0 to K-1, or text, or a table (see `labels.class_labels`); None for
             an `ImageSet`, and for any other source of images that brings its own.
-        names: what the images are called; None: "image 0" and so on, or an `ImageSet`'s files.
+        names: what the images are called; None: "image 0" and so on, or the files of an `ImageSet`
+            or of a folder.
     """
 
     images: Any
@@ -104,19 +98,11 @@ def as_images(images: object, name: str) -> np.ndarray | Tensor:
     if isinstance(images, ImageSet):
         images = images.images
     wanted = "expected an array or tensor [N, 3, H, W] or [N, D]"
-    if isinstance(images, DataLoader):
-        raise ValueError(
-            f"{name}: a DataLoader; {wanted}; gather its batches of pairs: `images, labels = "
-            "(torch.cat(parts) for parts in zip(*loader))`"
-        )
-    if isinstance(images, Dataset):
-        raise ValueError(
-            f"{name}: {type(images).__name__}, a data set of torch; {wanted}; gather its pairs: "
-            "`images, labels = torch.utils.data.default_collate([*dataset])`"
-        )
     if not isinstance(images, np.ndarray | Tensor):
         listed = isinstance(images, list | tuple) or hasattr(images, "__array__")
         way = f"; `np.asarray({name})` is one" if listed else ""
+        if isinstance(images, Dataset) and not hasattr(images, "__len__"):
+            way = ", or a data set that has a `__len__`"
         raise ValueError(f"{name}: {type(images).__name__}; {wanted}{way}")
     if images.ndim < 2:
         raise ValueError(f"{name}: shape {tuple(images.shape)}; {wanted}")
@@ -248,173 +234,3 @@ def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         first.append(own[:cut])
         second.append(own[cut:])
     return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Training or test images, or features, with all that a recording says of their labels.
-
-    Example:
-        >>> given = Labelled(np.zeros((4, 8)), [0, 0, 1, 1])
-        >>> train, _ = training_and_test(given, Labelled(None), None, features=True, seed=0)
-        >>> train.values.shape, train.about.split
-        ((2, 8), 'train')
-    """
-
-    values: Values
-    about: LabelSet
-
-
-def training_and_test(
-    train: Labelled, test: Labelled, hierarchy: HierarchyLike | None, features: bool, seed: int
-) -> tuple[Samples, Samples]:
-    """What is given as training and test images, checked; halves of the first without the second.
-
-    Example:
-        >>> train, test = (Labelled(np.zeros((2, 8)), [0, 1], ["a", "b"]) for _ in range(2))
-        >>> _, held_out = training_and_test(train, test, None, features=True, seed=0)
-        >>> held_out.about.files.tolist()
-        ['a', 'b']
-
-    Args:
-        train, test: the images of `test` may be None.
-        hierarchy: upper levels (see `hierarchies.as_hierarchy`); None takes those of an
-            `ImageSet`, or of labels in several columns.
-        features: whether they are features already.
-        seed: of the halves.
-
-    Raises:
-        ValueError: bad images, labels or names; the message says which.
-    """
-    x, labels, names = _checked(train, features, "")
-    y = labels.y
-    if test.images is None:
-        if test.labels is not None or test.names is not None:
-            raise ValueError("test_labels: given without test_images; expected both or neither")
-        parts = [(_rows(x, some), y[some], names[some]) for some in halves(y, seed)]
-    else:
-        held_out, theirs, test_names = _checked(test, features, "test_", labels)
-        parts = [(x, y, names), (held_out, theirs.y, test_names)]
-        _check_alike(x, held_out, features)
-    (_, y, _), (_, z, _) = parts
-    k = check_same_classes(y, z)
-    given = train.hierarchy if hierarchy is None else hierarchy
-    levels = hierarchy_over(given, labels)
-    if absent := sorted(set(range(k)) - set(z.tolist())):
-        raise ValueError(
-            f"test_labels: class {absent[0]} is absent; expected an image of every class"
-        )
-    images = train.images
-    title = images.name if isinstance(images, ImageSet) else OWN
-    stand_in = isinstance(images, ImageSet) and images.stand_in
-    if levels is None:
-        classes = labels.names or tuple(f"class {label}" for label in range(k))
-        levels = Hierarchy(OWN, (Level("fine", classes[:k], np.arange(k)),))
-    first, second = (
-        Samples(
-            values,
-            LabelSet(title, split, fine, files, _fingerprint(values, fine), levels, stand_in),
-        )
-        for split, (values, fine, files) in zip(("train", "test"), parts, strict=True)
-    )
-    return first, second
-
-
-def _checked(
-    given: Labelled, features: bool, prefix: str, like: ClassLabels | None = None
-) -> tuple[Values, ClassLabels, np.ndarray]:
-    """Images or features, what their labels say, names str [N]."""
-    images, names = given.images, given.names
-    values: Values
-    if not isinstance(images, Mapping):
-        values, labels = images_and_labels(given, prefix, like)
-    elif features:
-        values = _by_layer(images, prefix)
-        for array in (array for layers in values.values() for array in layers.values()):
-            _, labels = images_and_labels(Labelled(array, given.labels), prefix, like)
-    else:
-        raise ValueError(
-            f"{prefix}images: a dictionary; expected one array for all checkpoints; features by "
-            "epoch go with encoder None"
-        )
-    if names is None and isinstance(images, ImageSet):
-        names = images.files.tolist()
-    if names is None:
-        names = [f"{prefix.replace('_', ' ')}image {row}" for row in range(len(labels.y))]
-    if isinstance(names, str) or not hasattr(names, "__len__"):
-        raise ValueError(f"{prefix}names: {type(names).__name__}; expected a list of names")
-    if len(names) != len(labels.y):
-        raise ValueError(
-            f"{prefix}names: {len(names)} for {len(labels.y)} images; expected one for each, or "
-            "none"
-        )
-    texts = [str(name) for name in names]
-    for row, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError:  # of a file that is called in bytes of another encoding
-            raise ValueError(
-                f"{prefix}names[{row}]: {ascii(text)[:60]}; expected text that UTF-8 can write; "
-                "`os.fsencode(name).decode('latin-1')` makes such of a file's name"
-            ) from None
-    return values, labels, np.array(texts)
-
-
-def _by_layer(given: Mapping[Any, Any], prefix: str) -> dict[int, dict[str, Any]]:
-    """Features by epoch and layer, from those by epoch, too."""
-    found: dict[int, dict[str, Any]] = {}
-    for epoch, one in given.items():
-        layers = one if isinstance(one, Mapping) else {"features": one}
-        found[epoch] = {str(layer): x for layer, x in layers.items()}
-        if not found[epoch]:
-            raise ValueError(f"{prefix}images: no layer at epoch {epoch!r}; expected one or more")
-        if len(found[epoch]) < len(layers):
-            raise ValueError(
-                f"{prefix}images: the layers {list(layers)} at epoch {epoch!r}; expected each of a "
-                "name of its own"
-            )
-    if not found:
-        raise ValueError(f"{prefix}images: an empty dictionary; expected features by epoch")
-    return found
-
-
-def _check_alike(train: Values, test: Values, features: bool) -> None:
-    """Test images of the same epochs and layers, and features of the same dimensions."""
-
-    def sizes(one: Values) -> dict[tuple[Any, str], int]:
-        tables = one if isinstance(one, dict) else {0: {"features": one}}
-        return {
-            (epoch, layer): x.shape[1] for epoch, found in tables.items()
-            for layer, x in found.items()
-        }  # fmt: skip
-
-    here, there = sizes(train), sizes(test)
-    if set(here) != set(there):
-        raise ValueError(
-            f"test_images: features of {list(there)}; expected those of images: {list(here)}"
-        )
-    if odd := [place for place in here if features and here[place] != there[place]]:
-        epoch, layer = odd[0]
-        raise ValueError(
-            f"test_images: {there[odd[0]]} dimensions of {layer!r} at epoch {epoch}; expected "
-            f"{here[odd[0]]}, those of images"
-        )
-
-
-def _rows(values: Values, rows: np.ndarray) -> Values:
-    if not isinstance(values, dict):
-        return values[rows]
-    return {epoch: {k: v[rows] for k, v in layers.items()} for epoch, layers in values.items()}
-
-
-def _fingerprint(values: Values, labels: np.ndarray) -> str:
-    """SHA-256 of values and labels, hexadecimal."""
-    digest = hashlib.sha256(np.ascontiguousarray(labels, dtype="<i8").tobytes())
-    tables = values if isinstance(values, dict) else {0: {"": values}}
-    for epoch, layers in tables.items():
-        for layer, x in layers.items():
-            digest.update(f"{epoch} {layer} {x.dtype} {tuple(x.shape)}".encode())
-            if isinstance(x, Tensor):  # NumPy has no bfloat16, but any number has bytes
-                x = x.detach().cpu().contiguous().view(torch.uint8).numpy()
-            digest.update(np.ascontiguousarray(x).data)
-    return digest.hexdigest()
