@@ -274,7 +274,7 @@ def test_layers_are_compared_and_maps_can_be_left_out(here: Path, call: Call) ->
 def test_groups_by_looks_stand_beside_a_data_set_with_levels(here: Path, call: Call) -> None:
     answer = call(
         "report", "pixels", "random:res-2-8", "--data", "glyphs100", "--per-class", "2",
-        "--which", "ncc", "--out", "glyphs.html",
+        *QUICK, "--out", "glyphs.html",
     )  # fmt: skip
     assert answer.status == 0, answer.err
     numbers = json.loads(Path("glyphs.json").read_text("utf8"))
@@ -394,6 +394,21 @@ def test_features_of_a_data_set_are_taken_class_by_class(here: Path, call: Call)
     own = json.loads(Path("own.json").read_text("utf8"))
     assert values(own).keys() == values(own, "level1").keys() == {"train", "pixels"}
     assert values(own)["pixels"] == pytest.approx(values(numbers)["pixels"], abs=0.006)
+
+
+def test_labels_of_a_data_set_in_another_order_are_refused(here: Path, call: Call) -> None:
+    for split in ("train", "test"):
+        own = load("glyphs100", split).fine
+        np.save(f"{split}-labels.npy", own if split == "train" else own[::-1])
+    answer = call(
+        "report", "pixels", "--data", "glyphs100", *QUICK,
+        "--labels", "train-labels.npy", "--test-labels", "test-labels.npy",
+    )  # fmt: skip
+    assert answer.status == 2
+    assert (
+        "test_labels: test-labels.npy has the labels of Glyphs-100 (stand-in) in another"
+        in answer.err
+    )
 
 
 @pytest.mark.parametrize("file", ["images.npy", "held.npy", "held-features.npy"])

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl_companion.chapters.commands.report_images import (
     DataSet,
-    Images,
+    LabelledImages,
     OnlyLabels,
     OwnImages,
     ReportData,
@@ -66,7 +66,7 @@ def report_data(asked: Report, specs: Mapping[str, str]) -> tuple[ReportData, di
         )
     if recorded:
         return _Recorded(specs), dict(_epochs(specs))
-    images: Images
+    images: LabelledImages
     if without:
         images = OnlyLabels(asked, features)
     else:
@@ -77,7 +77,7 @@ def report_data(asked: Report, specs: Mapping[str, str]) -> tuple[ReportData, di
 class _Features(ReportData):
     """Files of features, row by row of the same images; and encoders, if these are at hand."""
 
-    def __init__(self, asked: Report, specs: list[str], images: Images) -> None:
+    def __init__(self, asked: Report, specs: list[str], images: LabelledImages) -> None:
         self.asked, self.images, tests = asked, images, asked.test_features
         (self.train, self.test), self.labels = images.parts, images.labels()
         if len(tests) != len(specs) and (tests or self.test):

@@ -62,7 +62,7 @@ class ReportData:
 
 
 @dataclass(frozen=True)
-class Part:
+class ImageRows:
     """Training or held-out images, as files have them: a row for each.
 
     Attributes:
@@ -93,7 +93,7 @@ def _count(rows: Any) -> int:
     return len(rows) if np.ndim(rows) else 0  # of a file that holds a single number
 
 
-Parts = tuple[Part, Part | None]  # training, held-out images
+Splits = tuple[ImageRows, ImageRows | None]  # training, held-out images
 
 
 class DataSet(ReportData):
@@ -113,10 +113,10 @@ class DataSet(ReportData):
         for split in ("train", "test"):
             whole, n = load(name, split), asked.per_class
             taken = balanced_indices(whole.fine, n, asked.seed) if n else None
-            part = Part(f"image of load({name!r}, {split!r})", len(whole), taken)
+            part = ImageRows(f"image of load({name!r}, {split!r})", len(whole), taken)
             parts.append((part, whole if taken is None else whole.part(taken)))
         (train, self.train), (test, self.test) = parts
-        self.parts: Parts = train, test
+        self.parts: Splits = train, test
         self.title = self.train.name
         files = (asked.labels, asked.test_labels, asked.hierarchy)
         self.identity = [one.fingerprint for one in (self.train, self.test)]
@@ -131,7 +131,21 @@ class DataSet(ReportData):
                 return found | {"hierarchy": self.train.hierarchy}
             names = np.array(self.train.hierarchy.levels[0].class_names)  # as the file has them
             found |= {key: names[found[key]] for key in ("labels", "test_labels")}
+        for key, own in {"labels": self.train.fine, "test_labels": self.test.fine}.items():
+            self._require_order(key, found[key], own)
         return found
+
+    def _require_order(self, key: str, labels: Any, own: np.ndarray) -> None:
+        """Refuse the data set's own labels in the order of another reader: other images' rows."""
+        given = np.asarray(labels)
+        shuffled = given.dtype.kind in "iu" and not np.array_equal(given, own)
+        if shuffled and np.array_equal(np.sort(given), np.sort(own)):
+            raise ValueError(
+                f"{key}: {getattr(self.asked, key)} has the labels of {self.title} in another "
+                "order; expected that of `ssl_companion.data.load`, in which the images are "
+                "measured; encode `load(...).images`, or give the images too, as a file or a "
+                "folder (--data)"
+            )
 
     def arguments(self, spec: str) -> dict[str, Any]:
         return self.labels() | {"images": self.train, "test_images": self.test}
@@ -165,10 +179,12 @@ class OwnImages(ReportData):
         return [image_stream(place, name) for name, place in given.items() if place is not None]
 
     @cached_property
-    def parts(self) -> Parts:
+    def parts(self) -> Splits:
         totals = [len(x.files) if isinstance(x, ImageStream) else _count(x) for x in self._sources]
-        train = Part(f"image of {self.data}", totals[0])
-        return train, Part(f"image of {self.asked.test_data}", totals[1]) if totals[1:] else None
+        train, test = ImageRows(f"image of {self.data}", totals[0]), None
+        if totals[1:]:
+            test = ImageRows(f"image of {self.asked.test_data}", totals[1])
+        return train, test
 
     def labels(self) -> dict[str, Any]:
         """Labels of the images, and their levels, as `examine` takes them beside features."""
@@ -241,21 +257,21 @@ class OnlyLabels(ReportData):
         train, test = self._part(asked.labels), None
         if asked.test_labels is not None:
             test = self._part(asked.test_labels)
-        self.parts: Parts = train, test
+        self.parts: Splits = train, test
 
     @staticmethod
-    def _part(file: Path) -> Part:
-        return Part(f"label of {file}", _count(read_labels(file)))
+    def _part(file: Path) -> ImageRows:
+        return ImageRows(f"label of {file}", _count(read_labels(file)))
 
     def labels(self) -> dict[str, Any]:
         """As they were given, and their levels, as `examine` takes them."""
         return given_labels(self.asked)
 
 
-Images = DataSet | OwnImages | OnlyLabels
+LabelledImages = DataSet | OwnImages | OnlyLabels
 
 
-def given_labels(asked: Report, parts: Sequence[Part | None] = (None, None)) -> dict[str, Any]:
+def given_labels(asked: Report, parts: Sequence[ImageRows | None] = (None, None)) -> dict[str, Any]:
     """Labels and their levels, from the files that were given, checked where parts are."""
     found: dict[str, Any] = {"hierarchy": None}
     if asked.hierarchy is not None:
