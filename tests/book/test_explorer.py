@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ssl_companion.chapters.analysis.accuracies import hits, measured
 from ssl_companion.chapters.analysis.feature_maps import overview
 from ssl_companion.chapters.photographs import photographs
 from ssl_companion.chapters.widgets.explorer import explorer_page
+from ssl_companion.data import Hierarchy, Level
 from ssl_companion.encoders.record import record_encoder
 from ssl_companion.recordings import Recording, open_recording
 
@@ -419,3 +421,103 @@ def test_a_page_of_its_own_follows_the_system_and_fits_a_phone(
     image = page.locator("[data-found] table").last.locator("tbody tr").first
     assert image.locator("small").inner_text(), "a file's name where there is no level above"
     assert page.locator(".explorer-photograph").count() == 0
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of few images of thirty classes, in six groups and two halves."""
+    folder, k = tmp_path_factory.mktemp("grouped"), 30
+    rng, y = np.random.default_rng(0), np.repeat(np.arange(k), 12)
+    halves = Level("halves", ("first", "second"), np.arange(k) // 15)
+    groups = Level("groups", tuple("ABCDEF"), np.arange(k) // 5)
+    fine = Level("fine", tuple(f"class {i}" for i in range(k)), np.arange(k))
+    mine = record_encoder(
+        None,
+        4 * rng.normal(size=(k, 16))[y] + rng.normal(size=(len(y), 16)),
+        y,
+        hierarchy=Hierarchy("own", (fine, groups, halves)),
+        destination=folder / "grouped",
+        progress=False,
+    )
+    (folder / "grouped.html").write_text(explorer_page(overview(mine, rounds=40)), "utf8")
+    return folder / "grouped.html"
+
+
+def picture_of(found: Any) -> np.ndarray:
+    """An element as it is on the screen, [H, W, 3]."""
+    return np.asarray(Image.open(io.BytesIO(found.screenshot())).convert("RGB")).astype(int)
+
+
+def chip_colours(page: Any) -> dict[str, list[np.ndarray]]:
+    """The colours of the marks of every chip, on the screen."""
+    legend = page.locator("[data-legend]")
+    picture = picture_of(legend)
+    middles = legend.evaluate(
+        """legend => {
+          const frame = legend.getBoundingClientRect();
+          return [...legend.querySelectorAll("button")].map(chip => [chip.textContent,
+            [...chip.querySelectorAll("i, svg")].map(mark => mark.getBoundingClientRect())
+              .map(box => [(box.left + box.right) / 2 - frame.left,
+                (box.top + box.bottom) / 2 - frame.top])]);
+        }"""
+    )
+    return {text: [picture[int(y), int(x)] for x, y in marks] for text, marks in middles}
+
+
+def points(page: Any) -> list[tuple[str, np.ndarray]]:
+    """The finest class of every point that lies free, and its colour on the screen."""
+    script = page.locator(".explorer script").text_content()
+    data = json.loads(script.partition('("explorer", ')[2].strip().removesuffix(");"))
+    fine, xy = (
+        np.frombuffer(base64.b64decode(data[part]["data"][7:]), f"<u{data[part]['bits'] // 8}")
+        for part in ("fine", "map")
+    )
+    picture = picture_of(page.locator("[data-map]"))
+    x, y = (xy.reshape(-1, len(fine), 2)[-1] / 65535).T
+    at = np.stack([0.03 + 0.94 * x, 0.97 - 0.94 * y], axis=1) * len(picture)
+    free = (cdist(at, at) + 1e9 * np.eye(len(at))).min(axis=1) > 8
+    names = data["levels"][0]["names"]
+    return [(names[fine[i]], picture[int(at[i, 1]), int(at[i, 0])]) for i in np.flatnonzero(free)]
+
+
+def agree(page: Any, group_of: dict[str, str]) -> int:
+    """Hold points to the chips of their groups; how many were compared."""
+    chips, compared = chip_colours(page), 0
+
+    def like(colour: np.ndarray, text: str) -> bool:
+        return any(np.abs(colour - own).max() <= 3 for own in chips[text])
+
+    for name, colour in points(page):
+        # A point under a name on the map has a colour that no chip has.
+        if any(like(colour, text) for text in chips):
+            assert like(colour, group_of[name]), f"{name}: {colour}, chips {chips}"
+            compared += 1
+    return compared
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_chips_have_the_colours_of_their_classes_points(
+    grouped: Path, offline_page: Any, scheme: str
+) -> None:
+    page = offline_page
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.goto(grouped.as_uri())
+    settled(page)
+    names = [f"class {i}" for i in range(30)]
+    group = {name: "ABCDEF"[i // 5] for i, name in enumerate(names)}
+    half = {name: ("first", "second")[i // 15] for i, name in enumerate(names)}
+    for chosen in ("", "class 7", "B"):
+        page.keyboard.press("Escape")
+        page.locator("[data-class]").focus()
+        page.keyboard.press("Escape")
+        if chosen:
+            choose(page, chosen)
+        assert page.locator("[data-class]").input_value() == chosen
+        marked = page.locator("[data-legend] button", has=page.locator("svg")).count()
+        assert (marked > 0) is bool(chosen)
+        for level, groups in enumerate((group, group, half)):
+            page.locator("[data-levels] label").nth(level).click()
+            page.mouse.move(0, 0)
+            free = len(points(page))
+            assert free > 30
+            assert agree(page, groups) > 0.8 * free, (chosen, level)

@@ -36,7 +36,7 @@ from ssl_companion.recordings import (
     RecordingError,
     list_recordings,
     open_recording,
-    reader,
+    opening,
 )
 
 K, D, N = 3, 8, 60
@@ -355,7 +355,7 @@ def test_a_recording_that_never_rests_is_said_to(
         opened(self)
         one(one.epochs[-1] + 1, network())
 
-    monkeypatch.setattr(reader, "_TRIES", 3)
+    monkeypatch.setattr(opening, "_TRIES", 3)
     monkeypatch.setattr(Recording, "open_files", replaced)
     with pytest.raises(
         RecordingError, match=r"replaced 3 times while it was opened.*copy the folder"

@@ -25,6 +25,7 @@ from ssl_companion.chapters.photographs import photograph_address, photograph_sh
 from ssl_companion.chapters.widgets.slider import PageFigure
 from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 from ssl_companion.data.hierarchy import Hierarchy, Level
+from ssl_companion.recordings import Recording
 
 # One function's body, in the order in which it runs; each part uses what those before it name.
 _SCRIPT = (
@@ -126,8 +127,20 @@ def explorer_page(
     )
     return Template(_asset("document.html")).substitute(
         title=html.escape(overview.recording.title),
+        grows=_grows(overview.recording),
         version=ssl_companion.__version__,
         figure=figure.html.replace(CAPTION_MARK, ""),
+    )
+
+
+def _grows(recording: Recording) -> str:
+    """That more epochs may come, where they may."""
+    if recording.complete:
+        return ""
+    last = recording.epochs[-1]
+    here = f"epochs up to {last} are" if len(recording.epochs) > 1 else f"epoch {last} is"
+    return (
+        f'<p class="grows">Training goes on: {here} here; make the page again for later ones.</p>\n'
     )
 
 
@@ -154,6 +167,8 @@ _SHEET = Template("[data-explorer=$name] .explorer-photograph{background-image:u
 _GRID = 65535  # steps of the map's square
 _HUNDREDTHS = 100  # distances are shown with two digits
 _MOST_HUES = 8
+_SHADES = (0.0, 0.9, -0.9)  # of the first eight classes, the next eight, and those after them
+_MOST_CHIPS = _MOST_HUES * len(_SHADES)  # more classes than these are told apart by their groups
 
 
 def packed(array: np.ndarray) -> dict[str, Any]:
@@ -254,6 +269,7 @@ def _level(overview: Overview, index: int, first: int) -> dict[str, Any]:
     groups = [s.groups[level.name] for s in overview.snapshots]
     rows = overview.ncc[overview.ncc["level"] == level.name]
     shades = colours(overview.hierarchy, level)
+    grouped = level.k > _MOST_CHIPS and index + 1 < len(overview.hierarchy.levels)
     return {
         "name": level.name,
         "label": _label(level),
@@ -261,6 +277,7 @@ def _level(overview: Overview, index: int, first: int) -> dict[str, Any]:
         "names": [_plain(name) for name in level.class_names],
         "ofFine": level.of_fine.tolist(),
         "colours": [[int(hue), round(float(shade), 3)] for hue, shade in shades],
+        "chips": index + grouped,  # the level whose classes the legend lists
         "near": packed(np.stack([g.nearest for g in groups])),
         "far": packed(_hundredths(np.stack([g.distances for g in groups]))),
         "right": packed(np.stack([g.right for g in groups])),
@@ -288,8 +305,9 @@ def colours(hierarchy: Hierarchy, level: Level) -> list[tuple[int, float]]:
     """A hue (its number in the palette) and a shade (-1 darkest, 1 lightest) for every class.
 
     A hundred colours cannot be told apart. So one level gives the hues, the finest with at
-    most eight groups; the level below it gives shades of them, and the levels under that take
-    the colour of the group they belong to. Levels above the hues count their own.
+    most eight groups; the level below it gives shades of them, if it has few enough classes for
+    a legend, and the levels under that take the colour of the group they belong to. Levels
+    above the hues count their own.
 
     Returns:
         One pair a class of `level`, in its order.
@@ -298,15 +316,29 @@ def colours(hierarchy: Hierarchy, level: Level) -> list[tuple[int, float]]:
     base = next((i for i, one in enumerate(levels) if one.k <= _MOST_HUES), len(levels) - 1)
     here = [one.name for one in levels].index(level.name)
     if here >= base:
-        return [(k % _MOST_HUES, 0.0) for k in range(level.k)]
-    shaded = levels[max(base - 1, 0)]
-    pairs = dict(zip(shaded.of_fine.tolist(), levels[base].of_fine.tolist(), strict=True))
-    shade: dict[int, float] = {}
-    for hue in range(levels[base].k):
-        members = [k for k in range(shaded.k) if pairs[k] == hue]
-        shade.update(zip(members, _spread(len(members)), strict=True))
+        return _counted(level.k)
+    below, hues = levels[base - 1], levels[base]
+    if hues.k > _MOST_HUES or below.k > _MOST_CHIPS:
+        shaded, pairs = hues, _counted(hues.k)
+    else:
+        shaded, pairs = below, _shades_of(below, hues)
     up = dict(zip(level.of_fine.tolist(), shaded.of_fine.tolist(), strict=True))
-    return [(pairs[up[k]] % _MOST_HUES, shade[up[k]]) for k in range(level.k)]
+    return [pairs[up[k]] for k in range(level.k)]
+
+
+def _counted(k: int) -> list[tuple[int, float]]:
+    """Colours of k classes that have no groups: all hues, then all again in another shade."""
+    return [(i % _MOST_HUES, _SHADES[i // _MOST_HUES % len(_SHADES)]) for i in range(k)]
+
+
+def _shades_of(below: Level, hues: Level) -> list[tuple[int, float]]:
+    """Colours of a level's classes: the hue of the group above, in as many shades as it has."""
+    group = dict(zip(below.of_fine.tolist(), hues.of_fine.tolist(), strict=True))
+    shades: dict[int, float] = {}
+    for hue in range(hues.k):
+        members = [k for k in range(below.k) if group[k] == hue]
+        shades.update(zip(members, _spread(len(members)), strict=True))
+    return [(group[k], shades[k]) for k in range(below.k)]
 
 
 def _spread(count: int) -> list[float]:

@@ -307,10 +307,10 @@ def _named(groups: Sequence[_Branch]) -> tuple[str, ...]:
 
 def _group_numbers(given: Any) -> list[int] | None:
     """The numbers of groups, where that is what was given."""
-    if isinstance(given, list | tuple | np.ndarray) and len(np.shape(given)) == 1:
-        array = np.asarray(given)
-        return array.tolist() if array.dtype.kind in "iu" else None
-    return None
+    rows = given.tolist() if isinstance(given, np.ndarray) else given
+    listed = isinstance(rows, list | tuple) and len(rows) > 0
+    whole = listed and all(_is_name(one) and not isinstance(one, str) for one in rows)
+    return [int(one) for one in rows] if whole else None
 
 
 def _several(value: Any) -> list[Any]:

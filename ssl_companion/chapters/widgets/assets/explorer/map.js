@@ -20,7 +20,15 @@ const polygon = (shape, x, y, r) => {
   pen.closePath();
 };
 const nearGroups = () => state.group < 0 ? [] : [...row(own().near, place(), state.group)];
-const members = k => [...fine.keys()].filter(i => own().of[i] === k);
+const inside = (level, k) => [...fine.keys()].filter(i => level.of[i] === k);
+const members = k => inside(own(), k);
+// How points are drawn, and the legend's chips like them: those of the class chosen, number 0 of
+// `drawnAs`, in ink; those of the classes nearest to it, 1 on, by their ranks; all others in the
+// colour of their class, faint beside these.
+const drawnAs = () => new Map(
+  (state.group < 0 ? [] : [state.group, ...nearGroups()]).map((k, number) => [k, number]));
+const paint = i => level().paint[level().of[i]];
+const strength = () => state.group < 0 ? 0.86 : 0.34;
 const radius = () => clamp(size / 190, 1.7, 3.1) * clamp(Math.sqrt(1000 / N), 1, 1.6);
 const draw = () => {
   const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth;
@@ -32,11 +40,11 @@ const draw = () => {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, size, size);
   const r = radius(), shown = level(), chosen = state.group >= 0;
-  const near = new Set(nearGroups().concat(state.group)), batches = shown.paint.map(() => []);
+  const near = drawnAs(), batches = shown.paint.map(() => []);
   for (let i = 0; i < N; i += 1) {
-    if (!chosen || !near.has(own().of[i])) batches[shown.of[i]].push(i);
+    if (!near.has(own().of[i])) batches[shown.of[i]].push(i);
   }
-  pen.globalAlpha = chosen ? 0.26 : 0.86;
+  pen.globalAlpha = strength();
   batches.forEach((batch, k) => {
     pen.fillStyle = shown.paint[k];
     pen.beginPath();
@@ -54,14 +62,12 @@ const draw = () => {
 };
 const drawClass = r => {
   const many = own().names.length, big = many > 40 ? 1.45 : many > 8 ? 1.15 : 0.9;
-  pen.globalAlpha = 0.9;
   [...nearGroups().entries()].reverse().forEach(([rank, k]) => {
     pen.fillStyle = colour.ranks[rank % 5];
     pen.beginPath();
     members(k).forEach(i => polygon(shapes[rank % 5], X(i), Y(i), r * big));
     pen.fill();
   });
-  pen.globalAlpha = 1;
   pen.fillStyle = colour.ink; pen.strokeStyle = colour.stage; pen.lineWidth = 1.2;
   members(state.group).forEach(i => {
     pen.beginPath(); circle(X(i), Y(i), r * big * 1.25); pen.fill(); pen.stroke();

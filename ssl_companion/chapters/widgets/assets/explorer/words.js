@@ -67,7 +67,7 @@ const photographs = k => {  // of some of a class's images, to choose one by
 };
 const classTable = k => {
   const far = row(own().far, place(), k);
-  return [make("h3", { textContent: own().names[k] }), ...photographs(k),
+  return [make("h3", {}, members(k).length ? dot(colour.ink) : "", own().names[k]), ...photographs(k),
     make("p", { textContent: rightOf(k) }),
     table("Nearest class means", ["#", "class", "distance"], nearGroups().map((g, i) => [i + 1,
       button({}, () => pick(state.at, g), glyph(i),
@@ -95,20 +95,34 @@ const tables = () => {
   box.replaceChildren(...out);
   if (held) box.querySelector("[aria-pressed=true],button")?.focus({ preventScroll: true });
 };
+const dot = (fill, opacity = 1) => {
+  const element = make("i");
+  Object.assign(element.style, { background: fill, opacity });
+  return element;
+};
+const marks = (shown, k) => {  // of a chip: every way in which points of its class are drawn
+  const near = drawnAs(), ways = new Map();
+  inside(shown, k).forEach(i => {
+    const number = near.get(own().of[i]);
+    ways.set(number ?? paint(i), number ?? Infinity);
+  });
+  return [...ways].sort((a, b) => a[1] - b[1]).map(([way, number]) => number === Infinity
+    ? dot(way, strength()) : number ? glyph(number - 1) : dot(colour.ink));
+};
 const legend = () => {
-  const box = one("[data-legend]"), all = level(), many = all.names.length > 24;
-  const shown = many ? levels[state.level + 1] || all : all, at = levels.indexOf(shown);
+  const box = one("[data-legend]"), all = level(), at = all.chips, shown = levels[at];
   const chips = shown.names.map((text, k) => {
-    const dot = make("i"), ours = at === state.at && k === state.group;
-    dot.style.background = shown.paint[k];
+    const ours = at === state.at && k === state.group;
     const chip = button({}, () => {
       pick(at, ours ? -1 : k);
       box.children[k]?.focus?.({ preventScroll: true });
-    }, dot, text);
+    }, ...marks(shown, k), text);
     chip.setAttribute("aria-pressed", ours);
     return chip;
   });
   box.replaceChildren(...chips);
-  one("[data-note]").textContent = all.note + (many && shown !== all
-    ? ` A point has the colour of its class's group among the ${shown.label}.` : "");
+  one("[data-note]").textContent = all.note + (shown !== all
+    ? ` A point has the colour of its class's group among the ${shown.label}.` : "")
+    + (state.group < 0 ? ""
+      : " The class chosen and those nearest to it have marks of their own, as in the table.");
 };
