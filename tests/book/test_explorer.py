@@ -433,7 +433,7 @@ def grouped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fine = Level("fine", tuple(f"class {i}" for i in range(k)), np.arange(k))
     mine = record_encoder(
         None,
-        4 * rng.normal(size=(k, 16))[y] + rng.normal(size=(len(y), 16)),
+        0.7 * rng.normal(size=(k, 16))[y] + rng.normal(size=(len(y), 16)),
         y,
         hierarchy=Hierarchy("own", (fine, groups, halves)),
         destination=folder / "grouped",

@@ -190,11 +190,11 @@ def _measures(comparison: Comparison) -> str:
     parts = [
         _paragraph(
             "Below a value stands its 95% interval: of accuracies by the bootstrap over test "
-            "images, of other measures (NC3 and NC4 have none) by the jackknife over ten parts of "
-            "the images. It says how far the value varies with other images, as many as these; "
-            "more of them may move it. Below that stands the control, where there is one: the same "
-            "measure with permuted labels or, for NCC accuracy above the finest level, with random "
-            "groups. An arrow says which way means more clustered.",
+            "images, of other measures by the jackknife over ten parts of the images. It says how "
+            "far the value varies with other images, as many as these; more of them may move it. "
+            "Below that stands the control, where there is one: the same "
+            "measure with permuted labels or, above the finest level, with random groups. An "
+            "arrow says which way means more clustered.",
             "note",
         )
     ]
