@@ -152,6 +152,7 @@ def examine(
     test_images: Any = None,
     test_labels: Any = None,
     hierarchy: Any = None,
+    pictures: np.ndarray | Tensor | None = None,
     size: int = SIZE,
     which: str | Sequence[str] = "all",
     subset_size: int = 50_000,
@@ -173,6 +174,8 @@ def examine(
         encoder, images, labels, test_images, test_labels, hierarchy, size, subset_size: as in
             `measure_encoder`; without a hierarchy the finest level is called "fine" nevertheless,
             as in a recording.
+        pictures: without an encoder, the images that the features are of, [N, 3, H, W], for
+            groups of classes that look alike.
         which: of the `CATALOGUE`; by default all of it.
         shown: so many test images, or fewer and balanced by class, are kept for maps.
         seed: of the split, the permutations, the random groupings and the bootstrap.
@@ -191,6 +194,13 @@ def examine(
     run = Runner(encoder, progress=progress, **running)
     given, held_out = Labelled.of(images, labels), Labelled.of(test_images, test_labels)
     sets = encode(run, given, held_out, hierarchy, seed=seed, size=size)
+    if pictures is not None:
+        if len(pictures) != len(sets.labels):
+            raise ValueError(
+                f"pictures: {len(pictures)}; expected {len(sets.labels)}, one for each row of "
+                "images"
+            )
+        sets = replace(sets, images=pictures)
     levels = sets.hierarchy or _without_levels(sets.names, int(sets.y.max()) + 1)
     sets, encoded = replace(sets, hierarchy=levels), time.monotonic()
     table = measure_encoded(sets, which, subset_size=subset_size, seed=seed)

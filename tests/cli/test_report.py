@@ -383,6 +383,8 @@ def test_features_of_a_data_set_are_taken_class_by_class(here: Path, call: Call)
     expected = NearestCentroid().fit(a, train.fine).score(b, test.fine)
     assert values(numbers)["train"] == pytest.approx(expected, abs=0.006)  # a tie may fall apart
     assert {row["level"] for row in numbers["differences"]} == set(train.hierarchy.names)
+    looks = {row["encoder"] for row in numbers["measures"] if row["level"] == "looks-coarse"}
+    assert looks == {"train", "pixels"}
     assert {row["n"] for row in numbers["differences"]} == {200}
     # Names and levels of one's own, for features and images alike
     Path("groups.json").write_text(json.dumps({f"g{i}": f"of {i % 2}" for i in range(100)}))

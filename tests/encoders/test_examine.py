@@ -154,6 +154,21 @@ def test_a_class_of_one_image_leaves_intervals_out() -> None:
     assert rows.loc[("fine", "ncc"), "low"] <= rows.loc[("fine", "ncc"), "value"]
 
 
+def test_features_have_groups_by_looks_where_their_pictures_are_there() -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (8 * K, 3, 4, 4), np.uint8)
+    y = np.repeat(np.arange(K), 8)
+    settings = {"hierarchy": PAIRS, "which": "ncc"}
+    own = examine(lambda x: x.flatten(1), pictures, y, preprocess=lambda x: x / 255, **settings)
+    x = pictures.reshape(len(y), -1) / 255
+    found = examine(None, x, y, pictures=pictures, **settings)["features"].rows
+    pd.testing.assert_frame_equal(
+        found.drop(columns="layer"), own["output"].rows.drop(columns="layer"), atol=1e-6
+    )
+    assert "looks-pairs" in set(found["level"])
+    with pytest.raises(ValueError, match="pictures: 3; expected 48, one for each row of images"):
+        examine(None, x, y, pictures=pictures[:3], **settings)
+
+
 def test_layers_are_results_of_their_own() -> None:
     x, y = np.random.default_rng(0).random((24, 3, 4, 4), np.float32), np.arange(24) % 3
     found = examine(

@@ -105,6 +105,7 @@ class _Features(ReportData):
         if spec not in self.tests:
             return self.images.arguments(spec)
         found: dict[str, Any] = self.labels | {"encoder": None, "test_images": None}
+        found["pictures"] = self.images.pictures
         x, test = _features(spec, self.asked.labels), self.tests[spec]
         found["images"] = self.train.of(spec, x, "features")
         if self.test is not None and test is not None:

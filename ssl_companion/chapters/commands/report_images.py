@@ -60,6 +60,11 @@ class ReportData:
         """Names of the images on the map, and the images themselves, uint8 [m, 32, 32, 3]."""
         return None, None
 
+    @property
+    def pictures(self) -> np.ndarray | None:
+        """The training images, before a split in halves, where they are in memory or in a file."""
+        return None
+
 
 @dataclass(frozen=True)
 class ImageRows:
@@ -153,6 +158,10 @@ class DataSet(ReportData):
     def training(self) -> np.ndarray:
         return self.train.images
 
+    @property
+    def pictures(self) -> np.ndarray:
+        return self.train.images
+
     def shown(self, result: EncoderResult) -> Shown:
         test: ImageSet = self.test
         return test.files[result.shown].tolist(), test.images[result.shown].transpose(0, 2, 3, 1)
@@ -195,6 +204,11 @@ class OwnImages(ReportData):
                 if key == "labels" and found["hierarchy"] is None:
                     found["hierarchy"] = source.branches
         return found
+
+    @property
+    def pictures(self) -> np.ndarray | None:
+        source = self._sources[0]
+        return source if isinstance(source, np.ndarray) and source.ndim == 4 else None
 
     def arguments(self, spec: str) -> dict[str, Any]:
         return given_labels(self.asked) | {"images": self.data, "test_images": self.asked.test_data}
