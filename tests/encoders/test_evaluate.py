@@ -457,7 +457,7 @@ def test_the_recipes_of_the_page_run_and_leave_the_encoder_as_it_was(
 def test_the_pages_ways_to_write_a_hierarchy_say_the_same(at_hand: dict[str, Any]) -> None:
     block, kind = recipes()["nested"], dict.fromkeys(["oak", "maple"], "tree") | {"rose": "flower"}
     calls = re.findall(r"measure_encoder\([^\n]*\)", block)
-    assert len(calls) == 4
+    assert len(calls) == 5
     found: list[pd.DataFrame] = []
     few = functools.partial(measure_encoder, which="ncc")
     table = pd.DataFrame({"species": at_hand["names"]})
