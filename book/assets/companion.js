@@ -8,7 +8,7 @@
     const room = box.scrollWidth - box.clientWidth;
     const more = room > 1 && [box.scrollLeft > 1 && "left", box.scrollLeft < room - 1 && "right"].filter(Boolean).join(" ");
     if (room > 1) box.tabIndex = 0;
-    if (more && box.tagName !== "PRE") box.dataset.more = more; else delete box.dataset.more;
+    if (more) box.dataset.more = more; else delete box.dataset.more;
   };
   const measure = () => {
     for (const box of document.querySelectorAll(boxes)) {

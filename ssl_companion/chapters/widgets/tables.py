@@ -24,21 +24,28 @@ class Table:
         head: whether the columns' names are; a table of facts has none.
         pages: cells that lead to a page of the book, by their text: the page's name, or
             "page#figure" for a place on it.
+        stack: whether a narrow page of the book shows a row's cells below each other, each under
+            its column's name; for columns of long texts.
     """
 
     frame: pd.DataFrame
     index: bool = True
     head: bool = True
     pages: Mapping[str, str] = field(default_factory=dict)
+    stack: bool = False
 
     def _repr_html_(self) -> str:
         frame = self.frame.rename_axis(columns=None)
         if named := self.index and frame.index.name is not None:
             frame = frame.reset_index()  # one row of headings, the index's own among them
         with pd.option_context("display.max_colwidth", None):
-            cells = frame.map(self._cell).rename(index=_escape, columns=_escape)
+            cells = frame.map(self._cell)
+            if self.stack:  # the style sheet shows the name where there is no room for columns
+                for name in cells.columns:
+                    cells[name] = f'<div data-head="{_escape(name)}">' + cells[name] + "</div>"
+            cells = cells.rename(index=_escape, columns=_escape)
             page: str = cells.to_html(
-                classes="dataframe companion-table",
+                classes="companion-table stacked" if self.stack else "companion-table",
                 border=0,
                 index=self.index and not named,
                 header=self.head,

@@ -41,6 +41,15 @@ def test_markup_in_a_table_stays_text() -> None:
     assert "<i>" not in Table(frame.rename_axis("<i>"))._repr_html_()
 
 
+def test_stacked_cells_carry_the_names_of_their_columns_as_text() -> None:
+    frame = pd.DataFrame({"be<fore": ["", "1 < 2"], "after": ["a", 3]})
+    page = Table(frame, index=False, stack=True)._repr_html_()
+    assert page.count('<div data-head="be&lt;fore">') == page.count('data-head="after"') == 2
+    assert '<div data-head="be&lt;fore"></div>' in page, "empty, as the style sheet asks"
+    assert "1 &lt; 2" in page
+    assert "data-head" not in Table(frame, index=False)._repr_html_()
+
+
 @pytest.mark.parametrize("building", [True, False])
 def test_a_cell_leads_to_its_page_in_the_book_only(
     building: bool, monkeypatch: pytest.MonkeyPatch
