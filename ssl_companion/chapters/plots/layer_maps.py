@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, WIDTH, theme
+from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, WIDTH, pale, readable_on, theme
 
 _GREY = "#8a8a8a"
 
@@ -63,7 +63,7 @@ def _map(
     numbers = table.to_numpy(dtype=float)
     low, high = span[0], max(sum(span), float(numbers.max()))
     sns.heatmap(
-        table, ax=axis, annot=write(numbers), fmt="", cmap=colours, linewidths=0.5, vmin=low,
+        table, ax=axis, annot=write(numbers), fmt="", cmap=pale(colours), linewidths=0.5, vmin=low,
         vmax=high, annot_kws={"fontsize": 11 if numbers.shape[1] <= 11 else 9}, cbar=False,
     )  # fmt: skip
     faces = np.asarray(axis.collections[0].get_facecolor())
@@ -72,14 +72,6 @@ def _map(
     axis.invert_yaxis()  # the deepest layer on top
     axis.tick_params(axis="both", rotation=0)
     axis.set(xlabel="epoch", ylabel=label)
-
-
-def readable_on(colour: np.ndarray) -> str:
-    """White or near black, whichever has the higher contrast (WCAG 2.1, relative luminance)."""
-    rgb = np.asarray(colour[:3])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    luminance = float(linear @ [0.2126, 0.7152, 0.0722])
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.0556 else "#111111"
 
 
 def profiles(

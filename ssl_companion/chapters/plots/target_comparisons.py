@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from ssl_companion.chapters.plots.figures import log_epochs
-from ssl_companion.chapters.plots.layer_maps import readable_on
-from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, theme
+from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, pale, readable_on, theme
 
 _GREY = "#8a8a8a"
 _PALE = "#b9b9b9"
@@ -207,7 +206,7 @@ def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) 
         figure, axes = canvas(1, 1, height)
         axis = axes[0, 0]
         sns.heatmap(
-            points, ax=axis, annot=True, fmt="+.1f", cmap="vlag", vmin=-most, vmax=most,
+            points, ax=axis, annot=True, fmt="+.1f", cmap=pale("vlag"), vmin=-most, vmax=most,
             linewidths=0.5, cbar=False, annot_kws={"fontsize": 11},
         )  # fmt: skip
         faces = np.asarray(axis.collections[0].get_facecolor())

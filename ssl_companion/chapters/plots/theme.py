@@ -9,12 +9,15 @@ import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 
 WIDTH = 6.4  # inches
 _COLOURBLIND = sns.color_palette("colorblind")
 # The palette's order with its palest colours (orange, yellow, light pink) moved to the end.
 PALETTE = [_COLOURBLIND[i] for i in (0, 3, 2, 4, 5, 7, 9, 1, 6, 8)]
+INVERTED = 0.93  # companion.css: invert(0.93) hue-rotate(180deg)
+_LUMA = np.array([0.213, 0.715, 0.072])
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
@@ -27,6 +30,42 @@ def theme() -> Iterator[None]:
     spines = {"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e3e3e3"}
     with matplotlib.rc_context(style | sizes | ticks | spines | {"legend.frameon": False}):
         yield
+
+
+def on_dark(colours: np.ndarray) -> np.ndarray:
+    """Colours [..., 3] in [0, 1] as a dark page shows them, by the filter of the style sheet."""
+    inverted = np.asarray(colours)[..., :3] * (1 - 2 * INVERTED) + INVERTED
+    found: np.ndarray = np.clip(2 * (inverted @ _LUMA)[..., None] - inverted, 0, 1)
+    return found
+
+
+def contrast(one: np.ndarray, other: np.ndarray) -> float:
+    """Of two colours, 1 to 21 (WCAG 2.1)."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: np.ndarray) -> float:
+    rgb = np.asarray(colour)[:3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def readable_on(colour: np.ndarray) -> str:
+    """White or near black, whichever can be read the better on both a light and a dark page."""
+
+    def least(ink: str) -> float:
+        rgb = np.array(to_rgb(ink))
+        return min(contrast(rgb, colour), contrast(on_dark(rgb), on_dark(colour)))
+
+    return max(("white", "#111111"), key=least)
+
+
+def pale(name: str, share: float = 0.55) -> ListedColormap:
+    """A colour map with so much white in it that near black digits can be read on all of it, on a
+    light page and on a dark one."""
+    colours = sns.color_palette(name, 256)
+    return ListedColormap((1 - share) * np.asarray(colours) + share, name=f"pale {name}")
 
 
 def canvas(rows: int = 1, columns: int = 1, height: float = 3.8) -> tuple[Figure, np.ndarray]:

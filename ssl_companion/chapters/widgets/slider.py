@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, BboxImage
 from PIL import Image
 
+from ssl_companion.chapters.plots.theme import on_dark
 from ssl_companion.chapters.widgets.static_slider import (
     DPI,
     page_figure,
@@ -89,14 +90,14 @@ def frames(
     start = len(values) - 1 if start is None else start
     _check(values, name, caption, start)
     if in_book():
-        images, photographs = [], False
+        images, places = [], []
         for value in values:
             figure = render(value)
-            photographs = photographs or _holds_photographs(figure)
             images.append(_pixels(figure))
+            places.append(_photographs(figure))
         shown, alts = [show(value) for value in values], [_text(alt(value)) for value in values]
         _check_images(images, shown)
-        page = page_figure(images, shown, alts, name, caption, label, start, photographs)
+        page = page_figure(images, shown, alts, name, caption, label, start, _dark(images, places))
         return PageFigure(name, caption, page)
     return _widget(render, values, caption, alt, label, show, start)
 
@@ -108,10 +109,9 @@ def picture(figure: Figure, name: str, caption: str, alt: str) -> PageFigure:
         ValueError: for a bad name or an empty text.
     """
     _check([None, None], name, caption, 0)
-    photographs = _holds_photographs(figure)
-    page = page_figure(
-        [_pixels(figure)], [""], [_text(alt)], name, caption, photographs=photographs
-    )
+    pixels = _pixels(figure)
+    dark = _dark([pixels], [_photographs(figure)])
+    page = page_figure([pixels], [""], [_text(alt)], name, caption, dark=dark)
     return PageFigure(name, caption, page)
 
 
@@ -144,16 +144,38 @@ def _text(alt: str) -> str:
     return alt
 
 
-def _holds_photographs(figure: Figure) -> bool:
-    """Whether an image in colours is in it; strips of colours, stretched to fit, are none."""
-    if not isinstance(figure, Figure):
-        return False  # `_pixels` says so
+_Boxes = list[tuple[float, float, float, float]]
+
+
+def _dark(images: Sequence[np.ndarray], photographs: Sequence[_Boxes]) -> list[np.ndarray]:
+    """The pictures for a dark page if any holds photographs, which stay as they are."""
+    if not any(photographs):
+        return []
+    return [_darkened(*one) for one in zip(images, photographs, strict=True)]
+
+
+def _darkened(pixels: np.ndarray, photographs: _Boxes) -> np.ndarray:
+    dark = np.rint(255 * on_dark(pixels / 255)).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    for left, bottom, right, top in photographs:
+        rows = slice(round((1 - top) * height), round((1 - bottom) * height))
+        columns = slice(round(left * width), round(right * width))
+        dark[rows, columns] = pixels[rows, columns]
+    return dark
+
+
+def _photographs(figure: Figure) -> _Boxes:
+    """Left, bottom, right and top of the images in colours, as shares of the figure; strips of
+    colours, stretched to fit, are none."""
+    found = []
     images: list[Any] = figure.findobj(lambda artist: isinstance(artist, (AxesImage, BboxImage)))
     for image in images:
         stretched = isinstance(image, AxesImage) and image.axes.get_aspect() == "auto"
         if np.ndim(image.get_array()) == 3 and not stretched:
-            return True
-    return False
+            box, whole = image.get_window_extent(), figure.bbox
+            found.append((box.x0 / whole.width, box.y0 / whole.height,
+                          box.x1 / whole.width, box.y1 / whole.height))  # fmt: skip
+    return found
 
 
 def _pixels(figure: Figure) -> np.ndarray:

@@ -25,7 +25,7 @@ def page_figure(
     caption: str,
     label: str = "",
     start: int = 0,
-    photographs: bool = False,
+    dark: Sequence[np.ndarray] = (),
 ) -> str:
     """HTML of one picture, or of several behind a slider.
 
@@ -37,15 +37,25 @@ def page_figure(
         caption: plain text, between two `CAPTION_MARK`s.
         label: what the slider chooses.
         start: index of the picture shown first.
-        photographs: whether a picture holds photographs, which stay as they are on a dark page;
-            of a drawing light and dark change places there.
+        dark: the pictures for a dark page, where they hold photographs, which stay as they are;
+            without them, light and dark change places there.
+
+    Raises:
+        ValueError: as many dark pictures as others, or none, are expected.
     """
-    kind = "dark-light" if photographs else "dark-light drawing"
+    if dark and len(dark) != len(images):
+        raise ValueError(f"dark: {len(dark)} pictures; expected {len(images)} or none")
+    kind = "dark-light" if dark else "dark-light drawing"
+    styles = [f' style="--dark:url({address})"' for address in _encode(dark)] if dark else (
+        [""] * len(images)
+    )  # fmt: skip
     height, width = (round(side * _CSS_DPI / DPI) for side in images[0].shape[:2])
     pictures = [
         f'<img class="{kind}" width="{width}" height="{height}" alt="{html.escape(alt)}" '
-        f'data-shown="{html.escape(text)}" src="{source}"{"" if i == start else " hidden"}>'
-        for i, (source, text, alt) in enumerate(zip(_encode(images), shown, alts, strict=True))
+        f'data-shown="{html.escape(text)}" src="{source}"{style}{"" if i == start else " hidden"}>'
+        for i, (source, text, alt, style) in enumerate(
+            zip(_encode(images), shown, alts, styles, strict=True)
+        )
     ]
     bar = ""
     if len(images) > 1:
@@ -74,7 +84,7 @@ def _encode(images: Sequence[np.ndarray]) -> list[str]:
     """PNGs as data addresses, in one palette of 64 colours so that nothing flickers."""
     stride = max(1, int(np.ceil(np.sqrt(sum(image.size for image in images) / 12e6))))
     montage = np.concatenate([image[::stride, ::stride] for image in images])
-    palette = _palette(montage)
+    palette = _palette(montage, images[0][0, 0])
     addresses = []
     for image in images:
         indexed = Image.fromarray(_nearest(palette, image))
@@ -83,12 +93,12 @@ def _encode(images: Sequence[np.ndarray]) -> list[str]:
     return addresses
 
 
-def _palette(image: np.ndarray) -> np.ndarray:
-    """White, for the ground has to vanish in the card it stands on, and 63 more: [64, 3]."""
+def _palette(image: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """The ground, for it has to vanish in the page it stands on, and 63 more: [64, 3]."""
     method = Image.Quantize.MEDIANCUT
     chosen = Image.fromarray(image).quantize(_COLOURS - 1, method, kmeans=1).getpalette() or []
     others = np.asarray(chosen, dtype=np.uint8).reshape(-1, 3)
-    return np.concatenate([np.full((1, 3), 255, np.uint8), others])
+    return np.concatenate([ground[None], others])
 
 
 def _nearest(palette: np.ndarray, image: np.ndarray) -> np.ndarray:

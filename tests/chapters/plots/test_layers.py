@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 
-from ssl_companion.chapters.plots import layer_maps
+from ssl_companion.chapters.plots import layer_maps, target_comparisons
+from ssl_companion.chapters.plots.theme import contrast, on_dark
 
 
 def test_maps_write_every_number_and_put_the_deepest_layer_on_top() -> None:
@@ -26,6 +28,21 @@ def test_a_map_without_growth_is_drawn_in_one_shade() -> None:
     figure = layer_maps.two_maps(0.01 * flat, flat, title="control")
     mesh = figure.axes[1].collections[0]
     assert len(np.unique(mesh.get_facecolors(), axis=0)) == 1
+
+
+def test_every_digit_can_be_read_on_a_light_page_and_on_a_dark_one() -> None:
+    table = pd.DataFrame(np.linspace(0.01, 1, 63).reshape(7, 9)).rename(index=str)
+    drawn = [
+        layer_maps.two_maps(table, 1 + 10 * table, title="fine"),
+        target_comparisons.map_of_differences(table - 0.5, title="differences"),
+    ]
+    for axis in (axis for figure in drawn for axis in figure.axes):
+        faces = axis.collections[0].get_facecolors()
+        assert len(np.unique(faces, axis=0)) > 50
+        for text, face in zip(axis.texts, faces[:, :3], strict=True):
+            ink = np.array(to_rgb(text.get_color()))
+            assert contrast(ink, face) >= 4.5
+            assert contrast(on_dark(ink), on_dark(face)) >= 4.5
 
 
 def test_profiles_begin_with_a_dashed_line_and_name_the_layers() -> None:

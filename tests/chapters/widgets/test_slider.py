@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ssl_companion.chapters.plots.theme import INVERTED
 from ssl_companion.chapters.widgets.slider import (
     BOOK_VARIABLE,
     frames,
@@ -225,3 +227,36 @@ def test_bad_arguments_say_what_is_expected(
     arguments = {"render": draw, "values": [1, 2], "name": "n", "caption": TEXT, "alt": tell}
     with pytest.raises(ValueError, match=re.escape(message)):
         frames(**(arguments | change))
+
+
+def test_on_a_dark_page_a_drawing_is_dark_and_the_photographs_in_it_are_as_they_were(
+    book: None,
+) -> None:
+    def photographs(value: float) -> Figure:
+        figure = Figure(figsize=(4, 2))
+        axis = figure.add_axes((0.5, 0, 0.5, 1))
+        axis.imshow(np.full((8, 8, 3), 0.1 * value))
+        axis.set_axis_off()
+        return figure
+
+    page = frames(lambda v: photographs(v) if v else Figure((4, 2)), [0, 2, 5], "a", TEXT, tell)
+    assert 'class="dark-light"' in page.html
+    found = re.findall(r"--dark:url\(data:image/png;base64,([^)]+)\)", page.html)
+    dark = [np.asarray(Image.open(io.BytesIO(base64.b64decode(one))).convert("RGB"))
+            for one in found]  # fmt: skip
+    for light, one in zip(images_of(page.html), dark, strict=True):
+        before = np.asarray(light.convert("RGB")).astype(int)
+        assert tuple(one[0, 0]) == (18, 18, 18), "as dark as the page"
+        middle = len(one) // 2
+        assert tuple(one[middle, 40]) == (18, 18, 18)
+        if one is not dark[0]:
+            np.testing.assert_allclose(one[middle, -40], before[middle, -40], atol=2)
+    assert "--dark" not in frames(draw, [1, 2], "b", TEXT, tell).html
+    assert "--dark" in picture(photographs(3), "c", TEXT, tell(3)).html
+    with pytest.raises(ValueError, match="dark: 1 pictures; expected 2 or none"):
+        page_figure([before.astype(np.uint8)] * 2, "12", "ab", "d", TEXT, dark=dark[:1])
+
+
+def test_the_style_sheet_darkens_as_these_pictures_do() -> None:
+    sheet = Path(__file__).resolve().parents[3] / "book/assets/companion.css"
+    assert f"filter: invert({INVERTED}) hue-rotate(180deg)" in sheet.read_text("utf8")
