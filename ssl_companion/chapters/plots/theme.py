@@ -39,7 +39,7 @@ def on_dark(colours: np.ndarray) -> np.ndarray:
     return found
 
 
-def contrast(one: np.ndarray, other: np.ndarray) -> float:
+def colour_contrast(one: np.ndarray, other: np.ndarray) -> float:
     """Of two colours, 1 to 21 (WCAG 2.1)."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
@@ -56,7 +56,7 @@ def readable_on(colour: np.ndarray) -> str:
 
     def least(ink: str) -> float:
         rgb = np.array(to_rgb(ink))
-        return min(contrast(rgb, colour), contrast(on_dark(rgb), on_dark(colour)))
+        return min(colour_contrast(rgb, colour), colour_contrast(on_dark(rgb), on_dark(colour)))
 
     return max(("white", "#111111"), key=least)
 

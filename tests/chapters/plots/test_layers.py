@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 
 from ssl_companion.chapters.plots import layer_maps, target_comparisons
-from ssl_companion.chapters.plots.theme import contrast, on_dark
+from ssl_companion.chapters.plots.theme import colour_contrast, on_dark
 
 
 def test_maps_write_every_number_and_put_the_deepest_layer_on_top() -> None:
@@ -41,8 +41,8 @@ def test_every_digit_can_be_read_on_a_light_page_and_on_a_dark_one() -> None:
         assert len(np.unique(faces, axis=0)) > 50
         for text, face in zip(axis.texts, faces[:, :3], strict=True):
             ink = np.array(to_rgb(text.get_color()))
-            assert contrast(ink, face) >= 4.5
-            assert contrast(on_dark(ink), on_dark(face)) >= 4.5
+            assert colour_contrast(ink, face) >= 4.5
+            assert colour_contrast(on_dark(ink), on_dark(face)) >= 4.5
 
 
 def test_profiles_begin_with_a_dashed_line_and_name_the_layers() -> None:
