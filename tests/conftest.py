@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,20 @@ from ssl_companion.recordings.quantised import quantise
 from ssl_companion.training.config import RunConfig
 
 PER_CLASS = {"train": 12, "test": 10}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--share", metavar="I/N", help="one of N shares of the tests: the I-th from 0")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what other shares have."""
+    if not (share := config.getoption("--share")):
+        return
+    which, of = map(int, share.split("/"))
+    mine = [item for item in items if zlib.crc32(item.nodeid.encode()) % of == which % of]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
+    items[:] = mine
 
 
 @dataclass(frozen=True)
