@@ -89,6 +89,15 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _threads_stay(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Two processes of two threads each, on two cores, take several times as long."""
+    yield
+    if (threads := torch.get_num_threads()) != 1:
+        torch.set_num_threads(1)
+        pytest.fail(f"{request.node.nodeid}: torch has {threads} threads afterwards; expected 1")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _ctrl_c_arrives() -> None:
     """A shell starts what runs in the background with Ctrl-C ignored, and children inherit that."""

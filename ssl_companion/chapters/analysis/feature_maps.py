@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import platformdirs
+import torch
 from scipy.spatial.distance import pdist, squareform
 
 from ssl_companion.chapters.analysis.accuracies import hits, measured
 from ssl_companion.data.hierarchy import Hierarchy, Level
+from ssl_companion.data.threads import tensor_threads
 from ssl_companion.io.extras import needs
 from ssl_companion.measures import nearest_neighbours
 from ssl_companion.recordings import (
@@ -71,14 +73,15 @@ def umap_embedding(
     shape = (len(features), neighbours - 1)
     if found is not None and not found[0].shape == found[1].shape == shape:
         raise ValueError(f"found: shapes {[a.shape for a in found]}; expected {shape} twice")
-    with needs("plots"):
-        _let_numba_write()
-        import umap  # compiles for seconds; only who draws a map waits for it
-
     if features.shape[1] == 1:  # two principal components are where a map begins
         features = np.pad(features, ((0, 0), (0, 1)))
     settings: dict[str, Any] = {} if found is None else _known(*found)
-    with warnings.catch_warnings():
+    # Numba's threads would leave torch with as many as there are cores, whatever was asked for.
+    with tensor_threads(torch.get_num_threads()), warnings.catch_warnings():
+        with needs("plots"):
+            _let_numba_write()
+            import umap  # compiles for seconds; only who draws a map waits for it
+
         # Neighbours that were found elsewhere cannot place new points later; nobody asks that.
         warnings.filterwarnings("ignore", message=".*knn_search_index.*")
         fitted = umap.UMAP(
