@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import cdist, pdist
 from sklearn.manifold import trustworthiness
 
@@ -235,3 +236,4 @@ def test_a_single_dimension_has_a_map_as_well() -> None:
     points = umap_embedding(x, rounds=50)
     assert points.shape == (40, 2)
     assert neighbour_share(points, np.arange(40) % 2) > 0.9
+    assert torch.get_num_threads() == 1, "as before"
