@@ -53,8 +53,8 @@ class ReportData:
         raise NotImplementedError
 
     def training(self) -> Any:
-        """The training images, for baselines that look at them."""
-        raise NotImplementedError
+        """The training images, for baselines that look at them; None where they are not at hand."""
+        return None
 
     def shown(self, result: EncoderResult) -> Shown:
         """Names of the images on the map, and the images themselves, uint8 [m, 32, 32, 3]."""
