@@ -43,6 +43,8 @@ from ssl_companion.recordings.quantised import compact
 from ssl_companion.training.config import LoopConfig, RunConfig
 from ssl_companion.training.snapshots import load_snapshot, snapshot_path
 
+from ..conftest import halved
+
 K, D = 4, 6
 SIZES = (24, 30, 16, 20)  # classes need not be of one size
 
@@ -154,7 +156,8 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def glyphs() -> tuple[ImageSet, ImageSet]:
-    return load("glyphs100", "train").subset(4), load("glyphs100", "test").subset(2)
+    train, test = load("glyphs100", "train").subset(4), load("glyphs100", "test").subset(2)
+    return halved(train), halved(test)
 
 
 SMALL = MeasureConfig(

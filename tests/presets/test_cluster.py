@@ -12,12 +12,14 @@ import pytest
 import torch
 
 import ssl_companion.presets.cluster as cluster_module
+from ssl_companion.data import load
 from ssl_companion.presets.cluster import ClusterConfig, RecordJob, submit
 from ssl_companion.presets.record import NoTeacherError
 from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import MeasureConfig, RecordingError, list_recordings
 from ssl_companion.training.config import LoopConfig
 
+from ..conftest import halved
 from ..training.tiny import tiny_config
 
 submitit = pytest.importorskip("submitit", reason="needs the extra `cluster`")
@@ -43,7 +45,10 @@ def test_local_jobs_record_every_run(tmp_path: Path) -> None:
     assert [found.name for found in list_recordings(out)] == ["tiny-s0", "tiny-s1"]
 
 
-def test_a_preempted_job_queues_itself_again(tmp_path: Path) -> None:
+def test_a_preempted_job_queues_itself_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "load", lambda *given: halved(load(*given)))
     job = RecordJob(tiny_runs()[0], tmp_path / "runs", tmp_path / "out", LOOP, None)
     again = job.checkpoint()
     assert again.function is job

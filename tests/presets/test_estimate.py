@@ -22,6 +22,7 @@ from ssl_companion.recordings.format import EVERY_SAMPLE
 from ssl_companion.recordings.measuring import Measured
 from ssl_companion.training.config import LoopConfig, RunConfig
 
+from ..conftest import halved
 from ..training.tiny import tiny_config
 
 #: The tracked tree may have 34 MB; the rest of it has about 3, and may grow.
@@ -145,7 +146,7 @@ def size(folder: Path) -> int:
 @pytest.mark.parametrize("objective", ["vicreg", "byol", "supervised"])
 def test_room_is_that_of_the_files(objective: str, tmp_path: Path) -> None:
     run = tiny(objective=objective)
-    train, test = (load("glyphs100", split).subset(2) for split in ("train", "test"))
+    train, test = (halved(load("glyphs100", split).subset(2)) for split in ("train", "test"))
     loop = LoopConfig(device="cpu", progress=False, checkpoint_steps=2)
     assert record_run(run, train, test, tmp_path / "runs", tmp_path / "out", loop)
     (row,) = estimate([run], torch.device("cpu"))

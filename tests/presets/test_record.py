@@ -16,6 +16,7 @@ from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import MeasureConfig, RecordingError, open_recording, writing
 from ssl_companion.training.config import LoopConfig, RunConfig
 
+from ..conftest import halved
 from ..training.tiny import tiny_config
 
 QUIET = LoopConfig(device="cpu", progress=False)
@@ -36,7 +37,8 @@ PUPIL = tiny("clustering-vicreg-s0", teacher=TEACHER)
 
 @pytest.fixture(scope="module")
 def glyphs() -> tuple[ImageSet, ImageSet]:
-    return load("glyphs100", "train").subset(4), load("glyphs100", "test").subset(2)
+    train, test = load("glyphs100", "train").subset(4), load("glyphs100", "test").subset(2)
+    return halved(train), halved(test)
 
 
 Record = Callable[..., bool]

@@ -14,6 +14,8 @@ from ssl_companion.presets.runs import Run
 from ssl_companion.recordings import MeasureConfig, Recording, open_recording
 from ssl_companion.training.config import LoopConfig, ObjectiveConfig, RunConfig
 
+from ..conftest import halved
+
 Glyphs = tuple[ImageSet, ImageSet]
 Folders = tuple[Path, Path]
 Record = Callable[..., bool]
@@ -37,7 +39,8 @@ KEEP_ALL = MeasureConfig(
 
 @pytest.fixture(scope="session")
 def glyphs() -> Glyphs:
-    return load("glyphs100", "train").subset(4), load("glyphs100", "test").subset(2)
+    train, test = load("glyphs100", "train").subset(4), load("glyphs100", "test").subset(2)
+    return halved(train), halved(test)
 
 
 def tiny_config(objective: str = "vicreg", **fields: object) -> RunConfig:

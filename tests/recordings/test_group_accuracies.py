@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import NearestCentroid
 
+from ssl_companion.data import load
 from ssl_companion.data.hierarchy import GLYPHS100, held_out_classes, random_grouping
 from ssl_companion.data.images import balanced_indices
 from ssl_companion.recordings import (
@@ -103,10 +104,8 @@ def test_a_class_without_images_is_left_out_and_so_is_a_group_without_classes() 
 
 
 @pytest.mark.parametrize("name", ["res-1-4", "vit-1-8"])
-def test_maps_that_keep_the_place_are_searched_as_the_whole_vectors_would_be(
-    glyphs: Glyphs, name: str
-) -> None:
-    train, test = glyphs[0].subset(2), glyphs[1]
+def test_maps_that_keep_the_place_are_searched_as_the_whole_vectors_would_be(name: str) -> None:
+    train, test = (load("glyphs100", split).subset(2) for split in ("train", "test"))
     backbone = make_backbone(name, seed=0).eval()
     maps = [
         {

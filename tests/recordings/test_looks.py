@@ -57,7 +57,7 @@ def test_classes_of_one_colour_are_one_group(
     rng, level = np.random.default_rng(0), run.hierarchy.level("coarse")
     colour = rng.permutation(level.of_fine)  # of each class, with no regard to what it means
     fine = np.repeat(np.arange(100), 4)
-    images = np.broadcast_to((12 * colour[fine])[:, None, None, None], (400, 3, 32, 32))
+    images = np.broadcast_to((12 * colour[fine])[:, None, None, None], (400, 3, 8, 8))
     images = (images + rng.integers(0, 3, images.shape)).astype(np.uint8)
     files = np.array([f"{i}.png" for i in range(400)])
     train = ImageSet("made", "train", fine, files, "synthetic", run.hierarchy, True, images=images)
