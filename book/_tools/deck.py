@@ -24,7 +24,10 @@ _PARTS = (
 )
 _EXPLAINS = re.compile(r"[a-z]|Here |Where |With ")  # goes on with the sentence of a formula
 _LONG_CAPTION, _LEAD = 60, 12  # words
-_LONGEST_LIST, _LONGEST_TABLE, _FEWEST_WORDS = 6, 8, 6  # items, rows, of a card
+_LONGEST_LIST, _LONGEST_TABLE = 6, 8  # items, rows
+_LONGEST_ITEMS, _CARD, _FEWEST_WORDS = 90, 60, 20  # words: of a whole list, a whole card, a cut one
+_TALL = 1.1  # width over height of a picture that wants all the height of a slide
+_TO_COPY = "to copy"  # in the heading of code that a slide shows
 
 
 @dataclass
@@ -32,7 +35,8 @@ class Slide:
     """One slide; all texts are HTML.
 
     Attributes:
-        kind: what it is, such as `figure` or `verdict`; the style sheet knows it.
+        kind: what it is, such as `figure` or `verdict`, with `tall` for a figure that is not wide;
+            the style sheet knows it.
         heading: its headline.
         body: what stands under the headline.
         eyebrow: the small line above it.
@@ -48,8 +52,13 @@ class Slide:
     @property
     def size(self) -> str:
         """How many words there are, `few`, `some` or `many`: few of them are drawn larger."""
-        words = len(BeautifulSoup(self.body, "html.parser").get_text().split())
+        words = _count(self.body)
         return "few" if words <= 32 else "some" if words <= 60 else "many"
+
+
+def _count(text: str) -> int:
+    """How many words a piece of HTML has."""
+    return len(BeautifulSoup(text, "html.parser").get_text().split())
 
 
 @dataclass(frozen=True)
@@ -113,9 +122,13 @@ def _found(tag: Tag, selector: str) -> Tag:
 
 
 def _claim(opening: Tag) -> str:
-    first = opening.contents[0]
-    bold = isinstance(first, Tag) and first.name == "strong"
-    return f"{inside(first)}." if bold else first_sentence(opening)  # type: ignore[arg-type]
+    """The claim in bold, with or without "according to the abstract of ..." before it."""
+    bold = opening.find("strong")
+    before = inside(opening).partition("<strong>")[0].strip()
+    if isinstance(bold, Tag) and (not before or before.startswith("According to")):
+        claim = inside(bold).rstrip(".")
+        return f"{claim[:1].upper()}{claim[1:]}."
+    return first_sentence(opening)
 
 
 def _source(top: Tag) -> str:
@@ -127,7 +140,8 @@ def _source(top: Tag) -> str:
 
 def _first_picture(top: Tag) -> str:
     """What the chapter's first moving figure shows before anything is moved, to look at."""
-    image = top.select_one(".frames:has(input[type=range]):not(:has(.explorer)) img")
+    moving = ".frames:has(input[type=range]):not(:has(.explorer))"
+    image = top.select_one(f"{moving} img:not([hidden])")
     if image is None:
         return ""
     kind = " ".join(image.get("class") or [])
@@ -166,7 +180,7 @@ def _section(section: Tag, heading: Tag) -> list[Slide]:
     above = inside(outer) if isinstance(outer, Tag) else ""
     if "prediction" in words:  # its figures are under the name of the section around it
         walked = _Section(above or inside(heading)).slides(blocks)
-        return _prediction(heading, blocks) + [s for s in walked if s.kind == "figure"]
+        return _prediction(heading, blocks) + [s for s in walked if "figure" in s.kind]
     return _Section(inside(heading), above).slides(blocks)
 
 
@@ -241,10 +255,19 @@ class _Section:
         if self.verdict and isinstance(first, Tag) and first.name == "strong":
             rest = clean(paragraph)
             rest.contents[0].extract()
-            said = first_sentence(rest, _FEWEST_WORDS)
+            said = inside(rest)
+            if _count(said) > _CARD:
+                said = first_sentence(rest, _FEWEST_WORDS)
             self.cards.append(f"<dt>{inside(first)}</dt><dd>{said}</dd>")
 
     def _outputs(self, block: Tag) -> None:
+        quoted = block.select_one("blockquote")
+        if quoted is not None:  # one of the sentences is enough to show their form
+            sentence = quoted.select_one("p") or quoted
+            self._wait(f"<blockquote>{inside(sentence)}</blockquote>")
+        code = block if "highlight" in str(block.get("class")) else None
+        if code is not None and _TO_COPY in self.heading.lower() and not self.waiting:
+            self._wait(f"<pre><code>{html.escape(code.get_text().strip())}</code></pre>")
         for part in block.select(_PARTS):
             facts = _facts(part) if part.name == "table" else {}
             if part.select_one(".explorer"):
@@ -262,7 +285,7 @@ class _Section:
 
     def _figure(self, figure: Tag) -> None:
         caption, picture = _found(figure, "figcaption .caption-text"), _found(figure, ".frames")
-        number = figure.select_one(".caption-number")
+        number, ratio = figure.select_one(".caption-number"), 0.0
         for image in picture.select("img"):
             ratio = float(str(image["width"])) / float(str(image["height"]))
             image["style"] = f"--ratio:{ratio:.4f}"  # so that it can fill the room there is
@@ -277,10 +300,15 @@ class _Section:
         eyebrow = self.heading if questions else self.above
         words = small + inside(caption)
         long = " long" if len(plain(caption).split()) > _LONG_CAPTION else ""
+        kind = "figure tall" if 0 < ratio < _TALL else "figure"
         body = f'{picture}<p class="caption{long}" data-figure="{figure["id"]}">{words}</p>'
-        self._add("figure", headline, body, eyebrow)
+        self._add(kind, headline, body, eyebrow)
 
     def _wait(self, part: str) -> None:
+        """Keep a part for the slide that comes, under the bold words that introduce it."""
+        first = next(iter(self.said[-1].contents), None) if self.said else None
+        if isinstance(first, Tag) and first.name == "strong" and plain(first).endswith("."):
+            part = f'<p class="label">{inside(first).rstrip(".")}</p>{part}'
         self.waiting.append(part)
         self.introduced = len(self.said)
 
@@ -358,7 +386,11 @@ def _listed(facts: dict[str, str], keys: Sequence[str]) -> str:
 
 
 def _items(listed: Tag) -> list[str]:
-    return [first_sentence(item) for item in listed.find_all("li", recursive=False)]
+    """The items of a list, whole if a slide has room for them, else their first sentences."""
+    items = listed.find_all("li", recursive=False)
+    if _count(str(clean(listed))) <= _LONGEST_ITEMS:
+        return [inside(item.find("p", recursive=False) or item) for item in items]
+    return [first_sentence(item) for item in items]
 
 
 def _formula(block: Tag) -> str:

@@ -18,6 +18,7 @@ _KEPT = {
 }  # fmt: skip
 # Words that a citation completes: "the abstract of ...", "as ... claim".
 _GOVERNING = re.compile(r"\b(of|what|as|by|from|in|to|see)\s*$")
+_BEGINS, _GOES_ON = re.compile(r"[.?!:;]\s*$"), re.compile(r"\s+[a-z]")  # it is the subject
 # A full stop, question or exclamation mark that ends a sentence, with what closes behind it.
 _END = re.compile(r"(?<!\bal)(?<!e\.g)(?<!i\.e)(?<!\bvs)(?<!\bFig)[.?!][)”’\"']*(?=\s|$)")
 # What the converter does not know, or makes of TeX that MathML draws on its own.
@@ -86,7 +87,9 @@ def _cite(citation: Tag) -> None:
     """Names where the sentence needs them, nothing where it is complete without."""
     before = citation.previous_sibling
     text = str(before) if isinstance(before, NavigableString) else ""
-    if _GOVERNING.search(text):
+    after = str(citation.next_sibling or "")
+    subject = (before is None or _BEGINS.search(text)) and _GOES_ON.match(after)
+    if subject or _GOVERNING.search(text):
         names = [link.get_text().rsplit(",", 1)[0] for link in citation.select("a")]
         citation.replace_with(" and ".join(names))
         return

@@ -21,7 +21,7 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAO
 def figure(name: str, pictures: int = 1) -> str:
     images = "".join(
         f'<img class="dark-light drawing" width="614" height="365" alt="picture {i}" '
-        f'data-shown="{i}" src="{PIXEL}">'
+        f'data-shown="{i}" src="{PIXEL}"{" hidden" if i < pictures - 1 else ""}>'
         for i in range(pictures)
     )
     bar = '<div class="frames-bar"><label>epoch</label><input type="range"></div>'
@@ -93,7 +93,7 @@ def test_slides_follow_the_chapter(small: Deck) -> None:
     assert "They begin together." in by_kind["prediction"].body
     assert "more than 1" in by_kind["rule"].body
     assert "“Clouds.”" in by_kind["paper"].body
-    assert "picture 0" in by_kind["title"].body
+    assert "picture 2" in by_kind["title"].body, "what the figure shows before it is moved"
     assert 'class="verdict-word yes">✓ reproduced' in by_kind["verdict"].body
     assert "It is two." in by_kind["verdict"].body
     assert "<svg>" in by_kind["verdict"].body, "on its scale"
@@ -121,6 +121,54 @@ def test_a_diagram_comes_with_its_own_style() -> None:
     shown = [slide.body for slide in deck.slides if slide.kind == "figure"]
     assert drawn in shown[0]
     assert not any(".frames{}" in body for body in shown)
+
+
+def test_a_claim_keeps_its_subject_whatever_stands_before_it() -> None:
+    bold = "<strong>Clouds part</strong>; so the abstract of"
+    for said, claim in [
+        ("According to the abstract of [], <strong>clouds part</strong>. More.", "Clouds part."),
+        ("[] claim that <strong>clouds part</strong>. More.", "Name claim that clouds part."),
+    ]:
+        cited = re.search(r'(?s)<span class="bibtex-citation">.*?</span>', PAGE)
+        assert cited is not None
+        page = re.sub(rf"(?s)<p>{bold}.*?</p>", f"<p>{said}</p>", PAGE)
+        page = page.replace("[]", cited[0])
+        deck = read_deck(page, "clouds")
+        assert deck is not None
+        assert BeautifulSoup(deck.claim, "html.parser").get_text() == claim
+
+
+def test_what_may_and_may_not_be_said_keep_their_labels_and_reasons() -> None:
+    section = """<section id="s8"><h2>What may be said</h2><p><strong>May be said.</strong> So:</p>
+    <div class="cell"><blockquote><div><p>They part.</p></div></blockquote><blockquote><div><p>Two.
+    </p></div></blockquote></div><p><strong>May not be said.</strong> Never:</p>
+    <ul><li><p><em>"They rain."</em> That is a question of water.</p></li></ul></section>"""
+    deck = read_deck(PAGE.replace('<section id="s5">', f'{section}<section id="s5">'), "clouds")
+    assert deck is not None
+    body = next(s.body for s in deck.slides if s.heading == "What may be said")
+    said = " ".join(BeautifulSoup(body, "html.parser").get_text(" ").split())
+    assert said == (
+        'May be said They part. May not be said "They rain." That is a question of water.'
+    )
+
+
+def test_code_to_copy_is_on_a_slide_and_other_code_is_not() -> None:
+    code = '<div class="highlight-python notranslate"><pre>print(1)</pre></div>'
+    sections = "".join(
+        f'<section id="{name[:4]}"><h2>{name}</h2>{code}</section>'
+        for name in ("Lines to copy", "More")
+    )
+    deck = read_deck(PAGE.replace('<section id="s5">', f'{sections}<section id="s5">'), "clouds")
+    assert deck is not None
+    assert [s.heading for s in deck.slides if "print(1)" in s.body] == ["Lines to copy"]
+
+
+def test_a_tall_figure_gets_the_height_of_the_slide_and_a_short_card_is_whole(small: Deck) -> None:
+    deck = read_deck(PAGE.replace('height="365"', 'height="793"'), "clouds")
+    assert deck is not None
+    assert [s.kind for s in deck.slides if "figure" in s.kind] == ["figure tall"] * 2
+    cards = next(slide.body for slide in small.slides if slide.kind == "cards")
+    assert "a standstill. And more." in cards
 
 
 def test_no_solution_and_no_link_is_on_a_slide(small: Deck) -> None:

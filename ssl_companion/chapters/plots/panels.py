@@ -388,7 +388,7 @@ def plot_every_run(
         places.append(at)
         ticks.append(str(table["setting"].iloc[i]))
     with theme():
-        figure = Figure(figsize=(WIDTH, height or 1.5 + 0.23 * (at + 1)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height or 1.5 + 0.19 * (at + 1)), layout="constrained")
         axis = figure.subplots()
         axis.axvline(null, color="#777777", linestyle="--", linewidth=1.2, label="no effect")
         axis.axvline(least, color=_DARK, linewidth=1.5, label="threshold")
@@ -396,7 +396,7 @@ def plot_every_run(
             (True, _REACHED, "o", "reaches it"), (False, _MISSED, "X", "misses it"),
         ):  # fmt: skip
             _dots(axis, table, places, reached, colour, marker, words)
-        axis.set_yticks(places, ticks, fontsize=10)
+        axis.set_yticks(places, ticks, fontsize=11)
         axis.set_ylim(at + 0.8, -0.8)
         axis.grid(axis="y", visible=False)
         axis.set_xlabel(x_label)
