@@ -60,6 +60,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
+
+
 @dataclass(frozen=True)
 class Story:
     """What happens in a synthetic run.
