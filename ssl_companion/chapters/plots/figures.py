@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
 from ssl_companion.chapters.plots.theme import (
     MARKERS,
@@ -28,6 +28,7 @@ from ssl_companion.chapters.plots.theme import (
     legend,
     theme,
 )
+from ssl_companion.chapters.plots.ticks import RoomyLocator
 
 __all__ = [
     "MARKERS",
@@ -140,11 +141,11 @@ def _draw_curves(
 
 def log_epochs(axis: Axes, epochs: np.ndarray, steps: Sequence[int] = (1, 2, 5)) -> None:
     """A horizontal axis that holds epoch 0 and is logarithmic above 1, ticked at plain numbers:
-    0, and `steps` times 1, 10, 100 and so on."""
+    0, and `steps` times 1, 10, 100 and so on, as far as there is room for them."""
     last = float(np.max(epochs))
     axis.set_xscale("symlog", linthresh=1.0, linscale=0.5)
     ticks = [m * 10**e for e in range(7) for m in steps]
-    axis.xaxis.set_major_locator(FixedLocator([0.0, *(t for t in ticks if t <= last)]))
+    axis.xaxis.set_major_locator(RoomyLocator([0.0, *(t for t in ticks if t <= last)]))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(ScalarFormatter())
     axis.set_xlim(-0.15, last * 1.12 if last > 1 else 1.1)

@@ -26,6 +26,7 @@ from ssl_companion.chapters.plots.theme import (
     canvas,
     theme,
 )
+from ssl_companion.chapters.plots.ticks import RoomyLocator
 
 _PALE = "#b9b9b9"
 _DARK = "#222222"
@@ -155,7 +156,7 @@ def _scale(axis: Axes, scale: AxisScale, x: np.ndarray, narrow: bool) -> None:
         axis.xaxis.set_minor_locator(NullLocator())
         shown = [v * 10**e for e in range(7) for v in (1, 2, 5)]
         inside = [v for v in shown if x.min() <= v <= x.max()]
-        axis.xaxis.set_major_locator(FixedLocator(inside))
+        axis.xaxis.set_major_locator(RoomyLocator(inside))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     elif scale == "doses":
         doses = np.unique(x)

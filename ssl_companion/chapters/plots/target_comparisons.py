@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentF
 
 from ssl_companion.chapters.plots.figures import log_epochs
 from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, pale, readable_on, theme
+from ssl_companion.chapters.plots.ticks import signed
 
 _GREY = "#8a8a8a"
 _PALE = "#b9b9b9"
@@ -189,7 +190,7 @@ def _differences(axis: Axes, table: pd.DataFrame, along: str, labelled: bool) ->
         )  # fmt: skip
         axis.fill_between(line[along], line["low"], line["high"], color=colour, alpha=0.18, lw=0)
     axis.axhline(0.0, color="#555555", linestyle=":", linewidth=1.2, zorder=1)
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:+.0f}"))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: signed(100 * v)))
 
 
 def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) -> Figure:
@@ -200,13 +201,14 @@ def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) 
         title: above.
         height: inches.
     """
-    points = (100 * table).round(1) + 0.0  # no -0.0
+    points = (100 * table).round(1)
     most = float(np.abs(points.to_numpy()).max())
     with theme():
         figure, axes = canvas(1, 1, height)
         axis = axes[0, 0]
         sns.heatmap(
-            points, ax=axis, annot=True, fmt="+.1f", cmap=pale("vlag"), vmin=-most, vmax=most,
+            points, ax=axis, annot=points.map(lambda v: signed(v, 1)), fmt="", cmap=pale("vlag"),
+            vmin=-most, vmax=most,
             linewidths=0.5, cbar=False, annot_kws={"fontsize": 11},
         )  # fmt: skip
         faces = np.asarray(axis.collections[0].get_facecolor())
