@@ -50,7 +50,7 @@ class Recordings:
                 {
                     "name": recording.name,
                     "title": recording.title,
-                    "device": run["device"],
+                    "device": recording.device,
                     "minutes": round((run["wall_seconds"] or 0) / 60, 1),
                     "commit": (run["git"]["commit"] or "-")[:10],
                     "features": recording.has_features,

@@ -290,7 +290,7 @@ def _controls(scale: Scale) -> Iterator[Run]:
     variants = {
         "recipe": ("the recipe", recipe),
         "supervised": ("labels", supervised),
-        "by-lot": ("labels by lot", replace(supervised, objective=by_lot)),
+        "by-lot": ("random labels", replace(supervised, objective=by_lot)),
         "collapsed": ("invariance only", replace(recipe, objective=ObjectiveConfig(regularizer=0))),
     }
     for seed in (0, 1, 2):
@@ -299,7 +299,7 @@ def _controls(scale: Scale) -> Iterator[Run]:
             yield _compared(scale, "controls", variant, words, config, measure)
         if seed == 0:  # steps so small that the weights stay as they were drawn
             still = replace(recipe, epochs=1, optim=replace(recipe.optim, lr=1e-9))
-            yield _run("controls", "untrained", "not trained", still, measure)
+            yield _run("controls", "untrained", "untrained (learning rate 1e-9)", still, measure)
     # With the trajectory's network, classes and images; as the names are those of both scales, they
     # say which network. The recipe of full size is that of the preset "regularizer".
     width = {"full": 250, "reduced": 64}[scale]
@@ -310,7 +310,7 @@ def _controls(scale: Scale) -> Iterator[Run]:
         config = replace(config, objective=supervised.objective, optim=_SGD)
         yield _compared(scale, "controls", f"supervised-{width}", "labels", config, measure)
         config = replace(config, objective=by_lot)
-        yield _compared(scale, "controls", f"by-lot-{width}", "labels by lot", config, measure)
+        yield _compared(scale, "controls", f"by-lot-{width}", "random labels", config, measure)
 
 
 def _terms(scale: Scale) -> Iterator[Run]:
@@ -390,7 +390,7 @@ _PURPOSES = {
     "terms": "The terms of VICReg, SimCLR and Barlow Twins removed and weighted, on the network of "
     "the comparisons and under three seeds each.",
     "controls": "Runs whose answer is known before they are measured, to see whether a rule gives "
-    "it: the recipe, labels, labels by lot, a collapsed network and an untrained one. All are "
+    "it: the recipe, labels, random labels, a collapsed network and an untrained one. All are "
     "trained without one class of each superclass, and measured on all classes.",
     "methods": "Other objectives on the recipe's network, and labels as a control.",
     "architecture": "Width, depth and kind of the backbone, one at a time; a transformer comes "
@@ -400,12 +400,13 @@ _PURPOSES = {
 }
 _COMPARISON: dict[Scale, str] = {
     "full": "30 epochs, as the preset regularizer, whose recipe is the reference.",
-    "reduced": "28 epochs: of 20 and 28, the first length at which all three seeds of the recipe "
-    "(architecture-recipe) have every property that a variant needs, measured against the one "
-    "random grouping on record and without a correction for its luck. This was decided when the "
-    "variants had been seen at 6 epochs (4 of 14 had every property) and at 12 (8 of 17), and none "
-    "at more. At 6, 12 and 20 epochs at least one seed of the recipe missed a property; that none "
-    "does at 28 is true by construction. Variants are recorded in the order of their cost.",
+    "reduced": "28 epochs. Of the lengths 20 and 28, 28 was the first at which all three seeds of "
+    "the recipe (architecture-recipe) had every property that a variant needs, measured against "
+    "the one random grouping on record and without a correction for its luck. This was decided "
+    "when the variants had been seen at 6 epochs (4 of 14 had every property) and at 12 (8 of 17), "
+    "and none at more. At 6, 12 and 20 epochs at least one seed of the recipe missed a property; "
+    "that none does at 28 is true by construction. Variants are recorded in the order of their "
+    "cost.",
 }
 _LENGTHS: dict[str, dict[Scale, str]] = {
     "targets": {
@@ -437,12 +438,12 @@ _LENGTHS: dict[str, dict[Scale, str]] = {
     },
     "controls": {
         "full": "30 epochs, as the preset regularizer; the untrained network: 1, at a learning "
-        "rate that leaves its weights where they were. Labels and labels by lot besides with all "
+        "rate that leaves its weights where they were. Labels and random labels besides with all "
         "classes of the trajectory. These were added, and set beside the full-size rows of the "
         "rules, before one of them was trained, when the smaller ones were known: by these the "
         "rule about the levels could not be decided, as labels themselves stayed below it.",
         "reduced": "28 epochs, as the preset architecture; the untrained network: 1, at a learning "
-        "rate that leaves its weights where they were. The recipe, labels and labels by lot "
+        "rate that leaves its weights where they were. The recipe, labels and random labels "
         "besides with the network and all images of the trajectory, 15 epochs, as the preset "
         "regularizer, whose recipe is the same run. These were added when the smaller ones had "
         "been looked at: of the supervised ones the levels lay above groupings by looks by 3.3 "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ssl_companion.recordings import MeasureConfig
+from ssl_companion.recordings.wording import join_title
 from ssl_companion.training.config import RunConfig
 
 Scale = Literal["full", "reduced"]
@@ -25,6 +26,7 @@ OBJECTIVE_TITLES = {
     "byol": "BYOL",
     "supervised": "Supervised",
 }
+OPTIMIZER_TITLES = {"lars": "LARS", "sgd": "SGD", "adamw": "AdamW"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Run:
     @property
     def title(self) -> str:
         """What the recording is, in words."""
-        return f"{describe_config(self.config)}; {self.variant}"
+        return join_title(describe_config(self.config), self.variant)
 
     @property
     def preset(self) -> str:
@@ -96,12 +98,26 @@ class Preset:
 def describe_config(config: RunConfig) -> str:
     """A configuration in words: objective, backbone, data, images, epochs, seed."""
     data = {"cifar100": "CIFAR-100", "glyphs100": "Glyphs-100 (stand-in)"}[config.data]
-    part = f", {config.images_per_class} images a class" if config.images_per_class else ""
+    part = f", {config.images_per_class} images per class" if config.images_per_class else ""
     part += " without the classes held out" if config.held_out else ""
     return (
-        f"{OBJECTIVE_TITLES[config.objective.name]}, {config.backbone.upper()}, {data}{part}, "
-        f"{config.epochs} epochs, seed {config.seed}"
+        f"{OBJECTIVE_TITLES[config.objective.name]}, {backbone_title(config.backbone)}, "
+        f"{data}{part}, {config.epochs} epoch{'s' * (config.epochs != 1)}, seed {config.seed}"
     )
+
+
+def backbone_title(name: str) -> str:
+    """A backbone as text names it; any other name as it is.
+
+    Example:
+        >>> backbone_title("res-5-250"), backbone_title("vit-4-64"), backbone_title("resnet18-16")
+        ('RES-5-250', 'ViT-4-64', 'ResNet-18 of width 16')
+    """
+    kind, _, size = name.partition("-")
+    if kind == "resnet18":
+        return f"ResNet-18 of width {size}" if size else "ResNet-18"
+    kinds = {"res": "RES", "vit": "ViT"}
+    return f"{kinds[kind]}-{size}" if kind in kinds else name
 
 
 def teachers_first(runs: Sequence[Run]) -> list[Run]:

@@ -452,8 +452,7 @@ def _described(
         "measured": about_measuring(config, device)
         | {"computed": computed(run.config.precision, device)},
         "source": {
-            "about": "trained by an independent implementation of the same recipe; the column "
-            "`by` of measures.csv.gz says what was measured how",
+            "about": "trained by an independent implementation of the same recipe",
             "by": {
                 WEIGHTS: f"epochs {ends}: by this package, from the network, of all images",
                 FEATURES: f"by this package, from the features of {len(run.rows):,} test images "

@@ -36,6 +36,7 @@ from ssl_companion.recordings.format import (
     RecordingError,
     key,
 )
+from ssl_companion.recordings.wording import current_words, title_parts
 from ssl_companion.training.config import run_config_from_dict
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Recording:
 
     Attributes:
         path, name, title: where it is and what it is called.
+        variant: the end of the title, what the run is among others of its kind.
+        device: what it was trained on, in words.
         run: all of run.json.
         layers: tapped layers, first to last.
         epochs: the measured ones, ascending; 0 is before training.
@@ -79,7 +82,9 @@ class Recording:
         except ValueError as error:
             raise self._unusable(RUN, str(error)) from error
         self.name: str = Path(os.path.abspath(self.path)).name  # also of "."
-        self.title: str = self.run["title"]
+        self.title: str = current_words(self.run["title"])
+        self.variant: str = title_parts(self.title)[1]
+        self.device: str = current_words(self.run["device"])
         self.layers: tuple[str, ...] = tuple(self.run["layers"])
         self.epochs: tuple[int, ...] = tuple(self.run["epochs"])
         self.stand_in: bool = self.run["data"]["stand_in"]

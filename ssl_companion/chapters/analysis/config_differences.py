@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ssl_companion.presets.runs import OBJECTIVE_TITLES, OPTIMIZER_TITLES, backbone_title
 from ssl_companion.recordings import Recording
 
 # The settings that the book's comparisons are about; any other keeps its name in the file.
@@ -29,6 +30,11 @@ _WORDS = {
     "images_per_class": "training images per class (0: all)",
     "batch": "batch size",
 }
+_VALUES: dict[str, dict[str, str]] = {
+    "objective.name": OBJECTIVE_TITLES,
+    "optim.name": OPTIMIZER_TITLES,
+    "objective.labels": {"by lot": "random"},
+}
 
 
 def differing(runs: Mapping[str, Recording]) -> pd.DataFrame:
@@ -46,7 +52,7 @@ def differing(runs: Mapping[str, Recording]) -> pd.DataFrame:
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     rows = {
         _WORDS.get(key, key.replace(".", ", ").replace("_", " ")): {
-            name: _text(settings[key]) if key in settings else "-"
+            name: _text(key, settings[key]) if key in settings else "-"
             for name, settings in flat.items()
         }
         for key in keys
@@ -63,5 +69,6 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield before + key, value
 
 
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _text(key: str, value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return backbone_title(text) if key == "backbone" else _VALUES.get(key, {}).get(text, text)

@@ -38,7 +38,7 @@ from ssl_companion.chapters.analysis.random_targets import grouping_accuracies
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import percentiles
 from ssl_companion.presets.catalogue import preset, scale_of, why_so_long
-from ssl_companion.presets.runs import Scale
+from ssl_companion.presets.runs import Scale, backbone_title
 from ssl_companion.recordings import Recording, open_recording
 from ssl_companion.recordings.format import FEATURES
 from ssl_companion.recordings.groupings import RANDOM
@@ -228,9 +228,9 @@ def group_of(name: str) -> str:
 
 def setting_of(run: Recording) -> str:
     """A run's own setting in words: the end of its title, made plain where that leaves it open."""
-    words, config = run.title.rpartition("; ")[2], run.run["config"]
+    words, config = run.variant, run.run["config"]
     if run.name.startswith("clustering"):
-        return f"{words}, {config['backbone'].upper()} for {config['epochs']} epochs"
+        return f"{words}, {backbone_title(config['backbone'])} for {config['epochs']} epochs"
     if config["objective"]["name"] == "simclr" and "temperature" not in words:
         return f"{words} at temperature {config['objective']['temperature']:g}"
     return words
@@ -442,10 +442,13 @@ def why_aside(run: Recording, counted: Runs) -> str:
     paired = objective.get("positives", "own") == "own"
     if factors or not paired or objective["on_from"] > 0 or objective["on_until"] >= 0:
         return "objective not whole"
+    if config["optim"]["lr"] < 1e-8:
+        return "untrained"
     if twins := [name for name, other in counted.items() if not changed(run, other)]:
         return f"another seed of {twins[0]}, which counts"
     short = all(config["epochs"] < other.run["config"]["epochs"] for other in counted.values())
-    reason = f"{setting_of(run)} at {config['epochs']} epochs, the reference of another page"
+    length = f"{config['epochs']} epoch{'s' if config['epochs'] != 1 else ''}"
+    reason = f"{setting_of(run)} after {length}, the reference of another page"
     return f"{reason}, too short for these rules" if short else reason
 
 

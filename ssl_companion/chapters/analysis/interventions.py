@@ -187,7 +187,7 @@ def live_outcomes(
         value, gain = interval(last, drawn[1]), interval(last - first, drawn[1] - drawn[0])
         rows.append({
             "variant": variant,
-            "words": run.title.rpartition("; ")[2],
+            "words": run.variant,
             "recording": run.name,
             "start": first,
             "value": last,

@@ -25,7 +25,7 @@ def variants(recordings: Runs) -> pd.DataFrame:
     rows = []
     for name, recording in recordings.items():
         if match := _NAME.fullmatch(name):
-            words = recording.title.rpartition("; ")[2]
+            words = recording.variant
             rows.append({"recording": name, "variant": match["variant"],
                          "seed": int(match["seed"]), "words": words})  # fmt: skip
     return pd.DataFrame(rows, columns=["recording", "variant", "seed", "words"])

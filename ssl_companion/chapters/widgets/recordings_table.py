@@ -34,7 +34,7 @@ def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
             "epochs": recording.epochs[-1],
             "measured": len(recording.epochs),
             "keeps": _kept(recording),
-            "device": run["device"],
+            "device": recording.device,
             "precision": run.get("computed") or run["config"].get("precision", ""),
             "minutes": round(run["wall_seconds"] / 60, 1),
             "finished": str(run["end"] or "")[:16].replace("T", " "),

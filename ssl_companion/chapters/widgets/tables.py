@@ -12,6 +12,8 @@ import pandas as pd
 from ssl_companion.chapters.widgets.slider import in_book
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.format import MEASURES
+from ssl_companion.recordings.wording import current_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,15 +105,19 @@ def _took(run: Mapping[str, Any]) -> dict[str, str]:
 
 def _measured_elsewhere(run: Mapping[str, Any]) -> dict[str, str]:
     """Where a run was measured, if not where it was trained."""
-    device = run["measured"].get("device", run["device"])
-    return {} if device == run["device"] else {"measured on": device}
+    device = current_words(run["measured"].get("device", run["device"]))
+    return {} if device == current_words(run["device"]) else {"measured on": device}
 
 
 def _made(run: Mapping[str, Any]) -> dict[str, object]:
     """By which code and when; of a run of other code little is known."""
     if "source" in run:
         commit = run["measured"]["git"]["commit"] or "unknown"
-        return {"trained": run["source"]["about"], "imported at commit": commit[:12]}
+        about = run["source"]["about"].partition("; ")[0]
+        made: dict[str, object] = {"trained by": about.removeprefix("trained by ")}
+        if "by" in run["source"]:
+            made["its numbers"] = f"the column “by” of {MEASURES} states how each was obtained"
+        return made | {"imported at commit": commit[:12]}
     commit = run["git"]["commit"] or "unknown"
     state = "" if run["git"]["clean"] else ", with uncommitted changes"
     return {
@@ -132,7 +138,7 @@ def provenance(recording: Recording) -> Table:
         "images": f"{data['title']}{drawn}: {data['train_images']:,} to train on, "
         f"{data['test_images']:,} held out",
         "epochs measured": ", ".join(str(epoch) for epoch in recording.epochs),
-        "device": run["device"],
+        "device": recording.device,
         **_measured_elsewhere(run),
         **_took(run),
         **_made(run),

@@ -29,7 +29,7 @@ def test_only_what_differs_is_named_and_in_words(clusters: Recording, tmp_path: 
     found = differing({"with": one, "without": other})
     assert found.to_dict("index") == {
         "factor on the regularizer": {"with": "1", "without": "0"},
-        "optimizer": {"with": "lars", "without": "sgd"},
+        "optimizer": {"with": "LARS", "without": "SGD"},
         "learning rate": {"with": "0.15", "without": "0.1"},
         "classes held out": {"with": "-", "without": "True"},
     }

@@ -265,7 +265,10 @@ def recorded(run: Run) -> Recording:
     """What of a recording says how it was made."""
     config = run.config.as_dict()
     about = {"config": config, "digest": run.config.digest(), "seed": run.config.seed}
-    return cast(Recording, SimpleNamespace(name=run.name, title=run.title, run=about))
+    return cast(
+        Recording,
+        SimpleNamespace(name=run.name, title=run.title, variant=run.variant, run=about),
+    )
 
 
 def planned(scale: Scale, *presets: str) -> dict[str, Recording]:
@@ -366,7 +369,9 @@ def test_why_runs_do_not_count() -> None:
     for name in (*changed, "off-midway", "on-midway"):
         assert reasons[f"regularizer-{name}-s0"] == "objective not whole"
     recipe = reasons["regularizer-recipe-s0"]
-    assert recipe.startswith("the recipe at 15 epochs")
+    assert recipe.startswith("the recipe after 15 epochs")
+    still = {run.name: run for run in preset("controls", "reduced").runs}["controls-untrained-s0"]
+    assert generality.why_aside(recorded(still), counted) == "untrained"
     assert recipe.endswith("too short for these rules")
 
 

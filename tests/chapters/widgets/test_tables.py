@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,7 @@ RUN: dict[str, Any] = {
 
 def recording(**changes: Any) -> Any:
     own = {"name": "tiny", "title": "VICReg, tiny", "stand_in": True, "epochs": (0, 1, 5)}
+    own["device"] = RUN["device"]
     return SimpleNamespace(**(own | {"has_features": True, "run": RUN} | changes))
 
 
@@ -84,6 +86,16 @@ def test_provenance_says_what_the_run_says() -> None:
         "20 held-out and 10 training images of each class",
     ):  # fmt: skip
         assert fact in text
+
+
+def test_provenance_of_other_code_is_plain_text() -> None:
+    about = "trained by a stranger; the column `by` says what was measured how"
+    measured = RUN["measured"] | {"git": {"commit": "e" * 40}, "device": "CPU (a chip, 1 threads)"}
+    run = RUN | {"source": {"about": about, "by": {}}, "measured": measured}
+    text = str(provenance(recording(run=run)))
+    assert "`" not in text
+    for fact in (r"trained by +a stranger\n", r"measured on +CPU \(a chip, 1 thread\)", "“by”"):
+        assert re.search(fact, text), fact
 
 
 def test_provenance_of_a_run_without_features_or_doubts() -> None:
