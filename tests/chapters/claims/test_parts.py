@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from ssl_companion.chapters.claims.kept_counts import counts_for_verdicts
 from ssl_companion.chapters.widgets.verdicts import verdict_facts
 from ssl_companion.measures import Interval
 from ssl_companion.recordings import Recording, open_recording
-from ssl_companion.recordings.groupings import write_groupings
+from ssl_companion.recordings.groupings import Groupings, write_groupings
 
 World = Callable[[str], dict[str, Recording]]
 RULE = Rule("above", 1.0, 1.5, "ratio", "for a test")
@@ -63,7 +64,7 @@ def test_parts_that_agree_give_their_verdict() -> None:
         part(YES, "full size"), part(YES, "full size", "another"), part(YES, "small size", runs=3)
     ).judge({})
     assert row.verdict is Verdict.REPRODUCED
-    assert row.note == "A note. Judged apart, the 3 rows of evidence agree."
+    assert row.note == "A note. The 3 judgements agree."
     assert row.evidence is not None
     assert len(row.evidence.recordings) == 5
     assert not row.pilot
@@ -73,8 +74,8 @@ def test_of_parts_that_differ_the_least_counts_and_the_note_says_which() -> None
     row = claim_of(part(YES, "full size"), part(HALF, "small size", "3 seeds", 3)).judge({})
     assert row.verdict is Verdict.PARTLY
     assert row.note == (
-        "A note. Judged apart, the 2 rows of evidence differ: reproduced "
-        "(full size), partly (small size, 3 seeds). The least of these counts."
+        "A note. The 2 judgements differ: reproduced (full size); partly (small size, 3 seeds). "
+        "The weakest of them counts."
     )
     assert (row.as_dict()["effect"], row.judged) == (YES.value, "partly")
     assert claim_of(part(NO, "a"), part(HALF, "b")).judge({}).verdict is Verdict.NOT_REPRODUCED
@@ -96,7 +97,7 @@ def test_what_cannot_tell_does_not_count_where_the_same_is_told_at_another_size(
     assert (row.verdict, row.pilot) == (alone.verdict, True)
     assert row.verdicts[0] is Verdict.UNDECIDED
     assert row.deciding == sees
-    assert "Not counted, as they cannot tell: small size, 3 seeds." in row.note
+    assert "Not counted, because they cannot tell: small size, 3 seeds." in row.note
     assert claim_of(blind).judge({}).verdict is Verdict.UNDECIDED
     assert claim_of(blind, blind).judge({}).verdict is Verdict.UNDECIDED
     # Another question is no substitute, nor is the same one by another rule.
@@ -166,12 +167,18 @@ def _with(
         shutil.copytree(world("clusters")[OWN].path, root / name)
     for name in SMALL:
         shutil.copytree(world(small)[Path(name).name].path, root / name)
-        if (run := open_recording(root / name)).has_features:
-            write_groupings(root / name / "groupings.safetensors", counts_for_verdicts(run))
+        if open_recording(root / name).has_features:
+            counts = _counts(world(small)[Path(name).name].path)
+            write_groupings(root / name / "groupings.safetensors", counts)
             (root / name / "features.safetensors").unlink()
     if kept is not None:
         _thin(root / REFERENCE, kept)
     return root
+
+
+@functools.cache
+def _counts(folder: Path) -> Groupings:
+    return counts_for_verdicts(open_recording(folder))
 
 
 def _thin(folder: Path, kept: Callable[[str], bool]) -> None:
@@ -199,7 +206,7 @@ def test_a_trajectory_is_judged_at_every_size(world: World, tmp_path: Path) -> N
     alone = judge("clustering", recordings_by_name(tmp_path)).evidence
     assert alone is not None
     assert row.evidence.parts[0].effect == alone.parts[0].effect
-    assert row.note.endswith("Judged apart, the 3 rows of evidence agree.")
+    assert row.note.endswith("The 3 judgements agree.")
     assert [part.pilot for part in row.evidence.parts] == [True, True, False]
     assert "independent implementation: " in str(verdict_facts(row)["every part"])
 
@@ -217,7 +224,7 @@ def test_full_size_runs_are_held_by_known_answers_of_their_size(
     assert by_size.pop("full size") is [Verdict.REPRODUCED, Verdict.UNDECIDED][seeds == 3]
     assert set(by_size.values()) == {Verdict.REPRODUCED}
     assert row.verdict is Verdict.REPRODUCED
-    assert ("Not counted, as they cannot tell: full size" in row.note) == (seeds == 3)
+    assert ("Not counted, because they cannot tell: full size" in row.note) == (seeds == 3)
 
 
 def test_another_recipe_by_that_name_is_no_part(world: World, tmp_path: Path) -> None:
@@ -235,7 +242,7 @@ def test_small_runs_that_do_not_learn_take_the_verdict_away(world: World, tmp_pa
     row = judge("clustering", recordings_to_judge(_with(world, tmp_path, small="untrained")))
     assert row.verdict is Verdict.NOT_REPRODUCED
     assert row.verdicts[:2] == (Verdict.REPRODUCED, Verdict.REPRODUCED)
-    assert "not reproduced (small size, 3 seeds). The least of these counts." in row.note
+    assert "not reproduced (small size, 3 seeds). The weakest of them counts." in row.note
 
 
 def test_small_runs_cluster_by_their_tables_over_seeds(world: World, tmp_path: Path) -> None:
@@ -278,7 +285,7 @@ def test_a_run_that_does_not_keep_what_a_claim_takes_is_passed_over(
     row = judge("clustering", recordings_to_judge(root))
     assert row.evidence is not None
     assert row.evidence.recordings == (OWN, *SMALL)
-    assert f"Lacking what this takes, and left out: {REFERENCE}." in row.note
+    assert f"Left out, because they lack what this takes: {REFERENCE}." in row.note
 
 
 @pytest.mark.parametrize("name", ["downstream", "generality"])
@@ -292,7 +299,7 @@ def test_a_readers_run_in_the_trajectorys_place_is_the_one_part(world: World) ->
     row = judge("clustering", {OWN: world("clusters")[OWN]})
     assert row.evidence is not None
     assert [part.name for part in row.evidence.parts] == ["a size of its own"]
-    assert "left out" not in row.note
+    assert "Left out" not in row.note
 
 
 def test_the_command_shows_the_parts(
