@@ -174,11 +174,23 @@ def changes(values: np.ndarray) -> np.ndarray:
         return np.where(larger > 0, (last - first) / larger, np.nan)
 
 
-def in_words(change: float, least: float = LEAST_CHANGE) -> str:
-    """ "rises", "falls" or "stays", which is a change by less than `least` of the larger end."""
+UNCLEAR = "does not clearly change"
+
+
+def in_words(
+    change: float, least: float = LEAST_CHANGE, low: float = np.nan, high: float = np.nan
+) -> str:
+    """ "rises", "falls" or "stays", which is a change by less than `least` of the larger end.
+
+    A larger change whose interval, from `low` to `high`, holds zero is `UNCLEAR`.
+    """
     if not np.isfinite(change):
         return "not defined"
-    return "stays" if abs(change) < least else "rises" if change > 0 else "falls"
+    if abs(change) < least:
+        return "stays"
+    if low <= 0 <= high:
+        return UNCLEAR
+    return "rises" if change > 0 else "falls"
 
 
 ESTIMATOR_KINDS = {
@@ -233,17 +245,18 @@ class Trajectories:
 
         Returns:
             estimator, first, last, value, low, high, n (of the change: see `changes`), shape
-            ("rises", "falls" or "stays": see `in_words`).
+            ("rises", "falls", "stays" or `UNCLEAR`: see `in_words`).
         """
         changed, changed_half = changes(self.whole), changes(self.halves)
         rows = []
         for i, name in enumerate(self.names):
             where = {"estimator": name, "first": self.whole[i, 0], "last": self.whole[i, -1]}
             row = self._row(where, changed[i], changed_half[:, i])
-            rows.append({**row, "shape": in_words(changed[i])})
+            sure = {"low": float(row["low"]), "high": float(row["high"])}
+            rows.append({**row, "shape": in_words(changed[i], **sure)})
         return pd.DataFrame(rows)
 
-    def _row(self, where: dict[str, object], value: float, drawn: np.ndarray) -> dict[str, object]:
+    def _row(self, where: dict[str, Any], value: float, drawn: np.ndarray) -> dict[str, Any]:
         known = drawn[np.isfinite(drawn)]
         around = value + known - known.mean() if len(known) else np.array([value])
         return table_row(where, interval(float(value), around), self.n)
@@ -342,6 +355,25 @@ def rate_given_shuffled(
         estimate = interval(float(np.mean(drawn)), np.array(drawn))
         rows.append(table_row(where, estimate, len(material.views)))
     return pd.DataFrame(rows)
+
+
+def saved_by_classes(points: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
+    """How much less a view takes given its class than given a shuffled one, epoch by epoch.
+
+    Args:
+        points: of `Trajectories.table`, with "coding rate given the class".
+        control: of `rate_given_shuffled`.
+
+    Returns:
+        epoch, control (the rate given shuffled classes), saved (nats), share (of the control).
+    """
+    own = points[points["estimator"] == "coding rate given the class"]
+    both = own.merge(control, on="epoch", suffixes=("", "_control"))
+    saved = both["value_control"] - both["value"]
+    return pd.DataFrame({
+        "epoch": both["epoch"], "control": both["value_control"], "saved": saved,
+        "share": saved / both["value_control"],
+    })  # fmt: skip
 
 
 def _rate_given(material: CompressionInputs, classes: np.ndarray) -> float:

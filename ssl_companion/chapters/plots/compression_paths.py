@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from ssl_companion.chapters.plots.figures import log_epochs
 from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, theme
 
-_GREY = "#555555"
+_GREY, _DARK = "#555555", "#222222"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Course:
         y_label: what is measured, with its unit.
         hue: column of the lines' names.
         percent: values are fractions.
-        control: name of one line that is drawn grey and dashed.
+        control: name of one line that is drawn dark and dashed, on top of the others.
         limits: of the vertical axis, where it should not follow the lines.
     """
 
@@ -58,7 +58,11 @@ def _draw(axis: Axes, course: Course) -> None:
     for name, line in course.table.groupby(course.hue, sort=False):
         line = line.sort_values("epoch")
         if name == course.control:
-            axis.plot(line["epoch"], line["value"], "--", color=_GREY, label=str(name), zorder=1)
+            # On top, and with wide gaps: it may lie on the line that it is compared with.
+            axis.plot(
+                line["epoch"], line["value"], color=_DARK, label=str(name), zorder=4,
+                linewidth=2.6, dashes=(2.2, 2.0),
+            )  # fmt: skip
             continue
         colour, marker = PALETTE[place], MARKERS[place]
         axis.plot(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -175,6 +176,23 @@ def test_a_change_is_from_the_first_to_the_last_as_a_share_of_the_larger(
     found = compression.changes(np.array(line))
     assert found == pytest.approx(change, abs=1e-4, nan_ok=True)
     assert compression.in_words(float(found)) == words
+
+
+def test_a_change_whose_interval_holds_zero_is_not_clear() -> None:
+    assert compression.in_words(-0.104, low=-0.19, high=0.07) == compression.UNCLEAR
+    assert compression.in_words(-0.104, low=-0.19, high=-0.02) == "falls"
+    assert compression.in_words(0.04, low=-0.1, high=0.2) == "stays"
+
+
+def test_what_classes_save_is_counted_from_the_shuffled_ones() -> None:
+    name = "coding rate given the class"
+    points = pd.DataFrame(
+        {"epoch": [0, 5, 5], "estimator": [name, name, "x"], "value": [4, 3, 9.0]}
+    )
+    control = pd.DataFrame({"epoch": [0, 5], "value": [4.0, 4.0]})
+    found = compression.saved_by_classes(points, control)
+    assert found["saved"].tolist() == [0, 1]
+    assert found["share"].tolist() == [0, 0.25]
 
 
 FEW = ("variance share within samples", "coding rate given the class", "effective rank")

@@ -18,7 +18,9 @@ from ssl_companion.chapters.plots.ticks import RoomyLocator, signed
 
 def numbers(axis: Axes) -> list[str]:
     """The numbers below an axis once it is drawn; that none of them touch is checked."""
-    canvas = FigureCanvasAgg(axis.figure)
+    figure = axis.figure
+    assert isinstance(figure, Figure)
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
     labels = [label for label in axis.get_xticklabels() if label.get_text()]
     boxes = [label.get_window_extent(canvas.get_renderer()) for label in labels]
@@ -35,6 +37,13 @@ def test_numbers_of_epochs_never_touch_and_their_ends_stay(inches: float, last: 
     shown = numbers(axis)
     assert (shown[0], shown[-1]) == ("0", str(last))
     assert "10" in shown
+
+
+def test_a_short_run_has_its_measured_epochs_below_the_axis() -> None:
+    axis = Figure(figsize=(6.4, 2), layout="constrained").subplots()
+    axis.plot([0, 2, 4], [0, 1, 2])
+    log_epochs(axis, np.array([0, 2, 4, 4]))
+    assert numbers(axis) == ["0", "2", "4"]
 
 
 def test_where_there_is_room_all_numbers_are_shown() -> None:
