@@ -9,7 +9,7 @@ side by side. `photographs.json` beside it says which these are, and where they 
                         order of the tiles ("test" first), by their place and label in the split
 
 `python book/_tools/photographs.py` makes both from the data set. The sheet is compressed: it is
-for looking, and never for measuring.
+for looking, and no claim is measured on it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,22 @@ class PhotographSheet:
         found = [self.places.get((split, int(row))) for row in rows]
         return None if None in found else self.tiles[np.array(found, dtype=np.int64)]
 
+    def of_each_class(self, count: int, seed: int = 0) -> np.ndarray:
+        """Test images drawn at random, as many of each class, in random order.
+
+        Args:
+            count: of each class; classes with fewer give all they have.
+            seed: of the draw.
+
+        Returns:
+            uint8 [N, 3, 32, 32], as `data.ImageSet.images`.
+        """
+        test = np.array([place for (split, _), place in self.places.items() if split == "test"])
+        drawn = np.random.default_rng(seed).permutation(test)
+        fine = self.fine[drawn]
+        before = np.array([int((fine[:i] == own).sum()) for i, own in enumerate(fine)])
+        return np.moveaxis(self.tiles[drawn[before < count]], -1, 1)
+
 
 def photographs(recording: Recording, split: str = "test") -> np.ndarray | None:
     """The images that a recording keeps features of, in the order in which it keeps them.
@@ -86,6 +102,18 @@ def photographs(recording: Recording, split: str = "test") -> np.ndarray | None:
     if sheet is None or data.get(f"{within}_fingerprint") != sheet.fingerprints[within]:
         return None
     return sheet.of_rows(within, recording.rows(split))
+
+
+def photographs_of_each_class(count: int, seed: int = 0) -> np.ndarray:
+    """Photographs from the sheet, `count` of each class: uint8 [N, 3, 32, 32].
+
+    Raises:
+        RecordingError: there is no sheet.
+    """
+    sheet = photograph_sheet()
+    if sheet is None:
+        raise RecordingError(f"{SHEET}: not found; it comes with a checkout of the book")
+    return sheet.of_each_class(count, seed)
 
 
 def photograph_sheet(folder: str | Path | None = None) -> PhotographSheet | None:

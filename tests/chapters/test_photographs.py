@@ -22,6 +22,7 @@ from ssl_companion.chapters.photographs import (
     photograph_address,
     photograph_sheet,
     photographs,
+    photographs_of_each_class,
     tiled,
 )
 from ssl_companion.data import load
@@ -158,3 +159,22 @@ def test_the_sheet_is_what_the_data_set_has(
         image = splits[split].images[row].transpose(1, 2, 0)
         alike = np.corrcoef(image.ravel(), sheet.tiles[tile].ravel())[0, 1]
         assert alike > 0.9, (split, row)
+
+
+def test_as_many_photographs_of_each_class_are_drawn_in_random_order(
+    sheet: PhotographSheet,
+) -> None:
+    found = sheet.of_each_class(2, seed=1)
+    assert found.shape == (200, 3, 32, 32)
+    of = {tile.tobytes(): own for tile, own in zip(sheet.tiles, sheet.fine, strict=True)}
+    fine = [of[np.ascontiguousarray(np.moveaxis(one, 0, -1)).tobytes()] for one in found]
+    assert sorted(fine) == sorted([*range(100)] * 2)
+    assert fine != sorted(fine)
+    np.testing.assert_array_equal(photographs_of_each_class(2, seed=1), found)
+    assert (sheet.of_each_class(2, seed=2) != found).any()
+
+
+def test_without_a_sheet_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssl_companion.chapters.photographs.photograph_sheet", lambda: None)
+    with pytest.raises(RecordingError, match="not found"):
+        photographs_of_each_class(2)
