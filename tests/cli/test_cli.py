@@ -449,7 +449,8 @@ def test_train_then_measure_by_the_console(tmp_path: Path) -> None:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     out = str(tmp_path / "out")
-    call("train", "--name", "mine", *TINY, "--runs", str(tmp_path / "runs"), "--out", out)
+    runs = str(tmp_path / "runs")
+    call("train", "--name", "mine", *TINY, "--measure.no-groupings", "--runs", runs, "--out", out)
     rows = json.loads(call("measure", "mine", "--root", out, "--json"))
     assert {(row["epoch"], row["level"]) for row in rows} >= {(0, "fine"), (1, "coarse")}
     assert all(0 <= row["ncc_test"] <= 1 and row["n_test"] == 2000 for row in rows)

@@ -63,12 +63,24 @@ EXERCISES = [
 assert EXERCISES, f"no exercises in {ROOT / 'book'}: without any, the tests below would pass"
 
 
-def answer(chapter: Path, code: str) -> Any:
-    """Run a stub or a solution after the chapter's parameters; the value of its last line."""
-    matplotlib.use("agg")
+@cache
+def named(chapter: Path) -> dict[str, Any]:
+    """What the chapter's parameters cell names; to be copied."""
     names: dict[str, Any] = {}
     for parameters in cells(chapter, "parameters").values():
         exec(parameters, names)
+    return names
+
+
+@cache
+def recorded() -> set[str]:
+    return {recording.name for recording in list_recordings()}
+
+
+def answer(chapter: Path, code: str) -> Any:
+    """Run a stub or a solution after the chapter's parameters; the value of its last line."""
+    matplotlib.use("agg")
+    names = dict(named(chapter))
     tree = ast.parse(code)
     last = tree.body.pop()
     assert isinstance(last, ast.Expr), f"ends in {ast.unparse(last)!r}, not in a checker's call"
@@ -78,8 +90,7 @@ def answer(chapter: Path, code: str) -> Any:
 
 def skip_without_its_recording(chapter: Path) -> None:
     asked = re.findall(r'"([a-z]+-[\w.-]+-s\d+)"', "\n".join(cells(chapter, "parameters").values()))
-    known = {recording.name for recording in list_recordings()}
-    if missing := sorted(set(asked) - known):
+    if missing := sorted(set(asked) - recorded()):
         where = os.environ.get("SSL_COMPANION_RECORDINGS", "book/recordings")
         pytest.skip(f"{where} lacks {', '.join(missing)}")
 
@@ -240,9 +251,7 @@ def test_no_junk_passes_or_raises_and_all_of_it_gets_a_hint(
     chapter: Path, name: str, table: pd.DataFrame
 ) -> None:
     skip_without_its_recording(chapter)
-    names: dict[str, Any] = {"table": table}
-    for parameters in cells(chapter, "parameters").values():
-        exec(parameters, names)
+    names = {"table": table, **named(chapter)}
     module = f"ssl_companion.chapters.exercises.{chapter.stem.replace('-', '_')}"
     names["check"] = importlib.import_module(module)
     asked = ast.parse(cells(chapter, "exercise")[name]).body[-1]
