@@ -220,12 +220,12 @@ def test_tables_say_what_changed_and_what_was_there(monkeypatch: pytest.MonkeyPa
     shown = tables.rule_versions("depth")
     assert shown[["what", "before", "after"]].to_numpy().tolist() == [
         ["measured", "", "it"],
-        ["threshold", "", "points ≥ 0.5 (nothing: 0)"],
+        ["threshold", "", "points ≥ 0.5 (null value: 0)"],
         ["reasons", "", "so"],
-        ["threshold", "points ≥ 0.5 (nothing: 0)", "points ≥ 0.25 (nothing: 0)"],
+        ["threshold", "points ≥ 0.5 (null value: 0)", "points ≥ 0.25 (null value: 0)"],
         ["measured", "it", "that"],
-        ["threshold (a)", "points ≥ 0.25 (nothing: 0)", "no longer asked"],
-        ["threshold (b)", "", "points ≥ 0.5 (nothing: 0)"],
+        ["threshold (a)", "points ≥ 0.25 (null value: 0)", "no longer asked"],
+        ["threshold (b)", "", "points ≥ 0.5 (null value: 0)"],
         ["reasons (b)", "", "so"],
         ["known by then (b)", "", "all"],
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -68,9 +68,8 @@ def rival_leads_table(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     columns = {
         over: {
-            # Brackets may break in a narrow column.
-            predictor_in_words(row["predictor"]): (
-                f"{row['ahead']:+.2f} [{row['ahead_low']:+.2f}, {row['ahead_high']:+.2f}]"
+            predictor_in_words(row["predictor"]): _sure(
+                row["ahead"], row["ahead_low"], row["ahead_high"], "+.2f"
             ).replace("-", "−")
             for row in table.iloc[1:].to_dict("records")
         }
@@ -105,7 +104,15 @@ def _listed(names: pd.Series) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-READINGS = ("ahead of", "behind", "not measurably different from")
+#: What a table says in short, and the same before the name of the other classifier.
+READINGS = {
+    "ahead": "ahead of",
+    "behind": "behind",
+    "no clear difference": "not measurably different from",
+}
+_NUMBERS = (
+    "none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+)  # fmt: skip
 
 
 def few_labels_table(found: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
@@ -116,8 +123,8 @@ def few_labels_table(found: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
         own, other: the two names in its column `classifier`.
 
     Returns:
-        Texts by labels per class: the factor of each, by how many points `own` is ahead, what that
-        makes it (one of `READINGS`) and how many choices of images were averaged.
+        Texts by labels per class: the factor of each, by how many points `own` is ahead, and what
+        that makes it, one of `READINGS`.
     """
     epochs = (found["epoch"].min(), found["epoch"].max())
     before, after = (
@@ -125,20 +132,42 @@ def few_labels_table(found: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
         for epoch in epochs
     )
     lead = found[(found["epoch"] == epochs[1]) & (found["classifier"] == own)].set_index("labels")
+    ahead, behind, unclear = READINGS
     readings = [
-        READINGS[0 if row.ahead_low > 0 else 1 if row.ahead_high < 0 else 2]
+        ahead if row.ahead_low > 0 else behind if row.ahead_high < 0 else unclear
         for row in lead.itertuples()
     ]
     points = [
         _sure(100 * row.ahead, 100 * row.ahead_low, 100 * row.ahead_high, "+.1f")
         for row in lead.itertuples()
     ]
-    shown = (after / before)[[own, other]].map("× {:.2f}".format)
-    shown = shown.rename(columns="{}, by training".format).rename_axis(columns=None)
+    shown = (after / before)[[own, other]].map("{:.2f}".format)
+    shown = shown.rename(columns="{} grows by a factor of".format).rename_axis(columns=None)
     return shown.assign(
         **{
             f"{own} ahead by, points": pd.Series(points, lead.index),
-            "so it is": pd.Series([f"{words} the {other}" for words in readings], lead.index),
-            "choices of images": lead["choices"],
+            "in short": pd.Series(readings, lead.index),
         }
     ).rename_axis("labels per class")
+
+
+def choices_in_words(asked: Sequence[int], kept: int, draws: int) -> str:
+    """How many choices of labelled images there were, of the images that a recording keeps.
+
+    Args:
+        asked: counts of labels per class.
+        kept: training images of each class.
+        draws: how many choices are averaged where there are many.
+    """
+
+    def word(count: int) -> str:
+        return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+
+    said = f"Averages are over {word(draws)} choices of the labelled images."
+    allowed = [f"{word(count)} labels allow only one choice" for count in asked if count == kept]
+    if above := [word(count) for count in asked if count > kept]:
+        allowed.append(f"{' or '.join(above)}{'' if allowed else ' labels'} allow none")
+    if not allowed:
+        return said
+    few = f"Only {word(kept)} training images per class were kept"
+    return f"{said} {few}, so {', and '.join(allowed)}."

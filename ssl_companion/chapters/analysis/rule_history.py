@@ -24,6 +24,12 @@ _WORDS = {
     "positive": "positive control",
 }
 _OF_A_RULE = {"why": "reasons", "known": "known by then"}
+#: Wordings that took another's place without a change of what is measured.
+_REWORDED = {
+    "labels drawn by lot": "random labels",
+    "place: by one of these rulers alone, partly": "place; if only one of these readings meets the "
+    "threshold, partly",
+}
 
 
 @cache
@@ -95,17 +101,12 @@ def rule_versions(claim: str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def decisions() -> pd.DataFrame:
-    """Versions of how a verdict is given: "written", "by then", "in words"."""
-    return pd.DataFrame(
-        [
-            {
-                "written": f"{_when(version)} ({version['commit']})",
-                "by then": f"{_recorded(version)} recorded",
-                "in words": " ".join(version["words"].replace("*", "").split()),
-            }
-            for version in history()["decision"]
-        ]
+def decisions() -> str:
+    """Versions of how a verdict is given, oldest first, as Markdown: a date over each quotation."""
+    return "\n\n".join(
+        f"**{_when(version)}** ({version['commit']}; {_recorded(version)} recorded by then)\n\n"
+        + "\n".join(f"> {line}".rstrip() for line in version["words"].splitlines())
+        for version in history()["decision"]
     )
 
 
@@ -179,7 +180,7 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, st
     """What differs between two versions, with both wordings; "" for what is not there."""
     for key, what in _WORDS.items():
         before, after = (_said(version.get(key, "")) for version in (old, new))
-        if before != after:
+        if _reworded(before) != _reworded(after):
             yield what, before, after
     several = len(old["rules"].keys() | new["rules"].keys()) > 1
     for name in [*old["rules"], *(n for n in new["rules"] if n not in old["rules"])]:
@@ -200,6 +201,12 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, st
                 yield f"{what}{which}", before, after
 
 
+def _reworded(words: str) -> str:
+    for old, new in _REWORDED.items():
+        words = words.replace(old, new)
+    return words
+
+
 def _said(words: str | list[list[str]]) -> str:
     return words if isinstance(words, str) else "; ".join(part[0] for part in words)
 
@@ -207,7 +214,7 @@ def _said(words: str | list[list[str]]) -> str:
 def _threshold(rule: dict[str, Any]) -> str:
     sign = "≥" if rule["direction"] == "above" else "≤"
     by = "" if rule["whole"] else ", by the estimate"
-    return f"{rule['unit']} {sign} {rule['least']:.3g}{by} (nothing: {rule['null']:g})"
+    return f"{rule['unit']} {sign} {rule['least']:.3g}{by} (null value: {rule['null']:g})"
 
 
 def _recorded(version: dict[str, Any]) -> str:

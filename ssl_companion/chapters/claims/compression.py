@@ -145,7 +145,7 @@ def controls_of(
 ) -> tuple[Control, ...]:
     """The same fall where its answer is known, beside runs of a size in words.
 
-    Labels drawn by lot are no control of the view's share: all views of an image have one such
+    Random labels are no control of the view's share: all views of an image have one such
     label, so that a network that learns them has to forget the view. Of classes they say nothing.
     """
 

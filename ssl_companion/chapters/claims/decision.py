@@ -79,7 +79,7 @@ class Rule:
 
     def __str__(self) -> str:
         sign = "≥" if self.direction == "above" else "≤"
-        return f"{self.unit} {sign} {self.least:.3g} (nothing: {self.null:g})"
+        return f"{self.unit} {sign} {self.least:.3g} (null value: {self.null:g})"
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def _that_count(parts: Sequence[Part], rule: Rule) -> tuple[bool, ...]:
 
 def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
     """What keeps parts from being judged by their effect, a sentence each."""
-    said: dict[str, list[str]] = {}
+    said: dict[str, list[Part]] = {}
     for part in parts:
         rule, reasons = part.rule or claim.rule, [part.fails or part.lost]
         for answer, kind in (("yes", "positive"), ("no", "negative")) if not any(reasons) else ():
@@ -190,16 +190,25 @@ def _why_not(claim: Claim, parts: Sequence[Part]) -> list[str]:
             if not controls:
                 reasons.append(f"no {kind} control is recorded")
             reasons += [
-                f"the {kind} control, {control.words}, is answered wrongly"
+                f"the {kind} control ({control.words}) fails"
                 for control in controls
                 if not control.is_right(rule)
             ]
         for reason in filter(None, reasons):
-            said.setdefault(reason[0].upper() + reason[1:], []).append(part.name)
+            said.setdefault(reason[0].upper() + reason[1:], []).append(part)
     return [
-        f"{reason} ({'; '.join(names)})." if any(names := list(dict.fromkeys(of))) else f"{reason}."
+        f"{reason} ({names})." if (names := _names(list(dict.fromkeys(of)))) else f"{reason}."
         for reason, of in said.items()
     ]
+
+
+def _names(parts: Sequence[Part]) -> str:
+    """Of several parts, what is common said once: "small size, 3 seeds: elasticity, necessity"."""
+    whats: dict[str, list[str]] = {}
+    for part in parts:
+        runs = ", ".join(filter(None, (part.size, part.which)))
+        whats.setdefault(runs or part.what, []).extend([part.what] * bool(runs and part.what))
+    return "; ".join(f"{runs}: {', '.join(of)}" if of else runs for runs, of in whats.items())
 
 
 def _agreement(
@@ -208,23 +217,23 @@ def _agreement(
     """Whether the parts that count agree, in a sentence or two; "" for a single part."""
     if len(parts) == 1:
         return ""
-    blind = [part.name for part, counted in zip(parts, counts, strict=True) if not counted]
+    blind = [part for part, counted in zip(parts, counts, strict=True) if not counted]
     if blind:
         own = [i for i, counted in enumerate(counts) if counted]
         rest = _agreement([parts[i] for i in own], [verdicts[i] for i in own],
                           [True] * len(own), together)  # fmt: skip
-        rest = rest.replace(f"{len(own)} rows", f"{len(own)} other rows")
-        return f"Not counted, as they cannot tell: {'; '.join(blind)}. {rest}".strip()
+        rest = rest.replace(f"{len(own)} judgements", f"{len(own)} other judgements")
+        return f"Not counted, because they cannot tell: {_names(blind)}. {rest}".strip()
     if len(set(verdicts)) == 1:
-        return f"Judged apart, the {len(parts)} rows of evidence agree."
-    who: dict[Verdict, list[str]] = {}
+        return f"The {len(parts)} judgements agree."
+    who: dict[Verdict, list[Part]] = {}
     for part, verdict in zip(parts, verdicts, strict=True):
-        who.setdefault(verdict, []).append(part.name)
-    of_each = [f"{verdict.value} ({'; '.join(names)})" for verdict, names in who.items()]
-    said = "The least of these counts"
+        who.setdefault(verdict, []).append(part)
+    of_each = [f"{verdict.value} ({_names(own)})" for verdict, own in who.items()]
+    said = "The weakest of them counts"
     if together is not least(verdicts):
-        said = f"Together they are {together.value}"
-    return f"Judged apart, the {len(parts)} rows of evidence differ: {', '.join(of_each)}. {said}."
+        said = f"Together they come to {together.value}"
+    return f"The {len(parts)} judgements differ: {'; '.join(of_each)}. {said}."
 
 
 @dataclass(frozen=True)

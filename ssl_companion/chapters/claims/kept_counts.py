@@ -1,7 +1,7 @@
 """What verdicts need of a recording whose features are dropped.
 
 Features take megabytes. What the rules about levels ask of them is how many test images of every
-fine class are found in their group, under the levels and under groupings of their sizes by lot, by
+fine class are found in their group, under the levels and under random groupings of their sizes, by
 looks and by the untrained network, and at few places; in `groupings.safetensors` that is some 200
 to 800 kB. A recording that keeps it when its features are dropped is judged as before, to the last
 digit: `recalls` answers from either. To keep it:

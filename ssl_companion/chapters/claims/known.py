@@ -1,7 +1,7 @@
 """Runs whose answer is known, by which every rule is held: the preset "controls".
 
 Supervised training surely clusters the classes it is taught, aligns with them and forgets what
-they do not need; a network trained on labels drawn by lot, one that invariance alone has collapsed
+they do not need; a network trained on random labels, one that invariance alone has collapsed
 and one that was not trained at all surely do nothing of the kind. All have three seeds. A rule
 that comes to no on the first, or to yes on one of the others, tells nothing apart.
 

@@ -16,7 +16,7 @@ from ssl_companion.chapters.claims.runs import recordings_to_judge
 _ALL = "`ssl-companion record`"
 _TRAJECTORY = "`ssl-companion record targets clustering`"
 
-_KNOWN = "networks trained on labels drawn by lot, collapsed by invariance alone, and not trained"
+_KNOWN = "networks trained on random labels, collapsed by invariance alone, and not trained"
 _SUPERVISED = "a network trained on the labels"
 
 CLAIMS: tuple[Claim, ...] = (
@@ -68,7 +68,7 @@ CLAIMS: tuple[Claim, ...] = (
         "H(Z | image) / H(Z), from before training to after it, at noise of 1% of the variance; "
         "where I(Z; image) falls too, information is lost and not compressed",
         rules.VIEW_SHARE,
-        "networks trained on labels drawn by lot (second row only: they forget the view as well), "
+        "networks trained on random labels (second row only: they forget the view as well), "
         "collapsed by invariance alone, and not trained",
         "a network trained on the labels",
         _TRAJECTORY,
@@ -127,7 +127,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Alignment with semantic classes increases deeper into the network.",
         "Spearman's correlation of the advantage over the strongest control with the layer (last "
         "epoch), averaged over the levels above the fine one; by the layers' spatial means and by "
-        "taps that keep place: by one of these rulers alone, partly",
+        "taps that keep place; if only one of these readings meets the threshold, partly",
         rules.DEPTH,
         f"the same, with other random groupings in the levels' place; {_KNOWN}",
         _SUPERVISED,

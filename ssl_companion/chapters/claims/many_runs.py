@@ -17,11 +17,12 @@ from ssl_companion.chapters.analysis.accuracies import (
     over_seeds,
     start,
 )
+from ssl_companion.chapters.analysis.classifier_tables import predictor_in_words
 from ssl_companion.chapters.analysis.depth_and_time import rank_order
 from ssl_companion.chapters.claims import known, rules
 from ssl_companion.chapters.claims.decision import Control
 from ssl_companion.chapters.claims.evidence import Evidence, Part
-from ssl_companion.chapters.claims.runs import SEEDS, without_those_beside
+from ssl_companion.chapters.claims.runs import SEEDS, network_and_length, without_those_beside
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import interval, spearman, wilson
 from ssl_companion.recordings import Recording
@@ -89,13 +90,16 @@ def _rivals(runs: Runs, gained: pd.DataFrame) -> str:
     for name, own in gained.groupby(gained["recording"].str.partition("-")[0]):
         if len(own) >= LEAST_RUNS:
             r = classifiers.correlation(own["ncc_gain"], own["linear_gain"])
-            said.append(f"{name} {r.value:.2f} [{r.low:.2f}, {r.high:.2f}] ({len(own)} runs)")
+            said.append(f"{name} {r.value:.2f} ({r.low:.2f} to {r.high:.2f}; {len(own)} runs)")
     note = f"By family: {', '.join(said)}." if said else ""
     if len(others):
         best = others.iloc[0]
+        ahead, low, high = (
+            f"{best[name]:.3f}".replace("-", "−") for name in ("ahead", "ahead_low", "ahead_high")
+        )
         note += (
-            f" The best rival is {best['predictor']} ({best['value']:.2f}); NCC accuracy is ahead "
-            f"of it by {best['ahead']:.2f} [{best['ahead_low']:.2f}, {best['ahead_high']:.2f}]."
+            f" The best rival is {predictor_in_words(best['predictor'])} ({best['value']:.2f}); "
+            f"NCC accuracy is ahead of it by {ahead} ({low} to {high})."
         )
     return note.strip()
 
@@ -125,7 +129,8 @@ def _transfers(recordings: Runs) -> Part:
     grown = [few_shot_growth(run) for run in runs]
     several = len(runs) >= SEEDS
     effect = over_seeds(grown) if several else Interval(grown[0], grown[0], grown[0])
-    over = f"{len(runs)} seeds" if several else "1 run"
+    seeds = f"{len(runs)} seeds" if several else "1 run"
+    over = f"{network_and_length(runs[0])}, {seeds}, not trained on these classes"
     answers = known.controls(recordings, few_shot_growth)
     return replace(row, effect=effect, controls=answers, over=over, pilot=not several)
 
@@ -136,6 +141,13 @@ PROPERTY_TITLES = {
     "advantage": rules.SEMANTIC,
     "time": rules.TIME,
     "depth": rules.DEPTH,
+}
+
+_PROPERTY_WORDS = {
+    "ratio": "the ratio",
+    "advantage": "the advantage",
+    "time": "the order in time",
+    "depth": "the order in depth",
 }
 
 
@@ -164,17 +176,20 @@ def holds_elsewhere(recordings: Runs) -> Evidence:
         raise NotRecorded(f"{len(counted)} settings; at least {LEAST_RUNS} are needed")
     luck = generality.grouping_bias({r.name: r for own in runs.values() for r in own})
     table = properties(_means(counted, luck))
-    missed = table.loc[~table["holds"], "recording"]
-    shares = ", ".join(f"{name} {int(table[name].sum())}" for name in PROPERTY_TITLES)
+    words = {name: generality.setting_of(own[0]) for name, own in runs.items()}
+    missed = table.loc[~table["holds"], "recording"].map(words)
+    reach = ", ".join(f"{int(table[name].sum())} {of}" for name, of in _PROPERTY_WORDS.items())
     single = sum(len(own) < SEEDS for own in counted.values())
-    note = f"Of {len(table)} settings: {shares}. Misses: {', '.join(missed) or 'none'}."
+    note = f"Of {len(table)} settings reach their threshold: {reach}. "
+    note += f"Misses: {', '.join(missed) or 'none'}."
     if single:
         note += f" {single} settings have fewer than {SEEDS} seeds."
     beyond = [name for name in runs if name in generality.BOUNDARIES]
     if beyond:
         found = properties(_means({name: runs[name] for name in beyond}, luck))
         holds = [
-            f"{n} {'holds' if h else 'misses'}" for n, h in found[["recording", "holds"]].values
+            f"{words[n]} {'holds' if h else 'misses'}"
+            for n, h in found[["recording", "holds"]].values
         ]
         note += f" Outside of what is claimed, and not counted: {', '.join(holds)}."
     part = Part(
@@ -183,20 +198,21 @@ def holds_elsewhere(recordings: Runs) -> Evidence:
         f"{len(table)} settings",
         tuple(run.name for own in counted.values() for run in own),
         pilot=2 * single > len(counted),
-        fails=_one_grouping(counted) or _reference_misses(table),
+        fails=_one_grouping(counted, luck) or _reference_misses(table),
     )
     return Evidence((part,), note)
 
 
-def _one_grouping(settings: dict[str, list[Recording]]) -> str:
+def _one_grouping(settings: dict[str, list[Recording]], luck: float) -> str:
     runs = {run.name: run for own in settings.values() for run in own}
     few = generality.against_one_grouping(runs)
     if not few:
         return ""
-    return (
-        f"{len(few)} of {len(runs)} runs were compared with a single random grouping, whose luck "
-        "is as large as the threshold"
-    )
+    found = "whose luck is not known"
+    if not math.isnan(luck):
+        found = f"whose luck, where it could be measured, was {100 * abs(luck):.1f} points"
+        found += f"; required are {100 * rules.SEMANTIC.least:.0f}"
+    return f"{len(few)} of {len(runs)} runs were compared with a single random grouping, {found}"
 
 
 def _means(settings: dict[str, list[Recording]], luck: float) -> pd.DataFrame:
@@ -211,11 +227,11 @@ def _means(settings: dict[str, list[Recording]], luck: float) -> pd.DataFrame:
 def _reference_misses(table: pd.DataFrame) -> str:
     rows = table[table["recording"] == generality.REFERENCE_SETTING]
     if rows.empty:
-        return f"the reference setting, {generality.REFERENCE_SETTING}, is not recorded"
+        return f"the reference setting ({generality.REFERENCE_SETTING}) is not recorded"
     lacking = [name for name in PROPERTY_TITLES if not rows.iloc[0][name]]
     if not lacking:
         return ""
-    return f"the reference setting, {generality.REFERENCE_SETTING}, itself misses {lacking[0]}"
+    return f"the reference setting itself misses {_PROPERTY_WORDS[lacking[0]]}"
 
 
 def _known_settings(

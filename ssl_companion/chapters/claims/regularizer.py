@@ -27,7 +27,7 @@ from ssl_companion.chapters.analysis.pixel_baselines import compare_with_pixels
 from ssl_companion.chapters.claims import rules
 from ssl_companion.chapters.claims.decision import Control, Rule
 from ssl_companion.chapters.claims.evidence import Evidence, Part
-from ssl_companion.chapters.claims.runs import SEEDS, same_training
+from ssl_companion.chapters.claims.runs import SEEDS, network_and_length, same_training
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import interval
 from ssl_companion.recordings import Recording
@@ -82,15 +82,8 @@ def arm_sets(recordings: Runs) -> list[ArmSet]:
             if same_training(recordings[name], recipes[0], but=("objective",)):
                 by_seed.setdefault(recordings[name].run["seed"], {})[arm] = recordings[name]
         if by_seed:
-            found.append(ArmSet(_size(recipes[0]), dict(sorted(by_seed.items()))))
+            found.append(ArmSet(network_and_length(recipes[0]), dict(sorted(by_seed.items()))))
     return found
-
-
-def _size(run: Recording) -> str:
-    config, data = run.run["config"], run.run["data"]
-    return (
-        f"{config['backbone'].upper()}, {data['train_images']:,} images, {config['epochs']} epochs"
-    )
 
 
 def elasticity(gains: dict[str, float]) -> float:
@@ -311,11 +304,11 @@ def _beside(of: ArmSet) -> str:
     own = recipes[seed]
     whole = gained(own[RECIPE])
     lost = [
-        f"{words} {_over(whole - gained(own[arm]), whole):.0%}"
+        f"{words} {_over(whole - gained(own[arm]), whole):.0%}".replace("-", "−")
         for arm, words in _WORDS.items()
         if arm in own
     ]
-    said = f"The recipe gains {whole:+.3f} ({of.size}, seed {seed})"
+    said = f"The recipe gains {100 * whole:.1f} points ({of.size}, seed {seed})"
     said += f"; of that is lost: {', '.join(lost)}." if lost else "."
     if {RECIPE, WITHOUT, WITHOUT_INVARIANCE} <= set(own):
         said += f" Interaction of the two terms: {interaction(own):.0%} of the gain."

@@ -21,17 +21,18 @@ _AGAINST_LOOKS = (
 CLUSTERING = Rule(
     "above", 1.0, 2.0, "ratio of NCC accuracies",
     "An untrained network separates classes a little already, and any training makes filters that "
-    "help: labels drawn by lot do. To double is beyond what those do.",
-    "It was 1.5 until two networks trained on labels by lot were seen to rise by factors of 1.4 "
-    "and 1.8: a rule has to say no to them. By then the trajectory had come to 6.6, 9.8 and 4.2 at "
-    "its three sizes, and the small recipe of the controls to 2.0, 2.0 and 2.4.",
+    "help, even on random labels. Doubling is more than such training achieves.",
+    "The threshold was 1.5 until two networks trained on random labels were seen to rise by "
+    "factors of 1.4 and 1.8; a rule has to reject these, so it was raised. By then two full-size "
+    "runs had come to 6.6 and 9.8, the small ones to 4.2, and the small ones that are trained just "
+    "like the controls to 2.0, 2.0 and 2.4.",
 )  # fmt: skip
 
 ELASTICITY = Rule(
     "above", 0.0, 0.2, "share of the gain: lost with the regularizer at 1/5, less lost with the "
     "invariance at 1/5",
-    "What drives is what the outcome answers to. A fifth of the recipe's gain is well above what "
-    "a seed moves; at zero both terms count alike.",
+    "A driver is what the outcome responds to. A fifth of the recipe's gain is well above what a "
+    "seed changes; zero means that both terms matter equally.",
     "On one full-size run of 30 epochs each, the regularizer at 1/5 costs 55% of the gain and the "
     "invariance at 1/5 nothing. In a pilot (RES-5-32, 10,000 images, 28 epochs, seed 7) the recipe "
     "goes from 6.9% to 13.9%, the invariance at 1/5 to 16.7%, the regularizer at 1/5 to 5.8%.",
@@ -39,7 +40,7 @@ ELASTICITY = Rule(
 )  # fmt: skip
 NECESSITY = Rule(
     "above", 0.0, 2 / 3, "share of the gain lost without the regularizer",
-    "A driver without which two thirds of the gain remained would drive little of it.",
+    "A term without which more than a third of the gain remained would drive too little of it.",
     "In the same pilot the recipe without its regularizer ends at 2.4%, and with it alone at 3.7%, "
     "of a start at 6.9%: each loses more than all of the gain.",
     whole=False,
@@ -47,17 +48,18 @@ NECESSITY = Rule(
 
 DOWNSTREAM = Rule(
     "above", 0.0, 0.5, "rank correlation",
-    "0.5 is the conventional threshold of a large correlation (Cohen 1988). That it is large says "
-    "that the two move together, not that one improves the other.",
+    "0.5 is the conventional threshold of a large correlation (Cohen 1988). A large correlation "
+    "means that the two move together, not that one improves the other.",
     "0.96 over 40 runs of several lengths; nearest class means are a linear classifier of the same "
     "features, so that this was to be expected.",
 )  # fmt: skip
 TRANSFER = Rule(
     "above", 0.0, 0.1, "growth of few-shot accuracy on classes never trained on",
-    "Twenty classes have a chance level of five points. Twice that is beyond what training on "
-    "labels drawn by lot adds.",
-    "It was 0.05 until two networks trained on labels by lot were seen to gain 0.056 and 0.081: a "
-    "rule has to say no to them. By then the recipe had come to 0.087, 0.104 and 0.114.",
+    "Twenty classes have a chance level of five points. Twice that is more than training on "
+    "random labels adds.",
+    "The threshold was 5 points until two networks trained on random labels were seen to gain 5.6 "
+    "and 8.1; a rule has to reject these, so it was raised. By then the recipe had come to 8.7, "
+    "10.4 and 11.4 points.",
 )  # fmt: skip
 
 VIEW_SHARE = Rule(
@@ -70,8 +72,8 @@ VIEW_SHARE = Rule(
 )  # fmt: skip
 CLASS_SHARE = Rule(
     "above", 0.0, 0.02, "fall of the share of entropy that is specific to the image in its class",
-    "What is not specific is what features tell of the class, at most log 100 nats. Two parts in "
-    "a hundred of some 20 nats are a tenth of that.",
+    "What is not specific is what features tell about the class, at most log 100 nats. Two parts "
+    "in a hundred of some 20 nats are a tenth of that.",
     "At noise of 1%: from 0.932 to 0.884 in one small VICReg run, 0.940 to 0.852 supervised, to "
     "0.920 SimCLR, to 0.917 BYOL, to 0.934 under invariance alone.",
 )  # fmt: skip

@@ -153,12 +153,20 @@ def names_of_small(runs: Sequence[Recording]) -> tuple[str, ...]:
     return tuple(f"{SMALL}/{run.name}" for run in runs)
 
 
+def network_and_length(run: Recording) -> str:
+    """ "RES-5-250, 50,000 images, 30 epochs"."""
+    config, data = run.run["config"], run.run["data"]
+    return (
+        f"{config['backbone'].upper()}, {data['train_images']:,} images, {config['epochs']} epochs"
+    )
+
+
 def left_out(recordings: Runs, used: Sequence[str]) -> str:
     """A sentence on the sizes and implementations of which no run was used; "" without any."""
     small = names_of_small(_by_seed(recordings, _SMALL))
     groups = [[run.name for run in _by_seed(recordings, named)] for named in (_OWN, _REFERENCE)]
     names = [name for group in (*groups, small) if not set(group) & set(used) for name in group]
-    return f"Lacking what this takes, and left out: {', '.join(names)}." if names else ""
+    return f"Left out, because they lack what this takes: {', '.join(names)}." if names else ""
 
 
 def from_the_start(run: Recording) -> bool:

@@ -142,7 +142,7 @@ def _interval(name: str, found: Interval) -> str:
     value, low, high = (_number(name, v) for v in (found.value, found.low, found.high))
     if name == "advantage":
         low, high = low.removesuffix(_POINTS), high.removesuffix(_POINTS)
-    return value if math.isnan(found.low) or low == high == value else f"{value} [{low}, {high}]"
+    return value if math.isnan(found.low) or low == high == value else f"{value} ({low} to {high})"
 
 
 def growth_by_size(runs: RunGroups) -> pd.DataFrame:
@@ -182,6 +182,8 @@ def what_changes(runs: RunGroups, names: Sequence[str] | None = None) -> str:
         sentence = "Each least effect in the table is reached by all of these runs, or by none."
     else:
         sentence = f"Reached by some of these runs and not by others: {'; '.join(parted.index)}."
+    if (needed["reach"] < needed["n"]).any():
+        sentence += " A star marks the runs that stay below the least effect."
     titles = []
     for group, own in runs.items():
         title = own[0].title.rpartition(", seed")[0] or own[0].title

@@ -136,7 +136,7 @@ def _ratios(runs: list[Recording], level: str = "fine") -> Interval:
 def semantic_over_random(recordings: Runs) -> Evidence:
     """Growth of the coarse level's lead over the strongest kind of grouping, and over functions.
 
-    The first rows are judged against groupings of classes by lot, by looks and by the untrained
+    The first rows are judged against groupings of classes at random, by looks and by the untrained
     network. A run that was measured against a teacher is judged again against random functions of
     the image: the teacher's answers before it was trained.
     """
@@ -234,8 +234,8 @@ def _of_levels(
         recordings: by name.
         measure: leads over each kind of control, in a run; it takes `resamples`, too.
         keeps: whether a run keeps what that takes.
-        words: what the groupings by lot are that take the levels' place.
-        by: the ruler, in words.
+        words: what the random groupings are that take the levels' place.
+        by: how a layer is read, in words.
         limits: see `over_seeds`.
     """
     parts, notes = [], []
@@ -262,7 +262,7 @@ def _of_levels(
                 pilot=True,
             )
         )
-        notes.append(_each_kind(found, looked.name))
+        notes.append(_each_kind(found, looked.name, in_points=math.isinf(limits[0])))
     recipe, values = known.known_runs(recordings, _RECIPE, known.TRAJECTORY), []
     for run in recipe:
         with contextlib.suppress(NotRecorded, RecordingError):
@@ -275,12 +275,15 @@ def _of_levels(
     return parts, " ".join(notes)
 
 
-def _each_kind(found: Against, name: str) -> str:
+def _each_kind(found: Against, name: str, *, in_points: bool) -> str:
     """The effect over each kind of control, in a sentence: of the level where it is least."""
     least_of = found.table.groupby("than", sort=False)["value"].min()
-    each = ", ".join(f"{than} {value:+.3f}" for than, value in least_of.items())
-    several = " (the least of the levels)" if found.table["level"].nunique() > 1 else ""
-    return f"{name}, over each kind of groups{several}: {each}."
+    said = [
+        f"{than} " + (f"{100 * v:.1f} points" if in_points else f"{v:.2f}").replace("-", "−")
+        for than, v in least_of.items()
+    ]
+    several = " (least over the levels)" if found.table["level"].nunique() > 1 else ""
+    return f"{name}, against each kind of groups{several}: {', '.join(said)}."
 
 
 def _of_accuracy(recordings: Runs, along: str) -> str:
@@ -289,7 +292,7 @@ def _of_accuracy(recordings: Runs, along: str) -> str:
         return ""
     names, values = zip(*plain, strict=True)
     each = ", ".join(f"{value:.2f}" for value in values)
-    return f" Of accuracy itself ({', '.join(names)}): {each}."
+    return f" The same correlation of accuracy itself ({', '.join(names)}): {each}."
 
 
 _TEACHER = "targets-teacher-s0"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ssl_companion.chapters.claims import rules
-from ssl_companion.chapters.claims.decision import Rule, Verdict
+from ssl_companion.chapters.claims.decision import Rule, Verdict, least
 from ssl_companion.chapters.claims.evidence import LedgerRow, Part
 from ssl_companion.measures import Interval
 
@@ -40,9 +40,9 @@ class Plain:
 PLAIN: dict[Rule, Plain] = {
     rules.CLUSTERING: Plain("times", "Training multiplies NCC accuracy on the classes by {x}"),
     rules.ELASTICITY: Plain(
-        "share",
-        "Dividing the regularizer's weight by five costs {x} of the gain {more} than dividing the "
-        "invariance's",
+        "points",
+        "As a share of the gain in accuracy, weakening the regularizer to a fifth costs {x} {more} "
+        "than weakening the invariance to a fifth",
     ),
     rules.NECESSITY: Plain("share", "Without the regularizer, {x} of the gain is lost"),
     rules.DOWNSTREAM: Plain(
@@ -124,19 +124,27 @@ def result(part: Part, rule: Rule) -> str:
         part: of a row's evidence.
         rule: the claim's first, for a part that has none of its own.
     """
-    rule = part.rule or rule
-    plain, value = _plain(rule), part.effect.value
+    rule, value = part.rule or rule, part.effect.value
     if not math.isfinite(value):
         return "The effect is not defined"
-    sentence = plain.of_part.get(part.what, plain.sentence)
     up = value >= 0
-    signed = any(word in sentence for word in ("{grows}", "{falls}", "{more}"))
-    return sentence.format(
-        x=amount(abs(value) if signed else value, rule),
+    return _sentence(part, rule).format(
+        x=amount(-value if _is_turned(part, rule) else value, rule),
         grows="grows" if up else "shrinks",
         falls="falls" if up else "rises",
         more="more" if up else "less",
     )
+
+
+def _sentence(part: Part, rule: Rule) -> str:
+    plain = _plain(rule)
+    return plain.of_part.get(part.what, plain.sentence)
+
+
+def _is_turned(part: Part, rule: Rule) -> bool:
+    """Whether a word of the sentence, as "shrinks", stands for the sign of a negative effect."""
+    words = ("{grows}", "{falls}", "{more}")
+    return part.effect.value < 0 and any(word in _sentence(part, rule) for word in words)
 
 
 def threshold(part: Part, rule: Rule) -> str:
@@ -153,6 +161,28 @@ def measured_on(part: Part) -> str:
     return f"{runs} ({part.over})"
 
 
+def evidence_of(row: LedgerRow) -> str:
+    """What a row's result was measured on, and how many judgements stand beside it.
+
+    "Full size (1 run: 800 test images). All 3 judgements agree."
+    """
+    part = row.deciding
+    if part is None:
+        return ""
+    runs = measured_on(part)
+    verdicts = [verdict for _, verdict in row.counted]
+    many = f"{len(verdicts)} judgements"
+    if len(verdicts) == 1:
+        beside = ""
+    elif len(set(verdicts)) == 1:
+        beside = f" {'Both judgements' if len(verdicts) == 2 else f'All {many}'} agree."
+    elif row.verdict is least(verdicts):
+        beside = f" This is the weakest of {many}."
+    else:
+        beside = f" This is one of {many}, which are put together."
+    return f"{runs[:1].upper()}{runs[1:]}.{beside}"
+
+
 def reason(row: LedgerRow) -> str:
     """Why the verdict is what it is, in a sentence; "" where nothing was measured.
 
@@ -167,8 +197,8 @@ def reason(row: LedgerRow) -> str:
         return f"{reached} the threshold, and every control gives the known answer."
     if row.verdict is Verdict.PARTLY:
         return (
-            "The effect lies clearly beyond its null value and every negative control, but not "
-            "all of its interval reaches the threshold."
+            "The effect lies clearly beyond its null value and every negative control, but not all "
+            "of its interval reaches the threshold."
         )
     if row.verdict is Verdict.NOT_REPRODUCED:
         return _why_not_reproduced(part, rule)
@@ -180,13 +210,13 @@ def _why_not_reproduced(part: Part, rule: Rule) -> str:
         return f"{part.lost.capitalize()}."
     near, _ = rule.ends(part.effect)
     if not rule.beyond(near, rule.null):
-        return "The interval does not exclude the null value."
-    ends = {control.words: rule.ends(control.effect)[1] for control in part.controls_that("no")}
-    known = {words: end for words, end in ends.items() if math.isfinite(end)}
-    farthest = (max if rule.direction == "above" else min)(known, key=lambda w: known[w])
+        return f"The interval does not exclude the null value ({amount(rule.null, rule)})."
+    ends = [(rule.ends(of.effect)[1], of) for of in part.controls_that("no")]
+    known = [(end, of) for end, of in ends if math.isfinite(end)]
+    _, farthest = (max if rule.direction == "above" else min)(known, key=lambda pair: pair[0])
     return (
-        f"The interval overlaps that of a negative control ({farthest}), where the effect should "
-        "be absent."
+        "The interval overlaps that of a negative control, where the effect should be absent: "
+        f"{farthest.words}, {span(farthest.effect, rule)}."
     )
 
 
@@ -202,16 +232,30 @@ def _why_undecided(part: Part, rule: Rule) -> str:
         for control in controls:
             if not control.is_right(rule):
                 misses = "does not reach" if answer == "yes" else "reaches"
-                return f"The {kind} control ({control.words}) {misses} the threshold."
+                came = "" if control.lost else f", at {span(control.effect, rule)},"
+                return (
+                    f"The {kind} control, {control.words}{came or ','} {misses} the threshold, so "
+                    "the measurement cannot tell."
+                )
     return "The interval holds both the null value and the threshold: it is too wide to decide."
 
 
 def finding(row: LedgerRow) -> str:
-    """The result with its threshold in a sentence, or why there is none."""
+    """The result with interval and threshold, and what keeps it from being reproduced, if anything.
+
+    Where nothing was measured: why not.
+    """
     part = row.deciding
     if part is None:
         return row.note
-    return f"{result(part, row.claim.rule)} (needed: {threshold(part, row.claim.rule)})."
+    rule, needed = part.rule or row.claim.rule, f"needed: {threshold(part, row.claim.rule)}"
+    if not is_bare(part.effect):
+        ends = (part.effect.low, part.effect.high)
+        shown = (-ends[1], -ends[0]) if _is_turned(part, rule) else ends
+        said = " to ".join(amount(end, rule).removesuffix(" points") for end in shown)
+        needed = f"{part.effect.confidence:.0%} interval {said}; {needed}"
+    found = f"{result(part, row.claim.rule)} ({needed})."
+    return found if row.verdict is Verdict.REPRODUCED else f"{found} {reason(row)}"
 
 
 def by_part(row: LedgerRow) -> list[str]:
@@ -233,9 +277,9 @@ def in_lines(row: LedgerRow, every_part: bool = False) -> list[str]:
     """
     claim = f"{row.claim.id}: {row.claim.statement}"
     lines = [f"{ICONS[row.verdict]} {row.judged} | {claim}", f"  {finding(row)}"]
-    if part := row.deciding:
-        sure = span(part.effect, part.rule or row.claim.rule)
-        lines += [f"  Measured on {measured_on(part)}: {sure}.", f"  {reason(row)}"]
+    if row.deciding:
+        lines += [f"  Evidence: {evidence_of(row)}"]
+        lines += [f"  {reason(row)}"] * (row.verdict is Verdict.REPRODUCED)
     if every_part and row.evidence:
         lines += [f"  - {said}" for said in by_part(row) if len(row.verdicts) > 1]
         lines += [f"  {row.note}"] * bool(row.note)

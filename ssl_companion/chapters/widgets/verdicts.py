@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ssl_companion.chapters.claims import Claim, Control, LedgerRow, Part, Rule, judge
+from ssl_companion.chapters.claims.decision import Verdict
 from ssl_companion.chapters.claims.words import (
     ICONS,
     amount,
     by_part,
+    evidence_of,
     finding,
     in_lines,
     is_bare,
-    measured_on,
     reason,
     span,
 )
@@ -47,7 +48,7 @@ class Ledger:
         if in_book() and row.claim.id in self.pages:
             page, mark, place = self.pages[row.claim.id].partition("#")
             claim = f'<a href="{page}.html{mark}{place}">{claim}</a>'
-        measured = f"Measured on {_escape(measured_on(part))}." if part else ""
+        measured = f"Evidence: {_escape(evidence_of(row))}" if part else ""
         folded = f"<details><summary>How sure is that?</summary>{_sure(row)}</details>"
         return (
             f'<div class="claim">{claim}</div>{badge(row)}'
@@ -67,7 +68,7 @@ class VerdictBox:
 
     def _repr_html_(self) -> str:
         facts = facts_table(verdict_facts(self.row))._repr_html_()
-        result = _escape(f"{finding(self.row)} {reason(self.row)}")
+        result = _escape(f"{finding(self.row)} {_why_reproduced(self.row)}".strip())
         return (
             f'{_STYLE}<div class="companion-verdict"><p>{badge(self.row)}</p>'
             f'<p class="result">{result}</p>{forests(self.row)}'
@@ -90,7 +91,7 @@ class InShort:
 
     def _block(self, row: LedgerRow) -> str:
         part = row.deciding
-        measured = f"<dt>Measured on</dt><dd>{_escape(measured_on(part))}.</dd>" if part else ""
+        measured = f"<dt>Evidence</dt><dd>{_escape(evidence_of(row))}</dd>" if part else ""
         return (
             f"<dl><dt>Claim</dt><dd>{_escape(row.claim.statement)}</dd>"
             f"<dt>Finding</dt><dd>{badge(row)} {_escape(finding(row))}</dd>{measured}</dl>"
@@ -148,7 +149,7 @@ def rule_table(claim: Claim) -> Table:
         | {
             "positive control": claim.positive,
             "negative controls": claim.control,
-            "known beforehand": known or "nothing of the kind",
+            "known when it was set": known or "nothing of the kind",
         }
     )
 
@@ -188,7 +189,7 @@ def badge(row: LedgerRow) -> str:
     """The verdict as an icon and a word, HTML."""
     kind = row.verdict.value.replace(" ", "-")
     pilot = (
-        ' <span class="pilot" title="rests on a single training run">pilot</span>'
+        ' <span class="pilot" title="single training runs; another seed might differ">pilot</span>'
         if row.pilot
         else ""
     )
@@ -202,15 +203,23 @@ def badge(row: LedgerRow) -> str:
 def _sure(row: LedgerRow) -> str:
     """What is folded: why, the intervals, the rule, and where its history is told."""
     rule = (row.deciding.rule if row.deciding else None) or row.claim.rule
-    measured = row.claim.measurement
+    # Two rules may be the same, so the first measurement stands unless another's rule decided.
+    others = (words for words, of in row.claim.also if of is rule)
+    measured = row.claim.measurement if rule is row.claim.rule else next(others)
+    why = f"<p>{_escape(_why_reproduced(row))}</p>" if _why_reproduced(row) else ""
     where = "how-the-rules-came-about"
     told = f'<a href="{where}.html">How the rules came about</a>' if in_book() else f"book/{where}"
     return (
-        f"<p>{_escape(reason(row))}</p>{forests(row)}"
+        f"{why}{forests(row)}"
         f"<p><b>Rule.</b> {_escape(measured[:1].upper() + measured[1:])}. "
         f"Threshold: {_escape(_rule_in_words(rule))}. {_escape(rule.why)}</p>"
         f"<p>{_escape(row.note)}</p><p>{told} has every version of the rule.</p>"
     )
+
+
+def _why_reproduced(row: LedgerRow) -> str:
+    """The reason that `finding` does not give."""
+    return reason(row) if row.verdict is Verdict.REPRODUCED else ""
 
 
 def forests(row: LedgerRow) -> str:
@@ -220,17 +229,21 @@ def forests(row: LedgerRow) -> str:
     by_rule: dict[Rule, list[Part]] = {}
     for part in row.evidence.parts:
         by_rule.setdefault(part.rule or row.claim.rule, []).append(part)
-    deciding = row.deciding
+    deciding, counted = row.deciding, [part for part, _ in row.counted]
     return "".join(
-        _forest(rule, parts, deciding if deciding in parts else parts[0])
+        _forest(rule, parts, deciding if deciding in parts else parts[0], counted)
         for rule, parts in by_rule.items()
     )
 
 
-def _forest(rule: Rule, parts: Sequence[Part], shown: Part | None) -> str:
-    """Parts of one rule, and the controls of one of them, on one axis."""
+def _forest(rule: Rule, parts: Sequence[Part], shown: Part | None, counted: Sequence[Part]) -> str:
+    """Parts of one rule, and the controls of one of them, on one axis; factors on a log scale."""
     several = len({part.what for part in parts}) > 1
-    lines = [("effect", _name(part, several), part.effect) for part in parts]
+    lines = [
+        ("effect", _name(part, several), part.effect) if part in counted
+        else ("aside", f"{_name(part, several)} (not counted)", part.effect)
+        for part in parts
+    ]  # fmt: skip
     for answer, kind in (("yes", "positive"), ("no", "negative")):
         controls: tuple[Control, ...] = shown.controls_that(answer) if shown else ()
         lines += [
@@ -239,11 +252,13 @@ def _forest(rule: Rule, parts: Sequence[Part], shown: Part | None) -> str:
     ends = [rule.null, rule.least]
     ends += [end for _, _, of in lines for end in (of.value, of.low, of.high)]
     known = [end for end in ends if math.isfinite(end)]
-    low, high = min(known), max(known)
+    factors = rule.null == 1 and min(known) > 0  # as many times more as times less
+    scale = math.log if factors else float
+    low, high = scale(min(known)), scale(max(known))
     margin = 0.04 * (high - low)
 
     def at(value: float) -> float:
-        return 1000 * (value - low + margin) / (high - low + 2 * margin)
+        return 1000 * (scale(value) - low + margin) / (high - low + 2 * margin)
 
     drawn = "".join(
         f'<div class="row {kind}"><span class="name">{_escape(name)}</span>'
@@ -252,8 +267,10 @@ def _forest(rule: Rule, parts: Sequence[Part], shown: Part | None) -> str:
         for kind, name, of in lines
     )
     key = (
-        f"Dashed line: null value ({amount(rule.null, rule)}). "
+        f"Dotted line: null value ({amount(rule.null, rule)}). "
         f"Solid line: threshold ({amount(rule.least, rule)})."
+        + " The scale is logarithmic."
+        * factors
     )
     return (
         f'<div class="forest"><p class="unit">{_escape(rule.unit)}</p>{drawn}'
@@ -312,17 +329,19 @@ _STYLE = """<style>
  margin:.4rem 0 0}
 .companion-short dt{font-weight:600}.companion-short dd{margin:0}
 .forest{margin:.9rem 0}.forest p{margin:.2rem 0}
-.forest .row{display:grid;grid-template-columns:minmax(0,13rem) minmax(5rem,1fr) minmax(0,13rem);
- gap:0 .8rem;align-items:center;font-size:.92em;margin:0;padding:.1rem 0}
-.forest svg{width:100%;height:24px;display:block;overflow:visible}
+.forest .row{display:grid;grid-template-columns:minmax(0,15rem) minmax(5rem,1fr) 13rem;
+ gap:0 .8rem;align-items:center;font-size:.92em;margin:0}
+.forest svg{width:100%;height:100%;min-height:28px;display:block;overflow:visible}
 .forest path{fill:none;stroke:currentColor;stroke-width:1.5;vector-effect:non-scaling-stroke}
-.forest .null{stroke-dasharray:3 3;opacity:.75}.forest .least{opacity:.75}
+.forest .null{stroke-dasharray:2 3;opacity:.75}.forest .least{opacity:.75}
 .forest .span{stroke-width:4}.forest .estimate{stroke-width:4}
 .forest .effect :is(.span,.estimate){stroke:var(--pst-color-primary,#0a5fb4)}
 .forest .effect .name{font-weight:600}
 .forest .positive :is(.span,.estimate){stroke:#2e9e68}
 .forest .negative :is(.span,.estimate){stroke:#c2571a}
-.forest .value{font-variant-numeric:tabular-nums}
+.forest .aside{color:var(--pst-color-text-muted,inherit)}
+.forest .aside :is(.span,.estimate){stroke-width:2}
+.forest .value{font-variant-numeric:tabular-nums;white-space:nowrap}
 @media (max-width:600px){
  .companion-ledger>li{grid-template-columns:minmax(0,1fr)}
  .forest .row{grid-template-columns:minmax(0,1fr);padding:.3rem 0}

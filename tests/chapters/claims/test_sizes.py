@@ -48,9 +48,10 @@ def test_who_reaches_what_is_needed(world: MakeWorld) -> None:
     words = sizes.what_changes(apart)
     assert "and not by others: factor by which it grew; growth of" in words
     assert "Small: *" in words
-    assert "by all of these runs, or by none" in sizes.what_changes(
-        {"a": learns[:1], "b": learns[1:]}
-    )
+    assert words.endswith("A star marks the runs that stay below the least effect.")
+    alike = sizes.what_changes({"a": learns[:1], "b": learns[1:]})
+    assert "by all of these runs, or by none" in alike
+    assert "star" not in alike
     mixed = [*learns[:2], stands_still[0]]
     for run in (learns[0], stands_still[0]):
         assert "Reached by some" in sizes.what_changes({"one": [run], "mixed": mixed})
@@ -70,7 +71,7 @@ def test_a_single_run_has_no_interval(world: MakeWorld) -> None:
     runs = trajectory(world, "clusters")
     table = sizes.compare_sizes({"large": runs[:1], "small": runs[1:2]})
     assert table["value"].map(lambda found: math.isnan(found.low)).all()
-    assert "[" not in "".join(sizes.sizes_table(table)["small"])
+    assert "(" not in "".join(sizes.sizes_table(table)["small"])
     with pytest.raises(ValueError, match="runs: a group without any"):
         sizes.compare_sizes({"large": runs[:1], "small": []})
 
@@ -96,7 +97,7 @@ def test_growth_of_each_level_is_that_of_the_tables(world: MakeWorld) -> None:
             for run in runs
         ]  # fmt: skip
         assert shown.loc[level, "one"] == f"{100 * grown[0]:.1f} points"
-        assert shown.loc[level, "many, 3 seeds"].startswith(f"{100 * np.mean(grown):.1f} points [")
+        assert shown.loc[level, "many, 3 seeds"].startswith(f"{100 * np.mean(grown):.1f} points (")
 
 
 def test_what_stands_aside_is_in_a_folder_of_its_own(world: MakeWorld, tmp_path: Path) -> None:

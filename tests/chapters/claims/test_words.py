@@ -14,6 +14,7 @@ from ssl_companion.chapters.claims.evidence import LedgerRow
 from ssl_companion.chapters.claims.words import (
     PLAIN,
     amount,
+    evidence_of,
     finding,
     in_lines,
     measured_on,
@@ -33,8 +34,8 @@ def part(value: float, low: float = NAN, high: float = NAN, **more: object) -> P
     return Part(Interval(value, low, high), **own)  # type: ignore[arg-type]
 
 
-def judged(found: Part, rule: Rule = rules.SEMANTIC) -> LedgerRow:
-    claim = Claim("x", "It is so.", "what", rule, "no", "yes", "run", lambda _: Evidence((found,)))
+def judged(*found: Part, rule: Rule = rules.SEMANTIC) -> LedgerRow:
+    claim = Claim("x", "It is so.", "what", rule, "no", "yes", "run", lambda _: Evidence(found))
     return claim.judge({})
 
 
@@ -50,7 +51,8 @@ def test_every_rule_of_the_ledger_has_its_words() -> None:
         (rules.CLUSTERING, 6.56, "6.6"),
         (rules.SEMANTIC, 0.0697, "7.0 points"),
         (rules.SEMANTIC, -0.0129, "−1.3 points"),
-        (rules.ELASTICITY, 1.66, "166%"),
+        (rules.ELASTICITY, 1.66, "166.0 points"),
+        (rules.NECESSITY, 1.19, "119%"),
         (rules.TIME, 0.881, "0.88"),
         (rules.GENERALITY, 0.783, "78%"),
         (rules.TIME, NAN, "not defined"),
@@ -102,13 +104,13 @@ def test_the_reason_fits_the_verdict(of: list[float], yes: float, no: float) -> 
         Verdict.REPRODUCED: ("whole interval reaches",),
         Verdict.PARTLY: ("beyond its null value",),
         Verdict.NOT_REPRODUCED: ("does not exclude the null", "overlaps that of a negative"),
-        Verdict.UNDECIDED: ("control (", "too wide"),
+        Verdict.UNDECIDED: ("so the measurement cannot tell", "too wide"),
     }[row.verdict]
     assert any(words in said for words in wanted), (row.verdict, said)
     rule = row.claim.rule
     if "does not reach" in said:
         assert not controls[0].is_right(rule)
-    if "(void) reaches" in said:
+    if "control, void, at" in said:
         assert not controls[1].is_right(rule)
     if "does not exclude" in said:
         assert of[0] <= rule.null
@@ -128,8 +130,32 @@ def test_a_claim_in_lines() -> None:
     rows = [judged(part(0.3, 0.2, 0.4)), judged(part(0.0, -0.1, 0.01)), judged(part(0.3, 0.2, 0.4))]
     text = "\n".join(in_lines(rows[0], every_part=True))
     assert text.startswith("✔ reproduced | x: It is so.")
-    assert "(needed: at least 5.0 points)" in finding(rows[0])
-    assert "30.0 points (20.0 to 40.0)" in text
+    assert "(95% interval 20.0 to 40.0; needed: at least 5.0 points)" in finding(rows[0])
+    assert text.count(reason(rows[0])) == text.count("Evidence: ") == 1
     missing = LedgerRow(rows[0].claim, None, Verdict.NOT_MEASURED, "nothing. To record: run")
     assert "To record: run" in "\n".join(in_lines(missing))
     assert reason(missing) == ""
+
+
+def test_what_keeps_a_large_effect_from_being_reproduced_stands_beside_it() -> None:
+    """Where the estimate reaches the threshold, the sentence would contradict its badge else."""
+    wide = judged(part(0.3, 0.02, 0.6))
+    assert wide.verdict is Verdict.PARTLY
+    assert "not all of its interval reaches the threshold" in finding(wide)
+    lots = Control("by chance", Interval(0.03, 0.0, 0.25), "no")
+    overlapping = judged(part(0.3, 0.2, 0.4, controls=(YES, lots)))
+    assert overlapping.verdict is Verdict.NOT_REPRODUCED
+    assert finding(overlapping).endswith("should be absent: by chance, 3.0 points (0.0 to 25.0).")
+
+
+def test_a_fall_is_told_with_its_interval_in_the_same_direction() -> None:
+    said = finding(judged(part(-0.02, -0.05, 0.01), rule=rules.TRANSFER))
+    assert "shrinks by 2.0 points (95% interval −1.0 to 5.0; needed" in said
+
+
+def test_how_many_judgements_stand_beside_a_result() -> None:
+    agree, weaker = part(0.3, 0.2, 0.4), part(0.3, 0.02, 0.4)
+    assert evidence_of(judged(agree)) == "3 seeds."
+    assert evidence_of(judged(agree, agree)).endswith("Both judgements agree.")
+    assert evidence_of(judged(agree, agree, agree)).endswith("All 3 judgements agree.")
+    assert evidence_of(judged(agree, weaker)).endswith("This is the weakest of 2 judgements.")

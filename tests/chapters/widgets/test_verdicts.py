@@ -51,8 +51,10 @@ def test_a_card_says_claim_verdict_result_and_on_what(
     (card,) = page.select("li")
     assert card.select_one(".claim").get_text() == "It <clusters>."
     assert card.select_one(".verdict-badge").get_text().split() == ["✔", "reproduced"]
-    assert "by 8.0 (needed: at least 2.0)." in card.select_one(".result").get_text()
-    assert card.select_one(".measured").get_text() == "Measured on full size (1 run)."
+    result = card.select_one(".result").get_text()
+    assert "by 8.0 (95% interval 4.0 to 10.0; needed: at least 2.0)." in result
+    measured = card.select_one(".measured").get_text()
+    assert measured == "Evidence: Full size (1 run). Both judgements agree."
     assert card.select_one("details")
     assert not card.select_one("details[open]")
     links = [a["href"] for a in card.select("a")]
@@ -83,9 +85,10 @@ def test_the_marks_of_a_forest_lie_in_the_order_of_their_values() -> None:
         at[path["class"][0]] = [float(x) for x in re.findall(r"[MH](\d+)", path["d"])]
     low, high = at["span"]
     assert 0 <= at["null"][0] < at["least"][0] < low < at["estimate"][0] < high <= 1000
-    # In proportion: null 1, threshold 2, estimate 8 on one axis.
+    # In proportion: null 1, threshold 2, estimate 8, three doublings on a scale of factors.
     unit = at["least"][0] - at["null"][0]
-    assert at["estimate"][0] - at["null"][0] == pytest.approx(7 * unit, abs=8)
+    assert at["estimate"][0] - at["null"][0] == pytest.approx(3 * unit, abs=4)
+    assert "scale is logarithmic" in plot.get_text()
     assert not plot.select(".row")[3].select(".span"), "a single number has no interval"
     assert "null value (1.0)" in plot.get_text()
     assert "threshold (2.0)" in plot.get_text()
@@ -116,12 +119,12 @@ def test_a_rule_is_shown_with_both_controls_and_what_was_known() -> None:
     page = read(rule_table(row(LARGE).claim))
     text = page.get_text()
     assert "≥ 2.0 (null value: 1.0)" in text
-    for name in ("positive control", "negative controls", "known beforehand"):
+    for name in ("positive control", "negative controls", "known when it was set"):
         assert name in text
     assert not page.select("thead")
 
 
 def test_in_short_has_three_lines_for_each_claim() -> None:
     page = read(InShort((row(LARGE), row(SMALL))))
-    assert [dt.get_text() for dt in page.select("dt")] == ["Claim", "Finding", "Measured on"] * 2
+    assert [dt.get_text() for dt in page.select("dt")] == ["Claim", "Finding", "Evidence"] * 2
     assert page.select_one(".pilot") is not None
