@@ -369,7 +369,7 @@ def protocol() -> list[Drawing]:
     then = (
         ("measurement", "the number that the rule names,", "with its interval"),
         ("controls", "cases with a known answer,", "which the rule must get right"),
-        ("verdict", "by the rule: reproduced, partly", "reproduced, or not reproduced"),
+        ("verdict", "by the rule: reproduced, partly,", "undecided or not reproduced"),
     )
     return [
         _steps("Stated first", first, 1, "A chapter first states three things"),
