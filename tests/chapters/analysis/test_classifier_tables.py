@@ -52,7 +52,7 @@ def test_rivals_stand_side_by_side() -> None:
     assert table["all (8)"].iloc[-1] == "0.50 (0.40 to 1.00), 3 runs"
     assert table["few (5)"].tolist()[2:] == ["not measured"] * 3
     ahead = classifier_tables.rival_leads_table(found).set_index("rival")
-    assert ahead["all"].tolist()[0] == "+0.10 [−0.10, +0.20]"
+    assert ahead["all"].tolist()[0] == "+0.10 (−0.10 to +0.20)"
     assert ahead["few"].tolist()[1:] == ["not measured"] * 3
 
 
@@ -66,9 +66,8 @@ def test_a_lead_is_what_its_interval_says() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "reading"),
-    [(0.01, 0.1, "ahead of the probe"), (-0.1, -0.01, "behind the probe"),
-     (0.0, 0.1, "not measurably different from the probe"),
-     (-0.1, 0.0, "not measurably different from the probe")],
+    [(0.01, 0.1, "ahead"), (-0.1, -0.01, "behind"), (0.0, 0.1, "no clear difference"),
+     (-0.1, 0.0, "no clear difference")],
 )  # fmt: skip
 def test_few_labels_say_what_training_multiplies_and_who_is_ahead(
     low: float, high: float, reading: str
@@ -83,5 +82,17 @@ def test_few_labels_say_what_training_multiplies_and_who_is_ahead(
     table = classifier_tables.few_labels_table(pd.DataFrame(rows), *names)
     assert table.index.name == "labels per class"
     assert table.loc[2].tolist() == [
-        "× 4.00", "× 4.00", f"+5.0 ({100 * low:+.1f} to {100 * high:+.1f})", reading, 7,
+        "4.00", "4.00", f"+5.0 ({100 * low:+.1f} to {100 * high:+.1f})", reading,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "words"),
+    [((1, 2, 5, 10), 5, " Only five training images per class were kept, so five labels allow only "
+      "one choice, and ten allow none."),
+     ((1, 2, 10), 5, " Only five training images per class were kept, so ten labels allow none."),
+     ((1, 2), 5, "")],
+)  # fmt: skip
+def test_what_the_kept_images_allow_is_said(asked: tuple[int, ...], kept: int, words: str) -> None:
+    said = classifier_tables.choices_in_words(asked, kept, 10)
+    assert said == "Averages are over ten choices of the labelled images." + words
