@@ -92,11 +92,16 @@ def test_a_page_and_the_ledger_list_the_same_misses(monkeypatch: pytest.MonkeyPa
     quickly(monkeypatch)
     reached = run_page("elsewhere")["reached"].set_index("recording")
     note = judge("generality").note
-    listed = re.findall(r"Misses: (.*?)\.|not counted: (.*?)\.", note)
-    missed = {m.removesuffix(" misses") for m in ", ".join(map("".join, listed)).split(", ")}
-    counts = dict(re.findall(r"(\w+) (\d+)[,.]", note.partition("settings: ")[2]))
+    listed = re.findall(r"(?:Misses|not counted): (.*?)\. ", note + " ")
+    missed_words = ", ".join(listed)
+    counts = {of: n for n, of in re.findall(r"(\d+) the (?:order in )?(\w+)[,.]", note)}
     runs = recordings_by_name()
     settings = generality.settings(runs)
+    missed = {
+        name for name, own in settings.items()
+        if re.search(rf"(?:^|, ){re.escape(generality.setting_of(own[0]))}(?: misses)?(?:,|$)",
+                     missed_words)
+    }  # fmt: skip
     alone = {own[0].name: name for name, own in settings.items() if len(own) == 1}
     assert len(alone) > 15
     assert {alone[run] for run in reached.index[~reached["holds"]] if run in alone} == {

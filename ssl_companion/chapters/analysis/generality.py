@@ -142,12 +142,17 @@ def grouping_bias(recordings: Runs, level: str = "coarse") -> float:
     """
     found = []
     for run in recordings.values():
-        kept = run.kept_epochs() if run.has_features else ()
-        if len(kept) > 1 and (kept[0], kept[-1]) == (run.epochs[0], run.epochs[-1]):
+        if tells_luck(run):
             own = level if level in run.hierarchy.names else run.hierarchy.names[1]
             changed = (run.path / FEATURES).stat().st_mtime_ns
             found.append(_luck(run.path, changed, own))
     return float(np.mean(found)) if found else float("nan")
+
+
+def tells_luck(run: Recording) -> bool:
+    """Whether a run keeps the features that `grouping_bias` takes: of its first and last epoch."""
+    kept = run.kept_epochs() if run.has_features else ()
+    return len(kept) > 1 and (kept[0], kept[-1]) == (run.epochs[0], run.epochs[-1])
 
 
 @lru_cache(maxsize=64)
@@ -231,6 +236,8 @@ def setting_of(run: Recording) -> str:
     words, config = run.variant, run.run["config"]
     if run.name.startswith("clustering"):
         return f"{words}, {backbone_title(config['backbone'])} for {config['epochs']} epochs"
+    if without_seed(run.name) == REFERENCE_SETTING:
+        return f"{words} (reference)"
     if config["objective"]["name"] == "simclr" and "temperature" not in words:
         return f"{words} at temperature {config['objective']['temperature']:g}"
     return words
