@@ -52,7 +52,7 @@ pdf: $(VENV)/.dev ## The whole book as a PDF, into the site (run `make book` fir
 student: $(VENV)/.book ## The notebooks without solutions, and a zip of them, in _build/student
 	$(BIN)/python book/_tools/student.py
 
-# Every process here, and there are dozens, would otherwise compile the package and the tests anew.
+# Without bytecode, where an environment asks for that, dozens of processes compile everything anew.
 test: $(VENV)/.dev ## Install the test tools too, run the tests (no data set, no network)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
 	  -m "not slow and not browser and not colab" $(PYTEST_FLAGS) $(SIDE_BY_SIDE)
