@@ -62,7 +62,9 @@ def accuracies_of_kind(
         values [S], and draws of classes and groupings [S, R].
     """
     which = groupings.of(kind)
-    times = draw_counts(len(which), len(weights), [seed, 1])
+    # The draws of `level_controls.leads`: the same question has the same interval on all pages.
+    place = 1 + list(WORDS).index(kind) if kind in WORDS else 0
+    times = draw_counts(len(which), len(weights), (seed, place))
     found = np.stack([groupings.recalls(place)[which] for place in places], axis=1)  # [G, S, K]
     values, draws = over_groupings(found, groupings.groups[which], weights, times)
     return values.mean(axis=0), draws
@@ -92,7 +94,7 @@ def ahead(
     """
     weights = draw_counts(groupings.groups.shape[1], resamples, seed)
     own, own_draws = accuracies_of_kind(groupings, kind, places, weights, seed)
-    other, other_draws = accuracies_of_kind(groupings, than, places, weights, seed + 1)
+    other, other_draws = accuracies_of_kind(groupings, than, places, weights, seed)
     return own - other, own_draws - other_draws
 
 

@@ -201,7 +201,7 @@ def map_of_differences(table: pd.DataFrame, *, title: str, height: float = 3.6) 
         title: above.
         height: inches.
     """
-    points = (100 * table).round(1)
+    points = 100 * table
     most = float(np.abs(points.to_numpy()).max())
     with theme():
         figure, axes = canvas(1, 1, height)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from ssl_companion.chapters.analysis import visual_similarity
+from ssl_companion.chapters.analysis import level_controls, visual_similarity
 from ssl_companion.chapters.analysis.balanced_accuracy import drawn_balanced
 from ssl_companion.data.hierarchy import CIFAR100
 from ssl_companion.measures.resampling import draw_counts, percentiles
-from ssl_companion.recordings import Recording, RecordingError
+from ssl_companion.recordings import Recording, RecordingError, open_recording
 from ssl_companion.recordings.format import GROUPINGS_FILE
 from ssl_companion.recordings.groupings import (
     PIXELS,
@@ -128,8 +128,8 @@ def test_the_same_classes_are_drawn_for_both_kinds_and_other_groupings_for_each(
     draws = visual_similarity.ahead(found, WHITENED, [place], kind=PIXELS, seed=4, resamples=30)[1]
     classes = draw_counts(100, 30, 4)
     expected = 0.0
-    for kind, sign, seed in ((PIXELS, 1, 4), (WHITENED, -1, 5)):
-        times = draw_counts(3, 30, [seed, 1])  # a stream of its own, none of the classes'
+    for kind, sign, stream in ((PIXELS, 1, 2), (WHITENED, -1, 3)):
+        times = draw_counts(3, 30, [4, stream])  # a stream of its own, none of the classes'
         for g, often in zip(np.flatnonzero(found.kinds == kind), times.T, strict=True):
             own = drawn_balanced(found.hits[place][g] / 40, found.groups[g], classes)
             expected = expected + sign * own * often / 3
@@ -282,3 +282,12 @@ def test_an_unknown_kind_or_place() -> None:
         story(0.3).of("smell")
     with pytest.raises(RecordingError, match="none measured at epoch 5, layer 'stem'"):
         story(0.3).recalls((5, "stem"))
+
+
+def test_the_growth_over_look_alikes_is_that_of_the_verdict_with_the_same_interval() -> None:
+    run = open_recording("reference-vicreg-s0")
+    asked = visual_similarity.questions(run, 3).iloc[1]
+    judged = level_controls.growth_of_leads(run, ["coarse"]).each["coarse", WHITENED]
+    assert (asked["value"], asked["low"], asked["high"]) == pytest.approx(
+        (judged.value, judged.low, judged.high)
+    )
