@@ -24,6 +24,40 @@
   addEventListener("resize", measure);
   addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(measure));
 })();
+// On a narrow screen the panels of a figure stand one under the other: parts of the same picture, of
+// the one that a slider shows. Without this script the figure is scrolled sideways.
+(() => {
+  const narrow = matchMedia("(max-width: 600px)");
+  const part = (image, place, number) => {
+    const [left, top, right, bottom] = place.split(" ").map(share => share / 100);
+    const box = document.createElement("div"), copy = image.cloneNode();
+    const wide = right - left, high = bottom - top, set = (name, value) => box.style.setProperty(name, value);
+    const [width, height] = ["width", "height"].map(side => +image.getAttribute(side));
+    box.className = wide < 0.37 ? "frames-part small" : "frames-part";
+    set("--natural", `${wide * width}px`);
+    set("--ratio", `${wide * width} / ${high * height}`);
+    set("--whole", `${100 / wide}%`);
+    set("--left", `${-100 * left / wide}%`);
+    set("--top", `${-100 * top / high}%`);
+    if (number) copy.alt = "";
+    box.append(copy);
+    return box;
+  };
+  const cut = stage => {
+    const move = () => {
+      const image = stage.querySelector(":scope > img:not([hidden])");
+      stage.querySelectorAll(":scope > .frames-part").forEach(old => old.remove());
+      stage.append(...image.dataset.parts.split(",").map((place, i) => part(image, place, i)));
+    };
+    new MutationObserver(move).observe(stage, { subtree: true, attributeFilter: ["hidden"] });
+    move();
+  };
+  const cutAll = () => {
+    if (narrow.matches) document.querySelectorAll(".frames-stage:has(> img[data-parts]):not(:has(.frames-part))").forEach(cut);
+  };
+  narrow.addEventListener("change", cutAll);
+  cutAll();
+})();
 // Sphinx's search fetches each page that it found for a sentence around the word; a browser refuses
 // that to a page opened from a file. Its titles are shown alone then.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from ssl_companion.chapters.plots.theme import PALETTE
+from ssl_companion.chapters.widgets.static_slider import DPI
 
 from .conftest import unfold
 from .test_browser import MOVING, PAGES, ROOT, Visit
@@ -178,10 +179,18 @@ def on_paper_a_figure_shows_its_first_and_last_value(page: Any, name: str) -> No
 
 
 def figures_keep_a_readable_size(page: Any, name: str) -> None:
-    """Their smallest text, 10 points, is at least 11 pixels high; what is wider can be scrolled."""
-    for image in page.locator(".frames-stage > img:visible").all():
+    """Their smallest text, 10 points, is at least 11 pixels high, on narrower pictures and on parts
+    of others; what is wider can be scrolled."""
+    for image in page.locator(":is(.frames-stage, .frames-part) > img:visible").all():
         natural = float(image.get_attribute("width") or 0)
+        style = image.get_attribute("style") or ""
+        if narrow := re.search(r"--narrow-ratio:(\d+)/", style):
+            natural = int(narrow[1]) * 96 / DPI
         assert image.bounding_box()["width"] / natural * 10 * 96 / 72 >= 11
+    for part in page.locator(".frames-part:visible").all():
+        box = part.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.viewport_size["width"]
     for *_, focusable, more in page.evaluate(WIDE, ".frames-stage"):
         assert focusable == 0, "a keyboard cannot scroll it"
         assert more == "right", "nothing says that there is more"

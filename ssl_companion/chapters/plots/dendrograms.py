@@ -167,7 +167,7 @@ def _agreement(axis: Axes, table: pd.DataFrame, mark: float) -> None:
     axis.axvline(mark, color=_DARK, linewidth=1.2)
     log_epochs(axis, table["epoch"].to_numpy())
     axis.set(xlabel="epoch", ylabel="agreement (1 = same)")
-    axis.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.28), ncols=3, fontsize=10.5)
+    axis.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.28), ncols=2, fontsize=10.5)
 
 
 def _short(measure: str) -> str:

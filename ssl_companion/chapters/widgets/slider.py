@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, BboxImage
 from PIL import Image
 
+from ssl_companion.chapters.plots import phone
 from ssl_companion.chapters.plots.theme import on_dark
 from ssl_companion.chapters.widgets.static_slider import (
     DPI,
@@ -90,14 +91,14 @@ def frames(
     start = len(values) - 1 if start is None else start
     _check(values, name, caption, start)
     if in_book():
-        images, places = [], []
-        for value in values:
-            figure = render(value)
-            images.append(_pixels(figure))
-            places.append(_photographs(figure))
+        figures = [render(value) for value in values]
+        images = [_pixels(figure) for figure in figures]
+        dark = _dark(images, [_photographs(figure) for figure in figures])
         shown, alts = [show(value) for value in values], [_text(alt(value)) for value in values]
         _check_images(images, shown)
-        page = page_figure(images, shown, alts, name, caption, label, start, _dark(images, places))
+        page = page_figure(
+            images, shown, alts, name, caption, label, start, dark, *_for_phones(figures, dark)
+        )
         return PageFigure(name, caption, page)
     return _widget(render, values, caption, alt, label, show, start)
 
@@ -111,7 +112,10 @@ def picture(figure: Figure, name: str, caption: str, alt: str) -> PageFigure:
     _check([None, None], name, caption, 0)
     pixels = _pixels(figure)
     dark = _dark([pixels], [_photographs(figure)])
-    page = page_figure([pixels], [""], [_text(alt)], name, caption, dark=dark)
+    parts, narrow = _for_phones([figure], dark) if in_book() else ((), ())
+    page = page_figure(
+        [pixels], [""], [_text(alt)], name, caption, dark=dark, parts=parts, narrow=narrow
+    )
     return PageFigure(name, caption, page)
 
 
@@ -142,6 +146,21 @@ def _text(alt: str) -> str:
     if not alt.strip():
         raise ValueError(f"alt: {alt!r}; expected what the picture shows, with its numbers")
     return alt
+
+
+def _for_phones(
+    figures: Sequence[Figure], dark: Sequence[np.ndarray]
+) -> tuple[Sequence[Sequence[phone.Box]], Sequence[np.ndarray]]:
+    """The columns of panels that a phone shows one under the other or, where there is one only,
+    narrower pictures; those with photographs would need them twice, and are scrolled."""
+    if figures[0].get_figwidth() <= phone.PHONE_WIDTH:
+        return (), ()
+    parts = phone.columns(figures)
+    if parts or dark:
+        return parts, ()
+    for figure in figures:
+        phone.narrow(figure)
+    return (), [_pixels(figure) for figure in figures]
 
 
 _Boxes = list[tuple[float, float, float, float]]
@@ -183,6 +202,7 @@ def _pixels(figure: Figure) -> np.ndarray:
     if not isinstance(figure, Figure):
         raise ValueError(f"render: returned {type(figure).__name__}; expected a matplotlib Figure")
     buffer = io.BytesIO()
+    figure.set_dpi(DPI)  # so that what is measured of it later agrees with what is drawn now
     figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
     plt.close(figure)
     return np.asarray(Image.open(buffer).convert("RGB"))

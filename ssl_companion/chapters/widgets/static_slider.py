@@ -11,6 +11,8 @@ from string import Template
 import numpy as np
 from PIL import Image
 
+from ssl_companion.chapters.plots.phone import Box
+
 CAPTION_MARK = "<!--caption-->"  # the book's extension cuts here to number the caption
 DPI = 144  # 1.5 device pixels for a CSS pixel: sharp on dense screens at half the bytes of 2
 _CSS_DPI = 96
@@ -26,6 +28,8 @@ def page_figure(
     label: str = "",
     start: int = 0,
     dark: Sequence[np.ndarray] = (),
+    parts: Sequence[Sequence[Box]] = (),
+    narrow: Sequence[np.ndarray] = (),
 ) -> str:
     """HTML of one picture, or of several behind a slider.
 
@@ -39,16 +43,24 @@ def page_figure(
         start: index of the picture shown first.
         dark: the pictures for a dark page, where they hold photographs, which stay as they are;
             without them, light and dark change places there.
+        parts: of each picture, columns of panels that a narrow screen shows one under the other.
+        narrow: the pictures for a narrow screen, all of one size, where there are no parts.
 
     Raises:
-        ValueError: as many dark pictures as others, or none, are expected.
+        ValueError: as many dark or narrow pictures as others, or none, are expected.
     """
-    if dark and len(dark) != len(images):
-        raise ValueError(f"dark: {len(dark)} pictures; expected {len(images)} or none")
+    for which, others in (("dark", dark), ("narrow", narrow)):
+        if others and len(others) != len(images):
+            raise ValueError(f"{which}: {len(others)} pictures; expected {len(images)} or none")
     kind = "dark-light" if dark else "dark-light drawing"
-    styles = [f' style="--dark:url({address})"' for address in _encode(dark)] if dark else (
-        [""] * len(images)
-    )  # fmt: skip
+    styles = [""] * len(images)
+    if dark:
+        styles = [f' style="--dark:url({address})"' for address in _encode(dark)]
+    elif narrow:
+        ratio = f"--narrow-ratio:{narrow[0].shape[1]}/{narrow[0].shape[0]}"
+        styles = [f' style="{ratio};--narrow:url({address})"' for address in _encode(narrow)]
+    places = [_places(some) for some in parts] or [""] * len(images)
+    styles = [style + place for style, place in zip(styles, places, strict=True)]
     height, width = (round(side * _CSS_DPI / DPI) for side in images[0].shape[:2])
     pictures = [
         f'<img class="{kind}" width="{width}" height="{height}" alt="{html.escape(alt)}" '
@@ -78,6 +90,15 @@ def page_figure(
         width=width,
         script=_SCRIPT if bar else "",
     )
+
+
+def _places(parts: Sequence[Box]) -> str:
+    """Left, top, right and bottom of each part, in per cent; companion.js reads them."""
+    each = (
+        " ".join(f"{100 * side:.1f}" for side in (box.left, box.top, box.right, box.bottom))
+        for box in parts
+    )
+    return f' data-parts="{",".join(each)}"' if parts else ""
 
 
 def _encode(images: Sequence[np.ndarray]) -> list[str]:
