@@ -16,6 +16,8 @@ class GroupedTable:
     Attributes:
         frame: its first column names each row's group, where the rows of a group follow each
             other; its second names the row.
+        stack: whether a narrow page of the book shows a row's cells below each other, each under
+            its column's name; for columns of long texts.
 
     Raises:
         ValueError: fewer than three columns.
@@ -30,6 +32,7 @@ class GroupedTable:
     """
 
     frame: pd.DataFrame
+    stack: bool = False
 
     def __post_init__(self) -> None:
         if self.frame.shape[1] < 3:
@@ -50,8 +53,19 @@ class GroupedTable:
         for group, rows in self._groups():
             wide = self.frame.shape[1] - 1
             head = f'<tr><th colspan="{wide}" scope="rowgroup">{html.escape(group)}</th></tr>'
-            parts.append(f"<tbody>{head}{''.join(map(_row, rows))}</tbody>")
-        return f'<table class="dataframe companion-table grouped">{"".join(parts)}</table>'
+            body = "".join(self._row(row) for row in rows)
+            parts.append(f"<tbody>{head}{body}</tbody>")
+        form = "grouped stacked" if self.stack else "grouped"
+        return f'<table class="dataframe companion-table {form}">{"".join(parts)}</table>'
+
+    def _row(self, values: list[str]) -> str:
+        name, *cells = map(html.escape, values)
+        if self.stack:  # the style sheet shows the name where there is no room for columns
+            heads = [html.escape(str(column)) for column in self.frame.columns[2:]]
+            pairs = zip(heads, cells, strict=True)
+            cells = [f'<div data-head="{head}">{cell}</div>' for head, cell in pairs]
+        row = "".join(f"<td>{cell}</td>" for cell in cells)
+        return f'<tr><th scope="row">{name}</th>{row}</tr>'
 
     def __repr__(self) -> str:
         texts = []
@@ -59,8 +73,3 @@ class GroupedTable:
             shown = pd.DataFrame(rows, columns=self.frame.columns[1:]).to_string(index=False)
             texts.append("\n".join([group, *(f"  {line}" for line in shown.splitlines())]))
         return "\n".join(texts)
-
-
-def _row(values: list[str]) -> str:
-    name, *cells = map(html.escape, values)
-    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from ssl_companion.presets.catalogue import PRESET_NAMES, preset, scale_of
 from ssl_companion.presets.runs import Scale, describe_config
 from ssl_companion.recordings import Recording
+from ssl_companion.recordings.wording import title_parts
 
 BY_HAND = "from elsewhere"
 
@@ -44,6 +45,49 @@ def inventory(recordings: Iterable[Recording]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def by_setting(recordings: Sequence[Recording]) -> pd.DataFrame:
+    """Recordings in short: by preset, a row for those that differ in their seed alone.
+
+    Returns:
+        preset (with the settings that all of it share), recording (its name without the seed),
+        setting (what else its title says), seeds, keeps, minutes (of all seeds together), commit.
+    """
+    table = inventory(recordings)
+    presets = [recording.name.partition("-")[0] for recording in recordings]
+    heads, own = [], []
+    for name, recording in zip(presets, recordings, strict=True):
+        alike = [_parts(r) for r, other in zip(recordings, presets, strict=True) if other == name]
+        shared = [part for part in alike[0] if all(part in parts for parts in alike)]
+        heads.append(": ".join(filter(None, (name, ", ".join(shared)))))
+        left = [part for part in _parts(recording) if part not in shared]
+        said = [part for part in left if part not in recording.variant]
+        more = any(recording.variant in part for part in left)  # "ResNet-18 of width 16"
+        own.append(", ".join(said if more and said else [*said, recording.variant]))
+    table = table.assign(preset=heads, own=own)
+    match = table["recording"].str.extract(r"^(?P<name>.*?)(?:-s(?P<seed>\d+))?$")
+    table["recording"], table["seeds"] = match["name"], match["seed"].fillna("")
+    rows = ["preset", "recording", "own", "keeps"]
+    short = table.groupby(rows, sort=False).agg(
+        seeds=("seeds", ", ".join),
+        minutes=("minutes", _minutes),
+        commit=("commit", lambda c: ", ".join(dict.fromkeys(c))),
+    )
+    named = short.reset_index().rename(columns={"own": "setting"})
+    columns = ["preset", "recording", "setting", "seeds", "keeps", "minutes", "commit"]
+    return named[columns].sort_values("preset", kind="stable", ignore_index=True)
+
+
+def _parts(recording: Recording) -> list[str]:
+    """The settings that a title names, but for the seed."""
+    parts = title_parts(recording.title)[0].split(", ")
+    return [part for part in parts if not part.startswith("seed ")]
+
+
+def _minutes(values: pd.Series[float]) -> str:
+    total = values.sum()
+    return f"{total:.0f}" if total >= 10 else f"{total:.1f}"
+
+
 def _kept(recording: Recording) -> str:
     """In words: which features and what else."""
     parts = []
@@ -60,8 +104,9 @@ def _kept(recording: Recording) -> str:
 
 
 def both_scales() -> pd.DataFrame:
-    """Every run of every preset at both scales: preset, recording, full, reduced."""
-    rows = []
+    """Every run of every preset at both scales: preset, recording (without the seed), seeds,
+    full, reduced."""
+    rows: dict[tuple[str, ...], list[str]] = {}
     for name in PRESET_NAMES:
         full = {run.name: run for run in preset(name, "full").runs}
         reduced = {run.name: run for run in preset(name, "reduced").runs}
@@ -71,9 +116,13 @@ def both_scales() -> pd.DataFrame:
                 for runs in (full, reduced)
             ]
             seedless = [re.sub(r", seed \d+$", "", cell) for cell in cells]
-            rows.append({"preset": name, "recording": key, "full": seedless[0],
-                         "reduced": seedless[1]})  # fmt: skip
-    return pd.DataFrame(rows)
+            run, _, seed = key.rpartition("-s")
+            rows.setdefault((name, run, *seedless), []).append(seed)
+    return pd.DataFrame(
+        {"preset": name, "recording": run, "seeds": ", ".join(seeds), "full": full,
+         "reduced": reduced}
+        for (name, run, full, reduced), seeds in rows.items()
+    )  # fmt: skip
 
 
 def commands(scale: Scale = "full", minutes: float = 9) -> pd.DataFrame:

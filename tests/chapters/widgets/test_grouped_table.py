@@ -20,6 +20,12 @@ def test_each_group_has_one_head_over_all_columns_and_its_rows() -> None:
     assert rows == [["1", "7"], ["2", "8"], ["3", "9"]]
 
 
+def test_stacked_cells_carry_the_names_of_their_columns() -> None:
+    page = BeautifulSoup(GroupedTable(FRAME, stack=True)._repr_html_(), "html.parser")
+    assert "stacked" in page.table["class"]
+    assert [div["data-head"] for div in page.select("td > div")] == ["value"] * 3
+
+
 def test_as_text_it_has_the_same() -> None:
     assert repr(GroupedTable(FRAME)).splitlines()[0] == "<a>"
     words = " ".join(repr(GroupedTable(FRAME)).split())

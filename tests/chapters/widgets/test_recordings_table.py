@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -13,13 +14,14 @@ import pytest
 from ssl_companion import cli
 from ssl_companion.chapters.widgets.recordings_table import (
     both_scales,
+    by_setting,
     commands,
     inventory,
     until_done,
 )
 from ssl_companion.cli.record import Record
 from ssl_companion.presets.catalogue import PRESET_NAMES, preset, scale_of
-from ssl_companion.recordings import Recording, open_recording
+from ssl_companion.recordings import Recording, list_recordings, open_recording
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +55,26 @@ def test_a_row_says_what_run_json_says(recorded: Recording) -> None:
     assert row["keeps"] == "features of 3 layers"
 
 
+def test_seeds_stand_in_one_row_and_what_a_preset_shares_in_its_head() -> None:
+    recordings = list_recordings()
+    table = by_setting(recordings)
+    seeds = table["seeds"].str.split(", ")
+    assert seeds.map(len).sum() == len(recordings)
+    names = table.assign(seed=seeds).explode("seed")
+    assert set(names["recording"] + "-s" + names["seed"]) == {run.name for run in recordings}
+    said = (table["preset"] + ", " + table["setting"]).str.lower()
+    for run in recordings:
+        [row] = names.index[(names["recording"] + "-s" + names["seed"]) == run.name]
+        for part in re.sub(r", seed \d+", "", run.title).replace("; ", ", ").split(", "):
+            assert part.lower() in said[row], (run.name, part)
+    assert (table.groupby("preset").size() > 1).any()
+
+
 def test_both_scales_have_the_same_names() -> None:
     table = both_scales()
     assert len(table) == len(set(table["recording"]))
+    table = table.assign(seeds=table["seeds"].str.split(", ")).explode("seeds")
+    table["recording"] += "-s" + table["seeds"]
     for scale in ("full", "reduced"):
         names = [run.name for p in PRESET_NAMES for run in preset(p, scale).runs]
         shown = table.loc[table[scale] != "-", "recording"]
