@@ -18,6 +18,7 @@ from companion_downloads import put_plain_notebooks
 from companion_html import drop_scripts, mend_body
 from companion_landing import colab_door
 from companion_launch import launch_rows
+from companion_references import offer_style
 from companion_repository import find_repository, leave_out_or_lead, write_address
 from companion_stamp import footer, inputs_digest
 from docutils import nodes
@@ -28,6 +29,7 @@ from ssl_companion.chapters.widgets.slider import BOOK_VARIABLE
 from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 
 os.environ[BOOK_VARIABLE] = "html"
+offer_style()
 
 MATHJAX = ["input/tex", "output/chtml", "a11y/assistive-mml"]
 _FIGURE = re.compile(r'<figure class="frames" id="figure-(?P<name>[a-z0-9-]+)">')
