@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -281,8 +282,13 @@ def test_a_point_can_be_clicked_and_has_the_neighbours_that_its_features_have(
     apart[image] = np.inf
     nearest = apart.argsort()[:5]
     table = explorer.locator("[data-found] table").last
-    file = recording.files("test")[image].removesuffix(".png").replace("_", " ")
-    assert explorer.locator(".explorer-image").inner_text().strip() == f"Image {file}"
+    own = np.flatnonzero(recording.fine("test") == recording.fine("test")[image]).tolist()
+    called = f"{named}, photograph {own.index(image) + 1} of {len(own)}"
+    shown_as = explorer.locator(".explorer-image")
+    assert shown_as.inner_text().strip() == called
+    assert shown_as.locator("[title]").get_attribute("title") == recording.files("test")[image]
+    option = explorer.locator("[data-image] option:checked")
+    assert option.inner_text() == called
     rows = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
     assert [row[1].strip().split("\n")[0] for row in rows] == [
         names[k] for k in recording.fine("test")[nearest]
@@ -419,7 +425,8 @@ def test_a_page_of_its_own_follows_the_system_and_fits_a_phone(
     assert wide <= 380, "nothing is cut off or has to be scrolled to the side"
     page.locator("[data-image]").select_option(index=1)
     image = page.locator("[data-found] table").last.locator("tbody tr").first
-    assert image.locator("small").inner_text(), "a file's name where there is no level above"
+    second = image.locator("small").inner_text()
+    assert re.fullmatch(r"image \d+ of \d+", second), "where there is no level above"
     assert page.locator(".explorer-photograph").count() == 0
 
 

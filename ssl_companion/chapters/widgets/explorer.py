@@ -58,7 +58,8 @@ def explorer(
         epoch: shown at first; by default the last one kept at the layer.
         layer: shown at first; by default the last one kept.
         chosen: class of the finest level whose neighbours are shown at first; by default
-            "maple tree", or the first class where there is none.
+            "maple tree" or, where there is none, that with the most images nearest to its own mean
+            and, among those, the most nearest classes of its own group.
         pictures: of the images, uint8 [N, 32, 32, 3]; by default the photographs that the book
             has of a recording, if any.
         layers_are: what the layers are called where they are something else, such as "Encoder".
@@ -206,7 +207,7 @@ def page_data(
     recording, hierarchy = overview.recording, overview.hierarchy
     overview.at(epoch, layer)
     hierarchy.level(level)
-    first = _chosen(hierarchy, chosen)
+    first = _chosen(overview, epoch, layer, chosen)
     snapshots = overview.snapshots
     near = np.stack([s.nearest for s in snapshots])
     far = np.stack([s.distances for s in snapshots])
@@ -225,14 +226,25 @@ def page_data(
     }
 
 
-def _chosen(hierarchy: Hierarchy, wanted: str | None) -> int:
+def _chosen(overview: Overview, epoch: int, layer: str, wanted: str | None) -> int:
     """Number of the class shown at first."""
-    names = [_plain(name) for name in hierarchy.levels[0].class_names]
+    names = [_plain(name) for name in overview.hierarchy.levels[0].class_names]
     if wanted is None:
-        return names.index(_FIRST) if _FIRST in names else 0
+        return names.index(_FIRST) if _FIRST in names else _clearest(overview, epoch, layer)
     if _plain(wanted) not in names:
         raise ValueError(f"chosen: {wanted!r}; expected a class, one of {', '.join(names)}")
     return names.index(_plain(wanted))
+
+
+def _clearest(overview: Overview, epoch: int, layer: str) -> int:
+    """The class with the most images right and, among those, the most kin nearest to it."""
+    finest, *above = overview.hierarchy.levels
+    groups = overview.at(epoch, layer).groups[finest.name]
+    kin = np.zeros(finest.k, dtype=np.int64)
+    if above:
+        members = above[0].of_fine
+        kin = (members[groups.nearest] == members[:, None]).sum(axis=1)
+    return int(np.lexsort((-kin, -groups.right))[0])
 
 
 def _plain(name: str) -> str:

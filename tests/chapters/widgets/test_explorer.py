@@ -65,6 +65,23 @@ def test_a_recording_that_grows_says_so_and_a_complete_one_does_not(clusters: Re
     assert "Training goes on: epoch 0 is here;" in explorer_page(drawn(growing, levels))
 
 
+def test_the_first_class_is_the_one_with_most_images_right_and_then_most_kin(
+    clusters: Recording,
+) -> None:
+    levels = hierarchy(6, 2)  # classes 0 to 2 are kin, and 3 to 5
+    shown = drawn(clusters, levels)
+    groups = shown.snapshots[0].groups
+    own = ClassGroups(
+        nearest=np.array([[3, 4], [0, 3], [0, 1], [4, 0], [3, 5], [0, 1]]),
+        distances=np.ones((6, 2)),
+        right=np.array([5, 7, 7, 7, 6, 7]),
+    )
+    object.__setattr__(shown.snapshots[0], "groups", {**groups, "fine": own})
+    start = {"epoch": clusters.epochs[-1], "layer": clusters.layers[-1]}
+    assert page_data(shown, "fine", **start)["start"]["group"] == 2
+    assert page_data(shown, "fine", **start, chosen="6-4")["start"]["group"] == 4
+
+
 @pytest.mark.parametrize(
     "sizes",
     [(100, 24, 6, 2), (10, 2), (10,), (20,), (30, 2), (100, 2), (100, 20), (100, 30, 6), (200, 50),

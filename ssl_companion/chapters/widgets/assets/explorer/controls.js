@@ -1,11 +1,11 @@
 // Everything that can be set, and what follows from it.
 const ranges = { epoch: one("[data-epoch]"), layer: one("[data-layer]") };
 const images = one("[data-image]"), clear = one("[data-clear]");
-const option = (value, text) => make("option", { value, textContent: text });
+const option = (value, text, title = "") => make("option", { value, textContent: text, title });
 const fillImages = () => {
   const some = state.group < 0 ? [] : members(state.group);
   images.replaceChildren(option(-1, some.length ? "none" : "no class chosen"),
-    ...some.map((i, n) => option(i, `${n + 1} of ${some.length}: ${imageName(i)}`)));
+    ...some.map(i => option(i, imageName(i), data.files[i])));
   images.disabled = !some.length;
 };
 const show = () => {  // everything but the points, which move

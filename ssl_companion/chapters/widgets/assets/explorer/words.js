@@ -36,14 +36,18 @@ const photograph = (i, side) => {  // out of the sheet in the style; nothing whe
     + `background-position:${-(i % columns) * side}px ${-Math.floor(i / columns) * side}px`;
   return span;
 };
-const imageName = i => data.files[i].replace(/\.\w+$/, "").replaceAll("_", " ").trim();
+const which = i => {  // its number in its class; the name of its file is in the tooltip
+  const some = inside(levels[0], fine[i]);
+  return `${columns ? "photograph" : "image"} ${some.indexOf(i) + 1} of ${some.length}`;
+};
+const imageName = i => `${levels[0].names[fine[i]]}, ${which(i)}`;
 const button = (fields, act, ...children) => {
   const element = make("button", { type: "button", ...fields }, ...children);
   element.addEventListener("click", act);
   return element;
 };
 const imageButton = (i, ...children) => {  // shows where its image is while pointed at
-  const element = button({}, () => pick(0, fine[i], i), ...children);
+  const element = button({ title: data.files[i] }, () => pick(0, fine[i], i), ...children);
   element.dataset.point = i;
   return element;
 };
@@ -58,7 +62,7 @@ const photographs = k => {  // of some of a class's images, to choose one by
   if (!columns) return [];
   const some = members(k).slice(0, 10).map(i => {
     const one = imageButton(i, photograph(i, 44));
-    one.setAttribute("aria-label", `Image ${imageName(i)}`);
+    one.setAttribute("aria-label", imageName(i));
     one.setAttribute("aria-pressed", i === state.image);
     return one;
   });
@@ -75,9 +79,9 @@ const classTable = k => {
 };
 const imageTable = i => {
   const distances = row(far, place(), i);
-  const second = j => levels[0].parents[fine[j]] || imageName(j);
+  const second = j => levels[0].parents[fine[j]] || which(j);
   const box = make("div", { className: "explorer-image" }, photograph(i, 72),
-    make("span", {}, `Image ${imageName(i)}`));
+    make("span", { title: data.files[i] }, imageName(i)));
   return [box, table("Nearest images", ["#", "class", "distance"],
     [...row(near, place(), i)].map((j, n) => [n + 1, imageButton(j, photograph(j, 40),
       make("span", {}, levels[0].names[fine[j]], make("small", { textContent: second(j) }))),
