@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from ssl_companion.chapters.widgets.slider import in_book
@@ -31,6 +32,9 @@ from ssl_companion.training.snapshots import (
 )
 
 QUICK_RUN = "quick"
+_SECONDS = 100  # a shorter time is told in seconds
+_GROUPS = {"sample": "single images", "fine": "classes", "coarse": "superclasses"}
+_MOVED = 0.05  # of accuracy; less is hardly a move
 MINUTES = {"glyphs100": 2.0, "cifar100": 10.0}
 BOOK_MINUTES = 0.4  # while the book is built; its readers train longer
 # On a GPU a network takes up to minutes to compile, and how long is only known afterwards: a run
@@ -213,4 +217,29 @@ def _snapshots(epochs: int) -> tuple[int, ...]:
 
 def title(planned: Plan) -> str:
     """The run in words, with its estimate."""
-    return f"{describe_config(planned.run.config)}: about {planned.minutes:.1f} minutes"
+    return f"{describe_config(planned.run.config)}: about {_time(60 * planned.minutes)}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < _SECONDS else f"{seconds / 60:.0f} minutes"
+
+
+def what_moved(ncc: pd.DataFrame, seconds: float) -> str:
+    """What a run did to NCC accuracy at each level, in a sentence.
+
+    Args:
+        ncc: columns epoch, level, value; other levels than sample, fine and coarse are left out.
+        seconds: that the training took.
+    """
+    table = ncc.pivot(index="level", columns="epoch", values="value").sort_index(axis=1)
+    said: dict[str, list[str]] = {"rose": [], "fell": [], "hardly moved": []}
+    for level, name in _GROUPS.items():
+        if level in table.index:
+            values = table.loc[level].to_numpy()
+            first, last = float(values[0]), float(values[-1])
+            kind = "rose" if last >= first + _MOVED else "hardly moved"
+            kind = "fell" if last <= first - _MOVED else kind
+            said[kind].append(f"{name} ({first:.1%} to {last:.1%})")
+    parts = [f"{kind} on {' and '.join(names)}" for kind, names in said.items() if names]
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return f"In {_time(seconds)} of training NCC accuracy {listed}."

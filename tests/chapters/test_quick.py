@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -86,6 +87,28 @@ def test_a_plan_is_carried_out_as_it_was_timed(
     images = load("glyphs100", "test")
     quick.train_and_measure(planned, images, images, tmp_path, progress=False)
     assert loops == [LoopConfig(device=torch.device("cuda"), compile="no", progress=False)]
+
+
+def test_what_moved_is_told_by_level_and_short_times_in_seconds() -> None:
+    rows = [
+        ("sample", 0.19, 0.44),
+        ("fine", 0.018, 0.019),
+        ("coarse", 0.2, 0.1),
+        ("random-coarse", 0, 1),
+    ]
+    ncc = pd.DataFrame(
+        [
+            (level, epoch, value)
+            for level, *ends in rows
+            for epoch, value in zip((0, 4), ends, strict=True)
+        ],
+        columns=["level", "epoch", "value"],
+    )
+    assert quick.what_moved(ncc, 12.3) == (
+        "In 12 seconds of training NCC accuracy rose on single images (19.0% to 44.0%), fell on "
+        "superclasses (20.0% to 10.0%) and hardly moved on classes (1.8% to 1.9%)."
+    )
+    assert quick.what_moved(ncc, 600).startswith("In 10 minutes of training")
 
 
 def test_minutes_are_fewer_in_the_book(monkeypatch: pytest.MonkeyPatch) -> None:

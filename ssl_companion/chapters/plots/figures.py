@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 
+_SHORT, _FEW = 20, 4  # epochs of a run, and how many of them were measured
+
+
 def curves(
     table: pd.DataFrame,
     *,
@@ -141,11 +144,14 @@ def _draw_curves(
 
 def log_epochs(axis: Axes, epochs: np.ndarray, steps: Sequence[int] = (1, 2, 5)) -> None:
     """A horizontal axis that holds epoch 0 and is logarithmic above 1, ticked at plain numbers:
-    0, and `steps` times 1, 10, 100 and so on, as far as there is room for them."""
+    0, and `steps` times 1, 10, 100 and so on, as far as there is room for them; a short run, of
+    few epochs, has those that were measured."""
     last = float(np.max(epochs))
     axis.set_xscale("symlog", linthresh=1.0, linscale=0.5)
-    ticks = [m * 10**e for e in range(7) for m in steps]
-    axis.xaxis.set_major_locator(RoomyLocator([0.0, *(t for t in ticks if t <= last)]))
+    ticks = [0.0, *(t for t in (m * 10**e for e in range(7) for m in steps) if t <= last)]
+    measured = np.unique(epochs).tolist()
+    short = last <= _SHORT and len(measured) <= _FEW
+    axis.xaxis.set_major_locator(RoomyLocator(measured if short else ticks))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(ScalarFormatter())
     axis.set_xlim(-0.15, last * 1.12 if last > 1 else 1.1)

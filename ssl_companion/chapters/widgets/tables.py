@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,19 @@ class Table:
     def __repr__(self) -> str:
         with pd.option_context("display.max_colwidth", None, "display.width", 160):
             return str(self.frame.to_string(index=self.index, header=self.head))
+
+
+def alike(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers of one row or column with equally many decimals: three digits of the middle one.
+
+    Example:
+        ```python
+        alike(pd.Series([-3.0, -3.94, -0.325])).tolist()  # ["−3.00", "−3.94", "−0.33"]
+        ```
+    """
+    middle = float(values.abs().median())
+    digits = 2 - math.floor(math.log10(middle)) if middle > 0 else 2
+    return values.map(lambda value: f"{value:.{min(max(digits, 0), 6)}f}".replace("-", "−"))
 
 
 def _escape(value: object) -> str:

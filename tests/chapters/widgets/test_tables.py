@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ssl_companion.chapters.widgets.slider import BOOK_VARIABLE
-from ssl_companion.chapters.widgets.tables import Table, provenance, words
+from ssl_companion.chapters.widgets.tables import Table, alike, provenance, words
 from ssl_companion.measures import Interval
 
 RUN: dict[str, Any] = {
@@ -104,3 +104,10 @@ def test_provenance_of_a_run_without_features_or_doubts() -> None:
     assert "uncommitted" not in text
     assert "photographs" not in text
     assert "held-out and" not in text
+
+
+def test_numbers_of_a_row_have_the_same_decimals() -> None:
+    assert alike(pd.Series([1.7, 1.07])).tolist() == ["1.70", "1.07"]
+    assert alike(pd.Series([-3.0, -3.94, -0.325])).tolist() == ["−3.00", "−3.94", "−0.33"]
+    assert alike(pd.Series([275.4, 63.5])).tolist() == ["275", "64"]
+    assert alike(pd.Series([0.0, 0.0])).tolist() == ["0.00", "0.00"]
