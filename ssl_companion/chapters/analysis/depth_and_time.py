@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ from ssl_companion.chapters.analysis.clustering import ncc_over_epochs
 from ssl_companion.measures.resampling import spearman
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
+
+_FEWEST_TO_ORDER = 3  # layers
+_SOME_ORDER = 0.5  # a rank correlation below it is no clear order
 
 
 def by_layer_and_epoch(
@@ -62,6 +66,36 @@ def rank_order(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """
     along = np.moveaxis(np.asarray(values), axis, -1)
     return spearman(along, np.arange(along.shape[-1]))
+
+
+def settling_in_words(halfway: pd.Series[Any], level: str) -> str:
+    """In which order the layers come half way, and whether a single one breaks it.
+
+    Args:
+        halfway: the epoch at which each layer is half way, by its name, from the first to the
+            last; NaN for a layer that gains nothing.
+        level: whose classes they are.
+    """
+    epochs = halfway.dropna()
+    if len(epochs) < _FEWEST_TO_ORDER:
+        return f"Too few layers gain accuracy on {level} classes to be put into an order."
+    turn = float(rank_order(epochs.to_numpy()))
+    said = (
+        f"The rank correlation of that epoch with depth is {turn:+.2f} over {len(epochs)} layers. "
+        f"In this run, for {level} classes, "
+    ).replace("-", "−")
+    ways = {1.0: "from the bottom up", -1.0: "from the top down"}
+    if abs(turn) == 1:
+        return f"{said}the layers settle strictly {ways[turn]}."
+    without = {name: float(rank_order(epochs.drop(name).to_numpy())) for name in epochs.index}
+    strict = {name: rest for name, rest in without.items() if abs(rest) == 1}
+    if len(strict) == 1:
+        ((name, rest),) = strict.items()
+        others = f"all layers but one settle strictly {ways[rest]}"
+        return f"{said}{others}; only *{name}* breaks the order, at epoch {epochs[name]:.1f}."
+    if abs(turn) >= _SOME_ORDER:
+        return f"{said}the layers settle mostly {ways[float(np.sign(turn))]}."
+    return f"{said}the layers settle in no clear order."
 
 
 def order_of_rows(

@@ -35,6 +35,8 @@ from ssl_companion.measures.dendrogram import label_distances
 from ssl_companion.measures.resampling import draw_counts, interval, resampled
 from ssl_companion.recordings import Recording
 
+_FALL, _HARDLY = 0.02, 0.01  # of an AMI: what is told; how far above shuffled leaves is little
+
 
 def upper_levels(recording: Recording) -> tuple[str, ...]:
     """The levels above the fine classes, which random groupings can be compared with."""
@@ -169,6 +171,33 @@ def order_by_groups(hierarchy: Hierarchy) -> np.ndarray:
     """The fine classes in the order of the tree of labels, so that groups of every level stand
     together: int64 [K]."""
     return np.lexsort([level.of_fine for level in hierarchy.levels])
+
+
+def agreement_in_words(agreement: pd.DataFrame) -> str:
+    """Whether the whole tree and its cuts at the levels come to agree with the tree of labels.
+
+    Args:
+        agreement: of `tree_agreement`.
+    """
+    ends = agreement.sort_values("epoch").groupby("measure", sort=False)
+    rows = [(str(name), part.iloc[0], part.iloc[-1]) for name, part in ends]
+    _, first, last = rows[0]
+    better = "better" if last["value"] > first["value"] else "no better"
+    said = (
+        f"As training goes on, the tree as a whole agrees {better} with the tree of labels: the "
+        f"cophenetic correlation goes from {first['value']:.2f} to {last['value']:.2f}."
+    )
+    fell = [row for row in rows[1:] if row[1]["value"] - row[2]["value"] >= _FALL]
+    if not fell:
+        return said
+    cuts = [f"*{n.rpartition(' ')[2]}* ({a['value']:.2f} to {b['value']:.2f})" for n, a, b in fell]
+    said += (
+        " But cut into as many branches as a level has groups, it agrees less well than before "
+        f"training at {' and at '.join(cuts)}"
+    )
+    lost = [n.rpartition(" ")[2] for n, _, b in fell if b["value"] - b["high"] <= _HARDLY]
+    chance = f"; at *{'* and *'.join(lost)}* hardly more than by chance" if lost else ""
+    return f"{said}{chance}. The box below explains why."
 
 
 def tree_agreement(

@@ -57,3 +57,23 @@ def test_orders_find_growth_and_leave_what_stands_still_undefined(
     assert table.loc["grown", "time"] > 0.8
     assert table.loc["grown", "depth"] > 0.8
     assert np.isnan(table.loc["not", "time"])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [
+        ([1, 2, 3, 4], "strictly from the bottom up"),
+        ([4, 3, 2, 1], "strictly from the top down"),
+        (
+            [28, 2, 3, 5, 8],
+            "all layers but one settle strictly from the bottom up; only *l0* breaks",
+        ),
+        ([5, 1, 4, 2, 3, 6], "in no clear order"),
+        ([2, 1, 4, 3, 6, 5], "mostly from the bottom up"),
+        ([1, np.nan], "Too few layers"),
+    ],
+)
+def test_the_order_in_which_layers_settle_is_told(epochs: list[float], said: str) -> None:
+    halfway = pd.Series(epochs, [f"l{i}" for i in range(len(epochs))], dtype=float)
+    words = depth_and_time.settling_in_words(halfway, "fine")
+    assert said in words

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ssl_companion.chapters.analysis import hierarchy as analysis
@@ -153,3 +154,26 @@ def test_the_order_keeps_the_groups_of_every_level_together(hierarchy: Hierarchy
     assert sorted(order) == list(range(hierarchy.levels[0].k))
     for level in hierarchy.levels:
         assert np.count_nonzero(np.diff(level.of_fine[order])) == level.k - 1
+
+
+def agreement(**ends: tuple[float, float]) -> pd.DataFrame:
+    names = {"whole": "cophenetic correlation"}
+    return pd.DataFrame(
+        [
+            {"epoch": epoch, "value": value, "low": -0.02, "high": 0.02,
+             "measure": names.get(name, f"adjusted mutual information, {name}")}
+            for epoch in (0, 200) for name, values in ends.items()
+            for value in [values[epoch > 0]]
+        ]
+    )  # fmt: skip
+
+
+def test_words_on_the_tree_tell_the_whole_from_its_cuts() -> None:
+    said = analysis.agreement_in_words(
+        agreement(whole=(0.12, 0.39), coarse=(0.22, 0.15), seven=(0.21, 0.02))
+    )
+    assert "better with the tree of labels: the cophenetic correlation goes from 0.12 to" in said
+    assert "at *coarse* (0.22 to 0.15) and at *seven* (0.21 to 0.02); at *seven* hardly" in said
+    said = analysis.agreement_in_words(agreement(whole=(0.39, 0.12), coarse=(0.1, 0.3)))
+    assert "no better" in said
+    assert "But" not in said
