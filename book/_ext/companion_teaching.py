@@ -16,6 +16,7 @@ from companion_launch import seconds_to_run
 from docutils import nodes
 from myst_nb.ext.execution_tables import METADATA_KEY
 from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
@@ -57,6 +58,32 @@ class FillSeconds(SphinxPostTransform):
             place.replace_self(nodes.Text(said))
 
 
+class StatusOfPages(SphinxPostTransform):
+    """In myst-nb's table of pages their titles instead of their files, and only what a narrow
+    screen has room for."""
+
+    default_priority = 9  # when the table is there, and before its links are made
+    _KEPT = ("Document", "Run Time (s)", "Status")
+
+    def run(self, **kwargs: Any) -> None:
+        """Name every page by its title, and drop the other columns."""
+        if self.env.docname != "book/execution":
+            return
+        for group in self.document.findall(nodes.tgroup):
+            rows = list(group.findall(nodes.row))
+            names = [entry.astext() for entry in rows[0]]
+            gone = [i for i, name in enumerate(names) if name not in self._KEPT]
+            for row in rows:
+                for i in reversed(gone):
+                    del row[i]
+            for column in list(group.findall(nodes.colspec))[: len(gone)]:
+                group.remove(column)
+            group["cols"] = len(names) - len(gone)
+            for link in group.findall(pending_xref):
+                page = link.astext()
+                link.children = [nodes.inline(text=self.env.titles[page].astext())]
+
+
 class FromChapters(SphinxDirective):
     """Markdown written from the chapters that it names, read as if it stood in the page."""
 
@@ -85,10 +112,11 @@ def teach_table(chapters: Sequence[Chapter]) -> str:
         f"| {{doc}}`{c.name}` | {read} | {whole} | {count} | {{run-seconds}}`{c.name}` |"
         for c, (read, whole, count) in zip(chapters, counts, strict=True)
     ]
-    sums = " | ".join(f"**{sum(column)}**" for column in zip(*counts, strict=True))
+    read, whole, count = (sum(column) for column in zip(*counts, strict=True))
+    sums = [f"**{hours(read)}**", f"**{hours(whole)}**", f"**{count}**"]
     head = "| Chapter | Minutes to read | with the exercises | Exercises | Runs for |"
     names = ", ".join(c.name for c in chapters)
-    total = f"| **Together** | {sums} | {{run-seconds}}`{names}` |"
+    total = f"| **Together** | {' | '.join(sums)} | {{run-seconds}}`{names}` |"
     return "\n".join([head, "|---|--:|--:|--:|--:|", *rows, total])
 
 
@@ -122,7 +150,17 @@ def teach_week(chapters: Sequence[Chapter]) -> str:
     read = sum(c.minutes_to_read for c in chapters)
     whole = sum(c.minutes_with_exercises for c in chapters)
     count = sum(len(c.exercises) for c in chapters)
-    return f"**Reading:** {listed}: {read} minutes together, {whole} with all {count} exercises."
+    together = f"{hours(read)} together, {hours(whole)} with all {count} exercises"
+    return f"**Reading:** {listed}: {together}."
+
+
+def hours(minutes: int) -> str:
+    """A sum of estimates, as exact as it can be: to five minutes, from three hours on to half an
+    hour."""
+    if minutes < 180:
+        return f"{5 * round(minutes / 5)} minutes"
+    whole, half = divmod(round(minutes / 30), 2)
+    return f"{whole}{'½' * half} hours"
 
 
 WRITES = {"teach-table": teach_table, "teach-chapter": teach_chapter, "teach-week": teach_week}
@@ -149,5 +187,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for name in WRITES:
         app.add_directive(name, FromChapters)
     app.add_post_transform(FillSeconds)
+    app.add_post_transform(StatusOfPages)
     app.connect("build-finished", hand_out)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

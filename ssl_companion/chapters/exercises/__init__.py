@@ -80,7 +80,7 @@ def number_of(answer: Any) -> float:
     Words, truth values and arrays are none, not even those that Python would convert.
     """
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: put your own line in the place marked for it.")
+        raise NotYet("nothing is returned yet: write your own code where the cell marks the place.")
     kind = type(answer).__name__
     try:
         shape = tuple(getattr(answer, "shape", ()))
@@ -107,7 +107,7 @@ def number_of(answer: Any) -> float:
 def array_of(answer: Any) -> np.ndarray:
     """The answer as a float64 array."""
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: put your own lines in the place marked for them.")
+        raise NotYet("nothing is returned yet: write your own code where the cell marks the place.")
     try:
         return np.asarray(answer, dtype=np.float64)
     except Exception as error:  # whatever the answer's own conversion raises
@@ -116,6 +116,8 @@ def array_of(answer: Any) -> np.ndarray:
 
 def word_of(answer: Any) -> str:
     """The answer as a plain word: a string of a class of its own may compare as it likes."""
+    if answer is None or answer is ...:
+        raise NotYet("nothing is returned yet: write your own code where the cell marks the place.")
     if not isinstance(answer, str):
         raise NotYet(f"expected a word in quotes, this is of type {type(answer).__name__}.")
     return str.__str__(answer)
