@@ -22,6 +22,7 @@ from ssl_companion.chapters.exercises import (
     checker_of_number,
     near,
     number_of,
+    word_of,
 )
 
 
@@ -104,6 +105,17 @@ def test_nothing_is_measured_for_what_is_no_number() -> None:
 def test_what_is_no_array_gets_a_hint(answer: Any) -> None:
     with pytest.raises(NotYet, match=r"expected an array|nothing is returned"):
         array_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [(None, "nothing is returned yet"), (..., "nothing is returned yet"), (3, "of type int")],
+)
+def test_what_is_no_word_gets_a_hint_and_an_untouched_cell_the_usual_one(
+    answer: Any, says: str
+) -> None:
+    with pytest.raises(NotYet, match=says):
+        word_of(answer)
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor, pd.DataFrame])
