@@ -400,7 +400,7 @@ def plot_every_run(
         axis.set_yticks(places, ticks, fontsize=11)
         axis.set_ylim(at + 0.8, -0.8)
         axis.grid(axis="y", visible=False)
-        axis.set_xlabel(x_label)
+        axis.set_xlabel(x_label, loc="right")
         figure.legend(loc="outside lower center", ncols=4, fontsize=10.5, handlelength=1.4)
     return figure
 
