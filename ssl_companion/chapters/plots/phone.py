@@ -81,11 +81,7 @@ def _borrows_its_scale(axis: Axes) -> bool:
 def _panels(figure: Figure) -> list[Box]:
     renderer = _renderer(figure)
     if figure.subfigs:
-        found = [part.get_tightbbox(renderer) for part in figure.subfigs]
-        height, width = figure.get_size_inches()[::-1]
-        boxes = [Bbox.from_extents(b.x0 / width, b.y0 / height, b.x1 / width, b.y1 / height)
-                 for b in found]  # fmt: skip
-        return [_turned(box) for box in boxes]
+        return [_share(part.get_tightbbox(renderer), figure) for part in figure.subfigs]
     drawn = [axis.get_tightbbox(renderer) for axis in figure.axes]
     drawn += [text.get_window_extent(renderer) for text in figure.texts if text.get_text()]
     return [_share(box, figure) for box in drawn if box is not None]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ssl_companion.chapters.plots import panels, phone
+from ssl_companion.chapters.plots.figures import views_and_curve
 from ssl_companion.chapters.plots.panels import Panel, panels_side_by_side
 
 
@@ -30,6 +32,15 @@ def test_panels_side_by_side_are_apart_and_a_common_legend_is_a_part_of_its_own(
     assert left.right == right.left == pytest.approx(0.5, abs=0.05), "nothing between is lost"
     assert legend.top >= left.bottom - 0.05, "below the panels"
     assert legend.right < 0.5, "no wider than its words"
+
+
+def test_rows_of_images_beside_a_curve_stay_together() -> None:
+    curve = pd.DataFrame({"strength": [0.0, 1.0], "value": 0.5, "low": 0.4, "high": 0.6})
+    images = np.zeros((2, 3, 8, 8))
+    figure = views_and_curve(images, np.zeros((2, 3, 3, 8, 8)), curve, mark=1.0, y_label="share")
+    (parts,) = phone.columns([drawn(figure)])
+    assert len(parts) == 2
+    assert parts[0].right == pytest.approx(1.25 / 2.25, abs=0.05)
 
 
 def test_frames_share_their_columns_and_each_has_its_own_legend() -> None:
