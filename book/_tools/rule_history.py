@@ -1,6 +1,6 @@
 """How the rules came about: every version of what a claim asks for, read from git.
 
-    python book/_tools/rule_history.py           write `chapters/analysis/rule_history.json`
+    python book/_tools/rule_history.py           write `chapters/analysis/rule_history.json.gz`
     python book/_tools/rule_history.py --check   write nothing, fail where git says otherwise
 
 Sources of old commits are parsed and never run. What has a shape that this does not know is an
@@ -11,6 +11,7 @@ cannot hold its own name: commit a changed rule first, then what this writes.
 from __future__ import annotations
 
 import ast
+import gzip
 import json
 import os
 import re
@@ -26,7 +27,7 @@ import tyro
 from ssl_companion.io.atomic import atomic_file
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / "ssl_companion/chapters/analysis/rule_history.json"
+FILE = ROOT / "ssl_companion/chapters/analysis/rule_history.json.gz"
 #: Where the claims have lived, and the files that rules and claims, and their classes, were in.
 FOLDERS = ("ssl_companion/claims", "ssl_companion/chapters/claims")
 FILES = ("rules.py", "decision.py", "ledger.py", "claim.py", "evidence.py")
@@ -313,9 +314,9 @@ def _first_recordings(say: Callable[..., str], head: str) -> dict[str, Any]:
     return {"commit": commits[0][:7], "date": _date(say, commits[0]), "runs": runs}
 
 
-def written(found: dict[str, Any]) -> str:
-    """The file's text."""
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+def written(found: dict[str, Any]) -> bytes:
+    """What the file holds: most of a version repeats the one before, so it is compressed."""
+    return gzip.compress(json.dumps(found, ensure_ascii=False).encode("utf8"), mtime=0)
 
 
 def behind(kept: dict[str, Any], now: dict[str, Any], head: str) -> list[str]:
@@ -349,11 +350,11 @@ def main(check: bool = False) -> int:
         print(f"not read: {one['commit']}, {', '.join(one['claims'])}: {one['why']}")
     if check:
         head = git(ROOT)("rev-parse", "HEAD").strip()
-        stale = behind(json.loads(FILE.read_text("utf8")), now, head)
+        stale = behind(json.loads(gzip.decompress(FILE.read_bytes())), now, head)
         print(f"differs: {', '.join(stale)}" if stale else "as git has it")
         return int(bool(stale))
     with atomic_file(FILE) as file:
-        file.write_text(written(now), encoding="utf8")
+        file.write_bytes(written(now))
     return 0
 
 

@@ -1,11 +1,12 @@
 """How the rules of the claims came about: tables of the file that is made from git.
 
-`rule_history.json` beside this module is written by `book/_tools/rule_history.py` from the history
-of the repository, so that a page can show it where there is no history: in a wheel, in a copy.
+`rule_history.json.gz` beside this module is written by `book/_tools/rule_history.py` from the
+history of the repository, so that a page can show it where there is none: in a wheel, in a copy.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -35,8 +36,8 @@ _REWORDED = {
 @cache
 def history() -> dict[str, Any]:
     """What the file holds; `book/_tools/rule_history.py` says what that is."""
-    file = resources.files("ssl_companion.chapters.analysis") / "rule_history.json"
-    return dict(json.loads(file.read_text("utf8")))
+    file = resources.files("ssl_companion.chapters.analysis") / "rule_history.json.gz"
+    return dict(json.loads(gzip.decompress(file.read_bytes())))
 
 
 def recorded_by(commit: str) -> int:
