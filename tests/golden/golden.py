@@ -11,6 +11,7 @@ and what a page trains within minutes of the clock.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import json
@@ -103,7 +104,7 @@ def versions() -> dict[str, str]:
 
 def golden(name: str) -> Any:
     """A golden output by the name of its file."""
-    return json.loads((Path(__file__).parent / f"{name}.json").read_text("utf8"))
+    return json.loads(gzip.decompress((Path(__file__).parent / f"{name}.json.gz").read_bytes()))
 
 
 def chapter_differences() -> Iterator[str]:
@@ -124,7 +125,8 @@ def main(write: bool) -> int:
         new = {name: command(*arguments) for name, arguments in COMMANDS.items()}
         new["chapters"] = {"versions": versions(), "pages": chapters()}
         for name, value in new.items():
-            (Path(__file__).parent / f"{name}.json").write_text(json.dumps(value) + "\n", "utf8")
+            packed = gzip.compress(json.dumps(value).encode("utf8"), mtime=0)
+            (Path(__file__).parent / f"{name}.json.gz").write_bytes(packed)
         return 0
     found = [
         f"{name}{line}"
