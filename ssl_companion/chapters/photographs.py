@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_companion.data import load
 from ssl_companion.io.extras import checkout, needs
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.opening import recordings_root
@@ -104,16 +105,20 @@ def photographs(recording: Recording, split: str = "test") -> np.ndarray | None:
     return sheet.of_rows(within, recording.rows(split))
 
 
-def photographs_of_each_class(count: int, seed: int = 0) -> np.ndarray:
-    """Photographs from the sheet, `count` of each class: uint8 [N, 3, 32, 32].
+def images_of_each_class(count: int, seed: int = 0) -> tuple[np.ndarray, str]:
+    """Photographs from the sheet, or without one images as `data.load("auto")` finds them.
 
-    Raises:
-        RecordingError: there is no sheet.
+    Args:
+        count: of each class.
+        seed: of the draw.
+
+    Returns:
+        uint8 [N, 3, 32, 32] in random order, and the name of their data set.
     """
-    sheet = photograph_sheet()
-    if sheet is None:
-        raise RecordingError(f"{SHEET}: not found; it comes with a checkout of the book")
-    return sheet.of_each_class(count, seed)
+    if sheet := photograph_sheet():
+        return sheet.of_each_class(count, seed), sheet.about["data set"]
+    found = load("auto", "test").subset(count, seed=seed)
+    return found.images, found.name
 
 
 def photograph_sheet(folder: str | Path | None = None) -> PhotographSheet | None:

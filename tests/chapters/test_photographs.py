@@ -19,10 +19,10 @@ from ssl_companion.chapters.photographs import (
     INDEX,
     SHEET,
     PhotographSheet,
+    images_of_each_class,
     photograph_address,
     photograph_sheet,
     photographs,
-    photographs_of_each_class,
     tiled,
 )
 from ssl_companion.data import load
@@ -170,11 +170,15 @@ def test_as_many_photographs_of_each_class_are_drawn_in_random_order(
     fine = [of[np.ascontiguousarray(np.moveaxis(one, 0, -1)).tobytes()] for one in found]
     assert sorted(fine) == sorted([*range(100)] * 2)
     assert fine != sorted(fine)
-    np.testing.assert_array_equal(photographs_of_each_class(2, seed=1), found)
+    images, name = images_of_each_class(2, seed=1)
+    np.testing.assert_array_equal(images, found)
+    assert name == "CIFAR-100"
     assert (sheet.of_each_class(2, seed=2) != found).any()
 
 
-def test_without_a_sheet_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_sheet_other_images_take_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssl_companion.chapters.photographs.photograph_sheet", lambda: None)
-    with pytest.raises(RecordingError, match="not found"):
-        photographs_of_each_class(2)
+    monkeypatch.delenv("SSL_COMPANION_DATA", raising=False)
+    found, name = images_of_each_class(2)
+    assert found.shape == (200, 3, 32, 32)
+    assert name != ""
