@@ -56,6 +56,7 @@ def student_notebook(page: Path, book: References) -> str:
     """The student edition of one chapter as the text of a notebook."""
     text = address(ROOT).written(page.read_text("utf8"))
     notebook = plain_notebook(page, text, book)
+    notebook.cells = [c for c in notebook.cells if "solutions" not in c.metadata.get("tags", [])]
     version = ssl_companion.__version__
     if any("exercise" in cell.metadata.get("tags", []) for cell in notebook.cells):
         last = nbformat.v4.new_markdown_cell(_LINE.format(version=version))

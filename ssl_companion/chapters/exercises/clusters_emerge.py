@@ -173,3 +173,22 @@ def guess_of_kept(recording: Recording, epoch: int) -> np.ndarray:
 def accuracy_at_end(recording: Recording, level: str | Level = "fine", seed: int = 0) -> float:
     """NCC accuracy at the last kept epoch; `seed` is that of a random grouping."""
     return float(hits(recording, level, [recording.kept_epochs()[-1]], seed=seed).mean())
+
+
+def solved(recording: Recording) -> dict[str, str]:
+    """What the checkers say of the page's solutions, by the exercise's title."""
+    kept, fine = recording.kept_epochs(), recording.fine()
+    by_angle = [_score(recording, kept[i], "cosine", "test") for i in (0, -1)]
+    labels = np.random.default_rng(0).permutation(fine)
+    rule = NearestCentroid.from_centroids(recording.class_means(kept[-1]))
+    score = rule.score(recording.features(kept[-1]), labels)
+    guess = predicted(recording, level_of(recording, "fine"), kept[-1])
+    coarse, wrong = recording.hierarchy.level("coarse").labels, guess != fine
+    near_misses = (coarse(guess) == coarse(fine))[wrong].mean()
+    answers = {
+        "Chance:": check_chance(lambda k: 1 / k, recording),
+        "Ask a void question:": check_shuffled((labels, score), recording),
+        "Length or direction?": check_cosine(by_angle[1] / by_angle[0], recording),
+        "Wrong in the right place:": check_near_misses(near_misses, recording),
+    }
+    return {title: found.message for title, found in answers.items()}
