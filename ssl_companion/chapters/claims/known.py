@@ -116,7 +116,8 @@ def controls(
             names.append(run.name)
             whys.append(lost(run))
         if values:
-            gone = whys[0] if all(whys) else ""
+            several = f" in {names[0]}, for one" if len(names) > 1 else ""
+            gone = whys[0] + several if all(whys) else ""
             effect = _mean(values, ratios, limits)
             out.append(Control(known.words, effect, known.answer, tuple(names), gone))
     return tuple(out)
