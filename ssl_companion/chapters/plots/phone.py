@@ -45,21 +45,20 @@ class Box:
 
 
 def columns(figures: Sequence[Figure]) -> list[list[Box]]:
-    """The columns of panels that figures of one layout have in common, each as high as it is in
-    each figure, and those of its legend below all of them; nothing for figures of one column.
+    """The columns of panels of each figure, and those of a legend below all of them; nothing for
+    figures of one column, or of different numbers of columns.
 
     Args:
         figures: the frames of one slider, drawn already and with the resolution as their own.
     """
     if any(_borrows_its_scale(axis) for figure in figures for axis in figure.axes):
         return []
-    drawn = [_panels(figure) for figure in figures]
-    apart = _apart(box for boxes in drawn for box in boxes)
-    if len(apart) < 2:
+    apart = [_apart(_panels(figure)) for figure in figures]
+    if len(apart[0]) < 2 or len({len(boxes) for boxes in apart}) > 1:
         return []
     return [
-        [*_to_the_middle(apart, boxes), *_apart(_legend_entries(figure))]
-        for figure, boxes in zip(figures, drawn, strict=True)
+        [*_to_the_middle(boxes), *_apart(_legend_entries(figure))]
+        for figure, boxes in zip(figures, apart, strict=True)
     ]
 
 
@@ -122,16 +121,13 @@ def _apart(boxes: Iterable[Box]) -> list[Box]:
     return found
 
 
-def _to_the_middle(columns: Sequence[Box], boxes: Sequence[Box]) -> list[Box]:
-    """Columns that each get half of what is between them, as high as their boxes are, with a margin
-    above and below."""
-    cuts = [(one.right + other.left) / 2 for one, other in pairwise(columns)]
-    found = []
-    for left, right in zip([0.0, *cuts], [*cuts, 1.0], strict=True):
-        own = [box for box in boxes if left <= (box.left + box.right) / 2 < right] or boxes
-        top = max(0.0, min(box.top for box in own) - _MARGIN)
-        found.append(Box(left, top, right, min(1.0, max(box.bottom for box in own) + _MARGIN)))
-    return found
+def _to_the_middle(boxes: Sequence[Box]) -> list[Box]:
+    """Neighbours that each get half of what is between them, and a margin above and below."""
+    cuts = [(one.right + other.left) / 2 for one, other in pairwise(boxes)]
+    return [
+        Box(left, max(0.0, box.top - _MARGIN), right, min(1.0, box.bottom + _MARGIN))
+        for box, left, right in zip(boxes, [0.0, *cuts], [*cuts, 1.0], strict=True)
+    ]
 
 
 def _names_above(axis: Axes, figure: Figure) -> None:
