@@ -34,7 +34,7 @@
     const wide = right - left, high = bottom - top, set = (name, value) => box.style.setProperty(name, value);
     const [width, height] = ["width", "height"].map(side => +image.getAttribute(side));
     box.className = wide < 0.37 ? "frames-part small" : "frames-part";
-    set("--natural", `${wide * width}px`);
+    set("--natural", `${(high < 0.2 || wide < 0.37 ? 1 : 1.2) * wide * width}px`);  // a legend stays as it is
     set("--ratio", `${wide * width} / ${high * height}`);
     set("--whole", `${100 / wide}%`);
     set("--left", `${-100 * left / wide}%`);
