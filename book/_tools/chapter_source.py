@@ -39,7 +39,12 @@ def built_pages(site: Path, root: Path) -> list[tuple[str, Path]]:
 def toc(root: Path) -> list[tuple[str, str]]:
     """The pages in the order of `_toc.yml`, each with its part, which is "" for the first."""
     given = yaml.safe_load((root / "_toc.yml").read_text("utf8"))
-    pages = [(part["caption"], c["file"]) for part in given["parts"] for c in part["chapters"]]
+    pages = [
+        (part["caption"], page["file"])
+        for part in given["parts"]
+        for chapter in part["chapters"]
+        for page in (chapter, *chapter.get("sections", ()))
+    ]
     return [("", given["root"]), *pages]
 
 

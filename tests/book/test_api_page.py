@@ -1,4 +1,4 @@
-"""Every public module of the package is on the page of the package, or is left out for a reason."""
+"""Every public module of the package is on a page of the package, or is left out for a reason."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from chapter_source import toc
 
 import ssl_companion
 
-PAGE = Path(__file__).resolve().parents[2] / "book/api.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "book").glob("api*.md"))
 
 #: Modules that are not on the page (as patterns), and why.
 LEFT_OUT = {
@@ -33,6 +35,8 @@ LEFT_OUT = {
     "chapters.exercises.*": "checkers, one module a chapter, called by the chapters alone",
     "chapters.notebook": "prepares a page of the book, and is called at its top",
     "chapters.pages": "checks a page's parameters, and is called at its top",
+    "chapters.plots.phone": "what `slider` draws anew for a narrow page",
+    "chapters.plots.ticks": "labels of the axes of other plots",
     "chapters.widgets.static_slider": "a part of the slider",
     "encoders.checkpoints": "a part of `record` and of `recorder`",
     "encoders.encoding": "a part of `evaluate` and of `examine`",
@@ -65,13 +69,14 @@ def _public() -> set[str]:
 
 
 def _listed() -> list[str]:
-    return re.findall(r"automodule:: ssl_companion\.(\S+)", PAGE.read_text("utf8"))
+    text = "".join(page.read_text("utf8") for page in PAGES)
+    return re.findall(r"automodule:: ssl_companion\.(\S+)", text)
 
 
 def test_every_public_module_is_on_the_page_or_left_out_for_a_reason() -> None:
     absent = _public() - set(_listed())
     unsaid = [m for m in sorted(absent) if not any(fnmatch(m, known) for known in LEFT_OUT)]
-    assert not unsaid, f"neither on book/api.md nor in LEFT_OUT: {unsaid}"
+    assert not unsaid, f"neither on a page book/api-*.md nor in LEFT_OUT: {unsaid}"
 
 
 @pytest.mark.parametrize("pattern", LEFT_OUT)
@@ -82,6 +87,16 @@ def test_no_reason_outlives_its_module(pattern: str) -> None:
 def test_the_page_lists_what_there_is_and_nothing_twice() -> None:
     assert len(_listed()) == len(set(_listed()))
     assert set(_listed()) <= _public()
+
+
+def test_every_page_is_in_the_contents_and_none_is_of_all_rooms() -> None:
+    assert {f"book/{page.stem}" for page in PAGES} <= {name for _, name in toc(ROOT)}
+    front = (ROOT / "book/api.md").read_text("utf8")
+    for page in PAGES:
+        if page.stem != "api":
+            assert f"{{doc}}`{page.stem}`" in front
+            of = len(re.findall("automodule::", page.read_text("utf8")))
+            assert 1 <= of <= len(_listed()) / 2
 
 
 def test_what_a_reader_calls_is_on_the_page() -> None:
