@@ -36,7 +36,9 @@ def mend_body(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     if "body" in context:
         body = _TABLE.sub(lambda table: aligned(table[0]), context["body"])
         body = _SOLUTION.sub(r"\1 \2", body)
-        body = _FOLDED_OUTPUT.sub(lambda fold: fold[0].replace("how this is made", "the output"), body)
+        body = _FOLDED_OUTPUT.sub(
+            lambda fold: fold[0].replace("how this is made", "the output"), body
+        )
         context["body"] = with_minus_signs(body)
     if context.get("title") == context.get("docstitle"):  # the theme appends the one to the other
         context["docstitle"] = ""
