@@ -39,12 +39,7 @@ def built_pages(site: Path, root: Path) -> list[tuple[str, Path]]:
 def toc(root: Path) -> list[tuple[str, str]]:
     """The pages in the order of `_toc.yml`, each with its part, which is "" for the first."""
     given = yaml.safe_load((root / "_toc.yml").read_text("utf8"))
-    pages = [
-        (part["caption"], page["file"])
-        for part in given["parts"]
-        for chapter in part["chapters"]
-        for page in (chapter, *chapter.get("sections", ()))
-    ]
+    pages = [(part["caption"], c["file"]) for part in given["parts"] for c in part["chapters"]]
     return [("", given["root"]), *pages]
 
 

@@ -39,7 +39,7 @@ def test_one_click_to_a_figure_and_a_key_to_move_it(
     figure = page.locator(f"figure.frames-figure[id='{anchor}']")
     assert figure.count() == 1, f"#{anchor} is no figure"
     assert figure.evaluate(IN_VIEW), "the figure is not where the reader looks"
-    before = figure.locator("img:not([hidden])").get_attribute("src")
+    before = figure.locator(".frames-stage > img:not([hidden])").get_attribute("src")
     step = "Previous" if figure.locator("input").input_value() != "0" else "Next"
     figure.get_by_role("button", name=re.compile(f"^{step} ")).click()
-    assert figure.locator("img:not([hidden])").get_attribute("src") != before
+    assert figure.locator(".frames-stage > img:not([hidden])").get_attribute("src") != before

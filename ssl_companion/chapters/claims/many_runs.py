@@ -210,8 +210,8 @@ def _one_grouping(settings: dict[str, list[Recording]], luck: float) -> str:
         return ""
     found = "whose luck is not known"
     if not math.isnan(luck):
-        found = f"whose luck, where it could be measured, was {100 * abs(luck):.1f} points"
-        found += f"; required are {100 * rules.SEMANTIC.least:.0f}"
+        found = f"whose luck, where it could be measured, was {100 * abs(luck):.1f} points: too "
+        found += f"much beside a threshold of {100 * rules.SEMANTIC.least:.0f}"
     return f"{len(few)} of {len(runs)} runs were compared with a single random grouping, {found}"
 
 

@@ -178,8 +178,11 @@ def what_changes(runs: RunGroups, names: Sequence[str] | None = None) -> str:
     table = compare_sizes(runs, names)
     needed = table[table["needed"].notna()].groupby("words", sort=False)[["reach", "n"]].sum()
     parted = needed[(needed["reach"] > 0) & (needed["reach"] < needed["n"])]
-    if parted.empty:
-        sentence = "Each least effect in the table is reached by all of these runs, or by none."
+    never = needed[needed["reach"] == 0]
+    if parted.empty and never.empty:
+        sentence = "All of these runs reach every threshold in the table."
+    elif parted.empty:
+        sentence = f"Reached by none of these runs: {'; '.join(never.index)}."
     else:
         sentence = f"Reached by some of these runs and not by others: {'; '.join(parted.index)}."
     if (needed["reach"] < needed["n"]).any():

@@ -187,7 +187,7 @@ def solved(recording: Recording) -> dict[str, str]:
     near_misses = (coarse(guess) == coarse(fine))[wrong].mean()
     answers = {
         "Chance:": check_chance(lambda k: 1 / k, recording),
-        "Ask a void question:": check_shuffled((labels, score), recording),
+        "Ask a meaningless question:": check_shuffled((labels, score), recording),
         "Length or direction?": check_cosine(by_angle[1] / by_angle[0], recording),
         "Wrong in the right place:": check_near_misses(near_misses, recording),
     }

@@ -255,7 +255,7 @@ def _widths() -> Drawing:
         for (x, _), width in zip(means, widths, strict=True):
             parts += [circle(x, y, width, "dashed"), cross(x, y)]
         parts += [arrow(means[0, 0] + 9, y, means[1, 0] - 9, y, both=True)]
-        said.append(f"{how} relative to the distance: CDNV {cdnv(points, labels):.2f}")
+        said.append(f"relatively {how}: CDNV {cdnv(points, labels):.2f}")
         below = points[:, 1].max() + 22
         parts += [label(_MIDDLE, below, said[-1], kind="bold", anchor="middle")]
     formula = "CDNV: mean of the squared widths,", "divided by the squared distance"

@@ -131,8 +131,11 @@ def _to_the_middle(boxes: Sequence[Box]) -> list[Box]:
 
 
 def _names_above(axis: Axes, figure: Figure) -> None:
-    """Names of rows that would take too much of the width stand above their rows."""
-    if not isinstance(axis.yaxis.get_major_locator(), FixedLocator):
+    """Names of rows that would take too much of the width stand above their rows.
+
+    Not those of a picture or a matrix, which keeps its shape.
+    """
+    if axis.images or not isinstance(axis.yaxis.get_major_locator(), FixedLocator):
         return
     labels = [label for label in axis.get_yticklabels() if label.get_text()]
     renderer = _renderer(figure)

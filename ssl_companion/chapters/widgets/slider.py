@@ -35,6 +35,8 @@ from ssl_companion.chapters.widgets.static_slider import (
 
 BOOK_VARIABLE = "SSL_COMPANION_BOOK"
 
+#: As sharp as `DPI` where `phone.PHONE_WIDTH` inches take the 358 CSS pixels of a phone's page.
+_PHONE_DPI = 110
 Value = TypeVar("Value")
 
 
@@ -160,7 +162,7 @@ def _for_phones(
         return parts, ()
     for figure in figures:
         phone.narrow(figure)
-    return (), [_pixels(figure) for figure in figures]
+    return (), [_pixels(figure, _PHONE_DPI) for figure in figures]
 
 
 _Boxes = list[tuple[float, float, float, float]]
@@ -197,13 +199,13 @@ def _photographs(figure: Figure) -> _Boxes:
     return found
 
 
-def _pixels(figure: Figure) -> np.ndarray:
+def _pixels(figure: Figure, dpi: int = DPI) -> np.ndarray:
     """The figure as uint8 [H, W, 3]; closed, so that no backend shows it a second time."""
     if not isinstance(figure, Figure):
         raise ValueError(f"render: returned {type(figure).__name__}; expected a matplotlib Figure")
     buffer = io.BytesIO()
-    figure.set_dpi(DPI)  # so that what is measured of it later agrees with what is drawn now
-    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
+    figure.set_dpi(dpi)  # so that what is measured of it later agrees with what is drawn now
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
     plt.close(figure)
     return np.asarray(Image.open(buffer).convert("RGB"))
 

@@ -329,8 +329,9 @@ _STYLE = """<style>
  margin:.4rem 0 0}
 .companion-short dt{font-weight:600}.companion-short dd{margin:0}
 .forest{margin:.9rem 0}.forest p{margin:.2rem 0}
-.forest .row{display:grid;grid-template-columns:minmax(0,15rem) minmax(5rem,1fr) 13rem;
+.forest .row{display:grid;grid-template-columns:minmax(0,15rem) minmax(5rem,1fr) 14rem;
  gap:0 .8rem;align-items:center;font-size:.92em;margin:0}
+.forest .row>*{padding:0}
 .forest svg{width:100%;height:100%;min-height:28px;display:block;overflow:visible}
 .forest path{fill:none;stroke:currentColor;stroke-width:1.5;vector-effect:non-scaling-stroke}
 .forest .null{stroke-dasharray:2 3;opacity:.75}.forest .least{opacity:.75}

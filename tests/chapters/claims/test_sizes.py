@@ -50,8 +50,10 @@ def test_who_reaches_what_is_needed(world: MakeWorld) -> None:
     assert "Small: *" in words
     assert words.endswith("A star marks the runs that stay below the least effect.")
     alike = sizes.what_changes({"a": learns[:1], "b": learns[1:]})
-    assert "by all of these runs, or by none" in alike
+    assert "All of these runs reach every threshold" in alike
     assert "star" not in alike
+    none = sizes.what_changes({"a": stands_still[:1], "b": stands_still[1:]})
+    assert "Reached by none of these runs: factor by which it grew; " in none
     mixed = [*learns[:2], stands_still[0]]
     for run in (learns[0], stands_still[0]):
         assert "Reached by some" in sizes.what_changes({"one": [run], "mixed": mixed})
