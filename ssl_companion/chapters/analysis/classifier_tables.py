@@ -163,11 +163,14 @@ def choices_in_words(asked: Sequence[int], kept: int, draws: int) -> str:
     def word(count: int) -> str:
         return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
-    said = f"Averages are over {word(draws)} choices of the labelled images."
-    allowed = [f"{word(count)} labels allow only one choice" for count in asked if count == kept]
+    several = f"{word(draws)} choice{'s' if draws != 1 else ''}"
+    said = f"Averages are over {several} of the labelled images."
+    labels = "one label allows" if kept == 1 else f"{word(kept)} labels allow"
+    allowed = [f"{labels} only one choice"] * (kept in asked)
     if above := [word(count) for count in asked if count > kept]:
         allowed.append(f"{' or '.join(above)}{'' if allowed else ' labels'} allow none")
     if not allowed:
         return said
-    few = f"Only {word(kept)} training images per class were kept"
+    images = "image per class was" if kept == 1 else "images per class were"
+    few = f"Only {word(kept)} training {images} kept"
     return f"{said} {few}, so {', and '.join(allowed)}."

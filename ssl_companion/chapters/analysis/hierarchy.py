@@ -179,7 +179,7 @@ def agreement_in_words(agreement: pd.DataFrame) -> str:
     Args:
         agreement: of `tree_agreement`.
     """
-    ends = agreement.sort_values("epoch").groupby("measure", sort=False)
+    ends = agreement.sort_values("epoch", kind="stable").groupby("measure", sort=False)
     rows = [(str(name), part.iloc[0], part.iloc[-1]) for name, part in ends]
     _, first, last = rows[0]
     better = "better" if last["value"] > first["value"] else "no better"

@@ -207,7 +207,7 @@ def reason(row: LedgerRow) -> str:
 
 def _why_not_reproduced(part: Part, rule: Rule) -> str:
     if part.lost:
-        return f"{part.lost.capitalize()}."
+        return f"{_begun(part.lost)}."
     near, _ = rule.ends(part.effect)
     if not rule.beyond(near, rule.null):
         return f"The interval does not exclude the null value ({amount(rule.null, rule)})."
@@ -222,7 +222,7 @@ def _why_not_reproduced(part: Part, rule: Rule) -> str:
 
 def _why_undecided(part: Part, rule: Rule) -> str:
     if part.fails:
-        return f"{part.fails.capitalize()}."
+        return f"{_begun(part.fails)}."
     if not all(map(math.isfinite, (part.effect.value, part.effect.low, part.effect.high))):
         return "The effect or its interval is not defined."
     for answer, kind in (("yes", "positive"), ("no", "negative")):
@@ -231,13 +231,29 @@ def _why_undecided(part: Part, rule: Rule) -> str:
             return f"No {kind} control has been recorded."
         for control in controls:
             if not control.is_right(rule):
-                misses = "does not reach" if answer == "yes" else "reaches"
-                came = "" if control.lost else f", at {span(control.effect, rule)},"
+                if control.lost:
+                    misses = f"does not count: {control.lost}"
+                elif not math.isfinite(control.effect.value):
+                    misses = "is not defined"
+                else:
+                    misses = f"at {span(control.effect, rule)}, "
+                    reaches = rule.reaches(control.effect.value)
+                    misses += _misses(answer == "yes", reaches)
                 return (
-                    f"The {kind} control, {control.words}{came or ','} {misses} the threshold, so "
-                    "the measurement cannot tell."
+                    f"The {kind} control, {control.words}, {misses}, so the measurement cannot "
+                    "tell."
                 )
     return "The interval holds both the null value and the threshold: it is too wide to decide."
+
+
+def _misses(has_to_reach: bool, reaches: bool) -> str:
+    if not has_to_reach:
+        return "reaches the threshold"
+    return "does not exclude the null value" if reaches else "does not reach the threshold"
+
+
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def finding(row: LedgerRow) -> str:

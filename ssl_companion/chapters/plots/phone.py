@@ -137,12 +137,14 @@ def _names_above(axis: Axes, figure: Figure) -> None:
     """
     if axis.images or not isinstance(axis.yaxis.get_major_locator(), FixedLocator):
         return
-    labels = [label for label in axis.get_yticklabels() if label.get_text()]
+    named = zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
+    rows = [(place, label) for place, label in named if label.get_text()]
+    labels = [label for _, label in rows]
     renderer = _renderer(figure)
     widest = max((label.get_window_extent(renderer).width for label in labels), default=0.0)
     if widest < _LONGEST * figure.bbox.width:
         return
-    places, names = axis.get_yticks(), [label.get_text() for label in labels]
+    places, names = [place for place, _ in rows], [label.get_text() for label in labels]
     axis.set_yticks(places, [""] * len(places))
     axis.tick_params(axis="y", length=0)
     for place, label, name in zip(places, labels, names, strict=True):

@@ -34,6 +34,8 @@ class RoomyLocator(FixedLocator):
         letter = size * axis.axes.figure.dpi / 72
         lower, upper = sorted(axis.get_view_interval())
         inside = [place for place in self.places if lower <= place <= upper]
+        if not inside:
+            return np.array([])
         at = axis.axes.transData.transform([(place, 0.0) for place in inside])[:, 0]
         wide = [_DIGIT * letter * len(f"{place:g}") for place in inside]
         shown: list[int] = []

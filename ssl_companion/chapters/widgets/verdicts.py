@@ -204,8 +204,9 @@ def _sure(row: LedgerRow) -> str:
     """What is folded: why, the intervals, the rule, and where its history is told."""
     rule = (row.deciding.rule if row.deciding else None) or row.claim.rule
     # Two rules may be the same, so the first measurement stands unless another's rule decided.
-    others = (words for words, of in row.claim.also if of is rule)
-    measured = row.claim.measurement if rule is row.claim.rule else next(others)
+    others = (words for words, of in row.claim.also if of == rule)
+    own = row.claim.measurement
+    measured = own if rule == row.claim.rule else next(others, own)
     why = f"<p>{_escape(_why_reproduced(row))}</p>" if _why_reproduced(row) else ""
     where = "how-the-rules-came-about"
     told = f'<a href="{where}.html">How the rules came about</a>' if in_book() else f"book/{where}"

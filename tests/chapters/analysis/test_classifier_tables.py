@@ -96,3 +96,9 @@ def test_few_labels_say_what_training_multiplies_and_who_is_ahead(
 def test_what_the_kept_images_allow_is_said(asked: tuple[int, ...], kept: int, words: str) -> None:
     said = classifier_tables.choices_in_words(asked, kept, 10)
     assert said == "Averages are over ten choices of the labelled images." + words
+
+
+def test_one_image_and_one_choice_are_singular() -> None:
+    said = classifier_tables.choices_in_words([1, 5], 1, 1)
+    assert said.startswith("Averages are over one choice of the labelled images. Only one training")
+    assert "image per class was kept, so one label allows only one choice, and five" in said

@@ -159,3 +159,25 @@ def test_how_many_judgements_stand_beside_a_result() -> None:
     assert evidence_of(judged(agree, agree)).endswith("Both judgements agree.")
     assert evidence_of(judged(agree, agree, agree)).endswith("All 3 judgements agree.")
     assert evidence_of(judged(agree, weaker)).endswith("This is the weakest of 2 judgements.")
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        (Control("taught", Interval(0.01, 0.0, 0.02), "yes"), "(0.0 to 2.0), does not reach"),
+        (Control("taught", Interval(0.3, -0.1, 0.7), "yes"), "does not exclude the null value"),
+        (Control("taught", Interval(NAN, NAN, NAN), "yes"), "taught, is not defined, so"),
+        (Control("taught", Interval(0.3, 0.2, 0.4), "yes", lost="all gone"), "not count: all gone"),
+        (Control("void", Interval(0.3, 0.2, 0.4), "no"), "30.0 points (20.0 to 40.0), reaches"),
+    ],
+)  # fmt: skip
+def test_why_a_control_fails(control: Control, said: str) -> None:
+    other = NO if control.answer == "yes" else YES
+    row = judged(part(0.3, 0.2, 0.4, controls=(control, other)))
+    assert row.verdict is Verdict.UNDECIDED
+    assert said in reason(row)
+
+
+def test_names_keep_their_capitals_in_a_reason() -> None:
+    row = judged(part(0.3, 0.2, 0.4, fails="the RES-5-32 misses"))
+    assert reason(row) == "The RES-5-32 misses."

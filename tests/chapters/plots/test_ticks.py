@@ -72,3 +72,11 @@ def test_a_map_of_differences_writes_them_so() -> None:
     table = pd.DataFrame({0: [-0.008, 0.0], 5: [0.063, -0.0004]}, index=["stem", "block1"])
     axis = target_comparisons.map_of_differences(table, title="points").axes[0]
     assert sorted(text.get_text() for text in axis.texts) == ["+6.3", "0.0", "0.0", "−0.8"]
+
+
+@pytest.mark.parametrize("places", [[], [1.0, 2.0]])
+def test_an_axis_without_a_place_in_view_has_no_numbers(places: list[float]) -> None:
+    axis = Figure().subplots()
+    axis.set_xlim(3, 4)
+    axis.xaxis.set_major_locator(RoomyLocator(places))
+    assert numbers(axis) == []
