@@ -61,8 +61,8 @@
 // Sphinx's search fetches each page that it found for a sentence around the word; a browser refuses
 // that to a page opened from a file. Its titles are shown alone then.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
-// Buttons and folded code carry names that are not what they show: who says "click Show the code" to
-// a voice control would not be understood (WCAG 2.5.3, label in name). A bibliography's roles
+// Buttons and folded code carry names that are not what they show: whoever tells a voice control to
+// click what is written there would not be understood (WCAG 2.5.3, label in name). A bibliography's roles
 // contradict what it contains.
 for (const [selector, attribute] of [
   ["summary", "aria-label"], [".search-button-field", "aria-label"],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from ssl_companion.chapters.english import listed
 from ssl_companion.chapters.widgets.slider import in_book
 from ssl_companion.data import ImageSet
 from ssl_companion.data.threads import tensor_threads
@@ -34,7 +35,8 @@ from ssl_companion.training.snapshots import (
 QUICK_RUN = "quick"
 _SECONDS = 100  # a shorter time is told in seconds
 _GROUPS = {"sample": "single images", "fine": "classes", "coarse": "superclasses"}
-_MOVED = 0.05  # of accuracy; less is hardly a move
+# NCC accuracy hardly moves if it changes by less than these points and by less than this factor.
+_POINTS, _FACTOR = 0.05, 1.5
 MINUTES = {"glyphs100": 2.0, "cifar100": 10.0}
 BOOK_MINUTES = 0.4  # while the book is built; its readers train longer
 # On a GPU a network takes up to minutes to compile, and how long is only known afterwards: a run
@@ -221,7 +223,9 @@ def title(planned: Plan) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < _SECONDS else f"{seconds / 60:.0f} minutes"
+    unit = "second" if seconds < _SECONDS else "minute"
+    number = f"{seconds if unit == 'second' else seconds / 60:.0f}"
+    return f"{number} {unit}{'s' if number != '1' else ''}"
 
 
 def what_moved(ncc: pd.DataFrame, seconds: float) -> str:
@@ -237,9 +241,9 @@ def what_moved(ncc: pd.DataFrame, seconds: float) -> str:
         if level in table.index:
             values = table.loc[level].to_numpy()
             first, last = float(values[0]), float(values[-1])
-            kind = "rose" if last >= first + _MOVED else "hardly moved"
-            kind = "fell" if last <= first - _MOVED else kind
+            low, high = min(first, last), max(first, last)
+            moved = high - low >= _POINTS or (low > 0 and high >= _FACTOR * low)
+            kind = ("rose" if last > first else "fell") if moved else "hardly moved"
             said[kind].append(f"{name} ({first:.1%} to {last:.1%})")
-    parts = [f"{kind} on {' and '.join(names)}" for kind, names in said.items() if names]
-    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    return f"In {_time(seconds)} of training NCC accuracy {listed}."
+    parts = [f"it {kind} on {listed(names)}" for kind, names in said.items() if names]
+    return f"NCC accuracy in {_time(seconds)} of training: {'; '.join(parts)}."

@@ -32,6 +32,7 @@ LEFT_OUT = {
     "cli.*": "the command line: `ssl-companion --help` is its reference",
     "chapters.commands": "the command line: `ssl-companion --help` is its reference",
     "chapters.commands.*": "the command line: `ssl-companion --help` is its reference",
+    "chapters.english": "words of other modules",
     "chapters.exercises.*": "checkers, one module a chapter, called by the chapters alone",
     "chapters.notebook": "prepares a page of the book, and is called at its top",
     "chapters.pages": "checks a page's parameters, and is called at its top",

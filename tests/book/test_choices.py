@@ -92,15 +92,15 @@ def test_a_page_and_the_ledger_list_the_same_misses(monkeypatch: pytest.MonkeyPa
     quickly(monkeypatch)
     reached = run_page("elsewhere")["reached"].set_index("recording")
     note = judge("generality").note
-    listed = re.findall(r"(?:Misses|not counted): (.*?)\. ", note + " ")
-    missed_words = ", ".join(listed)
-    counts = {of: n for n, of in re.findall(r"(\d+) the (?:order in )?(\w+)[,.]", note)}
+    [listed] = re.findall(r"every setting but: (.*?)\. ", note + " ")
+    [outside] = re.findall(r"in brackets\): (.*?)\. ", note + " ")
+    missed_words = listed.split("; ")
+    missed_words += [words.removesuffix(" (no)") for words in outside.split("; ")]
+    counts = {of: n for n, of in re.findall(r"(\d+) for the (?:order in )?(\w+)\b", note)}
     runs = recordings_by_name()
     settings = generality.settings(runs)
     missed = {
-        name for name, own in settings.items()
-        if re.search(rf"(?:^|, ){re.escape(generality.setting_of(own[0]))}(?: misses)?(?:,|$)",
-                     missed_words)
+        name for name, own in settings.items() if generality.setting_of(own[0]) in missed_words
     }  # fmt: skip
     alone = {own[0].name: name for name, own in settings.items() if len(own) == 1}
     assert len(alone) > 15

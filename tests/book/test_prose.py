@@ -19,7 +19,7 @@ CHAPTERS = [page.stem for page in sync.chapters(ROOT)]
 FINDINGS = [Path(p).name for part, p in toc(ROOT) if part == "Findings" and "explorer" not in p]
 WITHOUT_A_CLAIM = [
     "how-to-read", "self-supervision", "measuring-a-cluster", "measure-your-encoder",
-    "train-your-own",
+    "train-your-own", "explorer",
 ]  # fmt: skip
 CELL = re.compile(r"```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)\n```", re.DOTALL)
 _THINGS = "(?:network|loss|layer|objective|term|regularizer|measure|run)(?:s|es)?"

@@ -105,10 +105,13 @@ def test_what_moved_is_told_by_level_and_short_times_in_seconds() -> None:
         columns=["level", "epoch", "value"],
     )
     assert quick.what_moved(ncc, 12.3) == (
-        "In 12 seconds of training NCC accuracy rose on single images (19.0% to 44.0%), fell on "
-        "superclasses (20.0% to 10.0%) and hardly moved on classes (1.8% to 1.9%)."
+        "NCC accuracy in 12 seconds of training: it rose on single images (19.0% to 44.0%); it "
+        "fell on superclasses (20.0% to 10.0%); it hardly moved on classes (1.8% to 1.9%)."
     )
-    assert quick.what_moved(ncc, 600).startswith("In 10 minutes of training")
+    assert quick.what_moved(ncc, 600).startswith("NCC accuracy in 10 minutes of training")
+    assert " in 1 second of " in quick.what_moved(ncc, 0.7)
+    small = ncc[ncc["level"] == "fine"].assign(value=[0.02, 0.04])
+    assert "it rose on classes (2.0% to 4.0%)." in quick.what_moved(small, 9), "twice as much"
 
 
 def test_minutes_are_fewer_in_the_book(monkeypatch: pytest.MonkeyPatch) -> None:

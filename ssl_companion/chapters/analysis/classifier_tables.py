@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ssl_companion.chapters.english import count_in_words
+
 
 def _sure(value: float, low: float, high: float, form: str = ".2f") -> str:
     return f"{value:{form}} ({low:{form}} to {high:{form}})"
@@ -110,9 +112,6 @@ READINGS = {
     "behind": "behind",
     "no clear difference": "not measurably different from",
 }
-_NUMBERS = (
-    "none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-)  # fmt: skip
 
 
 def few_labels_table(found: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
@@ -160,17 +159,14 @@ def choices_in_words(asked: Sequence[int], kept: int, draws: int) -> str:
         draws: how many choices are averaged where there are many.
     """
 
-    def word(count: int) -> str:
-        return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
-
-    several = f"{word(draws)} choice{'s' if draws != 1 else ''}"
+    several = f"{count_in_words(draws)} choice{'s' if draws != 1 else ''}"
     said = f"Averages are over {several} of the labelled images."
-    labels = "one label allows" if kept == 1 else f"{word(kept)} labels allow"
+    labels = "one label allows" if kept == 1 else f"{count_in_words(kept)} labels allow"
     allowed = [f"{labels} only one choice"] * (kept in asked)
-    if above := [word(count) for count in asked if count > kept]:
+    if above := [count_in_words(count) for count in asked if count > kept]:
         allowed.append(f"{' or '.join(above)}{'' if allowed else ' labels'} allow none")
     if not allowed:
         return said
     images = "image per class was" if kept == 1 else "images per class were"
-    few = f"Only {word(kept)} training {images} kept"
+    few = f"Only {count_in_words(kept)} training {images} kept"
     return f"{said} {few}, so {', and '.join(allowed)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,8 @@ def settling_in_words(halfway: pd.Series[Any], level: str) -> str:
     if len(epochs) < _FEWEST_TO_ORDER:
         return f"Too few layers gain accuracy on {level} classes to be put into an order."
     turn = float(rank_order(epochs.to_numpy()))
+    if math.isnan(turn):
+        return f"All layers that gain accuracy on {level} classes are half way at the same epoch."
     said = (
         f"The rank correlation of that epoch with depth is {turn:+.2f} over {len(epochs)} layers. "
         f"In this run, for {level} classes, "

@@ -197,7 +197,7 @@ def agreement_in_words(agreement: pd.DataFrame) -> str:
     )
     lost = [n.rpartition(" ")[2] for n, _, b in fell if b["value"] - b["high"] <= _HARDLY]
     chance = f"; at *{'* and *'.join(lost)}* hardly more than by chance" if lost else ""
-    return f"{said}{chance}. The box below explains why."
+    return f"{said}{chance}."
 
 
 def tree_agreement(

@@ -63,8 +63,8 @@ def accuracies_of_kind(
     """
     which = groupings.of(kind)
     # The draws of `level_controls.leads`: the same question has the same interval on all pages.
-    place = 1 + list(WORDS).index(kind) if kind in WORDS else 0
-    times = draw_counts(len(which), len(weights), (seed, place))
+    stream = 1 + list(WORDS).index(kind) if kind in WORDS else 0
+    times = draw_counts(len(which), len(weights), (seed, stream))
     found = np.stack([groupings.recalls(place)[which] for place in places], axis=1)  # [G, S, K]
     values, draws = over_groupings(found, groupings.groups[which], weights, times)
     return values.mean(axis=0), draws

@@ -23,6 +23,7 @@ from ssl_companion.chapters.claims import known, rules
 from ssl_companion.chapters.claims.decision import Control
 from ssl_companion.chapters.claims.evidence import Evidence, Part
 from ssl_companion.chapters.claims.runs import SEEDS, network_and_length, without_those_beside
+from ssl_companion.chapters.english import listed
 from ssl_companion.measures import Interval
 from ssl_companion.measures.resampling import interval, spearman, wilson
 from ssl_companion.recordings import Recording
@@ -178,20 +179,22 @@ def holds_elsewhere(recordings: Runs) -> Evidence:
     table = properties(_means(counted, luck))
     words = {name: generality.setting_of(own[0]) for name, own in runs.items()}
     missed = table.loc[~table["holds"], "recording"].map(words)
-    reach = ", ".join(f"{int(table[name].sum())} {of}" for name, of in _PROPERTY_WORDS.items())
+    reach = [f"{int(table[name].sum())} for {of}" for name, of in _PROPERTY_WORDS.items()]
     single = sum(len(own) < SEEDS for own in counted.values())
-    note = f"Of {len(table)} settings reach their threshold: {reach}. "
-    note += f"Misses: {', '.join(missed) or 'none'}."
+    note = f"Of {len(table)} settings, the threshold is reached by {listed(reach)}. "
+    but = f" but: {'; '.join(missed)}" if len(missed) else ""
+    note += f"All four hold in every setting{but}."
     if single:
         note += f" {single} settings have fewer than {SEEDS} seeds."
     beyond = [name for name in runs if name in generality.BOUNDARIES]
     if beyond:
         found = properties(_means({name: runs[name] for name in beyond}, luck))
         holds = [
-            f"{words[n]} {'holds' if h else 'misses'}"
-            for n, h in found[["recording", "holds"]].values
+            f"{words[name]} ({'yes' if all_four else 'no'})"
+            for name, all_four in found[["recording", "holds"]].values
         ]
-        note += f" Outside of what is claimed, and not counted: {', '.join(holds)}."
+        note += " Outside of what is claimed, and not counted (whether all four hold in brackets): "
+        note += f"{'; '.join(holds)}."
     part = Part(
         _share(table["holds"].to_numpy(bool)),
         _known_settings(recordings, counted, luck),
@@ -210,8 +213,8 @@ def _one_grouping(settings: dict[str, list[Recording]], luck: float) -> str:
         return ""
     found = "whose luck is not known"
     if not math.isnan(luck):
-        found = f"whose luck, where it could be measured, was {100 * abs(luck):.1f} points: too "
-        found += f"much beside a threshold of {100 * rules.SEMANTIC.least:.0f}"
+        found = f"whose luck, where it could be measured, was {100 * abs(luck):.1f} points, of the "
+        found += f"{100 * rules.SEMANTIC.least:.0f} that the threshold asks for"
     return f"{len(few)} of {len(runs)} runs were compared with a single random grouping, {found}"
 
 

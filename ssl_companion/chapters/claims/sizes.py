@@ -70,8 +70,8 @@ def compare_sizes(runs: RunGroups, names: Sequence[str] | None = None) -> pd.Dat
         names: columns of `generality.every_run`; by default all that are numbers.
 
     Returns:
-        A row for each property and group: property, words, needed (the least effect of the claim
-        that rests on it; NaN for none), group, value (an `Interval`: mean over the seeds and
+        A row for each property and group: property, words, needed (the threshold of the claim that
+        rests on it; NaN for none), group, value (an `Interval`: mean over the seeds and
         Student's 95%; a single run has no ends), reach (how many reach it; NaN where nothing is
         needed), n (runs).
 
@@ -170,7 +170,7 @@ def growth_by_size(runs: RunGroups) -> pd.DataFrame:
 
 
 def what_changes(runs: RunGroups, names: Sequence[str] | None = None) -> str:
-    """In a few sentences: what the runs are, and which least effects not all of them reach.
+    """In a few sentences: what the runs are, and which thresholds not all of them reach.
 
     Args:
         runs, names: as in `compare_sizes`.
@@ -179,17 +179,18 @@ def what_changes(runs: RunGroups, names: Sequence[str] | None = None) -> str:
     needed = table[table["needed"].notna()].groupby("words", sort=False)[["reach", "n"]].sum()
     parted = needed[(needed["reach"] > 0) & (needed["reach"] < needed["n"])]
     never = needed[needed["reach"] == 0]
-    if parted.empty and never.empty:
-        sentence = "All of these runs reach every threshold in the table."
-    elif parted.empty:
-        sentence = f"Reached by none of these runs: {'; '.join(never.index)}."
-    else:
-        sentence = f"Reached by some of these runs and not by others: {'; '.join(parted.index)}."
-    if (needed["reach"] < needed["n"]).any():
-        sentence += " A star marks the runs that stay below the least effect."
+    told = []
+    if len(needed) and parted.empty and never.empty:
+        told.append("All of these runs reach every threshold in the table.")
+    if len(parted):
+        told.append(f"Reached by some of these runs and not by others: {'; '.join(parted.index)}.")
+    if len(never):
+        told.append(f"Reached by none of these runs: {'; '.join(never.index)}.")
+    if len(parted) or len(never):
+        told.append("A star marks the runs that stay below the threshold.")
     titles = []
     for group, own in runs.items():
         title = own[0].title.rpartition(", seed")[0] or own[0].title
         seeds = f", {len(own)} seeds" if len(own) > 1 else ""
         titles.append(f"{group[0].upper()}{group[1:]}: *{title}*{seeds}.")
-    return " ".join((*titles, sentence))
+    return " ".join((*titles, *told))

@@ -203,7 +203,7 @@ def maps(
 
 
 def _draw_map(axis: Axes, panel: Map, wrap: int = 18) -> None:
-    size = 11 if len(panel.points) > 150 else 26  # few points may be larger
+    size = 18 if len(panel.points) > 150 else 26  # few points may be larger
     for k, name in enumerate(panel.names):
         own, name = panel.points[panel.labels == k], textwrap.fill(name, wrap)
         axis.scatter(

@@ -162,13 +162,13 @@ def _fit(legend: Legend, figure: Figure) -> None:
     """A legend of a figure with as many columns as there is room for."""
     texts = legend.get_texts()
     marks = [mark for mark in legend.legend_handles if mark is not None]
-    names = [text.get_text() for text in texts]
+    names, title = [text.get_text() for text in texts], legend.get_title().get_text()
     for number in range(min(_MOST_COLUMNS, len(names)), 0, -1):
         legend.remove()
         legend = figure.legend(
             marks, names, loc="outside lower left", ncols=number,
             fontsize=texts[0].get_fontsize(), columnspacing=1.0, handlelength=1.6,
-            frameon=False,
+            title=title, frameon=False,
         )  # fmt: skip
         if legend.get_window_extent(_renderer(figure)).width <= figure.bbox.width:
             return

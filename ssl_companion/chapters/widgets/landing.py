@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ssl_companion.chapters.claims import LedgerRow, Verdict
 from ssl_companion.chapters.claims.words import ICONS
-from ssl_companion.chapters.widgets.nearest_photographs import count_in_words
+from ssl_companion.chapters.english import count_in_words
 
 #: Verdicts that every tally names, also where no claim has them.
 _ALWAYS = (Verdict.REPRODUCED, Verdict.PARTLY, Verdict.UNDECIDED, Verdict.NOT_REPRODUCED)

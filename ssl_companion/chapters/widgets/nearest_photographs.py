@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from ssl_companion.chapters.analysis.nearest_images import NearestImages
+from ssl_companion.chapters.english import count_in_words
 from ssl_companion.chapters.photographs import photograph_address
 from ssl_companion.chapters.widgets.slider import PageFigure
 from ssl_companion.chapters.widgets.static_slider import CAPTION_MARK
 
 #: How a neighbour is marked beside its name, by what it has in common with the photograph.
 _MARKS, _WORDS = ("", "≈ ", "✔ "), ("", ", same superclass", ", same class")
-_NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def nearest_photographs(
@@ -123,11 +123,6 @@ def told(found: NearestImages, place: int, epoch: int) -> str:
         f"{count_in_words(before)} came from its superclass ({_plain(group)}) before training, and "
         f"{count_in_words(after)} after {epoch} epoch{'s' if epoch != 1 else ''}."
     )
-
-
-def count_in_words(count: int) -> str:
-    """A whole number as a word up to ten, "none" for 0."""
-    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
 
 def _plain(name: str) -> str:

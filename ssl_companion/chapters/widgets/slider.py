@@ -132,10 +132,14 @@ def _check(values: Sequence[Any], name: str, caption: str, start: int) -> None:
         raise ValueError(f"start: {start}; expected an index from 0 to {len(values) - 1}")
 
 
-def _check_images(images: Sequence[np.ndarray], names: Sequence[str]) -> None:
+def _check_sizes(images: Sequence[np.ndarray]) -> None:
     if len({image.shape for image in images}) > 1:
         sizes = sorted({image.shape[1::-1] for image in images})
         raise ValueError(f"render: pictures of sizes {sizes}; expected one size: fix figsize")
+
+
+def _check_images(images: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    _check_sizes(images)
     for i in range(1, len(images)):
         if np.array_equal(images[i - 1], images[i]):
             raise ValueError(
@@ -162,7 +166,9 @@ def _for_phones(
         return parts, ()
     for figure in figures:
         phone.narrow(figure)
-    return (), [_pixels(figure, _PHONE_DPI) for figure in figures]
+    pictures = [_pixels(figure, _PHONE_DPI) for figure in figures]
+    _check_sizes(pictures)
+    return (), pictures
 
 
 _Boxes = list[tuple[float, float, float, float]]

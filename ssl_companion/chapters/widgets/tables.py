@@ -74,11 +74,13 @@ def alike(values: pd.Series[Any]) -> pd.Series[Any]:
     Example:
         ```python
         alike(pd.Series([-3.0, -3.94, -0.325])).tolist()  # ["−3.00", "−3.94", "−0.33"]
+        alike(pd.Series([1.0, -0.001])).tolist()  # ["1.00", "0.00"]
         ```
     """
     middle = float(values.abs().median())
     digits = 2 - math.floor(math.log10(middle)) if middle > 0 else 2
-    return values.map(lambda value: f"{value:.{min(max(digits, 0), 6)}f}".replace("-", "−"))
+    # "z" is for a negative number that rounds to zero: it loses its sign.
+    return values.map(lambda value: f"{value:z.{min(max(digits, 0), 6)}f}".replace("-", "−"))
 
 
 def _escape(value: object) -> str:

@@ -71,6 +71,7 @@ def test_orders_find_growth_and_leave_what_stands_still_undefined(
         ([5, 1, 4, 2, 3, 6], "in no clear order"),
         ([2, 1, 4, 3, 6, 5], "mostly from the bottom up"),
         ([1, np.nan], "Too few layers"),
+        ([2, 2, 2], "at the same epoch"),
     ],
 )
 def test_the_order_in_which_layers_settle_is_told(epochs: list[float], said: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs of several sizes side by side: their numbers, and who reaches the least effects."""
+"""Runs of several sizes side by side: their numbers, and who reaches the thresholds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_who_reaches_what_is_needed(world: MakeWorld) -> None:
     words = sizes.what_changes(apart)
     assert "and not by others: factor by which it grew; growth of" in words
     assert "Small: *" in words
-    assert words.endswith("A star marks the runs that stay below the least effect.")
+    assert words.endswith("A star marks the runs that stay below the threshold.")
     alike = sizes.what_changes({"a": learns[:1], "b": learns[1:]})
     assert "All of these runs reach every threshold" in alike
     assert "star" not in alike

@@ -141,7 +141,7 @@ def test_generality_lists_the_settings_that_miss(world: Callable[[str], World]) 
         recordings[name] = world("untrained")[name]
     row = judge("generality", recordings)
     assert row.verdict is Verdict.PARTLY, row.note  # of fourteen settings twelve
-    misses = row.note.partition("Misses: ")[2].partition(". ")[0].split(", ")
+    misses = row.note.partition("every setting but: ")[2].partition(". ")[0].split("; ")
     words = [recordings[f"methods-{name}-s0"] for name in ("byol", "simclr")]
     assert sorted(misses) == sorted(map(many_runs.generality.setting_of, words))
     assert "have fewer than 3 seeds" in row.note

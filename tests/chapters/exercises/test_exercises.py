@@ -24,8 +24,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ssl_companion.chapters.exercises import Checked
-from ssl_companion.recordings import list_recordings
+from ssl_companion.chapters.exercises import Checked, clusters_emerge
+from ssl_companion.recordings import list_recordings, open_recording
 from ssl_companion.training.config import ObjectiveConfig
 from ssl_companion.training.toy import ToyConfig
 
@@ -172,6 +172,16 @@ def test_the_stub_gets_a_hint_and_the_solution_passes(chapter: Path, name: str) 
     solved = answer(chapter, solutions(chapter)[name])
     assert isinstance(solved, Checked)
     assert solved.ok, solved.message
+
+
+def test_the_numbers_told_of_the_solutions_are_those_of_the_solutions() -> None:
+    chapter = ROOT / "book/clusters-emerge.md"
+    titles = dict(re.findall(r":label: ex-(\S+)\n\*\*(.+?)\.?\*\*", chapter.read_text("utf8")))
+    told = clusters_emerge.solved(open_recording("reference-vicreg-s0"))
+    assert list(titles) == list(solutions(chapter))
+    for (name, code), (title, text) in zip(solutions(chapter).items(), told.items(), strict=True):
+        assert title.rstrip(":") == titles[name]
+        assert answer(chapter, code).message == text
 
 
 class Agreeable:
