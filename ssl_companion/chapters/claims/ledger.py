@@ -38,7 +38,7 @@ CLAIMS: tuple[Claim, ...] = (
         "is divided by five, less what is lost when the invariance's is",
         rules.ELASTICITY,
         "the recipe under another seed in place of the weakened regularizer",
-        "the network before training in its place",
+        "the network before training in place of the weakened regularizer",
         "`ssl-companion record regularizer`",
         regularizer.regularizer_drives,
         also=(("the share of the gain that is lost without the regularizer", rules.NECESSITY),),
@@ -85,7 +85,7 @@ CLAIMS: tuple[Claim, ...] = (
         "semantic-over-random",
         "Representations align with semantic classes more than with random ones.",
         "balanced NCC accuracy on the coarse classes less that on the strongest of four kinds of "
-        "groupings of the same sizes (100 random ones, by pixels, by whitened pixels, by the "
+        "groupings of the same sizes (random ones, by pixels, by whitened pixels, by the "
         "features before training), after training less before",
         rules.SEMANTIC,
         f"other random groupings in place of the coarse classes; {_KNOWN}",
@@ -136,9 +136,9 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "generality",
-        "All this holds across models, architectures and hyperparameters.",
-        "share of the settings that meet the least effects of clustering and "
-        "semantic-over-random, and by accuracy those of time and depth, all together",
+        "The findings hold across models, architectures and hyperparameters.",
+        "share of the settings that reach all four thresholds: of clustering, of alignment with "
+        "semantic classes more than with random ones, and, by accuracy, of time and of depth",
         rules.GENERALITY,
         f"labels shuffled among the images (clustering, time and depth); {_KNOWN}",
         _SUPERVISED,

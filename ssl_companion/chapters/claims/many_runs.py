@@ -211,11 +211,14 @@ def _one_grouping(settings: dict[str, list[Recording]], luck: float) -> str:
     few = generality.against_one_grouping(runs)
     if not few:
         return ""
-    found = "whose luck is not known"
+    found = "by how much is not known"
     if not math.isnan(luck):
-        found = f"whose luck, where it could be measured, was {100 * abs(luck):.1f} points, of the "
-        found += f"{100 * rules.SEMANTIC.least:.0f} that the threshold asks for"
-    return f"{len(few)} of {len(runs)} runs were compared with a single random grouping, {found}"
+        found = f"by {100 * abs(luck):.1f} points where that could be measured, while "
+        found += f"{100 * rules.SEMANTIC.least:.0f} are needed"
+    return (
+        f"{len(few)} of the {len(runs)} runs behind these settings were compared with a single "
+        f"random grouping, which may distort their advantage by chance ({found})"
+    )
 
 
 def _means(settings: dict[str, list[Recording]], luck: float) -> pd.DataFrame:

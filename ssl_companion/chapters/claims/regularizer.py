@@ -304,12 +304,12 @@ def _beside(of: ArmSet) -> str:
     own = recipes[seed]
     whole = gained(own[RECIPE])
     lost = [
-        f"{words} {_over(whole - gained(own[arm]), whole):.0%}".replace("-", "−")
+        f"{words}: {_over(whole - gained(own[arm]), whole):.0%}".replace("-", "−")
         for arm, words in _WORDS.items()
         if arm in own
     ]
     said = f"The recipe gains {100 * whole:.1f} points ({of.size}, seed {seed})"
-    said += f"; of that is lost: {', '.join(lost)}." if lost else "."
+    said += f". The share of this gain that is lost: {', '.join(lost)}." if lost else "."
     if {RECIPE, WITHOUT, WITHOUT_INVARIANCE} <= set(own):
         said += f" Interaction of the two terms: {interaction(own):.0%} of the gain."
     return said

@@ -166,7 +166,7 @@ def left_out(recordings: Runs, used: Sequence[str]) -> str:
     small = names_of_small(_by_seed(recordings, _SMALL))
     groups = [[run.name for run in _by_seed(recordings, named)] for named in (_OWN, _REFERENCE)]
     names = [name for group in (*groups, small) if not set(group) & set(used) for name in group]
-    return f"Left out, because they lack what this takes: {', '.join(names)}." if names else ""
+    return f"Recorded without what this measurement needs: {', '.join(names)}." if names else ""
 
 
 def from_the_start(run: Recording) -> bool:

@@ -181,7 +181,8 @@ def what_changes(runs: RunGroups, names: Sequence[str] | None = None) -> str:
     never = needed[needed["reach"] == 0]
     told = []
     if len(needed) and parted.empty and never.empty:
-        told.append("All of these runs reach every threshold in the table.")
+        thresholds = "every threshold" if len(needed) > 1 else "the threshold"
+        told.append(f"All of these runs reach {thresholds} in the table.")
     if len(parted):
         told.append(f"Reached by some of these runs and not by others: {'; '.join(parted.index)}.")
     if len(never):

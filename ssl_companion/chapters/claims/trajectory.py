@@ -84,7 +84,7 @@ def clusters(recordings: Runs) -> Evidence:
         permuted = Control(_PERMUTED, clustering.gain_on_permuted_labels(run), "no", (looked.name,))
         controls = (*answers(looked.size), permuted)
         part = Part(
-            clustering.gain(run), controls, f"1 run: {len(run.fine())} test images",
+            clustering.gain(run), controls, f"1 run: {len(run.fine()):,} test images",
             (looked.name,), looked.size, looked.which, pilot=True,
         )  # fmt: skip
         notes.append(f"{start(run):.1%} before training, {final(run):.1%} after ({looked.name})")
@@ -95,7 +95,7 @@ def clusters(recordings: Runs) -> Evidence:
         permuted = Control(_PERMUTED, _ratios(small, RANDOM_IMAGE), "no", names)
         controls = (*answers(chosen.SMALL_SIZE), permuted)
         parts.append(Part(_ratios(small), controls, count, names, chosen.SMALL_SIZE, count))
-    return _evidence(recordings, parts, f"NCC accuracy {'; '.join(notes)}." if notes else "")
+    return _evidence(recordings, parts, f"NCC accuracy over all test images: {'; '.join(notes)}." if notes else "")
 
 
 def _answers(
@@ -249,7 +249,7 @@ def _of_levels(
         lots = found.lots[np.isfinite(found.lots)]
         played = interval(float(lots.mean()) if len(lots) else math.nan, found.lots)
         controls = (Control(words, played, "no", (looked.name,)), *answers(looked.size))
-        over = f"1 run: {looked.run.hierarchy.levels[0].k} classes and their groupings"
+        over = f"1 run: interval over {looked.run.hierarchy.levels[0].k} classes and their groupings"
         parts.append(
             Part(
                 found.least,

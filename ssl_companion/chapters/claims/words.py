@@ -95,12 +95,19 @@ def amount(value: float, rule: Rule) -> str:
     """A size in the rule's plain unit, without its sign: "6.6", "7.0 points", "78%", "0.88"."""
     if not math.isfinite(value):
         return "not defined"
+    said = _rounded(value, rule)
+    # What falls short of the threshold does not read as if it reached it.
+    hidden = said == _rounded(rule.least, rule) and not math.isclose(value, rule.least)
+    return _rounded(value, rule, more=1) if hidden else said
+
+
+def _rounded(value: float, rule: Rule, more: int = 0) -> str:
     kind = _plain(rule).kind
     if kind == "points":
-        return f"{value * 100:.1f} points".replace("-", "−")
+        return f"{value * 100:.{1 + more}f} points".replace("-", "−")
     if kind == "share":
-        return f"{value:.0%}".replace("-", "−")
-    return f"{value:.{1 if kind == 'times' else 2}f}".replace("-", "−")
+        return f"{value:.{more}%}".replace("-", "−")
+    return f"{value:.{(1 if kind == 'times' else 2) + more}f}".replace("-", "−")
 
 
 def span(of: Interval, rule: Rule) -> str:
@@ -267,9 +274,10 @@ def finding(row: LedgerRow) -> str:
     rule, needed = part.rule or row.claim.rule, f"needed: {threshold(part, row.claim.rule)}"
     if not is_bare(part.effect):
         ends = (part.effect.low, part.effect.high)
-        shown = (-ends[1], -ends[0]) if _is_turned(part, rule) else ends
-        said = " to ".join(amount(end, rule).removesuffix(" points") for end in shown)
+        said = " to ".join(amount(end, rule).removesuffix(" points") for end in ends)
         needed = f"{part.effect.confidence:.0%} interval {said}; {needed}"
+    if _is_turned(part, rule):  # "shrinks by 2.0 points", and the rule asks by how much it grows
+        needed = f"{amount(part.effect.value, rule)}, {needed}"
     found = f"{result(part, row.claim.rule)} ({needed})."
     return found if row.verdict is Verdict.REPRODUCED else f"{found} {reason(row)}"
 
