@@ -18,11 +18,22 @@ _MARKUP = re.compile(
     r"|(?P<special>[\\|*]|(?<=\w)_(?!\w))",
     re.MULTILINE,
 )
+# A section of attributes, and in it several with one description, which may go on below.
+_ATTRIBUTES = re.compile(r"^( *)Attributes:\n(?:\1 +.*\n?|\n(?=\1 ))+", re.MULTILINE)
+_JOINT = re.compile(
+    r"^(?P<indent> +)(\w+(?:, \w+)+):(?P<text> .*\n(?:(?P=indent) +.*\n)*)", re.MULTILINE
+)
 
 
 def restructure(lines: list[str]) -> list[str]:
     """Docstring lines with code marked as such and all other special characters escaped."""
-    return _MARKUP.sub(_marked, "\n".join(lines)).split("\n")
+    text = _ATTRIBUTES.sub(lambda section: _JOINT.sub(_apart, section[0]), "\n".join([*lines, ""]))
+    return _MARKUP.sub(_marked, text).removesuffix("\n").split("\n")
+
+
+def _apart(entry: re.Match[str]) -> str:
+    """Several attributes with one description, each with it, as napoleon does for arguments."""
+    return "".join(f"{entry['indent']}{name}:{entry['text']}" for name in entry[2].split(", "))
 
 
 def _marked(match: re.Match[str]) -> str:

@@ -120,10 +120,17 @@ def _align(cells: list[Tag]) -> str:
             whole.replace("-", "−") + part + unit + interval.replace("(-", "(−").replace(" -", " −")
         )
         if kind == "estimate":
-            cell.string = _FIGURE_SPACE * (before - len(whole)) + text
+            text = _FIGURE_SPACE * (before - len(whole)) + text
         else:
-            cell.string = text + _blank(behind - len(part), point=not part)
+            text += _blank(behind - len(part), point=not part)
+        _innermost(cell).string = text
     return kind
+
+
+def _innermost(cell: Tag) -> Tag:
+    """The element that holds a cell's text: in a stacked table, the one with its column's name."""
+    inner = cell.find(True, recursive=False)
+    return _innermost(inner) if isinstance(inner, Tag) else cell
 
 
 def _blank(length: int, *, point: bool) -> str:

@@ -7,6 +7,7 @@ writes the slides and the student edition into the site, where the guide links t
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,9 +80,20 @@ class StatusOfPages(SphinxPostTransform):
             for column in list(group.findall(nodes.colspec))[: len(gone)]:
                 group.remove(column)
             group["cols"] = len(names) - len(gone)
+            for row in rows:
+                row.children[1]["classes"].append("text-right")
+            for text in list(group.findall(nodes.Text)):
+                text.parent.replace(text, nodes.Text(_in_words(text)))
             for link in group.findall(pending_xref):
                 page = link.astext()
                 link.children = [nodes.inline(text=self.env.titles[page].astext())]
+
+
+def _in_words(cell: str) -> str:
+    """A status in characters that every font has, and seconds with one decimal."""
+    if re.fullmatch(r"\d+\.\d+", cell):
+        return f"{float(cell):.1f}"
+    return {"✅": "✓ ran", "❌": "failed"}.get(cell, cell)
 
 
 class FromChapters(SphinxDirective):

@@ -20,6 +20,7 @@ _DIRECTIVE = re.compile(r"\{([\w-]+)\}\s*(.*)")
 _OPTIONS = re.compile(r"\A(?::[\w-]+:[^\n]*(?:\n|\Z))+")
 # Where a call that shows a figure has the figure's name among its arguments.
 _NAME = {"picture": 1, "frames": 2, "explorer": 1, "diagram": 1, "nearest_photographs": 2}
+_COMMENT = re.compile(r"(?:^\s*|\s{2,})#.*")
 _OBJECTIVES = "What you will be able to do"
 
 
@@ -186,7 +187,7 @@ def _bold(body: str) -> str:
 
 
 def _added(stub: str, solution: str) -> int:
-    """Lines of the solution that the stub does not have."""
-    there = {line.strip() for line in stub.splitlines()}
-    lines = [line.strip() for line in solution.splitlines()[1:]]
+    """Lines of the solution that the stub does not have, whatever comments say."""
+    there = {_COMMENT.sub("", line).strip() for line in stub.splitlines()}
+    lines = [_COMMENT.sub("", line).strip() for line in solution.splitlines()]
     return sum(bool(line) and line not in there for line in lines)

@@ -23,6 +23,7 @@ _PARTS = (
     "figure.frames-figure, .companion-verdict, table.companion-table:not(.companion-verdict table)"
 )
 _EXPLAINS = re.compile(r"[a-z]|Here |Where |With ")  # goes on with the sentence of a formula
+_BOLD = re.compile(r"<strong>(.*?)</strong>", re.DOTALL)
 _LONG_CAPTION, _LEAD = 60, 12  # words
 _LONGEST_LIST, _LONGEST_TABLE = 6, 8  # items, rows
 _LONGEST_ITEMS, _CARD, _FEWEST_WORDS = 90, 60, 20  # words: of a whole list, a whole card, a cut one
@@ -185,23 +186,37 @@ def _section(section: Tag, heading: Tag) -> list[Slide]:
 
 
 def _prediction(heading: Tag, blocks: Sequence[Tag]) -> list[Slide]:
-    """The bold questions, with what is said before the first of them."""
+    """The bold questions, with what is said before the first of them and between them."""
     paragraphs = [b for b in blocks if b.name == "p"]
     asking = [p for p in paragraphs if p.find("strong")]
     if not asking:
         return []
-    bold = [s for p in asking for s in p.find_all("strong") if plain(s).endswith(("?", "."))]
     opening = paragraphs[: paragraphs.index(asking[0])]
-    lead = _before(asking[0]) or (inside(opening[-1]) if opening else "")
-    lines = f'<p class="lead">{lead}</p>' if lead else ""
-    asks = [inside(s) for s in bold]
-    lines += "".join(f'<p class="ask">{ask[:1].upper()}{ask[1:]}</p>' for ask in asks)
+    lines = "".join(map(_questions, asking))
+    if opening and lines.startswith('<p class="ask">'):
+        lines = f'<p class="lead">{inside(opening[-1])}</p>{lines}'
     return [Slide("prediction", inside(heading), lines, notes=[inside(p) for p in paragraphs])]
 
 
-def _before(paragraph: Tag) -> str:
-    """What a paragraph says before its first bold words."""
-    return inside(paragraph).partition("<strong>")[0].strip()
+def _questions(paragraph: Tag) -> str:
+    """The bold questions of a paragraph, and the words before each of them.
+
+    Whole sentences, and whatever comes before the first question, stand above it; other words
+    begin the question: "And with one label, which is better?"
+    """
+    lines, words = "", ""
+    parts = _BOLD.split(inside(paragraph))  # words and what is bold, by turns
+    for before, ask in zip(parts[::2], parts[1::2], strict=False):
+        if not plain(_parsed(ask)).endswith(("?", ".")):
+            words += f"{before}<strong>{ask}</strong>"
+            continue
+        words = f"{words}{before}".strip()
+        if words and lines and not words.endswith((".", "?", "!")):
+            ask = f"{words} {ask}"
+        elif words:
+            lines += f'<p class="lead">{words}</p>'
+        lines, words = f'{lines}<p class="ask">{ask[:1].upper()}{ask[1:]}</p>', ""
+    return lines
 
 
 def _exercise(box: Tag) -> Slide:
@@ -366,7 +381,9 @@ def _rule(facts: dict[str, str]) -> str:
 
 def _verdict(box: Tag) -> str:
     """The claim, the verdict, what was found, and that on a scale with its controls."""
-    facts = _facts(_found(box, "table.companion-table"))
+    table = box.select_one("table.companion-table")  # none where there is no evidence to list
+    facts = _facts(table) if table else {}
+    claim = f"<p>{facts['claim']}</p>" if "claim" in facts else ""
     word = plain(_found(box, ".judged"))
     halfway = re.search("partly|undecided", word)
     mark = "partly" if halfway else "no" if "not " in word else "yes"
@@ -375,7 +392,7 @@ def _verdict(box: Tag) -> str:
     rows = 2 * len(forests) + sum(len(plain(n)) // 50 + 1 for n in box.select(".forest .name"))
     scales = "".join(map(str, forests))
     return (
-        f'<p>{facts["claim"]}</p><p class="verdict-word {mark}">{word}</p>'
+        f'{claim}<p class="verdict-word {mark}">{word}</p>'
         f'<p class="result">{inside(_found(box, ".result"))}</p>'
         f'<div class="scales" style="--rows:{rows}">{scales}</div>'
     )

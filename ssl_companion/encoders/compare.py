@@ -153,8 +153,8 @@ def quotable(comparison: Comparison) -> list[str]:
         >>> x, y = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
         >>> one = Comparison({"ones": examine(None, x, y, which="ncc")["features"]})
         >>> quotable(one)[0].partition(" (")[0]
-        'On 4 held-out images, the nearest of 4 class means in the features of ones is the right \
-one for 100.0%'
+        'On 4 held-out images, the nearest of 4 class means in the features of “ones” is the \
+right one for 100.0%'
     """
     levels = comparison.hierarchy.levels[:2]
     said = [
@@ -179,7 +179,7 @@ def _accuracy(comparison: Comparison, name: str, level: Level) -> str | None:
     means = "class means" if finest else f"group means (level {level.name})"
     return (
         f"On {comparison.images(found['n'])}, the nearest of {level.k} {means} "
-        f"in the features of {name} is the right one for {found['value']:.1%} (95% interval over "
+        f"in the features of “{name}” is the right one for {found['value']:.1%} (95% interval over "
         f"images: {found['low']:.1%} to {found['high']:.1%}{beside})."
     )
 
@@ -240,8 +240,8 @@ def _clear_differences(comparison: Comparison) -> list[str]:
             said.append(
                 f"On the same {comparison.images(len(comparison.labels))}, the nearest of "
                 f"{level.k} class means is the right one {abs(apart.value):.1f} "
-                f"percentage points more often in the features of {ahead} than in those of "
-                f"{behind} (paired 95% interval over images: {ends[0]:.1f} to {ends[1]:.1f})."
+                f"percentage points more often in the features of “{ahead}” than in those "
+                f"of “{behind}” (paired 95% interval over images: {ends[0]:.1f} to {ends[1]:.1f})."
             )
     return said
 
@@ -289,12 +289,18 @@ def _no_clusters(comparison: Comparison) -> list[Unsupported]:
         own, control = (comparison.row(name, at) for at in (level, PERMUTED))
         if own and control and not own["low"] > control["high"]:
             found.append(Unsupported(
-                f"The features of {name} cluster by class.",
-                f"Permuted labels reach {control['low']:.1%} to {control['high']:.1%}, and the "
-                f"real ones {own['low']:.1%} to {own['high']:.1%}. If that surprises: do the "
-                "labels stand in the order of the images?",
+                f"The features of “{name}” cluster by class.",
+                f"Permuted labels reach {_beside(control, own)}. If this surprises you, check that "
+                "the labels are in the order of the images.",
             ))  # fmt: skip
     return found
+
+
+def _beside(control: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """The intervals of a control and of the real labels or groups, which are not above it."""
+    ends = [f"{of['low']:.1%} to {of['high']:.1%}" for of in (control, own)]
+    overlap = " The two intervals overlap." if own["high"] >= control["low"] else ""
+    return f"{ends[0]}, and the real ones {ends[1]}.{overlap}".removesuffix(".")
 
 
 def _of_baselines(comparison: Comparison) -> list[Unsupported]:
@@ -312,14 +318,14 @@ def _of_baselines(comparison: Comparison) -> list[Unsupported]:
                 apart = _apart(comparison, name, other)
                 if apart.value <= 0 or not apart.clear:
                     found.append(Unsupported(
-                        sentence.format(f"the features of {name}"),
-                        f"Its NCC accuracy less that of {other} is {apart}: "
+                        sentence.format(f"the features of “{name}”"),
+                        f"Its NCC accuracy less that of “{other}” is {apart}: "
                         + ("below zero." if apart.high < 0 else "not clearly above zero."),
                     ))  # fmt: skip
                 elif kind == "untrained" and not _same_architecture(comparison, name, other):
                     found.append(Unsupported(
-                        sentence.format(f"the features of {name}"),
-                        f"It is above {other}, which may be of another architecture. Only an "
+                        sentence.format(f"the features of “{name}”"),
+                        f"It is above “{other}”, which may be of another architecture. Only an "
                         "untrained network of its own architecture shows what training has done.",
                     ))  # fmt: skip
     return found
@@ -337,9 +343,9 @@ def _ties(comparison: Comparison) -> list[Unsupported]:
         if not apart.clear:
             ahead, behind = (a, b) if apart.value >= 0 else (b, a)
             found.append(Unsupported(
-                f"{ahead} clusters these classes better than {behind}.",
-                f"NCC accuracy of {a} less that of {b} is {apart}. By the images on which the two "
-                "differ, and for as many pairs as are compared here, that may be chance.",
+                f"“{ahead}” clusters these classes better than “{behind}”.",
+                f"NCC accuracy of “{a}” less that of “{b}” is {apart}. By the images on which the "
+                "two differ, and for as many pairs as are compared here, that may be chance.",
             ))  # fmt: skip
     return found
 
@@ -355,17 +361,14 @@ def _of_levels(comparison: Comparison) -> list[Unsupported]:
             looked = looked or looks is not None
             if own and looks and not own["low"] > looks["high"]:
                 found.append(Unsupported(
-                    f"The features of {name} follow the level {level.name}, and not only looks.",
+                    f"The features of “{name}” follow the level {level.name}, and not only looks.",
                     f"Groups of classes that look alike, of the same sizes, reach "
-                    f"{looks['low']:.1%} to {looks['high']:.1%}, and the real ones "
-                    f"{own['low']:.1%} to {own['high']:.1%}.",
+                    f"{_beside(looks, own)}.",
                 ))  # fmt: skip
             if own and control and not own["low"] > control["high"]:
                 found.append(Unsupported(
-                    f"The features of {name} follow the level {level.name}.",
-                    f"Random groups of the same sizes reach {control['low']:.1%} to "
-                    f"{control['high']:.1%}, and the real ones {own['low']:.1%} to "
-                    f"{own['high']:.1%}.",
+                    f"The features of “{name}” follow the level {level.name}.",
+                    f"Random groups of the same sizes reach {_beside(control, own)}.",
                 ))  # fmt: skip
     if len(comparison.hierarchy.levels) > 1:
         found.append(Unsupported(

@@ -38,8 +38,10 @@ class Encoded:
         (('cat', 'dog'), array([0, 1]), (2, 4))
 
     Attributes:
-        train, test: layer -> rows of features [N, D] and [M, D].
-        y, z: their labels, int64 [N] and [M], 0 to K-1.
+        train: layer -> rows of features of the training images [N, D].
+        test: the same of the test images [M, D].
+        y: labels of the training images, int64 [N], 0 to K-1.
+        z: labels of the test images, int64 [M].
         names: of the K classes; None where nobody named them.
         hierarchy: the levels above them; None where there are none.
         images, labels: what was given as training images with int64 [N] labels, before a split in

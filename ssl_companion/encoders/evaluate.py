@@ -109,10 +109,11 @@ def measure_encoder(
         size: height and width, in pixels, that pictures of a folder or of PIL are brought to.
         which: of `MEASURES` and `FURTHER_MEASURES`, one name or several, or "all"; what they are
             says `catalogue.CATALOGUE`.
-        subset_size: what would take too long of more images is of a subset of so many: a linear
-            probe and nearest neighbours are fitted on training images with as many of each class,
-            and asked of test images drawn at random, of which spectra and uniformity are, too. So
-            are the controls. NCC accuracy, CDNV, NC1 and NC2 are of all images.
+        subset_size: the most images for what would take too long on more. The linear probe and
+            the nearest neighbours use at most so many training images, equally many of each
+            class, and at most so many test images, drawn at random. The controls use the same
+            images; spectra and uniformity use these test images. NCC accuracy, CDNV, NC1 and NC2
+            always use all images.
         seed: of the split, the subset, the permutations, the random groupings and the bootstrap.
         progress: show a progress bar.
         **running: how the encoder is run: preprocess, layers, outputs, pool, batch and device; see

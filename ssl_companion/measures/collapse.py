@@ -25,7 +25,7 @@ def cdnv(X: ArrayLike, y: ArrayLike) -> float:
     """Class-distance normalized variance, averaged over the pairs of classes.
 
     For classes i and j: (Var_i + Var_j) / (2 |mu_i - mu_j|^2), with Var_k the mean squared
-    distance of class k's samples to their mean mu_k (Galanti, Gyorgy, Hutter,
+    distance of class k's samples to their mean mu_k (Galanti, György, Hutter,
     arXiv:2112.15121). Zero for collapsed classes; no upper bound; no unit.
 
     Args:

@@ -152,7 +152,8 @@ class InformationBounds:
     """Bounds on the information between input and noisy feature, in nats, within [0, log N].
 
     Attributes:
-        lower, upper: the bounds.
+        lower: the lower bound.
+        upper: the upper bound.
         noise_variance: variance of the noise in each dimension, in the features' unit squared.
 
     Example:

@@ -25,7 +25,8 @@ class Interval:
 
     Attributes:
         value: the estimate on the images as they are.
-        low, high: the interval's ends.
+        low: the interval's lower end.
+        high: its upper end.
         confidence: its coverage, in (0, 1).
 
     Example:

@@ -57,7 +57,9 @@ class Recording:
     """One training trajectory, written down.
 
     Attributes:
-        path, name, title: where it is and what it is called.
+        path: the folder that it is in.
+        name: the name of that folder.
+        title: what the run is, in words.
         variant: the end of the title, what the run is among others of its kind.
         device: what it was trained on, in words.
         run: all of run.json.

@@ -64,6 +64,28 @@ def test_sections_keep_their_names_and_words() -> None:
     assert "of *each* class." in text
 
 
+def test_attributes_with_one_description_are_set_apart() -> None:
+    lines = restructure(
+        [
+            "Two.",
+            "",
+            "Attributes:",
+            "    low, high: the ends,",
+            "        both of them.",
+            "    n: a count, and so: on.",
+            "",
+            "Returns:",
+            "    a, b: both.",
+        ]
+    )
+    assert lines == [
+        "Two.", "", "Attributes:", "    low: the ends,", "        both of them.",
+        "    high: the ends,", "        both of them.", "    n: a count, and so: on.", "",
+        "Returns:", "    a, b: both.",
+    ]  # fmt: skip
+    assert restructure(["Attributes:", "    a, b: both."])[1:] == ["    a: both.", "    b: both."]
+
+
 def test_examples_are_left_alone() -> None:
     assert restructure([">>> a * b | c"]) == [">>> a * b | c"]
 

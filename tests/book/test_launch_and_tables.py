@@ -86,6 +86,14 @@ def test_intervals_stand_by_the_points_before_them() -> None:
     assert cells == ["\u20078.31 (7.9 to 8.72)", "12.1 (−1 to 3)"]
 
 
+def test_a_stacked_number_keeps_the_name_of_its_column() -> None:
+    _, cells = column("8.5", "12")
+    named = '<div data-head="kB">{}</div>'
+    page = aligned(table((named.format("8.5"),), (named.format("12"),)))
+    assert all(f"{named.format(cell)}</td>" in page for cell in cells)
+    assert page.count('class="number"') == 3
+
+
 def test_words_stay_as_they_are() -> None:
     assert column("maple", "12") == ((), ["maple", "12"])
     assert column("", "none") == ((), ["", "none"])

@@ -21,5 +21,5 @@ def test_a_slide_takes_over_the_word_and_the_result_of_a_page() -> None:
     assert box is not None
     slide = BeautifulSoup(_verdict(box), "html.parser")
     said = [p.get_text().strip() for p in slide.find_all("p")]
-    assert said == ["The search is exact.", "✔ reproduced", row.note]
+    assert said == ["✔ reproduced", row.note]
     assert slide.select_one(".verdict-word.yes") is not None

@@ -244,3 +244,26 @@ def test_tables_say_what_changed_and_what_was_there(monkeypatch: pytest.MonkeyPa
         "done", "in training or being measured", "not begun",
     ]  # fmt: skip
     assert tables.messages()["recorded before"].tolist() == ["nothing", "1: a 1", "2: a 2"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        ("growth of the advantage in accuracy", "≥ 0.05 (5 points; null value: 0)"),
+        ("least growth of the advantage over the strongest control", "(5 points; null value: 0)"),
+        ("fall of the share of entropy that is specific to the view", "(5 points; null value: 0)"),
+        ("rank correlation", "≥ 0.05 (null value: 0)"),
+        ("share of runs", "≥ 0.05 (null value: 0)"),
+    ],
+)
+def test_what_the_book_gives_in_points_has_its_threshold_in_points(unit: str, shown: str) -> None:
+    rule = {"unit": unit, "direction": "above", "null": 0.0, "least": 0.05, "whole": True}
+    assert tables._threshold(rule).endswith(shown)
+
+
+def test_other_commits_come_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"date": f"2026-01-0{day} 00:00", "commit": "abc", "subject": str(day)} for day in (2, 1)
+    ]
+    monkeypatch.setattr(tables, "history", lambda: {"touched": rows})
+    assert tables.touched()["message"].tolist() == ["1", "2"]

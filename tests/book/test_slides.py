@@ -101,6 +101,37 @@ def test_slides_follow_the_chapter(small: Deck) -> None:
     assert by_kind["exercise"].eyebrow == "Exercise 7"
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (
+            "<p>Two train. <strong>How far do they go?</strong> Then two more train. "
+            "<strong>Which of these loses?</strong> Write it down.</p>",
+            "lead: Two train. | ask: How far do they go? | lead: Then two more train. | "
+            "ask: Which of these loses?",
+        ),
+        (
+            "<p>Two <strong>bold</strong> clouds. <strong>Do they part?</strong> And with "
+            "<em>one</em> point, <strong>which is better?</strong></p>",
+            "lead: Two bold clouds. | ask: Do they part? | "
+            "ask: And with one point, which is better?",
+        ),
+        (
+            "<p>They begin together.</p><p><strong>Do they part? And when?</strong> Look.</p>"
+            "<p><strong>Why?</strong></p>",
+            "lead: They begin together. | ask: Do they part? And when? | ask: Why?",
+        ),
+    ],
+)
+def test_a_prediction_keeps_what_stands_between_its_questions(asked: str, shown: str) -> None:
+    page = re.sub(r"(?s)(prediction first</h2>).*?</section>", rf"\1{asked}</section>", PAGE)
+    deck = read_deck(page, "clouds")
+    assert deck is not None
+    (body,) = (slide.body for slide in deck.slides if slide.kind == "prediction")
+    lines = BeautifulSoup(body, "html.parser").find_all("p")
+    assert " | ".join(f"{line['class'][0]}: {line.get_text()}" for line in lines) == shown
+
+
 def test_a_figure_has_the_question_as_its_headline_and_its_whole_caption(small: Deck) -> None:
     first, second = (slide for slide in small.slides if slide.kind == "figure")
     assert (first.heading, first.eyebrow) == ("Where is the end?", "The measurement")

@@ -60,14 +60,14 @@ def test_quotable_sentences_have_value_interval_and_control(comparison: Comparis
     said = quotable(comparison)
     row = comparison.row("wide", "fine")
     assert row is not None
-    [own] = [one for one in said if "4 class means in the features of wide" in one]
+    [own] = [one for one in said if "4 class means in the features of “wide”" in one]
     for number in (row["value"], row["low"], row["high"]):
         assert f"{number:.1%}" in own
     assert "drawn points" in own
     assert "permuted labels" in own
     assert any("2 group means (level pairs)" in one and "random groups" in one for one in said)
-    assert not [one for one in said if "in the features of noise" in one]  # a baseline
-    [apart] = [one for one in said if "of tight than in those of wide" in one]
+    assert not [one for one in said if "in the features of “noise”" in one]  # a baseline
+    [apart] = [one for one in said if "of “tight” than in those of “wide”" in one]
     assert "percentage points more often" in apart
     assert "drawn points" in apart
     assert "4 class means" in apart
@@ -87,7 +87,7 @@ def test_sentences_that_do_not_hold_come_with_their_reasons(comparison: Comparis
     pixels = "There are clusters in these features that the pixels do not have."
     assert "`--baseline pixels`" in refused[pixels]
     # Noise stands beside, and nobody knows whether it is of the same architecture.
-    training = "Training made the clusters in the features of tight."
+    training = "Training made the clusters in the features of “tight”."
     assert "another architecture" in refused[training]
     assert "It will do as well on other images." in refused
 
@@ -116,8 +116,8 @@ def test_a_level_that_beats_random_groups_is_not_refused() -> None:
         for name, one in x.items()
     }
     sentences = [one.sentence for one in unsupported(Comparison(results))]
-    assert "The features of mine follow the level halves." not in sentences
-    assert "The features of noise follow the level halves." in sentences
+    assert "The features of “mine” follow the level halves." not in sentences
+    assert "The features of “noise” follow the level halves." in sentences
 
 
 def test_training_may_be_claimed_beside_an_untrained_network_of_the_same_architecture() -> None:

@@ -312,7 +312,7 @@ def changes_by_run(changes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         "before → after": [
             f"{row['first']:.1%} → {row['last']:.1%}"
             if (unit := UNITS[row["estimator"]]) == "share"
-            else f"{row['first']:.3g} → {row['last']:.3g} {unit}"
+            else f"{_three_digits(row['first'])} → {_three_digits(row['last'])} {unit}"
             for row in first.to_dict("records")
         ],
     }
@@ -320,6 +320,11 @@ def changes_by_run(changes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         rows = table.set_index("estimator").loc[first["estimator"]].to_dict("records")
         columns[name] = [_change_in_words(row, sure=table is first) for row in rows]
     return pd.DataFrame(columns)
+
+
+def _three_digits(value: float) -> str:
+    """A number in three digits, the last of them even if it is zero: "86.0", "120"."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def _change_in_words(row: Mapping[Any, Any], sure: bool) -> str:

@@ -471,7 +471,7 @@ def sizes_in_words(runs: Runs) -> str:
         sizes.append(f"{others} of a size that no preset asks for")
     said = (
         f"The book's verdicts rest on {len(runs)} recording{'s' * (len(runs) != 1)}, "
-        f"{', '.join(sizes[:-1])} and {sizes[-1]}. The run of most epochs is *{longest.title}*."
+        f"{', '.join(sizes[:-1])} and {sizes[-1]}. The longest run is *{longest.title}*."
     )
     if reduced:
         said += (

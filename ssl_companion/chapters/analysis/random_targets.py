@@ -33,7 +33,7 @@ from ssl_companion.chapters.analysis.balanced_accuracy import (
 )
 from ssl_companion.data.hierarchy import Level, random_grouping
 from ssl_companion.measures import Interval, NearestCentroid, bootstrap_accuracy
-from ssl_companion.measures.resampling import draw_counts, interval, resampled
+from ssl_companion.measures.resampling import draw_counts, interval, resampled, wilson
 from ssl_companion.recordings import Recording, RecordingError
 from ssl_companion.recordings.format import RANDOM_IMAGE, EpochLayer
 
@@ -52,6 +52,34 @@ def random_images(recording: Recording, layer: str | None = None) -> pd.DataFram
         for split in ("train", "test")
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def chance_in_words(table: pd.DataFrame, chance: float) -> str:
+    """Whether accuracy on random labels ends at chance on test images, by Wilson's interval.
+
+    Args:
+        table: of `random_images`.
+        chance: the share of images that a guess gets right.
+    """
+    rows = table[(table["level"] == RANDOM_IMAGE) & (table["split"] == "test")].set_index("epoch")
+    epoch, values = rows.index.max(), rows["value"]
+    found = wilson(float(values[epoch]), int(rows["n"][epoch]))
+    said = (
+        f"At epoch {epoch}, the accuracy on random labels is {found.value:.2%} of "
+        f"{rows['n'][epoch]:,} test images, with a 95% interval (Wilson's) from {found.low:.2%} to "
+        f"{found.high:.2%}."
+    )
+    if found.low <= chance <= found.high:
+        return f"{said} Chance, {chance:.2%}, lies inside."
+    above = found.value > chance
+    return (
+        f"{said} Chance, {chance:.2%}, lies outside: the accuracy is "
+        f"{100 * abs(found.value - chance):.2f} points {'above' if above else 'below'} it. That "
+        "may be luck. The labels were drawn only once and are the same at every epoch, so a draw "
+        f"that is a little {'lucky' if above else 'unlucky'} stays so; from epoch to epoch the "
+        f"accuracy lies between {values.min():.2%} and {values.max():.2%}. Only other draws of the "
+        "labels could rule out another cause."
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,11 +26,20 @@ _WORDS = {
     "positive": "positive control",
 }
 _OF_A_RULE = {"why": "reasons", "known": "known by then"}
+#: Units of accuracies or shares whose changes the book gives in percentage points.
+_IN_POINTS = re.compile(r"^(?:least )?(?:growth|fall) of |^share of the gain: lost .* less lost ")
 #: Wordings that took another's place without a change of what is measured.
 _REWORDED = {
     "labels drawn by lot": "random labels",
     "place: by one of these rulers alone, partly": "place; if only one of these readings meets the "
     "threshold, partly",
+    "the network before training in its place": "the network before training in place of the "
+    "weakened regularizer",
+    "(100 random ones, by": "(random ones, by",
+    "share of the settings that meet the least effects of clustering and semantic-over-random, and "
+    "by accuracy those of time and depth, all together": "share of the settings that reach all "
+    "four thresholds: of clustering, of alignment with semantic classes more than with random "
+    "ones, and, by accuracy, of time and of depth",
 }
 
 
@@ -142,8 +152,8 @@ def messages() -> pd.DataFrame:
 
 
 def touched() -> pd.DataFrame:
-    """All other commits to the code of the claims: "written", "subject"."""
-    rows = history()["touched"]
+    """All other commits to the code of the claims, oldest first: "commit", "message"."""
+    rows = sorted(history()["touched"], key=lambda row: row["date"])
     return pd.DataFrame(
         [{"commit": f"{_date(r['date'])} ({r['commit']})", "message": r["subject"]} for r in rows]
     )
@@ -215,7 +225,8 @@ def _said(words: str | list[list[str]]) -> str:
 def _threshold(rule: dict[str, Any]) -> str:
     sign = "≥" if rule["direction"] == "above" else "≤"
     by = "" if rule["whole"] else ", by the estimate"
-    return f"{rule['unit']} {sign} {rule['least']:.3g}{by} (null value: {rule['null']:g})"
+    points = f"{100 * rule['least']:g} points; " if _IN_POINTS.search(rule["unit"]) else ""
+    return f"{rule['unit']} {sign} {rule['least']:.3g}{by} ({points}null value: {rule['null']:g})"
 
 
 def _recorded(version: dict[str, Any]) -> str:

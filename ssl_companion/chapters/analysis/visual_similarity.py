@@ -199,11 +199,11 @@ def questions(recording: Recording, early: int, *, seed: int = 0) -> pd.DataFram
     rows: list[tuple[str, float, np.ndarray, bool]] = [
         (f"growth of the lead over random groupings up to epoch {early}", *by_chance_early, True),
         (f"growth of the lead over look-alikes up to epoch {last}", *by_looks, True),
-        (f"the same in {top} minus that in the {stem}", by_looks[0] - in_stem[0],
-         by_looks[1] - in_stem[1], True),
+        (f"growth of the lead over look-alikes in {top}, minus that in the {stem}",
+         by_looks[0] - in_stem[0], by_looks[1] - in_stem[1], True),
         (f"share of the growth reached by epoch {early}: over random groupings minus over "
          "look-alikes", float(later[0]), np.asarray(later[1]), True),
-        ("control: growth of that lead for groups by untrained features",
+        ("control: growth of the lead over look-alikes, of groups by untrained features",
          *grown(WHITENED, top, last, UNTRAINED), False),
     ]  # fmt: skip
     out = []

@@ -105,7 +105,8 @@ class Judged:
         effect = falls[0] if single else over_seeds([fall.value for fall in falls])
         count = chosen.ONE_RUN if single else f"{len(self.runs)} seeds"
         behind = of(self.runs[0]).images_behind(row.quantity)
-        over = f"1 run: interval over halves of its {behind:,} images" if single and behind else count
+        own = f"1 run: interval over halves of its {behind:,} images"
+        over = own if single and behind else count
         which = self.which or ("" if single else count)
         return Part(
             effect, controls, over, self.names, self.size, which, row.words, row.rule,

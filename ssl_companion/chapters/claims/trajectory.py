@@ -95,7 +95,8 @@ def clusters(recordings: Runs) -> Evidence:
         permuted = Control(_PERMUTED, _ratios(small, RANDOM_IMAGE), "no", names)
         controls = (*answers(chosen.SMALL_SIZE), permuted)
         parts.append(Part(_ratios(small), controls, count, names, chosen.SMALL_SIZE, count))
-    return _evidence(recordings, parts, f"NCC accuracy over all test images: {'; '.join(notes)}." if notes else "")
+    ends = f"NCC accuracy over all test images: {'; '.join(notes)}." if notes else ""
+    return _evidence(recordings, parts, ends)
 
 
 def _answers(
@@ -249,7 +250,8 @@ def _of_levels(
         lots = found.lots[np.isfinite(found.lots)]
         played = interval(float(lots.mean()) if len(lots) else math.nan, found.lots)
         controls = (Control(words, played, "no", (looked.name,)), *answers(looked.size))
-        over = f"1 run: interval over {looked.run.hierarchy.levels[0].k} classes and their groupings"
+        classes = looked.run.hierarchy.levels[0].k
+        over = f"1 run: interval over {classes} classes and their groupings"
         parts.append(
             Part(
                 found.least,

@@ -42,6 +42,9 @@ class Checked:
         return f"**{'Right' if self.ok else 'Not yet'}:** {self.message}"
 
 
+_EMPTY = "the answer is empty. Write your own code where the cell marks the place."
+
+
 class NotYet(Exception):
     """The answer does not hold; the message says where to look, not what to write."""
 
@@ -80,7 +83,7 @@ def number_of(answer: Any) -> float:
     Words, truth values and arrays are none, not even those that Python would convert.
     """
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: write your own code where the cell marks the place.")
+        raise NotYet(_EMPTY)
     kind = type(answer).__name__
     try:
         shape = tuple(getattr(answer, "shape", ()))
@@ -107,7 +110,7 @@ def number_of(answer: Any) -> float:
 def array_of(answer: Any) -> np.ndarray:
     """The answer as a float64 array."""
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: write your own code where the cell marks the place.")
+        raise NotYet(_EMPTY)
     try:
         return np.asarray(answer, dtype=np.float64)
     except Exception as error:  # whatever the answer's own conversion raises
@@ -117,7 +120,7 @@ def array_of(answer: Any) -> np.ndarray:
 def word_of(answer: Any) -> str:
     """The answer as a plain word: a string of a class of its own may compare as it likes."""
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: write your own code where the cell marks the place.")
+        raise NotYet(_EMPTY)
     if not isinstance(answer, str):
         raise NotYet(f"expected a word in quotes, this is of type {type(answer).__name__}.")
     return str.__str__(answer)

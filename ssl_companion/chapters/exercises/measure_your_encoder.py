@@ -26,7 +26,7 @@ def check_colour(encoder: Any) -> str:
     x = torch.rand(5, 3, 6, 10, generator=stream) * torch.rand(5, 3, 1, 1, generator=stream)
     out = call(encoder, x)
     if out is None:
-        raise NotYet("nothing is returned yet: return one vector for each image.")
+        raise NotYet("the answer is empty. Return one vector for each image.")
     if isinstance(out, np.ndarray):  # as `measure_encoder` takes it
         out = torch.from_numpy(array_of(out))
     if isinstance(out, Tensor) and out.shape[2:] == (1, 1):
@@ -109,7 +109,7 @@ def _told(
 
 def _truth(answer: Any) -> bool:
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: return True or False.")
+        raise NotYet("the answer is empty. Return True or False.")
     if isinstance(answer, (bool, np.bool_)):
         return bool(answer)
     rows = ": pick one row, by its measure and its level" if getattr(answer, "shape", ()) else ""

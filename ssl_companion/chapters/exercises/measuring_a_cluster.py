@@ -139,7 +139,7 @@ def check_wide(cloud: Any) -> str:
     """Two classes that NCC calls clustered and CDNV does not."""
     pair = isinstance(cloud, (tuple, list)) and len(cloud) == 2
     if not pair or any(part is None for part in cloud):
-        raise NotYet("nothing is returned yet: give a pair X [N, D], y [N].")
+        raise NotYet("the answer is empty. Return a pair X [N, D], y [N].")
     x, y = _points(cloud[0]), _labels(cloud[1])
     if x.size > 2e7:
         raise NotYet(f"{x.size:.0e} numbers are many; a smaller cloud is enough.")

@@ -125,7 +125,7 @@ def _table(
 
 def _names(answer: Any) -> set[str]:
     if answer is None or answer is ...:
-        raise NotYet("nothing is returned yet: return a set of levels.")
+        raise NotYet("the answer is empty. Return a set of levels.")
     if isinstance(answer, str | bytes | dict) or not isinstance(answer, Iterable):
         raise NotYet(f"expected a set of levels, but this is of type {type(answer).__name__}.")
     try:

@@ -326,7 +326,8 @@ class _Row:
 
     @staticmethod
     def _width(text: Sequence[str]) -> float:
-        return max(7.2 * max(map(len, text)) + 10, 34)
+        letters = max(len(line) + 0.5 * sum(map(line.count, "mw")) for line in text)
+        return max(7.2 * letters + 10, 34)
 
     def boxes(self) -> list[str]:
         parts = []

@@ -47,6 +47,7 @@ __all__ = [
 
 
 _SHORT, _FEW = 20, 4  # epochs of a run, and how many of them were measured
+_NARROW = 18  # letters; of longer names three do not fit beside each other into a legend
 
 
 def curves(
@@ -76,7 +77,8 @@ def curves(
     with theme():
         figure, axes = canvas(height=height)
         _draw_curves(axes[0, 0], table, x, hue, y_label, percent, reference, mark)
-        figure.legend(loc="outside lower center", ncols=3)
+        longest = max(len(str(name)) for name in table[hue].unique())
+        figure.legend(loc="outside lower center", ncols=3 if longest <= _NARROW else 2)
     return figure
 
 
@@ -195,8 +197,10 @@ def maps(
                 _draw_map(axes[row, column], panel)
                 if row:
                     axes[row, column].set_title("", loc="left")
-        for axis, name in zip(axes[:, 0], rows, strict=False):
-            axis.set_ylabel(name, fontweight="bold")
+        # In every column, for a phone shows one column under the other.
+        for line, name in zip(axes, rows, strict=False):
+            for axis in line:
+                axis.set_ylabel(name, fontweight="bold")
         for axis, place in zip(axes[-1], below, strict=True):
             legend(place, axis)
     return figure
@@ -207,7 +211,7 @@ def _draw_map(axis: Axes, panel: Map, wrap: int = 18) -> None:
     for k, name in enumerate(panel.names):
         own, name = panel.points[panel.labels == k], textwrap.fill(name, wrap)
         axis.scatter(
-            own[:, 0], own[:, 1], s=size, alpha=0.75, linewidths=0, label=name,
+            own[:, 0], own[:, 1], s=size, alpha=0.85, linewidths=0, label=name,
             color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)],
         )  # fmt: skip
     axis.set(xticks=[], yticks=[])

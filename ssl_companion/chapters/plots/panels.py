@@ -28,7 +28,7 @@ from ssl_companion.chapters.plots.theme import (
 )
 from ssl_companion.chapters.plots.ticks import RoomyLocator
 
-_PALE = "#b9b9b9"
+_PALE = "#929292"
 _DARK = "#222222"
 AxisScale = Literal["linear", "epochs", "log", "doses"]
 

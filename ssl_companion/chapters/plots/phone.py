@@ -46,7 +46,8 @@ class Box:
 
 def columns(figures: Sequence[Figure]) -> list[list[Box]]:
     """The columns of panels of each figure, and those of a legend below all of them; nothing for
-    figures of one column, or of different numbers of columns.
+    figures of one column, or of different numbers of columns. Rows of panels that have titles of
+    their own are cut apart too.
 
     Args:
         figures: the frames of one slider, drawn already and with the resolution as their own.
@@ -57,7 +58,7 @@ def columns(figures: Sequence[Figure]) -> list[list[Box]]:
     if len(apart[0]) < 2 or len({len(boxes) for boxes in apart}) > 1:
         return []
     return [
-        [*_to_the_middle(boxes), *_apart(_legend_entries(figure))]
+        [*_row_by_row(figure, _to_the_middle(boxes)), *_apart(_legend_entries(figure))]
         for figure, boxes in zip(figures, apart, strict=True)
     ]
 
@@ -128,6 +129,29 @@ def _to_the_middle(boxes: Sequence[Box]) -> list[Box]:
         Box(left, max(0.0, box.top - _MARGIN), right, min(1.0, box.bottom + _MARGIN))
         for box, left, right in zip(boxes, [0.0, *cuts], [*cuts, 1.0], strict=True)
     ]
+
+
+def _row_by_row(figure: Figure, boxes: list[Box]) -> list[Box]:
+    """Columns cut into rows where each panel has a title, so that panels stay in reading order."""
+    titled = all(
+        axis.get_title("left") or axis.get_title() or axis.get_title("right")
+        for axis in figure.axes
+    )
+    rows = [_turn(box) for box in _apart(map(_turn, _panels(figure)))]
+    if not titled or len(rows) < 2:
+        return boxes
+    cuts = [(one.bottom + other.top) / 2 for one, other in pairwise(rows)]
+    top, bottom = min(box.top for box in boxes), max(box.bottom for box in boxes)
+    return [
+        Box(box.left, high, box.right, low)
+        for high, low in zip([top, *cuts], [*cuts, bottom], strict=True)
+        for box in boxes
+    ]
+
+
+def _turn(box: Box) -> Box:
+    """With its rows as columns."""
+    return Box(box.top, box.left, box.bottom, box.right)
 
 
 def _names_above(axis: Axes, figure: Figure) -> None:

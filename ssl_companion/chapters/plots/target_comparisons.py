@@ -14,7 +14,7 @@ from ssl_companion.chapters.plots.theme import MARKERS, PALETTE, canvas, pale, r
 from ssl_companion.chapters.plots.ticks import signed
 
 _GREY = "#8a8a8a"
-_PALE = "#b9b9b9"
+_PALE = "#929292"
 _DARK = "#222222"
 
 

@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -115,8 +116,19 @@ def facts_table(facts: Mapping[str, object]) -> Table:
 def _took(run: Mapping[str, Any]) -> dict[str, str]:
     """How long it took; an encoder of somebody's own was trained elsewhere."""
     if run["train_seconds"] is None:
-        return {"measuring took": f"{run['wall_seconds'] / 60:.1f} minutes"}
-    return {"training took": f"{run['train_seconds'] / 60:.1f} minutes"}
+        return {"measuring took": _time(run["wall_seconds"])}
+    return {"training took": _time(run["train_seconds"])}
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+
+
+def _moment(stamp: str | None) -> str:
+    """A time of run.json to the minute: "2026-01-02 03:04 UTC"."""
+    if stamp is None:
+        return "unknown"
+    return f"{datetime.fromisoformat(stamp).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _measured_elsewhere(run: Mapping[str, Any]) -> dict[str, str]:
@@ -138,7 +150,7 @@ def _made(run: Mapping[str, Any]) -> dict[str, object]:
     state = "" if run["git"]["clean"] else ", with uncommitted changes"
     return {
         "seed": run["seed"],
-        "finished": run["end"],
+        "finished": _moment(run["end"]),
         "commit": f"{commit[:12]}{state}",
         "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
     }
@@ -162,6 +174,6 @@ def provenance(recording: Recording) -> Table:
     if recording.has_features:
         kept = run["measured"]["config"]
         facts["features kept"] = (
-            f"{kept['keep_test']} held-out and {kept['keep_train']} training images of each class"
+            f"of each class, {kept['keep_test']} to judge and {kept['keep_train']} to train on"
         )
     return facts_table(facts)

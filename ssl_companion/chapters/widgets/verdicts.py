@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ssl_companion.chapters.claims import Claim, Control, LedgerRow, Part, Rule, judge
+from ssl_companion.chapters.claims import CLAIMS, Claim, Control, LedgerRow, Part, Rule, judge
 from ssl_companion.chapters.claims.decision import Verdict
 from ssl_companion.chapters.claims.words import (
     ICONS,
@@ -67,12 +68,15 @@ class VerdictBox:
     row: LedgerRow
 
     def _repr_html_(self) -> str:
-        facts = facts_table(verdict_facts(self.row))._repr_html_()
+        facts, folded = facts_table(verdict_facts(self.row))._repr_html_(), ""
+        if self.row.evidence:  # else there is nothing but the sentence
+            head = "All numbers, runs and controls"
+            folded = f"<details><summary>{head}</summary>{facts}</details>"
         result = _escape(f"{finding(self.row)} {_why_reproduced(self.row)}".strip())
         return (
             f'{_STYLE}<div class="companion-verdict"><p>{badge(self.row)}</p>'
             f'<p class="result">{result}</p>{forests(self.row)}'
-            f"<details><summary>All numbers, runs and controls</summary>{facts}</details></div>"
+            f"{folded}</div>"
         )
 
     def __repr__(self) -> str:
@@ -132,7 +136,7 @@ def rule_table(claim: Claim) -> Table:
     """What is measured of a claim, the threshold, and by which runs the rule itself is tested."""
     facts = {
         "claim": claim.statement,
-        "measured": claim.measurement,
+        "measured": _measurement(claim),
         "threshold": _rule_in_words(claim.rule),
         "because": claim.rule.why,
     }
@@ -172,6 +176,16 @@ def verdict_facts(row: LedgerRow) -> dict[str, object]:
     return facts | ({"note": row.note} if row.note else {})
 
 
+def _measurement(claim: Claim) -> str:
+    """What is measured; another claim that it refers to is told by its statement."""
+    statements = {other.id: other.statement.rstrip(".") for other in CLAIMS}
+    return re.sub(
+        r"^as for ([\w-]+)",
+        lambda found: f"as for the claim “{statements[found[1]]}”,",
+        claim.measurement,
+    )
+
+
 def _rule_in_words(rule: Rule) -> str:
     sign = "≥" if rule.direction == "above" else "≤"
     return f"{rule.unit} {sign} {amount(rule.least, rule)} (null value: {amount(rule.null, rule)})"
@@ -179,7 +193,7 @@ def _rule_in_words(rule: Rule) -> str:
 
 def _controls(part: Part, rule: Rule, answer: str) -> str:
     said = (
-        f"{span(control.effect, rule)} {control.words}" + f" ({control.lost})" * bool(control.lost)
+        f"{control.words}{f' ({control.lost})' * bool(control.lost)}: {span(control.effect, rule)}"
         for control in part.controls_that(answer)
     )
     return "; ".join(said) or "none recorded"
@@ -205,7 +219,7 @@ def _sure(row: LedgerRow) -> str:
     rule = (row.deciding.rule if row.deciding else None) or row.claim.rule
     # Two rules may be the same, so the first measurement stands unless another's rule decided.
     others = (words for words, of in row.claim.also if of == rule)
-    own = row.claim.measurement
+    own = _measurement(row.claim)
     measured = own if rule == row.claim.rule else next(others, own)
     why = f"<p>{_escape(_why_reproduced(row))}</p>" if _why_reproduced(row) else ""
     where = "how-the-rules-came-about"
@@ -247,8 +261,14 @@ def _forest(rule: Rule, parts: Sequence[Part], shown: Part | None, counted: Sequ
     ]  # fmt: skip
     for answer, kind in (("yes", "positive"), ("no", "negative")):
         controls: tuple[Control, ...] = shown.controls_that(answer) if shown else ()
+        of = f" ({shown.what})" if several and shown else ""
         lines += [
-            (kind, f"{kind} control: {control.words}", control.effect) for control in controls
+            (
+                kind,
+                f"{kind} control{of}: {control.words}" + f" ({control.lost})" * bool(control.lost),
+                control.effect,
+            )
+            for control in controls
         ]
     ends = [rule.null, rule.least]
     ends += [end for _, _, of in lines for end in (of.value, of.low, of.high)]

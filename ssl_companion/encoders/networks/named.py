@@ -34,7 +34,8 @@ class ImageInput:
 
     Attributes:
         size: height and width.
-        mean, std: of each channel in [0, 1].
+        mean: of each channel in [0, 1].
+        std: standard deviation of each channel.
         mode: of the interpolation with antialiasing, "bilinear" or "bicubic"; or "nearest".
         floats: whether floats may come, too; they keep their values, and are only resized.
     """

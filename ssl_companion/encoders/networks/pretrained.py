@@ -35,7 +35,8 @@ class Pretrained(Backbone):
             [N, 3, 32, 32].
         width: their dimension D.
         size: height and width of the images that it was trained on, 32.
-        mean, std: of each channel in [0, 1]; images are normalised with them.
+        mean: of each channel in [0, 1]; images are normalised with it.
+        std: standard deviation of each channel, likewise.
     """
 
     size = 32

@@ -239,12 +239,24 @@ def test_changes_have_an_interval_and_words() -> None:
     shown = compression.changes_by_run({"own": made.changes(), "other": made.changes()[::-1]})
     assert shown["estimator"].tolist() == list(names)
     assert shown["before → after"].tolist() == [
-        "200.0% → 400.0%", "100.0% → 500.0%", "2 → nan nats",
+        "200.0% → 400.0%", "100.0% → 500.0%", "2.00 → nan nats",
     ]  # fmt: skip
     assert shown["own"].tolist() == [
         "rises, +50% (+50% to +50%)", "rises, +80% (+80% to +80%)", "not defined",
     ]  # fmt: skip
     assert shown["other"].tolist() == ["rises, +50%", "rises, +80%", "not defined"]
+
+
+@pytest.mark.parametrize(
+    ("last", "shown"), [(86.0, "86.0"), (120.0, "120"), (0.5, "0.500"), (43.26, "43.3")]
+)
+def test_both_ends_of_a_change_are_shown_in_three_digits(last: float, shown: str) -> None:
+    names = ("coding rate",)
+    assert compression.UNITS[names[0]] == "nats"
+    whole = np.array([[43.3, last]])
+    made = compression.Trajectories("made", names, (0, 1), whole, whole[None], 9)
+    row = compression.changes_by_run({"own": made.changes()}).iloc[0]
+    assert row["before → after"] == f"43.3 → {shown} nats"
 
 
 def test_the_level_of_the_classes_counts(clusters: Recording) -> None:

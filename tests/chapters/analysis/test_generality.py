@@ -410,7 +410,7 @@ def test_what_is_said_of_the_length_holds_for_the_recordings() -> None:
 def test_the_sizes_of_runs_are_told(clusters: Recording, by_lot: Recording) -> None:
     other = cast(Recording, SimpleNamespace(run=by_lot.run, epochs=(0, 9), name="z", title="Short"))
     said = generality.sizes_in_words({"a": other, "b": clusters})
-    assert f"The run of most epochs is *{clusters.title}*" in said
+    assert f"The longest run is *{clusters.title}*" in said
     assert "no recordings" in generality.sizes_in_words({})
     said = generality.sizes_in_words({"one": clusters})
     assert "rest on 1 recording, 0 of the size" in said

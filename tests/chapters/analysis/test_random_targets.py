@@ -78,6 +78,26 @@ def test_intervals_hold_their_values_and_cover(pair: tuple[Recording, Recording]
     )
 
 
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (0.0102, "lies inside"),
+        (0.0128, "0.28 points above it"),
+        (0.0070, "0.30 points below it"),
+    ],
+)
+def test_random_labels_are_compared_with_chance_by_an_interval(last: float, words: str) -> None:
+    test = [(0, 0.0101), (20, last)]
+    rows = [(e, way.RANDOM_IMAGE, "test", v, 10_000) for e, v in test]
+    rows += [(20, way.RANDOM_IMAGE, "train", 0.5, 50_000), (20, "fine", "test", 0.5, 10_000)]
+    table = pd.DataFrame(rows, columns=["epoch", "level", "split", "value", "n"])
+    said = way.chance_in_words(table, 0.01)
+    assert said.startswith(f"At epoch 20, the accuracy on random labels is {last:.2%} of 10,000")
+    assert words in said
+    assert ("may be luck" in said) == (words != "lies inside")
+    assert "50.00%" not in said
+
+
 def test_break_even_is_where_the_ratio_crosses_one() -> None:
     def ends(gains: list[float]) -> pd.DataFrame:
         agreement = np.linspace(0, 0.3, len(gains))

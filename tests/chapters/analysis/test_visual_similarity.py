@@ -157,6 +157,8 @@ def test_where_meaning_comes_later_and_deeper_all_is_as_asked(keeping: Keeping) 
     asked = visual_similarity.questions(keeping(story(0.3)), 3)
     assert asked["met"].tolist() == [True] * 5
     assert asked["asked"].tolist() == ["above 0"] * 4 + ["not above 0"]
+    assert all("lead over" in q or "over look-alikes" in q for q in asked["question"])
+    assert not asked["question"].str.contains("the same|that lead").any(), "each is read by itself"
 
 
 def test_the_questions_are_of_the_epochs_layers_and_kinds_that_they_name(keeping: Keeping) -> None:

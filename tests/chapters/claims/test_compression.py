@@ -63,8 +63,8 @@ def test_a_run_that_clusters_compresses(
     evidence = compresses({**answers, OWN: own("clusters")})
     assert [part.judged(VIEW.rule) for part in evidence.parts] == [Verdict.REPRODUCED] * 4
     assert [part.pilot for part in evidence.parts] == [True, False, True, False]
-    assert evidence.parts[0].over == "1 run: halves of 100 images"
-    assert evidence.parts[2].over == "1 run: halves of 1200 images"
+    assert evidence.parts[0].over == "1 run: interval over halves of its 100 images"
+    assert evidence.parts[2].over == "1 run: interval over halves of its 1,200 images"
     assert evidence.parts[1].over == "3 seeds"
     assert evidence.parts[1].recordings == tuple(f"controls-recipe-s{s}" for s in range(3))
     assert f"({OWN})" in evidence.note

@@ -130,7 +130,7 @@ def test_meaning_beyond_looks_is_reproduced(plant: Plant) -> None:
     assert row.evidence is not None
     [part] = row.evidence.parts
     assert part.effect.value == pytest.approx(0.25, abs=0.03)
-    assert (part.pilot, part.over) == (True, "1 run: 100 classes and their groupings")
+    assert (part.pilot, part.over) == (True, "1 run: interval over 100 classes and their groupings")
     assert [control.answer for control in part.controls] == ["no", "yes", "no", "no", "no"]
 
 

@@ -285,7 +285,7 @@ def test_a_run_that_does_not_keep_what_a_claim_takes_is_passed_over(
     row = judge("clustering", recordings_to_judge(root))
     assert row.evidence is not None
     assert row.evidence.recordings == (OWN, *SMALL)
-    assert f"Left out, because they lack what this takes: {REFERENCE}." in row.note
+    assert f"Recorded without what this measurement needs: {REFERENCE}." in row.note
 
 
 @pytest.mark.parametrize("name", ["downstream", "generality"])

@@ -148,9 +148,15 @@ def test_what_keeps_a_large_effect_from_being_reproduced_stands_beside_it() -> N
     assert finding(overlapping).endswith("should be absent: by chance, 3.0 points (0.0 to 25.0).")
 
 
-def test_a_fall_is_told_with_its_interval_in_the_same_direction() -> None:
+def test_a_fall_is_told_with_the_signs_that_the_threshold_has() -> None:
     said = finding(judged(part(-0.02, -0.05, 0.01), rule=rules.TRANSFER))
-    assert "shrinks by 2.0 points (95% interval −1.0 to 5.0; needed" in said
+    assert "shrinks by 2.0 points (−2.0 points, 95% interval −5.0 to 1.0; needed" in said
+
+
+def test_a_number_below_its_threshold_does_not_read_as_if_it_reached_it() -> None:
+    assert amount(0.7968, rules.DEPTH) == "0.797"
+    assert amount(0.8, rules.DEPTH) == "0.80"
+    assert amount(0.1004, rules.TRANSFER) == "10.04 points"
 
 
 def test_how_many_judgements_stand_beside_a_result() -> None:

@@ -238,7 +238,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (([[0.0], [1.0]], np.array([0, None])), "labels y .* of one kind"),
     ],
     own.check_colour: [
-        (lambda x: None, "nothing is returned yet"),
+        (lambda x: None, "the answer is empty"),
         (lambda x: x.mean(dim=(1, 2, 3)), r"\(5,\)"),
         (lambda x: x.flatten(1), "three numbers"),
         (lambda x: x.amax(dim=(2, 3)), "channels stay apart"),
@@ -247,7 +247,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda x: x.mean(dim=(2, 3)).flip(1), "channels stay apart"),
     ],
     own.check_clustered: [
-        (lambda table, level: None, "nothing is returned yet"),
+        (lambda table, level: None, "the answer is empty"),
         (lambda table, level: True, "pure noise your rule returns True"),
         (lambda table, level: False, "well apart your rule returns False"),
         (_by_points_above_a_tenth, "Compare an end with an end"),
@@ -272,11 +272,11 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda n, batch, epochs: n // batch, "one epoch"),
         (lambda n, batch, epochs: 2 * (n // batch) * epochs, "two views"),
         (lambda n, batch, epochs: n * epochs, "number of images"),
-        (lambda n, batch, epochs: None, "nothing is returned yet"),
+        (lambda n, batch, epochs: None, "the answer is empty"),
         (780, "expected a function"),
     ],
     training.check_risen: [
-        (lambda table: None, "nothing is returned yet"),
+        (lambda table: None, "the answer is empty"),
         (lambda table: "coarse", "expected a set"),
         (lambda table: {"superclass"}, "'superclass' is not one of"),
         (lambda table: [0], "among the levels"),
@@ -287,7 +287,7 @@ SLIPS: dict[Any, list[tuple[Any, str]]] = {
         (lambda table: {"sample"}, "in a second table"),
     ],
     training.check_lead: [
-        (lambda table: None, "nothing is returned yet"),
+        (lambda table: None, "the answer is empty"),
         (lambda table: _course(table)[1], "at the end"),
         (lambda table: _course(table)[0], "The untrained network|another|take the advantage"),
         (lambda table: -np.subtract(*_course(table)[::-1]), "the sign"),

@@ -56,7 +56,7 @@ def test_a_number_is_compared_and_slips_are_named(
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        *((None, "nothing is returned"), (..., "nothing is returned"), (10**400, "of type int")),
+        *((None, "the answer is empty"), (..., "the answer is empty"), (10**400, "of type int")),
         *(("twelve", "of type str"), ("0.5", "of type str"), (True, "bool"), (np.True_, "bool")),
         *(
             (torch.tensor(True), "a number"),
@@ -103,13 +103,13 @@ def test_nothing_is_measured_for_what_is_no_number() -> None:
 
 @pytest.mark.parametrize("answer", [None, "a", [[1], [2, 3]], {"a": 1}, [object()], [10**400]])
 def test_what_is_no_array_gets_a_hint(answer: Any) -> None:
-    with pytest.raises(NotYet, match=r"expected an array|nothing is returned"):
+    with pytest.raises(NotYet, match=r"expected an array|the answer is empty"):
         array_of(answer)
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
-    [(None, "nothing is returned yet"), (..., "nothing is returned yet"), (3, "of type int")],
+    [(None, "the answer is empty"), (..., "the answer is empty"), (3, "of type int")],
 )
 def test_what_is_no_word_gets_a_hint_and_an_untouched_cell_the_usual_one(
     answer: Any, says: str

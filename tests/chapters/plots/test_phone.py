@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ssl_companion.chapters.plots import panels, phone
+from ssl_companion.chapters.plots import clouds, panels, phone
 from ssl_companion.chapters.plots.figures import views_and_curve
 from ssl_companion.chapters.plots.panels import Panel, panels_side_by_side
 
@@ -32,6 +32,17 @@ def test_panels_side_by_side_are_apart_and_a_common_legend_is_a_part_of_its_own(
     assert left.right == right.left == pytest.approx(0.5, abs=0.05), "nothing between is lost"
     assert legend.top >= left.bottom - 0.05, "below the panels"
     assert legend.right < 0.5, "no wider than its words"
+
+
+def test_panels_with_titles_of_their_own_are_shown_in_reading_order() -> None:
+    figure = clouds.clouds(
+        {name: np.random.default_rng(0).normal(size=(3, 4, 2)) for name in "abcd"},
+        (np.arange(3), np.arange(3)),
+    )
+    (parts,) = phone.columns([drawn(figure)])
+    places = [(part.left > 0.3, part.top > 0.3) for part in parts]
+    assert places == [(False, False), (True, False), (False, True), (True, True)]
+    assert parts[0].bottom == parts[2].top == parts[3].top, "nothing between is lost"
 
 
 def test_rows_of_images_beside_a_curve_stay_together() -> None:

@@ -82,10 +82,18 @@ def test_provenance_says_what_the_run_says() -> None:
     text = str(provenance(recording()))
     for fact in (
         "0123456789ab, with uncommitted changes", "CPU (a processor, 2 threads)", "1.5 minutes",
+        "2026-01-02 03:04 UTC",
         "0, 1, 5", "torch 2.6.0", "drawn by the package, not photographs", "10,000 to train on",
-        "20 held-out and 10 training images of each class",
+        "of each class, 20 to judge and 10 to train on",
     ):  # fmt: skip
         assert fact in text
+
+
+def test_a_time_below_a_minute_is_in_seconds() -> None:
+    text = str(provenance(recording(run=RUN | {"train_seconds": 13.6, "end": None})))
+    assert "14 seconds" in text
+    assert "minutes" not in text
+    assert re.search(r"finished +unknown", text)
 
 
 def test_provenance_of_other_code_is_plain_text() -> None:
