@@ -31,6 +31,7 @@ COMMANDS = {
     **{name.replace("/", "-"): ("measure", name, "--json") for name in MEASURED},
 }
 TIMED = {"measuring-a-cluster": {10}, "train-your-own": None}  # these outputs, or all of a page's
+_COMPACT = (",", ":")  # the ledger is large
 VERSIONS = ("numpy", "pandas", "torch", "scikit-learn", "umap-learn")
 
 
@@ -131,7 +132,7 @@ def main(write: bool) -> int:
         new = {name: command(*arguments) for name, arguments in COMMANDS.items()}
         new["chapters"] = {"versions": versions(), "pages": chapters()}
         for name, value in new.items():
-            content = f"{json.dumps(value)}\n".encode()
+            content = f"{json.dumps(value, separators=_COMPACT)}\n".encode()
             packed = gzip.compress(content, mtime=0) if _file(name).suffix == ".gz" else content
             _file(name).write_bytes(packed)
         return 0
