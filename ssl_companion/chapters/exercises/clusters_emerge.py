@@ -176,19 +176,23 @@ def accuracy_at_end(recording: Recording, level: str | Level = "fine", seed: int
 
 
 def solved(recording: Recording) -> dict[str, str]:
-    """What the checkers say of the page's solutions, by the exercise's title."""
+    """What the checkers say of the page's solutions, by the exercise's title; without those that
+    the recording cannot answer."""
     kept, fine = recording.kept_epochs(), recording.fine()
     by_angle = [_score(recording, kept[i], "cosine", "test") for i in (0, -1)]
     labels = np.random.default_rng(0).permutation(fine)
     rule = NearestCentroid.from_centroids(recording.class_means(kept[-1]))
     score = rule.score(recording.features(kept[-1]), labels)
-    guess = predicted(recording, level_of(recording, "fine"), kept[-1])
-    coarse, wrong = recording.hierarchy.level("coarse").labels, guess != fine
-    near_misses = (coarse(guess) == coarse(fine))[wrong].mean()
     answers = {
         "Chance:": check_chance(lambda k: 1 / k, recording),
         "Ask a meaningless question:": check_shuffled((labels, score), recording),
-        "Length or direction?": check_cosine(by_angle[1] / by_angle[0], recording),
-        "Wrong in the right place:": check_near_misses(near_misses, recording),
     }
+    if by_angle[0]:
+        answers["Length or direction?"] = check_cosine(by_angle[1] / by_angle[0], recording)
+    guess = predicted(recording, level_of(recording, "fine"), kept[-1])
+    wrong = guess != fine
+    if "coarse" in recording.hierarchy.names and wrong.any():
+        coarse = recording.hierarchy.level("coarse").labels
+        near_misses = (coarse(guess) == coarse(fine))[wrong].mean()
+        answers["Wrong in the right place:"] = check_near_misses(near_misses, recording)
     return {title: found.message for title, found in answers.items()}
