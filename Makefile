@@ -34,7 +34,7 @@ endif
 # pip says a line for everything that is there already; what it does should remain visible.
 NEWS := | { grep -v "already satisfied" || true; }
 # The book is the same with or without a data set at hand.
-JUPYTER_BOOK := env -u SSL_COMPANION_DATA $(BIN)/jupyter-book build . -W -n --keep-going
+JUPYTER_BOOK := env -u SSL_COMPANION_DATA -u OMP_NUM_THREADS $(BIN)/jupyter-book build . -W -n --keep-going
 
 .PHONY: book pdf slides student test test-slow test-browser test-colab test-all lint format notebooks repository serve links bench \
 	constraints clean clean-all help
